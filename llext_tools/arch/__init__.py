@@ -1,0 +1,43 @@
+"""The architectures: each a sub-package whose ``ARCH`` is found by looking, not by being listed here."""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+from importlib import import_module
+
+from llext_tools.arch.base import Arch, Target
+from llext_tools.diag import fail
+
+
+@cache
+def discover() -> tuple[Arch, ...]:
+    """The ``ARCH`` of each sub-package, in the order of their names."""
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.ispkg)
+    return tuple(import_module(f"{__name__}.{name}").ARCH for name in names)
+
+
+def by_machine(machine: int) -> Arch | None:
+    """The architecture of an ``e_machine``."""
+    return next((arch for arch in discover() if arch.machine == machine), None)
+
+
+def targets() -> dict[str, Target]:
+    """All targets by name."""
+    return {target.name: target for arch in discover() for target in arch.targets}
+
+
+def target(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        UsageError: ``target-unknown``, with the nearest name.
+    """
+    known = targets()
+    if name not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean `{near[0]}`?" if near else "the targets are " + ", ".join(known)
+        fail("target-unknown", f"there is no target `{name}`", help=hint)
+    return known[name]

@@ -1,0 +1,76 @@
+"""What an architecture and a target are. A new architecture is a sub-package with an ``ARCH`` of this type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from llext_tools.reloc import Reloc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """A compiler flag that a target sets by default, with the reason that the documentation gives for it."""
+
+    flag: str
+    why: str
+    only: Literal["", "gcc", "zig"] = ""  # the toolchain that it is for, all if empty
+    language: Literal["", "C", "CXX"] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallConv:
+    """Where the procedure call standard puts arguments and results. Registers by Unicorn's names, lower case."""
+
+    ints: tuple[str, ...]  # argument registers, in order
+    floats: tuple[str, ...]  # argument registers of the hard-float variants
+    sp: str
+    pc: str
+    ra: str  # the register that holds the return address
+    stack_align: int  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emulator:
+    """How Unicorn is opened for a target: the names of its constants without their prefix, as text."""
+
+    arch: str  # UC_ARCH_<arch>
+    mode: tuple[str, ...]  # UC_MODE_<each>
+    cpu: str  # UC_CPU_<cpu>
+    setup: Mapping[str, int] = field(default_factory=dict)  # registers to set once, for example to enable the FPU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One CPU, as ``LLEXT_TARGET`` names it."""
+
+    name: str
+    arch: str  # the name of its Arch
+    bits: Literal[32, 64]
+    summary: str
+    float_abi: Literal["soft", "single", "double"]  # which floating-point types travel in FPU registers
+    gcc_prefixes: tuple[str, ...]  # tried in this order
+    zig_target: str
+    zig_cpu: str
+    cpu_flags: tuple[str, ...]  # for gcc: CPU, ISA, ABI
+    flags: tuple[Flag, ...]  # the other defaults, each with its reason
+    emulator: Emulator
+    debian: str  # the Debian package of the gcc toolchain
+    firmware_base: tuple[int, int] = (0, 0)  # where the sample firmware has flash and RAM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arch:
+    """An architecture: its relocation table and everything else that depends on ``e_machine``."""
+
+    name: str
+    machine: int
+    classes: tuple[Literal[32, 64], ...]
+    rela: bool  # what its ABI puts into ET_REL: SHT_RELA, else SHT_REL
+    relocs: Mapping[int, Reloc]
+    thumb: bool  # bit 0 of a function's address is a state, not part of the address
+    tls_bias: int  # thread pointer - start of the TLS block, bytes
+    callconv: CallConv
+    targets: tuple[Target, ...]
+    no_help: Mapping[str, str] = field(default_factory=dict)  # relocations that we do not support: name -> what to do

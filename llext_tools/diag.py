@@ -1,0 +1,176 @@
+"""Diagnostics: one for each cause, with place, reason and cure.
+
+A stage reports all that it finds to a ``Reporter``; ``checkpoint()`` then ends the work if anything was an error.
+The table ``CODES`` gives each code its class of failure (and so the exit code) and the errno that Zephyr's
+``llext_load()`` returns for the same cause. Each code has a page ``explain/<code>.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, NoReturn
+
+from llext_tools import errors
+
+Severity = Literal["error", "warning"]
+
+
+class Code(NamedTuple):
+    """What a diagnostic code stands for."""
+
+    error: type[errors.LlextError]
+    errno: str  # what llext_load() returns on the board, "" where the board cannot tell
+
+
+CODES: dict[str, Code] = {
+    # command line and files
+    "usage": Code(errors.UsageError, ""),
+    "file-unreadable": Code(errors.FormatError, ""),
+    "file-unwritable": Code(errors.FormatError, ""),
+    # the object itself
+    "elf-magic": Code(errors.FormatError, "ENOEXEC"),
+    "elf-truncated": Code(errors.FormatError, "ENOEXEC"),
+    "elf-header": Code(errors.FormatError, "ENOEXEC"),
+    "elf-type": Code(errors.FormatError, "ENOEXEC"),
+    "elf-machine": Code(errors.FormatError, "ENOEXEC"),
+    "elf-sections": Code(errors.FormatError, "ENOEXEC"),
+    "elf-symbols": Code(errors.FormatError, "ENOEXEC"),
+    "elf-relocations": Code(errors.FormatError, "ENOEXEC"),
+    # what the loader refuses
+    "region-flags": Code(errors.RefusedError, "ENOEXEC"),
+    "region-nobits": Code(errors.RefusedError, "ENOTSUP"),
+    "region-array": Code(errors.RefusedError, "ENOEXEC"),
+    "region-alignment": Code(errors.RefusedError, "ENOEXEC"),
+    "region-overlap": Code(errors.RefusedError, "ENOEXEC"),
+    "no-globals": Code(errors.RefusedError, "ENOMEM"),
+    "bss-misaligned": Code(errors.RefusedError, ""),
+    "reloc-unknown": Code(errors.RefusedError, "ENOEXEC"),
+    "reloc-refused": Code(errors.RefusedError, "ENOEXEC"),
+    "reloc-unmapped": Code(errors.RefusedError, "ENOEXEC"),
+    "reloc-unpaired": Code(errors.RefusedError, "ENOEXEC"),
+    "reloc-interworking": Code(errors.RefusedError, ""),
+    "reloc-wrong-instruction": Code(errors.RefusedError, ""),
+    "symbol-unmapped": Code(errors.RefusedError, "ENOEXEC"),
+    "symbol-common": Code(errors.RefusedError, "ENOEXEC"),
+    "undefined-symbol": Code(errors.UndefinedError, "ENODATA"),
+    # final addresses
+    "reloc-out-of-range": Code(errors.RangeError, "ENOEXEC"),
+    "reloc-misaligned": Code(errors.RangeError, ""),
+    "place-overlap": Code(errors.RangeError, ""),
+    "place-too-small": Code(errors.RangeError, "ENOMEM"),
+    # export tables
+    "exports-syntax": Code(errors.ExportsError, ""),
+    "exports-missing": Code(errors.ExportsError, ""),
+    "exports-duplicate": Code(errors.ExportsError, ""),
+    # running
+    "call-syntax": Code(errors.UsageError, ""),
+    "call-unknown": Code(errors.UsageError, "ENOENT"),
+    "run-fault": Code(errors.FaultError, ""),
+    "run-abort": Code(errors.FaultError, ""),
+    "run-bringup": Code(errors.FaultError, "EFAULT"),
+    "run-missing-code": Code(errors.FaultError, ""),
+    "run-timeout": Code(errors.LimitError, ""),
+    "run-output": Code(errors.LimitError, ""),
+    "expect-return": Code(errors.ExpectationError, ""),
+    "expect-output": Code(errors.ExpectationError, ""),
+    # building
+    "target-unknown": Code(errors.UsageError, ""),
+    "tool-missing": Code(errors.ToolError, ""),
+    "build-failed": Code(errors.BuildError, ""),
+    "internal": Code(errors.LlextError, ""),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A place in a file: a section and a byte offset in it, the enclosing function, a source line where known."""
+
+    file: str
+    section: str = ""
+    offset: int | None = None
+    function: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        text = self.file
+        if self.line is not None:
+            text += f":{self.line}"
+        if self.section:
+            text += f": {self.section}"
+            if self.offset is not None:
+                text += f"+{self.offset:#x}"
+        elif self.offset is not None:
+            text += f": byte {self.offset:,}"
+        if self.function:
+            text += f", in `{self.function}`"
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One finding. ``message`` states the fact, ``detail`` gives figures, only ``help`` advises."""
+
+    code: str
+    message: str
+    severity: Severity = "error"
+    location: Location | None = None
+    detail: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    help: str = ""
+
+    @property
+    def errno(self) -> str:
+        """The errno's name without its minus sign, as ``llext_load()`` would return it; may be empty."""
+        return CODES[self.code].errno
+
+
+class Reporter:
+    """Collects the diagnostics of one run; ``checkpoint()`` ends it if there is an error among them."""
+
+    def __init__(self) -> None:
+        self._found: dict[Diagnostic, None] = {}
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        return tuple(self._found)
+
+    def add(self, found: Iterable[Diagnostic]) -> None:
+        """Report several; what was reported before, word for word, is not repeated."""
+        for diagnostic in found:
+            assert diagnostic.code in CODES, diagnostic.code
+            self._found[diagnostic] = None
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        *,
+        at: Location | None = None,
+        detail: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+        help: str = "",
+    ) -> None:
+        self.add([Diagnostic(code=code, message=message, location=at, detail=detail, notes=notes, help=help)])
+
+    def warning(self, code: str, message: str, *, at: Location | None = None, help: str = "") -> None:
+        self.add([Diagnostic(code=code, message=message, severity="warning", location=at, help=help)])
+
+    @property
+    def failed(self) -> bool:
+        return any(d.severity == "error" for d in self._found)
+
+    def checkpoint(self) -> None:
+        """Raise the class of the first error, with everything found so far, or return if there is none.
+
+        Raises:
+            LlextError: the subclass that ``CODES`` names for the first error.
+        """
+        for diagnostic in self._found:
+            if diagnostic.severity == "error":
+                raise CODES[diagnostic.code].error(self.diagnostics)
+
+
+def fail(code: str, message: str, *, at: Location | None = None, notes: tuple[str, ...] = (), help: str = "") -> NoReturn:
+    """Raise one error at once, where going on makes no sense."""
+    raise CODES[code].error((Diagnostic(code=code, message=message, location=at, notes=notes, help=help),))

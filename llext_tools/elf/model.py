@@ -1,0 +1,146 @@
+"""An ELF file as frozen arrays: k sections, n symbols, m relocations. Indices are those of the file.
+
+``read_object()`` makes these; whoever holds one may rely on each index and offset in it being inside the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+I64: TypeAlias = NDArray[np.int64]
+Bytes: TypeAlias = NDArray[np.uint8]
+
+
+def freeze(instance: object) -> None:
+    """Make the arrays of a dataclass read-only."""
+    for field in fields(instance):  # type: ignore[arg-type]
+        value = getattr(instance, field.name)
+        if isinstance(value, np.ndarray):
+            value.flags.writeable = False
+
+
+def string_at(table: bytes, offset: int) -> str:
+    """The NUL-terminated string at ``offset``; bytes that are not UTF-8 come as ``\\xNN``."""
+    return table[offset : table.index(0, offset)].decode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sections:
+    """Section headers: ``name`` as text, all other fields as int64[k], named as in the gABI without ``sh_``."""
+
+    name: tuple[str, ...]
+    type: I64
+    flags: I64
+    addr: I64
+    offset: I64
+    size: I64
+    link: I64
+    info: I64
+    addralign: I64
+    entsize: I64
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+    def index(self, name: str) -> int | None:
+        """The first section of that name."""
+        return self.name.index(name) if name in self.name else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symbols:
+    """The symbol table: int64[n] each; names are decoded on demand from ``strtab``."""
+
+    section: int  # which section the table is
+    name_at: I64
+    value: I64
+    size: I64
+    bind: I64
+    type: I64
+    shndx: I64
+    strtab: bytes
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def __len__(self) -> int:
+        return self.value.size
+
+    def name(self, i: int) -> str:
+        return string_at(self.strtab, int(self.name_at[i]))
+
+    def names(self, indices: Iterable[int]) -> list[str]:
+        return [self.name(i) for i in indices]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relocs:
+    """m relocations: int64[m] each. ``section`` is the section that they change, ``table`` the one they stand in.
+
+    ``addend`` of a REL table is 0 until ``link`` has read it from the places.
+    """
+
+    section: I64
+    table: I64
+    offset: I64
+    symbol: I64
+    type: I64
+    addend: I64
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def __len__(self) -> int:
+        return self.offset.size
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElfObject:
+    """An ELF file. ``image`` is the file itself, uint8[size]; ``type`` is e_type, ``flags`` e_flags."""
+
+    path: str
+    bits: int
+    type: int
+    machine: int
+    flags: int
+    entry: int
+    sections: Sections
+    symbols: Symbols
+    image: Bytes
+
+    def __post_init__(self) -> None:
+        freeze(self)
+
+    def contents(self, section: int) -> Bytes:
+        """The bytes of a section as they are in the file: none for SHT_NOBITS."""
+        s = self.sections
+        start = int(s.offset[section])
+        return self.image[start : start + (0 if s.type[section] == 8 else int(s.size[section]))]
+
+    @cached_property
+    def functions(self) -> tuple[I64, I64, I64]:
+        """Section, start and symbol index of the defined functions, sorted by section and start."""
+        y = self.symbols
+        index = np.flatnonzero((y.type == 2) & (y.shndx > 0) & (y.shndx < len(self.sections)))
+        start = y.value[index] & ~1  # bit 0 is the Thumb bit; no function has an odd address
+        order = np.lexsort((start, y.shndx[index]))
+        return y.shndx[index][order], start[order], index[order]
+
+    def function_at(self, section: int, offset: int) -> str:
+        """The name of the last function that starts at or before that place, or ``""``."""
+        where, start, index = self.functions
+        first, last = np.searchsorted(where, [section, section + 1])
+        i = first + int(np.searchsorted(start[first:last], offset, side="right")) - 1
+        if i < first:
+            return ""
+        size = int(self.symbols.size[index[i]])
+        return self.symbols.name(int(index[i])) if size == 0 or offset < start[i] + size else ""

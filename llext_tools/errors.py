@@ -1,0 +1,87 @@
+"""The classes of failure, each with the exit code of the command line.
+
+A failure carries diagnostics (``llext_tools.diag``): everything that was found, not only the first.
+The table in ``docs/reference/exit-codes.md`` is generated from these classes.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from llext_tools.diag import Diagnostic
+
+
+class LlextError(Exception):
+    """An internal error: a mistake of llext-tools itself, never of its input."""
+
+    exit_code = 1
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("; ".join(d.message for d in diagnostics))
+        self.diagnostics = diagnostics
+
+
+class UsageError(LlextError):
+    """The command line or a configuration value is wrong."""
+
+    exit_code = 2
+
+
+class FormatError(LlextError):
+    """A file cannot be read, or is not a well-formed ELF object of a supported machine."""
+
+    exit_code = 3
+
+
+class RefusedError(LlextError):
+    """The target's loader refuses the extension: its layout, a section or a kind of relocation."""
+
+    exit_code = 4
+
+
+class UndefinedError(LlextError):
+    """Symbols that the extension needs are neither defined in it nor exported to it."""
+
+    exit_code = 5
+
+
+class RangeError(LlextError):
+    """A relocation cannot express its value at the final addresses."""
+
+    exit_code = 6
+
+
+class ExportsError(LlextError):
+    """An export table cannot be read."""
+
+    exit_code = 7
+
+
+class FaultError(LlextError):
+    """The extension did something forbidden while it ran."""
+
+    exit_code = 8
+
+
+class LimitError(LlextError):
+    """The extension ran into a limit: time, memory or output."""
+
+    exit_code = 9
+
+
+class ExpectationError(LlextError):
+    """The extension ran, but not with the expected result."""
+
+    exit_code = 10
+
+
+class ToolError(LlextError):
+    """A tool that is needed here is not installed."""
+
+    exit_code = 11
+
+
+class BuildError(LlextError):
+    """Configuring or compiling a project failed."""
+
+    exit_code = 12
