@@ -1,0 +1,83 @@
+"""Reading a file whole, and writing files so that each is there complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeAlias
+
+from llext_tools.diag import fail
+
+if TYPE_CHECKING:
+    from llext_tools.elf.model import Bytes
+
+    Path: TypeAlias = str | os.PathLike[str]
+    Data: TypeAlias = str | bytes | bytearray | memoryview | Bytes
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file.
+
+    Raises:
+        FormatError: ``file-unreadable``.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
+        fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}")
+
+
+def write_atomically(path: Path, data: Data) -> None:
+    """Write one file, see ``write_all()``."""
+    write_all({path: data})
+
+
+def write_all(files: Mapping[Path, Data]) -> None:
+    """Write several files, or none of them when one cannot be written.
+
+    Each is written beside its final place first and then renamed, so that no reader meets half a file. A symbolic
+    link stays one; a device or a pipe is written directly. A file keeps the permissions that it has.
+
+    Args:
+        files: path -> bytes, or text to be written as UTF-8.
+    Raises:
+        FormatError: ``file-unwritable``; nothing is left behind.
+    """
+    ready: list[tuple[str, str]] = []
+    path = ""
+    try:
+        for name, data in files.items():
+            path = os.fspath(name)
+            final = os.path.realpath(path)
+            mode = os.stat(final).st_mode if os.path.exists(final) else None
+            if mode is not None and not stat.S_ISREG(mode):
+                _write(path, data, os.O_WRONLY)  # a folder ends here with its own message
+                continue
+            beside = os.path.join(os.path.dirname(final), f".{os.path.basename(final)[:200]}.{os.getpid()}.tmp")
+            ready.append((beside, final))
+            _write(beside, data, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            if mode is not None:
+                os.chmod(beside, stat.S_IMODE(mode))
+        while ready:
+            path = ready[0][1]
+            os.replace(*ready[0])
+            del ready[0]
+    except (OSError, ValueError) as error:
+        fail("file-unwritable", f"cannot write `{path}`: {_reason(error)}")
+    finally:
+        for beside, _ in ready:
+            with suppress(OSError, ValueError):
+                os.unlink(beside)
+
+
+def _write(path: str, data: Data, how: int) -> None:
+    with open(os.open(path, how | getattr(os, "O_BINARY", 0), 0o666), "wb") as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+def _reason(error: Exception) -> str:
+    text = (getattr(error, "strerror", None) or str(error)).rstrip(".")
+    return text[:1].lower() + text[1:]
