@@ -1,0 +1,131 @@
+"""The command ``llext``: a table of commands, of which only the chosen one is imported.
+
+``llext --help``, ``--version`` and ``cmake-dir`` are called by build systems over and over, so they get by without
+argparse, re and dataclasses (``tests/test_startup.py`` looks). A command is a module of this package with
+
+* ``DESCRIPTION`` and ``EXAMPLE``: what its ``--help`` says before and after the options,
+* ``add_arguments(parser)``: its arguments, for an ``argparse.ArgumentParser``,
+* ``run(args)``: does the work, prints to stdout and returns the exit code. A failure is an ``LlextError``:
+  ``main()`` prints its diagnostics on stderr and returns its exit code (``llext_tools.errors``).
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("llext_tools.cli.demo", "copy the sample extensions, build and run them for every target"),
+    "build": ("llext_tools.cli.build", "build, check and run the extensions of a CMake project"),
+    "check": ("llext_tools.cli.check", "say what a board's loader would refuse, and what is missing"),
+    "run": ("llext_tools.cli.run", "load an extension into an emulator and call its functions"),
+    "link": ("llext_tools.cli.link", "link an extension to final addresses: ELF, binary and map"),
+    "inspect": ("llext_tools.cli.inspect", "show regions, imports, exports and relocations of an extension"),
+    "exports": ("llext_tools.cli.exports", "list what a firmware exports, convert export tables"),
+    "explain": ("llext_tools.cli.explain", "explain a diagnostic, a relocation or an exit code"),
+    "targets": ("llext_tools.cli.targets", "list the CPUs that extensions can be built for"),
+    "doctor": ("llext_tools.cli.doctor", "say which toolchains are installed, and how to get the others"),
+    "cmake-dir": ("llext_tools.cli.cmake_dir", "print the folder for -DLlextTools_DIR=..."),
+}
+"""Commands in the order of the help: name -> module and one line of summary."""
+
+LOW_LEVEL: dict[str, tuple[str, str]] = {
+    "finish": ("llext_tools.cli.finish", "make the shipped .llext of a partially linked object"),
+    "runtime": ("llext_tools.cli.runtime", "extract the compiler's helper functions that an object needs"),
+    "toolchain": ("llext_tools.cli.toolchain", "print a target's compiler and flags for the CMake toolchain file"),
+}
+"""Commands that the CMake helpers call."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line, without the program's name, and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be text
+    try:
+        code = _guarded(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        _discard_stdout()
+        return 141  # as a shell reports SIGPIPE
+    except OSError as error:  # stdout itself, for example on a full disk
+        _discard_stdout()
+        print(f"error[file-unwritable]: cannot write the output: {error.strerror}", file=sys.stderr)
+        return 3
+
+
+def _guarded(arguments: list[str]) -> int:
+    """Dispatch; turn whatever goes wrong into diagnostics on stderr and an exit code."""
+    try:
+        return dispatch(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except OSError:
+        raise
+    except Exception as error:
+        from llext_tools.cli.render import report_exception
+
+        return report_exception(error)
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Find the command and run it.
+
+    Raises:
+        LlextError: the command failed; ``usage`` if the command line is wrong.
+    """
+    if not arguments:
+        print(overview(), file=sys.stderr)
+        return 2
+    name, rest = arguments[0], arguments[1:]
+    if name == "help" and rest:
+        name, rest = rest[0], ["--help"]
+    if name in ("--help", "-h", "help"):
+        print(overview())
+        return 0
+    if name in ("--version", "-V"):
+        from llext_tools import __version__
+
+        print(f"llext {__version__}")
+        return 0
+    if name == "cmake-dir" and not rest:
+        from llext_tools import cmake_dir
+
+        print(cmake_dir())
+        return 0
+    from llext_tools.cli.parser import run_command
+
+    return run_command(name, rest)
+
+
+def overview() -> str:
+    """What ``llext --help`` prints: it fits 24 lines of 80 columns."""
+    width = max(map(len, COMMANDS))
+    return "\n".join(
+        [
+            "llext: build, check, link and run Zephyr's loadable extensions on the host",
+            "",
+            "usage: llext COMMAND [ARGUMENT...]",
+            "",
+            *(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
+            "",
+            f"low-level, used by the CMake helpers: {', '.join(LOW_LEVEL)}",
+            "`llext help COMMAND` has options and an example, `llext --version` the version",
+            "",
+            "example: llext run hello.llext --call 'add(2, 3)'",
+        ]
+    )
+
+
+def _discard_stdout() -> None:
+    """Point stdout at nothing, so that Python's own flush at exit does not fail once more."""
+    import os
+
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # not a file: a test's buffer

@@ -1,0 +1,163 @@
+"""Diagnostics as text for people and as JSON for programs.
+
+    error[code]: message
+      --> file: .section+0x1c, in `function`
+       | figures
+       = note: more facts
+       = note: on the board, llext_load() fails here with -ENOEXEC
+       = help: what to do
+
+Colour only where a terminal reads; ``NO_COLOR`` and ``FORCE_COLOR`` decide before that. Lines are wrapped at the
+terminal's width, at 80 columns elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from llext_tools.diag import CODES, Diagnostic
+from llext_tools.errors import LlextError
+
+BOLD, RED, YELLOW, BLUE, CYAN, GREEN, DIM = "1", "1;31", "1;33", "1;34", "1;36", "32", "2"
+
+
+def report(diagnostics: Sequence[Diagnostic], stream: TextIO | None = None, *, summary: bool = True) -> None:
+    """Print diagnostics, errors after warnings of the same place in the order found, then how many there were."""
+    stream = sys.stderr if stream is None else stream
+    paint = Paint(stream)
+    width = columns(stream)
+    blocks = [render(diagnostic, paint, width) for diagnostic in diagnostics]
+    if summary and len(diagnostics) > 1:
+        blocks.append(count(diagnostics))
+    print("\n\n".join(blocks), file=stream)
+
+
+class Paint:
+    """Colours a piece of text, or leaves it alone if the stream is not for colour."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.on = _wants_colour(stream)
+
+    def __call__(self, text: str, colour: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self.on and text else text
+
+
+def render(diagnostic: Diagnostic, paint: Paint, width: int = 80) -> str:
+    """One diagnostic, without a newline at its end."""
+    severity = diagnostic.severity
+    head = f"{severity}[{diagnostic.code}]"
+    first, *rest = wrap(f"{head}: {diagnostic.message}", width, "    ")
+    lines = [paint(head, RED if severity == "error" else YELLOW) + paint(first[len(head) :], BOLD)]
+    lines += [paint(line, BOLD) for line in rest]
+    if diagnostic.location is not None:
+        lines.append(f"  {paint('-->', BLUE)} {diagnostic.location}")
+    for text in diagnostic.detail:
+        lines += _item(paint("|", BLUE), "", text, width)
+    for text in diagnostic.notes:
+        lines += _item(paint("=", BLUE), "note", text, width, paint)
+    if diagnostic.errno and severity == "error":
+        fact = f"on the board, llext_load() fails here with -{diagnostic.errno}"
+        if diagnostic.code.startswith("run-"):
+            fact = f"on the board, llext_bringup() fails here with -{diagnostic.errno}"
+        elif diagnostic.code.startswith("call-"):
+            fact = f"on the board, llext_call_fn() fails here with -{diagnostic.errno}"
+        lines += _item(paint("=", BLUE), "note", fact, width, paint)
+    if diagnostic.help:
+        lines += _item(paint("=", BLUE), "help", diagnostic.help, width, paint)
+    return "\n".join(lines)
+
+
+def _item(mark: str, kind: str, text: str, width: int, paint: Paint | None = None) -> list[str]:
+    label = f"{kind}: " if kind else ""
+    lines = []
+    for part in text.splitlines() or [""]:
+        first, *rest = wrap(label + part if not lines else " " * len(label) + part, width - 5, " " * len(label))
+        if not lines and kind and paint is not None:
+            first = paint(f"{kind}:", BOLD if kind == "note" else CYAN) + first[len(kind) + 1 :]
+        lines.append(f"   {mark} {first}" if not lines else f"     {first}")
+        lines += [f"     {line}" for line in rest]
+    return lines
+
+
+def wrap(text: str, width: int, indent: str) -> list[str]:
+    """Lines of at most ``width`` columns, broken at blanks outside backticks; a longer word stays whole."""
+    lines: list[str] = []
+    line, quoted = "", False
+    for word in text.split(" "):
+        if line.strip() and len(line) + 1 + len(word) > width and not quoted:
+            lines.append(line)
+            line = indent + word
+        else:
+            line = f"{line} {word}" if line or lines else word
+        quoted ^= word.count("`") % 2 == 1
+    return [*lines, line]
+
+
+def count(diagnostics: Sequence[Diagnostic]) -> str:
+    """``3 errors, 1 warning``."""
+    parts = []
+    for severity in ("error", "warning"):
+        n = sum(d.severity == severity for d in diagnostics)
+        if n:
+            parts.append(f"{n} {severity}{'s' if n > 1 else ''}")
+    return ", ".join(parts)
+
+
+def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    """One plain dict for each diagnostic; keys without a value are left out, ``exit_code`` is of its class."""
+    return [_to_json(diagnostic) for diagnostic in diagnostics]
+
+
+def _to_json(d: Diagnostic) -> dict[str, Any]:
+    found: dict[str, Any] = {"code": d.code, "severity": d.severity, "message": d.message}
+    if d.location is not None:
+        place = {name: getattr(d.location, name) for name in ("file", "section", "offset", "function", "line")}
+        found["location"] = {name: value for name, value in place.items() if value not in ("", None)}
+    found |= {"detail": list(d.detail)} if d.detail else {}
+    found |= {"notes": list(d.notes)} if d.notes else {}
+    found |= {"help": d.help} if d.help else {}
+    found |= {"errno": d.errno} if d.errno else {}
+    found["exit_code"] = CODES[d.code].error.exit_code if d.severity == "error" else 0
+    return found
+
+
+def columns(stream: TextIO | None = None) -> int:
+    """The width to write to: that of the terminal, 80 where there is none; ``COLUMNS`` decides before that."""
+    chosen = os.environ.get("COLUMNS", "")
+    if chosen.isdecimal() and int(chosen) > 0:
+        return max(int(chosen), 40)
+    try:
+        return max(os.get_terminal_size((stream or sys.stdout).fileno()).columns, 40)
+    except (OSError, ValueError):
+        return 80
+
+
+def _wants_colour(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def report_exception(error: Exception) -> int:
+    """Print what an exception means on stderr and return the exit code for it."""
+    sys.stdout.flush()
+    if isinstance(error, LlextError):
+        report(error.diagnostics)
+        return error.exit_code
+    if os.environ.get("LLEXT_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    internal = Diagnostic(
+        code="internal",
+        message=f"llext made a mistake: {what}",
+        help="please report it with the command and the output of the same command with `LLEXT_DEBUG=1`",
+    )
+    report([internal])
+    return LlextError.exit_code
