@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from llext_tools.diag import fail
 
 if TYPE_CHECKING:
-    from llext_tools.elf.model import Bytes
-
     Path: TypeAlias = str | os.PathLike[str]
-    Data: TypeAlias = str | bytes | bytearray | memoryview | Bytes
+    Data: TypeAlias = str | bytes | bytearray | memoryview
 
 
 def read_bytes(path: Path) -> bytes:
