@@ -1,0 +1,234 @@
+"""Reading an ELF file into arrays, with every index and offset checked against the file.
+
+The tables are numpy views of the file, so that a million relocations cost milliseconds; pyelftools, which makes an
+object of each entry, reads DWARF and build attributes elsewhere. What is wrong is reported per table, not per entry:
+the first three places and a count. Little-endian files of class 32 and 64 of any type are read; which of them can be
+an extension is ``link.validate``'s business.
+Source: gABI 4.1, chapter 4 "Object Files".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llext_tools.diag import Location, Reporter, fail
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs, Sections, Symbols, string_at
+from llext_tools.files import read_bytes
+
+LARGEST = 1 << 30
+"""No section of an extension is larger: 1 GiB is beyond any microcontroller, and keeps sums of sizes in int64."""
+
+
+def load_object(path: str) -> ElfObject:
+    """Read the ELF file at ``path``.
+
+    Raises:
+        FormatError: ``file-unreadable``, or as ``read_object()``.
+    """
+    return read_object(read_bytes(path), path)
+
+
+def read_object(data: bytes, path: str) -> ElfObject:
+    """Read ELF ``data``; ``path`` names it in messages.
+
+    Raises:
+        FormatError: ``elf-magic``, ``elf-header``, ``elf-truncated``, ``elf-sections`` or ``elf-symbols``.
+    """
+    bits, header = _read_header(data, path)
+    reporter = Reporter()
+    sections = _read_sections(data, path, bits, header, reporter)
+    reporter.checkpoint()
+    symbols = _read_symbols(data, path, bits, int(header["type"]), sections, reporter)
+    reporter.checkpoint()
+    return ElfObject(
+        path=path,
+        bits=bits,
+        type=int(header["type"]),
+        machine=int(header["machine"]),
+        flags=int(header["flags"]),
+        entry=int(header["entry"]),
+        sections=sections,
+        symbols=symbols,
+        image=np.frombuffer(data, np.uint8),
+    )
+
+
+def reloc_tables(obj: ElfObject) -> I64:
+    """Indices of the relocation sections, in file order."""
+    return np.flatnonzero((obj.sections.type == elf.SHT_REL) | (obj.sections.type == elf.SHT_RELA))
+
+
+def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) -> Relocs:
+    """All relocations of the sections for which ``targets`` (bool[k]) is true, one table after the other.
+
+    A table that is not well-formed is reported as ``elf-relocations`` and left out.
+    """
+    s = obj.sections
+    parts: list[tuple[NDArray[np.int64], ...]] = []
+    for table in reloc_tables(obj).tolist():
+        target = int(s.info[table])
+        where = Location(file=obj.path, section=s.name[table])
+        if target >= len(s):
+            reporter.error("elf-relocations", f"relocates section {target}, but there are only {len(s)}", at=where)
+        if target >= len(s) or not targets[target] or s.size[table] == 0:
+            continue
+        dtype = (elf.RELA_OF if s.type[table] == elf.SHT_RELA else elf.REL_OF)[obj.bits]
+        if s.entsize[table] != dtype.itemsize or s.size[table] % dtype.itemsize:
+            _entries_error(reporter, "elf-relocations", where, int(s.size[table]), int(s.entsize[table]), dtype)
+            continue
+        if s.link[table] != obj.symbols.section:
+            at = f"symbol table in section {s.link[table]}"
+            reporter.error("elf-relocations", f"refers to a {at}, not {obj.symbols.section}", at=where)
+            continue
+        entries = obj.contents(table).view(dtype)
+        info = entries["info"]
+        offset = entries["offset"].astype(np.int64)
+        symbol = (info >> elf.R_SYM_SHIFT[obj.bits]).astype(np.int64)
+        kind = (info & (1 << elf.R_SYM_SHIFT[obj.bits]) - 1).astype(np.int64)
+        addend = entries["addend"].astype(np.int64) if "addend" in (dtype.names or ()) else np.zeros_like(offset)
+        beyond = (offset < 0) | (offset >= s.size[target])
+        dangling = symbol >= len(obj.symbols)
+        _report_entries(reporter, "elf-relocations", where, beyond, offset, f"lie outside `{s.name[target]}`, offset")
+        _report_entries(reporter, "elf-relocations", where, dangling, symbol, "name a symbol that is not there, number")
+        if not (beyond | dangling).any():
+            same = np.broadcast_to(np.int64(target), offset.shape), np.broadcast_to(np.int64(table), offset.shape)
+            parts.append((*same, offset, symbol, kind, addend))
+    joined = parts[0] if len(parts) == 1 else [np.concatenate(c) for c in zip(*parts, strict=True)]
+    if not parts:
+        joined = [np.zeros(0, np.int64)] * 6
+    names = ("section", "table", "offset", "symbol", "type", "addend")
+    return Relocs(**dict(zip(names, joined, strict=True)))
+
+
+def _read_header(data: bytes, path: str) -> tuple[int, np.void]:
+    at = Location(file=path)
+    if data[:4] != elf.ELFMAG:
+        fail("elf-magic", "the file is empty" if not data else "this is not an ELF file", at=at)
+    if len(data) < 16:
+        fail("elf-truncated", f"the file ends after {len(data)} bytes, inside the ELF header", at=at)
+    if data[5] != elf.ELFDATA2LSB:
+        kind = "big-endian" if data[5] == 2 else f"of unknown byte order {data[5]}"
+        fail("elf-header", f"the object is {kind}; the supported targets are little-endian", at=at)
+    if data[4] not in elf.ELFCLASS:
+        fail("elf-header", f"ELF class {data[4]} is neither 32-bit nor 64-bit", at=at)
+    bits = elf.ELFCLASS[data[4]]
+    if len(data) < elf.EHDR_OF[bits].itemsize:
+        fail("elf-truncated", f"the file ends after {len(data)} bytes, inside the ELF header", at=at)
+    return bits, np.frombuffer(data, elf.EHDR_OF[bits], 1)[0]
+
+
+def _read_sections(data: bytes, path: str, bits: int, header: np.void, reporter: Reporter) -> Sections:
+    at = Location(file=path)
+    dtype, count, start = elf.SHDR_OF[bits], int(header["shnum"]), int(header["shoff"])
+    if count == 0:
+        fail("elf-sections", "the file has no section headers", at=at)
+    if header["shentsize"] != dtype.itemsize:
+        sizes = f"{header['shentsize']} bytes, not the {dtype.itemsize} of a {bits}-bit ELF"
+        fail("elf-sections", f"section headers are declared to have {sizes}", at=at)
+    if start + count * dtype.itemsize > len(data):
+        where = f"bytes {start:,} to {start + count * dtype.itemsize:,}"
+        fail("elf-truncated", f"the section headers lie in {where}, but the file ends at {len(data):,}", at=at)
+    table = np.frombuffer(data, dtype, count, start)
+    file_size = np.uint64(len(data))
+    in_file = (table["type"] != elf.SHT_NOBITS) & (table["type"] != elf.SHT_NULL)
+    beyond = (table["offset"] > file_size) | (table["size"].astype(np.uint64) > file_size - table["offset"])
+    _report_entries(reporter, "elf-truncated", at, in_file & beyond, None, "lie beyond the end of the file, section")
+    huge = ~in_file & (table["type"] == elf.SHT_NOBITS) & (table["size"] > LARGEST)
+    _report_entries(reporter, "elf-sections", at, huge, None, f"have more than {LARGEST:,} bytes, section")
+    power = (table["addralign"] & (table["addralign"] - table["addralign"].dtype.type(1))) == 0
+    wide = table["addralign"] > LARGEST
+    _report_entries(reporter, "elf-sections", at, wide & power, None, f"are aligned to more than {LARGEST:,}, section")
+    reporter.checkpoint()
+    fields = {
+        name: table[name].astype(np.int64)  # addresses of 2**63 and more wrap, and wrap back when they are used
+        for name in ("type", "flags", "addr", "offset", "size", "link", "info", "addralign", "entsize")
+    }
+    names = _section_names(data, path, int(header["shstrndx"]), table["name"], fields)
+    return Sections(name=names, **fields)
+
+
+def _section_names(
+    data: bytes, path: str, index: int, name: NDArray[np.uint32], fields: dict[str, I64]
+) -> tuple[str, ...]:
+    at = Location(file=path)
+    if index >= name.size or fields["type"][index] != elf.SHT_STRTAB:
+        fail("elf-sections", f"section {index}, declared to hold the section names, is not a string table", at=at)
+    strings = _strings(data, fields["offset"][index], fields["size"][index])
+    if not strings or strings[-1] or (name >= len(strings)).any():
+        fail("elf-sections", "a section's name lies outside the table of section names", at=at)
+    return tuple(string_at(strings, offset) for offset in name.tolist())
+
+
+def _read_symbols(
+    data: bytes, path: str, bits: int, file_type: int, sections: Sections, reporter: Reporter
+) -> Symbols:
+    wanted = elf.SHT_DYNSYM if file_type == elf.ET_DYN else elf.SHT_SYMTAB
+    found = np.flatnonzero(sections.type == wanted)
+    if not found.size:
+        none = np.zeros(0, np.int64)
+        return Symbols(section=0, name_at=none, value=none, size=none, bind=none, type=none, shndx=none, strtab=b"\0")
+    index = int(found[-1])  # as Zephyr: the last one counts
+    dtype, where = elf.SYM_OF[bits], Location(file=path, section=sections.name[index])
+    size, entsize, link = int(sections.size[index]), int(sections.entsize[index]), int(sections.link[index])
+    if entsize != dtype.itemsize or size % dtype.itemsize:
+        _entries_error(reporter, "elf-symbols", where, size, entsize, dtype)
+    if link >= len(sections) or sections.type[link] != elf.SHT_STRTAB:
+        reporter.error("elf-symbols", f"section {link}, declared to hold the names, is not a string table", at=where)
+    reporter.checkpoint()
+    table = np.frombuffer(data, dtype, size // dtype.itemsize, int(sections.offset[index]))
+    strtab = _strings(data, sections.offset[link], sections.size[link])
+    unnamed = table["name"] >= len(strtab)
+    if not strtab or strtab[-1]:
+        reporter.error("elf-symbols", f"the string table `{sections.name[link]}` does not end with a NUL", at=where)
+    _report_entries(reporter, "elf-symbols", where, unnamed, table["name"], "have a name out of bounds, offset")
+    shndx = table["shndx"]
+    astray = (shndx >= len(sections)) & (shndx != elf.SHN_ABS) & (shndx != elf.SHN_COMMON)
+    _report_entries(reporter, "elf-symbols", where, astray, shndx, "are defined in a section that is not there, number")
+    reporter.checkpoint()
+    info = table["info"]
+    return Symbols(
+        section=index,
+        name_at=table["name"].astype(np.int64),
+        value=table["value"].astype(np.int64),
+        size=table["size"].astype(np.int64),
+        bind=(info >> 4).astype(np.int64),
+        type=(info & 15).astype(np.int64),
+        shndx=shndx.astype(np.int64),
+        strtab=strtab,
+    )
+
+
+def _strings(data: bytes, offset: np.int64, size: np.int64) -> bytes:
+    return data[int(offset) : int(offset + size)]
+
+
+def _entries_error(reporter: Reporter, code: str, at: Location, size: int, entsize: int, dtype: np.dtype) -> None:  # type: ignore[type-arg]
+    sizes = f"{size:,} bytes in entries of {entsize}"
+    reporter.error(code, f"the table has {sizes}, not a multiple of {dtype.itemsize}", at=at)
+
+
+def _report_entries(
+    reporter: Reporter,
+    code: str,
+    at: Location,
+    wrong: NDArray[np.bool_],
+    values: Bytes | I64 | NDArray[np.uint32] | NDArray[np.uint16] | None,
+    what: str,
+) -> None:
+    """One diagnostic for all wrong entries of a table; ``values`` (default: the indices) illustrate it."""
+    found = np.flatnonzero(wrong)
+    if not found.size:
+        return
+    shown = found if values is None else values[found]
+    noun = "entry" if found.size == 1 else "entries"
+    reporter.error(code, f"{found.size:,} {noun} of the table {what} {listed(shown[:3].tolist(), found.size)}", at=at)
+
+
+def listed(first: Sequence[int], total: int) -> str:
+    """``1, 2, 3 and 7 more``."""
+    text = ", ".join(f"{x:,}" for x in first)
+    return text + (f" and {total - len(first):,} more" if total > len(first) else "")
