@@ -64,9 +64,9 @@ def _guarded(arguments: list[str]) -> int:
         return dispatch(arguments)
     except KeyboardInterrupt:
         return 130
-    except OSError:
-        raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, the user gets a diagnostic)
+        if isinstance(error, OSError) and error.filename is None:
+            raise  # from print()
         from llext_tools.cli.render import report_exception
 
         return report_exception(error)

@@ -72,7 +72,7 @@ def render(diagnostic: Diagnostic, paint: Paint, width: int = 80) -> str:
 
 def _item(mark: str, kind: str, text: str, width: int, paint: Paint | None = None) -> list[str]:
     label = f"{kind}: " if kind else ""
-    lines = []
+    lines: list[str] = []
     for part in text.splitlines() or [""]:
         first, *rest = wrap(label + part if not lines else " " * len(label) + part, width - 5, " " * len(label))
         if not lines and kind and paint is not None:
@@ -149,6 +149,10 @@ def report_exception(error: Exception) -> int:
     if isinstance(error, LlextError):
         report(error.diagnostics)
         return error.exit_code
+    if isinstance(error, OSError) and error.filename is not None:
+        what = f"cannot use `{error.filename}`: {(error.strerror or str(error)).lower()}"
+        report([Diagnostic(code="file-unreadable", message=what)])
+        return CODES["file-unreadable"].error.exit_code
     if os.environ.get("LLEXT_DEBUG"):
         import traceback
 

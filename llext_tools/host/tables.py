@@ -1,0 +1,555 @@
+"""Export tables: read from a firmware's ELF file or from a text file, and written as text.
+
+A firmware built with LLEXT has the section ``llext_const_symbol_area``: an array of pairs of pointers, name and
+address. Where names were replaced by SLIDs (the first bytes of the name's SHA-256), they are recovered from
+``llext_exports_strtab``. The text forms are
+
+    TOML            [exports]
+                    name = 0x08001235
+                    other = { address = 0x20000010, kind = "object", prototype = "int other" }
+    JSON            the same shape; an address is a number or text such as "0x08001235"
+    CSV             name,address[,kind[,prototype]], with or without a header line
+    linker script   name = 0x08001235;  or  PROVIDE(name = 0x08001235);
+
+Source: Zephyr, ``include/zephyr/llext/symbol.h`` and ``scripts/build/llext_prepare_exptab.py``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+
+from llext_tools.diag import Location, Reporter, fail
+from llext_tools.elf.model import Bytes, ElfObject, string_at
+from llext_tools.elf.read import read_object
+from llext_tools.elf.structs import (
+    ELFMAG,
+    ET_DYN,
+    ET_EXEC,
+    SHF_ALLOC,
+    SHN_UNDEF,
+    SHT_NOBITS,
+    STT_FUNC,
+    STT_OBJECT,
+)
+from llext_tools.files import read_bytes
+from llext_tools.link.exports import Export, ExportTable, Kind
+
+AREA = "llext_const_symbol_area"
+SLID_NAMES = "llext_exports_strtab"
+ERRORS_SHOWN = 10  # of one file; a file of another kind would give one for each line
+KEYS = ("address", "kind", "prototype")
+KINDS = tuple(kind for kind in get_args(Kind) if kind)
+
+
+class Row(NamedTuple):
+    """One entry of a text file before it is judged: values as the format gives them."""
+
+    line: int | None
+    name: Any
+    address: Any
+    kind: Any = ""
+    prototype: Any = ""
+
+
+def read_exports(path: str | os.PathLike[str]) -> ExportTable:
+    """The export table in a file, whatever its format: by content, then by the end of its name.
+
+    Raises:
+        FormatError: the file cannot be read, or is an ELF file that is malformed.
+        ExportsError: ``exports-missing``, ``exports-syntax`` or ``exports-duplicate``.
+    """
+    path = os.fspath(path)
+    data = read_bytes(path)
+    if data.startswith(ELFMAG):
+        return _from_elf(read_object(data, path))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        fail(
+            "exports-syntax",
+            f"`{path}` is neither an ELF file nor text",
+            at=Location(file=path, offset=error.start),
+            help="give a firmware's ELF file, or a table as TOML, JSON, CSV or linker script",
+        )
+    return _from_text(path, text, FORMATS[_format_of(path, text)].read)
+
+
+def write_exports(table: ExportTable, suffix: str) -> str:
+    """A table as text in the format of ``suffix``, a key of ``FORMATS``. What a name stands for twice is written once."""
+    width = 16 if any(export.address >> 32 for export in table.symbols) else 8
+    return FORMATS[suffix].write(table, [e for e in table.symbols if table.by_name[e.name] is e], width)
+
+
+# ---- firmware
+
+
+def _from_elf(firmware: ElfObject) -> ExportTable:
+    if firmware.type not in (ET_EXEC, ET_DYN):
+        fail(
+            "exports-missing",
+            f"`{firmware.path}` is an extension, not a firmware image",
+            at=Location(file=firmware.path),
+            help="`--extension FILE` gives an extension whose exports are to be used, where a command can take one",
+        )
+    pointer = firmware.bits // 8
+    area = _area(firmware)
+    if area.size % (2 * pointer):
+        fail(
+            "exports-syntax",
+            f"the export table has {area.size:,} bytes, no multiple of {2 * pointer}",
+            at=Location(file=firmware.path, section=AREA),
+        )
+    pairs = area.view(f"<u{pointer}").reshape(-1, 2).tolist()
+    name_of, kind_of = _name_reader(firmware), _kinds(firmware)
+    reporter, symbols, wrong = Reporter(), [], []
+    for i, (name_at, address) in enumerate(pairs):
+        name = name_of(name_at)
+        if name is None:
+            wrong.append((2 * i * pointer, name_at))
+        elif address:  # to Zephyr a null address is "not found": a weak symbol that nothing defines
+            symbols.append(Export(name, address, kind_of.get((name, address)) or kind_of.get(("", address), "")))
+    if wrong:
+        offset, name_at = wrong[0]
+        reporter.error(
+            "exports-syntax",
+            f"the export table's name pointer {name_at:#0{2 * pointer + 2}x} points to no string in the image",
+            at=Location(file=firmware.path, section=AREA, offset=offset),
+            notes=(f"so do {len(wrong) - 1} more of {len(pairs)} entries",) if len(wrong) > 1 else (),
+            help="give the final image of the build (`zephyr.elf`), not an intermediate one",
+        )
+    reporter.checkpoint()
+    return ExportTable(source=firmware.path, symbols=tuple(symbols), machine=firmware.machine)
+
+
+def _area(firmware: ElfObject) -> Bytes:
+    """The bytes of the table: a section of its own, or what the linker's two symbols enclose."""
+    section = firmware.sections.index(AREA)
+    if section is not None and firmware.sections.type[section] != SHT_NOBITS and firmware.sections.size[section]:
+        return firmware.contents(section)
+    ends = {}
+    for i in range(len(firmware.symbols)):
+        name = firmware.symbols.name(i)
+        if name in ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end"):
+            ends[name.rpartition("_")[2]] = int(firmware.symbols.value[i])
+    if ends.get("end", 0) > ends.get("start", 0):
+        found = _memory(firmware, ends["start"], ends["end"] - ends["start"])
+        if found is not None:
+            return found
+    what = "has no export table" if section is None else "has an empty export table"
+    fail(
+        "exports-missing",
+        f"`{firmware.path}` {what}",
+        at=Location(file=firmware.path),
+        notes=(f"a firmware with loadable extensions has a section `{AREA}`",),
+        help="build the firmware with `CONFIG_LLEXT=y` and mark what it offers with `EXPORT_SYMBOL(name)`",
+    )
+
+
+def _memory(firmware: ElfObject, address: int, size: int) -> Bytes | None:
+    """The bytes that the image has at an address, None if no single section has them all."""
+    s = firmware.sections
+    holds = (
+        (s.flags & SHF_ALLOC != 0) & (s.type != SHT_NOBITS) & (s.addr <= address) & (address + size <= s.addr + s.size)
+    )
+    if not holds.any():
+        return None
+    i = int(np.flatnonzero(holds)[0])
+    start = address - int(s.addr[i])
+    return firmware.contents(i)[start : start + size]
+
+
+def _name_reader(firmware: ElfObject) -> Callable[[int], str | None]:
+    """A function from a table's first word to the name, None if it stands for none."""
+    by_slid: dict[int, str] = {}
+    names = b""
+    section = firmware.sections.index(SLID_NAMES)
+    if section is not None:
+        names = firmware.contents(section).tobytes()
+        for name in names.split(b"\0"):
+            slid = hashlib.sha256(name).digest()[: firmware.bits // 8]
+            by_slid[int.from_bytes(slid, "big")] = name.decode("utf-8", "backslashreplace")
+
+    s = firmware.sections
+    filled = np.flatnonzero((s.flags & SHF_ALLOC != 0) & (s.type != SHT_NOBITS) & (s.size > 0))
+    parts = [(int(s.addr[i]), int(s.addr[i] + s.size[i]), firmware.contents(int(i)).tobytes()) for i in filled]
+
+    def name_at(word: int) -> str | None:
+        if section is not None:
+            return by_slid.get(word) or (_string(names, word) if word < len(names) else None)
+        return next((_string(data, word - start) for start, end, data in parts if start <= word < end), None)
+
+    return name_at
+
+
+def _string(data: bytes, offset: int) -> str | None:
+    if data.find(0, offset) <= offset:  # no end, or empty
+        return None
+    name = string_at(data, offset)
+    return name if name.isprintable() and " " not in name else None
+
+
+def _kinds(firmware: ElfObject) -> dict[tuple[str, int], Kind]:
+    """(name, address) -> kind, and ("", address) -> kind of whatever the symbol table has there."""
+    y = firmware.symbols
+    kinds: dict[tuple[str, int], Kind] = {}
+    known: tuple[tuple[int, Kind], ...] = ((STT_FUNC, "func"), (STT_OBJECT, "object"))
+    for symbol_type, kind in known:
+        for i in np.flatnonzero((y.type == symbol_type) & (y.shndx != SHN_UNDEF)).tolist():
+            address = int(y.value[i])
+            kinds[y.name(i), address] = kind
+            kinds.setdefault(("", address), kind)
+    return kinds
+
+
+# ---- text
+
+
+def _format_of(path: str, text: str) -> str:
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in FORMATS:
+        return suffix
+    if suffix in (".lds", ".x", ".lcf"):
+        return ".ld"
+    if text.lstrip().startswith("{"):
+        return ".json"
+    if re.search(r"^\s*\[exports", text, re.MULTILINE):
+        return ".toml"
+    if re.search(r"=[^;]*;", text):
+        return ".ld"
+    if re.search(r"^[^,#]+,\s*(0x[0-9a-fA-F]+|\d+)", text, re.MULTILINE):
+        return ".csv"
+    fail(
+        "exports-syntax",
+        f"the format of `{path}` is not known",
+        at=Location(file=path),
+        help="name the file *.toml, *.json, *.csv or *.ld, or give a firmware's ELF file",
+    )
+
+
+def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], int]]) -> ExportTable:
+    source = _Source(path, text)
+    rows, machine = read(source)
+    symbols: dict[str, Export] = {}
+    first_at: dict[str, int | None] = {}
+    for row in rows:
+        export = _judge(source, row, 32 if machine in (40, 3) else 64)
+        if export is None:
+            continue
+        earlier = symbols.get(export.name)
+        if earlier is not None and earlier.address != export.address:
+            source.error(
+                row.line,
+                f"`{export.name}` has two addresses: {earlier.address:#010x} and {export.address:#010x}",
+                code="exports-duplicate",
+                notes=(f"the first one is in line {first_at[export.name]}",) if first_at[export.name] else (),
+            )
+        elif earlier is None:
+            symbols[export.name] = export
+            first_at[export.name] = row.line
+    source.reporter.checkpoint()
+    if not symbols:
+        fail("exports-missing", f"`{path}` lists no symbol", at=Location(file=path))
+    return ExportTable(source=path, symbols=tuple(symbols.values()), machine=machine)
+
+
+class _Source:
+    """A text file with the errors found in it so far."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path, self.text, self.reporter = path, text, Reporter()
+
+    def error(
+        self,
+        line: int | None,
+        message: str,
+        *,
+        code: str = "exports-syntax",
+        notes: tuple[str, ...] = (),
+        help: str = "",
+    ) -> None:
+        """Report one; after some of them stop, with all so far.
+
+        Raises:
+            ExportsError: there were ``ERRORS_SHOWN``.
+        """
+        self.reporter.error(code, message, at=Location(file=self.path, line=line), notes=notes, help=help)
+        if len(self.reporter.diagnostics) >= ERRORS_SHOWN:
+            self.reporter.checkpoint()
+
+    def line_of(self, name: object, assign: str) -> int | None:
+        """The line where a key stands, found by its spelling: the parsers do not tell."""
+        found = re.search(rf"""^[^#\n]*?(?<![\w.]){re.escape(str(name))}["']?\s*{assign}""", self.text, re.MULTILINE)
+        return self.text.count("\n", 0, found.end()) + 1 if found else None
+
+
+def _judge(source: _Source, row: Row, bits: int) -> Export | None:
+    name, line = row.name, row.line
+    if not isinstance(name, str) or not name or not name.isprintable() or " " in name:
+        source.error(line, f"expected the name of a symbol, found `{name}`")
+        return None
+    address = _number(row.address)
+    if address is None:
+        source.error(line, f"expected an address for `{name}`, such as 0x08001235, found `{row.address}`")
+    elif not 0 <= address < 1 << bits:
+        source.error(line, f"the address of `{name}`, {address:#x}, does not fit {bits} bits")
+    elif address == 0:
+        source.error(
+            line,
+            f"`{name}` has address 0, which Zephyr takes for not exported",
+            help=f"leave `{name}` out of the table",
+        )
+    if row.kind and row.kind not in KINDS:
+        source.error(line, f'expected the kind of `{name}`, "func" or "object", found `{row.kind}`')
+    elif not isinstance(row.prototype, str):
+        source.error(line, f"expected the prototype of `{name}` as text, found `{row.prototype}`")
+    elif address:
+        return Export(name, address, row.kind or "", row.prototype)
+    return None
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        try:
+            return int(value.strip(), 0)
+        except ValueError:
+            return None
+    return None
+
+
+def _read_toml(source: _Source) -> tuple[Iterable[Row], int]:
+    try:
+        document = tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError as error:
+        message, line = str(error), None
+        if found := re.search(r" \(at line (\d+).*\)$| \(at end of document\)$", message):
+            message, line = message[: found.start()], int(found[1] or source.text.count("\n") + 1)
+        if "overwrite" in message or "twice" in message:
+            fail(
+                "exports-duplicate",
+                "a name is given twice",
+                at=Location(file=source.path, line=line),
+                help="keep one of the two",
+            )
+        fail("exports-syntax", f"not TOML: {_lower(message)}", at=Location(file=source.path, line=line))
+    except RecursionError:
+        fail("exports-syntax", "not TOML: nested too deeply", at=Location(file=source.path))
+    return _rows_of(source, document, "=")
+
+
+def _read_json(source: _Source) -> tuple[Iterable[Row], int]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            source.error(source.line_of(twice, ":"), f"`{twice}` is given twice", code="exports-duplicate")
+        return members
+
+    try:
+        document = json.loads(source.text, object_pairs_hook=unique)
+    except json.JSONDecodeError as error:
+        fail("exports-syntax", f"not JSON: {_lower(error.msg)}", at=Location(file=source.path, line=error.lineno))
+    except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
+        fail("exports-syntax", "not JSON: nested too deeply, or a number too long", at=Location(file=source.path))
+    return _rows_of(source, document, ":")
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[Row], int]:
+    """The rows of what TOML and JSON share: a table ``exports``, and ``machine``, the number of ELF's e_machine."""
+    table = document.get("exports") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(table, dict):
+        form = "a table `[exports]`" if assign == "=" else 'an object `{"exports": {...}}`'
+        fail("exports-syntax", f"expected {form}", at=Location(file=source.path))
+    for key in document:
+        if key not in ("exports", "machine"):
+            form = "in front of `[exports]`" if assign == "=" else 'outside `"exports"`'
+            source.error(source.line_of(key, assign), f"`{key}` stands {form}; expected only `machine` there")
+    machine = document.get("machine", 0)
+    if isinstance(machine, bool) or not isinstance(machine, int) or not 0 <= machine < 1 << 16:
+        source.error(
+            source.line_of("machine", assign), f"expected the number of an ELF machine, such as 40, found `{machine}`"
+        )
+        machine = 0
+    return (_row_of(source, name, value, assign) for name, value in table.items()), machine
+
+
+def _row_of(source: _Source, name: str, value: Any, assign: str) -> Row:
+    line = source.line_of(name, assign)
+    if not isinstance(value, dict):
+        return Row(line, name, value)
+    for key in value:
+        if key not in KEYS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(key, KEYS, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(f'`{k}`' for k in KEYS)}"
+            source.error(line, f"`{name}` has an unknown key `{key}`", help=hint)
+    if "address" not in value:
+        source.error(line, f"`{name}` has no `address`")
+        value = {**value, "address": 1}  # reported; do not report it again as malformed
+    return Row(line, name, value["address"], value.get("kind", ""), value.get("prototype", ""))
+
+
+COLUMNS = ("name", *KEYS)
+
+
+def _read_csv(source: _Source) -> tuple[Iterable[Row], int]:
+    return _csv_rows(source), 0
+
+
+def _csv_rows(source: _Source) -> Iterator[Row]:
+    lines = (line if not line.lstrip().startswith("#") else "\n" for line in io.StringIO(source.text))
+    reader = csv.reader(lines, skipinitialspace=True, strict=True)
+    columns: tuple[str, ...] = COLUMNS
+    first = True
+    try:
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            if not any(cells):
+                continue
+            if (
+                first
+                and set(header := [c.lower() for c in cells]) <= set(COLUMNS)
+                and {"name", "address"} <= set(header)
+            ):
+                columns = tuple(header)
+            elif len(cells) < 2 or len(cells) > len(columns):
+                source.error(
+                    reader.line_num,
+                    f"expected {','.join(columns)}, found {len(cells)} columns",
+                    help="put a prototype that contains a comma in double quotes" if len(cells) > len(columns) else "",
+                )
+            else:
+                yield Row(reader.line_num, **dict(zip(columns, cells, strict=False)))
+            first = False
+    except csv.Error as error:
+        source.error(reader.line_num, f"not CSV: {error}")
+
+
+_STATEMENT = re.compile(
+    r"""(?P<provide>PROVIDE(_HIDDEN)?\s*\()?\s*
+        (?P<name>"[^"]+"|[A-Za-z_.$/\\~][\w.$/\\~-]*)\s*=\s*
+        (?P<value>[^;=]*?)\s*(?(provide)\))""",
+    re.VERBOSE | re.DOTALL,
+)
+_SCALE = {"": 1, "K": 1 << 10, "M": 1 << 20}
+
+
+def _read_script(source: _Source) -> tuple[Iterable[Row], int]:
+    return _script_rows(source), 0
+
+
+def _script_rows(source: _Source) -> Iterator[Row]:
+    text = re.sub(r"/\*.*?\*/", lambda found: re.sub(r"[^\n]", " ", found[0]), source.text, flags=re.DOTALL)
+    at = 0
+    for statement in text.split(";"):
+        line = 1 + text.count("\n", 0, at + len(statement) - len(statement.lstrip()))
+        last = at + len(statement) >= len(text)
+        at += len(statement) + 1
+        statement = statement.strip()
+        if not statement:
+            continue
+        found = _STATEMENT.fullmatch(statement)
+        shown = " ".join(statement.split())[:60]
+        if last:
+            source.error(line, f"expected `;` after `{shown}`")
+        elif found is None:
+            source.error(line, f"expected `name = 0x...;` or `PROVIDE(name = 0x...);`, found `{shown}`")
+        else:
+            number = re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)([KM]?)", found["value"])
+            if number is None:
+                source.error(
+                    line,
+                    f"expected a number after `{found['name']} =`, found `{found['value'][:60]}`",
+                    help="only numbers are read from a linker script: expressions depend on the link they belong to",
+                )
+                continue
+            digits = number[1]
+            octal = digits.startswith("0") and digits.isdecimal()
+            try:
+                value = int(digits, 8 if octal else 0)
+            except ValueError:
+                value = -1  # 08 or 09
+            if value < 0:
+                source.error(line, f"expected a number, found `{digits}`", help="a leading 0 makes a number octal")
+            else:
+                yield Row(line, found["name"].strip('"'), value * _SCALE[number[2]])
+
+
+def _write_toml(table: ExportTable, symbols: list[Export], width: int) -> str:
+    lines = [f"machine = {table.machine}", ""] if table.machine else []
+    lines.append("[exports]")
+    for export in symbols:
+        address = f"0x{export.address:0{width}x}"
+        key = export.name if re.fullmatch(r"[A-Za-z0-9_-]+", export.name) else _quoted(export.name)
+        more = [f"{name} = {_quoted(value)}" for name, value in _extras(export)]
+        lines.append(f"{key} = {{ {', '.join([f'address = {address}', *more])} }}" if more else f"{key} = {address}")
+    return "\n".join(lines) + "\n"
+
+
+def _write_json(table: ExportTable, symbols: list[Export], width: int) -> str:
+    exports: dict[str, Any] = {}
+    for export in symbols:
+        address, extras = f"0x{export.address:0{width}x}", dict(_extras(export))
+        exports[export.name] = {"address": address, **extras} if extras else address
+    document = {"machine": table.machine, "exports": exports} if table.machine else {"exports": exports}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write_csv(table: ExportTable, symbols: list[Export], width: int) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((e.name, f"0x{e.address:0{width}x}", e.kind, e.prototype) for e in symbols)
+    return out.getvalue()
+
+
+def _write_script(table: ExportTable, symbols: list[Export], width: int) -> str:
+    lines = []
+    for export in symbols:
+        name = export.name if re.fullmatch(r"[A-Za-z_.$][\w.$]*", export.name, re.ASCII) else f'"{export.name}"'
+        note = (export.prototype or export.kind).replace("*/", "* /")
+        lines.append(f"{name} = 0x{export.address:0{width}x};" + (f" /* {note} */" if note else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _extras(export: Export) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in (("kind", export.kind), ("prototype", export.prototype)) if value]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+class Format(NamedTuple):
+    """How a text format is read and written."""
+
+    read: Callable[[_Source], tuple[Iterable[Row], int]]
+    write: Callable[[ExportTable, list[Export], int], str]
+
+
+FORMATS: dict[str, Format] = {
+    ".toml": Format(_read_toml, _write_toml),
+    ".json": Format(_read_json, _write_json),
+    ".csv": Format(_read_csv, _write_csv),
+    ".ld": Format(_read_script, _write_script),
+}
+"""The text formats by the end of the file's name."""
