@@ -1,0 +1,27 @@
+"""What all tests share: a skip is a failure where tools are required, and how hypothesis searches."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from needs import REQUIRED
+
+settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile(
+    "thorough", max_examples=1000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("search", max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("thorough" if REQUIRED else "quick")  # --hypothesis-profile=search looks for new failures
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    """Under LLEXT_REQUIRE_TOOLS=1 nothing may be skipped: a tool that is missing there hides a whole part."""
+    report = (yield).get_result()
+    if REQUIRED and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: LLEXT_REQUIRE_TOOLS=1, but: {reason}"

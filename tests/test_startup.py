@@ -1,0 +1,54 @@
+"""Starting fast is a feature: what a command loads, seen from a fresh interpreter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conformance.cases import files
+
+HEAVY = {"numpy", "lief", "elftools", "unicorn"}
+SLOW_HELP = {"argparse", "dataclasses", "typing", "re", "inspect", "enum", "pathlib"}
+
+PROBE = """
+import sys
+before = set(sys.modules)
+from llext_tools.cli import main
+code = main(sys.argv[1:])
+sys.stdout.flush()
+print("\\0".join([str(code), *sorted(set(sys.modules) - before)]), file=sys.stderr)
+"""
+
+
+def loaded_by(*arguments: str) -> tuple[int, set[str]]:
+    """Exit code of ``llext ARGUMENTS``, and the modules that it loaded."""
+    done = subprocess.run([sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=True)
+    code, *modules = done.stderr.strip().splitlines()[-1].split("\0")
+    return int(code), set(modules)
+
+
+@pytest.mark.parametrize("option", ["--help", "--version", "cmake-dir"])
+def test_help_loads_next_to_nothing(option: str) -> None:
+    code, modules = loaded_by(option)
+    assert code == 0
+    assert not modules & (HEAVY | SLOW_HELP)
+    assert len({m for m in modules if m.startswith("llext_tools")}) <= 4
+
+
+@pytest.mark.parametrize("what", ["undefined-symbol", "elf-magic"])
+def test_explain_loads_no_library(what: str) -> None:
+    code, modules = loaded_by("explain", what)
+    assert code == 0
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize("command", ["link", "check"])
+def test_link_and_check_load_only_numpy(command: str, tmp_path: Path) -> None:
+    extension = tmp_path / "e.llext"
+    extension.write_bytes(files()["ptrs_arm_gcc/e.llext"])
+    more = ("-o", str(tmp_path / "out.elf")) if command == "link" else ()
+    code, modules = loaded_by(command, str(extension), *more)
+    assert code == 0
+    assert not modules & {"lief", "unicorn", "elftools"}
