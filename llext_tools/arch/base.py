@@ -51,9 +51,10 @@ class Target:
     summary: str
     float_abi: Literal["soft", "single", "double"]  # which floating-point types travel in FPU registers
     gcc_prefixes: tuple[str, ...]  # tried in this order
-    zig_target: str
+    clang_target: str  # --target= of the zig toolchain's clang
+    zig_target: str  # -target and -mcpu of `zig build-lib`, which makes the compiler runtime
     zig_cpu: str
-    cpu_flags: tuple[str, ...]  # for gcc: CPU, ISA, ABI
+    cpu_flags: tuple[str, ...]  # CPU, ISA and ABI, in the spelling that gcc and clang share
     flags: tuple[Flag, ...]  # the other defaults, each with its reason
     emulator: Emulator
     debian: str  # the Debian package of the gcc toolchain

@@ -1,0 +1,73 @@
+"""Cortex-M targets: CPU and ABI flags, the other defaults with their reasons, the emulator's model.
+
+Sources: "Arm Options" of the GCC 12 manual; aapcs32 (2024Q3), "The Base Procedure Call Standard".
+A hard-float target passes `double` in D registers even where its FPU computes only `float` (aapcs32, "VFP register usage").
+"""
+
+from __future__ import annotations
+
+from llext_tools.arch.base import Emulator, Flag, Target
+
+FLAGS = (
+    Flag(
+        flag="-mlong-calls",
+        why="an extension in RAM is further than the 16 MiB of a BL from firmware in flash",
+    ),
+    Flag(
+        flag="-fshort-enums",
+        why="as arm-none-eabi-gcc does by default, and so the firmware; clang would make every enum an int",
+        only="zig",
+    ),
+    Flag(
+        flag="-meabi gnu",
+        why="clang then calls memcpy and memset, which hosts export, instead of __aeabi_memcpy4 and __aeabi_memclr4",
+        only="zig",
+    ),
+)
+
+NO_JUMP_TABLES = Flag(
+    flag="-fno-jump-tables",
+    why="gcc's switch helpers (__gnu_thumb1_case_*) are called by BL whatever -mlong-calls says",
+)
+
+
+def cortex_m(
+    name: str,
+    model: str,
+    summary: str,
+    *,
+    fpu: str = "",
+    extra: tuple[Flag, ...] = (),
+) -> Target:
+    """A Cortex-M; ``model`` is the CPU in Unicorn's spelling, ``fpu`` the -mfpu of a hard-float ABI."""
+    cpu = name.removesuffix("f")
+    return Target(
+        name=name,
+        arch="arm",
+        bits=32,
+        summary=summary,
+        float_abi="double" if fpu else "soft",
+        gcc_prefixes=("arm-none-eabi-",),
+        clang_target="arm-none-eabi",
+        zig_target="thumb-freestanding-eabihf" if fpu else "thumb-freestanding-eabi",
+        zig_cpu=cpu.replace("-", "_"),
+        cpu_flags=(
+            f"-mcpu={cpu}",
+            "-mthumb",
+            *(("-mfloat-abi=hard", f"-mfpu={fpu}") if fpu else ("-mfloat-abi=soft",)),
+        ),
+        flags=(*FLAGS, *extra),
+        emulator=Emulator(arch="ARM", mode=("THUMB", "MCLASS"), cpu=f"ARM_{model}"),
+        debian="gcc-arm-none-eabi",
+        firmware_base=(0x0800_0000, 0x2000_0000),
+    )
+
+
+TARGETS = (
+    cortex_m("cortex-m0plus", "CORTEX_M0", "Armv6-M, 16-bit Thumb, soft float", extra=(NO_JUMP_TABLES,)),
+    cortex_m("cortex-m3", "CORTEX_M3", "Armv7-M, soft float"),
+    cortex_m("cortex-m4", "CORTEX_M4", "Armv7E-M, soft float"),
+    cortex_m("cortex-m4f", "CORTEX_M4", "Armv7E-M, hard float, single-precision FPU", fpu="fpv4-sp-d16"),
+    cortex_m("cortex-m7", "CORTEX_M7", "Armv7E-M, hard float, double-precision FPU", fpu="fpv5-d16"),
+    cortex_m("cortex-m33", "CORTEX_M33", "Armv8-M mainline, soft float"),
+)

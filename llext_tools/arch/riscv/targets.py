@@ -1,0 +1,92 @@
+"""RISC-V targets: ISA and ABI flags, the other defaults with their reasons, the emulator's model.
+
+Sources: "RISC-V Options" of the GCC 12 manual; RISC-V psABI (1.0), "Code models" and "Named ABIs".
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from llext_tools.arch.base import Emulator, Flag, Target
+
+FLAGS = (
+    Flag(
+        flag="-mcmodel=medany",
+        why="code reaches symbols within 2 GiB of itself, wherever the loader puts it; medlow only those near address 0",
+    ),
+    Flag(
+        flag="-mno-relax",
+        why="relaxable code carries R_RISCV_ALIGN, which only a linker can carry out; Zephyr's loader refuses it",
+    ),
+    Flag(
+        flag="-msmall-data-limit=0",
+        why="small data needs the global pointer, and .sbss beside .bss is a second NOBITS section, which the loader refuses",
+    ),
+)
+
+FPU_ON = {"MSTATUS": 1 << 13}  # mstatus.FS = initial; a floating-point instruction traps while it is off
+
+
+def riscv(
+    isa: str,
+    abi: str,
+    model: str,
+    summary: str,
+    *,
+    bits: Literal[32, 64],
+    float_abi: Literal["soft", "single", "double"],
+    zig_cpu: str,
+) -> Target:
+    """A RISC-V core, named by its ISA string; ``model`` is the CPU in Unicorn's spelling."""
+    return Target(
+        name=isa,
+        arch="riscv",
+        bits=bits,
+        summary=summary,
+        float_abi=float_abi,
+        gcc_prefixes=("riscv64-unknown-elf-", "riscv32-unknown-elf-", "riscv-none-elf-"),
+        clang_target=f"riscv{bits}-unknown-elf",
+        zig_target=f"riscv{bits}-freestanding-none",
+        zig_cpu=zig_cpu,
+        cpu_flags=(f"-march={isa}", f"-mabi={abi}"),
+        flags=FLAGS,
+        emulator=Emulator(
+            arch="RISCV",
+            mode=(f"RISCV{bits}",),
+            cpu=model,
+            setup={} if float_abi == "soft" else FPU_ON,
+        ),
+        debian="gcc-riscv64-unknown-elf",
+        firmware_base=(0x2000_0000, 0x8000_0000),
+    )
+
+
+TARGETS = (
+    riscv(
+        "rv32imac",
+        "ilp32",
+        "RISCV32_SIFIVE_E31",
+        "32 bit, compressed, soft float",
+        bits=32,
+        float_abi="soft",
+        zig_cpu="generic_rv32+m+a+c",
+    ),
+    riscv(
+        "rv32imafc",
+        "ilp32f",
+        "RISCV32_SIFIVE_U34",
+        "32 bit, compressed, single-precision FPU",
+        bits=32,
+        float_abi="single",
+        zig_cpu="generic_rv32+m+a+f+c",
+    ),
+    riscv(
+        "rv64gc",
+        "lp64d",
+        "RISCV64_SIFIVE_U54",
+        "64 bit, compressed, double-precision FPU",
+        bits=64,
+        float_abi="double",
+        zig_cpu="generic_rv64+m+a+f+d+c",
+    ),
+)
