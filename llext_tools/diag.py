@@ -53,10 +53,13 @@ CODES: dict[str, Code] = {
     "reloc-wrong-instruction": Code(errors.RefusedError, ""),
     "symbol-unmapped": Code(errors.RefusedError, "ENOEXEC"),
     "symbol-common": Code(errors.RefusedError, "ENOEXEC"),
+    "symbol-absolute": Code(errors.RefusedError, "ENOEXEC"),
+    "export-entry": Code(errors.RefusedError, ""),
     "undefined-symbol": Code(errors.UndefinedError, "ENODATA"),
     # final addresses
     "reloc-out-of-range": Code(errors.RangeError, "ENOEXEC"),
     "reloc-misaligned": Code(errors.RangeError, ""),
+    "place-misaligned": Code(errors.RangeError, ""),
     "place-overlap": Code(errors.RangeError, ""),
     "place-too-small": Code(errors.RangeError, "ENOMEM"),
     # export tables

@@ -1,0 +1,120 @@
+"""Symbols to addresses: S and T for each, or one diagnostic for each that relocations need and nobody has.
+
+Source: Zephyr, ``llext_link.c``, ``llext_lookup_symbol()``; gABI, "Symbol Table"; aaelf32, "Symbol Values".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llext_tools.arch.base import Arch
+from llext_tools.diag import Reporter
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject, Relocs
+from llext_tools.link.exports import ExportTable
+from llext_tools.link.hints import missing_help
+from llext_tools.link.image import Layout, RegionMap, SymTab
+from llext_tools.link.layout import signed, tls_offsets
+from llext_tools.link.places import places, where
+from llext_tools.profile import Profile
+
+
+def resolve(
+    obj: ElfObject,
+    arch: Arch,
+    regions: RegionMap,
+    layout: Layout,
+    relocs: Relocs,
+    exports: ExportTable | None,
+    profile: Profile,
+    reporter: Reporter,
+) -> tuple[SymTab, dict[str, int]]:
+    """The symbol table with addresses, and the imports (name -> address) that ``relocs`` need from ``exports``.
+
+    With ``exports`` None nobody knows what the host offers: undefined symbols then are nobody's fault.
+    Reports ``undefined-symbol`` and ``symbol-unmapped``, once for each symbol.
+    """
+    s, y = obj.sections, obj.symbols
+    count = len(y)
+    if not count:
+        none = np.zeros(0, np.int64)
+        return SymTab(S=none, T=none, B=none, resolved=np.zeros(0, bool)), {}
+    in_file = y.shndx < len(s)
+    home = np.where(in_file, y.shndx, 0)
+    tls = in_file & (s.flags[home] & elf.SHF_TLS != 0)
+    resolved = (layout.section_addr[home] != 0) | (np.isin(regions.region[home], list(layout.base)))
+    resolved = (resolved & (y.shndx != elf.SHN_UNDEF)) | tls | (y.shndx == elf.SHN_ABS)
+    base = np.where(tls, tls_offsets(obj)[home], np.where(in_file, layout.section_addr[home], 0))
+    S = y.value + base
+    region_base = np.zeros(len(s), np.int64)
+    for mem, start in layout.base.items():
+        region_base[regions.region == mem] = signed(start)
+    B = region_base[home]
+    T = np.zeros(count, np.int64)
+    if arch.thumb:
+        T = S & (y.type == elf.STT_FUNC)
+    resolved[0] = True
+    S[0] = T[0] = 0
+
+    needed = np.zeros(count, bool)
+    needed[relocs.symbol] = True
+    imports: dict[str, int] = {}
+    missing: list[int] = []
+    table = exports.by_name if exports else {}
+    for i in np.flatnonzero(needed & (y.shndx == elf.SHN_UNDEF)).tolist():
+        if i == 0:
+            continue
+        name = y.name(i)
+        export = table.get(name)
+        if export is not None:
+            resolved[i] = True
+            imports[name] = export.address
+            S[i] = signed(export.address)
+            if arch.thumb and (export.kind == "func" or y.type[i] == elf.STT_FUNC):
+                T[i] = export.address & 1
+        elif y.bind[i] == elf.STB_WEAK and profile.weak_undefined == "null":
+            resolved[i] = True
+        else:
+            missing.append(i)
+    S -= T
+    if exports is not None:
+        _report_missing(obj, relocs, missing, exports, reporter)
+    _report_unmapped(obj, relocs, np.flatnonzero(needed & ~resolved & (y.shndx != elf.SHN_UNDEF)).tolist(), reporter)
+    return SymTab(S=S, T=T, B=B, resolved=resolved), imports
+
+
+def _report_missing(
+    obj: ElfObject, relocs: Relocs, missing: list[int], exports: ExportTable, reporter: Reporter
+) -> None:
+    for i in missing:
+        uses = np.flatnonzero(relocs.symbol == i)
+        name = obj.symbols.name(i)
+        weak = ("it is weak, but the loader looks for it all the same",) if obj.symbols.bind[i] == elf.STB_WEAK else ()
+        reporter.error(
+            "undefined-symbol",
+            f"`{name}` is neither defined in the extension nor exported by {exports.source}",
+            at=where(obj, relocs, int(uses[0])),
+            notes=(*places(obj, relocs, uses[1:]), *weak),
+            help=missing_help(name, exports),
+        )
+
+
+def _report_unmapped(obj: ElfObject, relocs: Relocs, symbols: list[int], reporter: Reporter) -> None:
+    for i in symbols:
+        uses = np.flatnonzero(relocs.symbol == i)
+        shndx = int(obj.symbols.shndx[i])
+        name = obj.symbols.name(i) or (obj.sections.name[shndx] if shndx < len(obj.sections) else "")
+        if shndx == elf.SHN_COMMON:
+            text, cure = f"`{name}` is a common symbol: it has no section", "compile with `-fno-common`, or link with `ld -r -d`"
+            reporter.error("symbol-common", text, at=where(obj, relocs, int(uses[0])), help=cure)
+            continue
+        section = obj.sections.name[shndx]
+        why = "is empty" if obj.sections.size[shndx] == 0 else "is in no region"
+        reporter.error(
+            "symbol-unmapped",
+            f"`{name}` is in section `{section}`, which {why} and therefore is not loaded",
+            at=where(obj, relocs, int(uses[0])),
+            notes=places(obj, relocs, uses[1:]),
+        )
+
+

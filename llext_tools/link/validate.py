@@ -1,0 +1,176 @@
+"""Is the object an extension of a supported machine, and does each of its relocations have a row?
+
+Source: Zephyr, ``llext_load.c`` and ``llext_link.c``; see docs/explanation/pipeline.md for what holds afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llext_tools.arch import by_machine, discover
+from llext_tools.arch.base import Arch
+from llext_tools.diag import Location, Reporter
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject, Relocs
+from llext_tools.elf.read import listed, read_relocs, reloc_tables
+from llext_tools.link.places import places, where
+from llext_tools.profile import Profile
+from llext_tools.reloc import Reloc
+
+FILE_TYPES = {0: "of no type", 2: "a linked executable", 3: "a shared library", 4: "a core dump"}
+
+
+def find_arch(obj: ElfObject, reporter: Reporter) -> Arch:
+    """The architecture of an object that can be an extension.
+
+    Raises:
+        FormatError: ``elf-type`` or ``elf-machine``.
+    """
+    at = Location(file=obj.path)
+    arch = by_machine(obj.machine)
+    if arch is None:
+        known = " and ".join(f"{a.name} ({a.machine})" for a in discover())
+        reporter.error("elf-machine", f"the object is for machine {obj.machine}; supported are {known}", at=at)
+    elif obj.bits not in arch.classes:
+        reporter.error("elf-machine", f"a {obj.bits}-bit object cannot be for {arch.name}", at=at)
+    if obj.type != elf.ET_REL:
+        kind = FILE_TYPES.get(obj.type, f"of type {obj.type}")
+        reporter.error(
+            "elf-type",
+            f"the file is {kind}, not a relocatable object (ET_REL)",
+            at=at,
+            help="link the extension with `-r`; llext_add_extension() does",
+        )
+    reporter.checkpoint()
+    assert arch is not None
+    return arch
+
+
+def validate(
+    obj: ElfObject, arch: Arch, profile: Profile, rows: Mapping[int, Reloc], loaded: NDArray[np.bool_], reporter: Reporter
+) -> Relocs:
+    """The relocations of the ``loaded`` sections (bool[k]), each of a type that ``rows`` and ``profile`` have.
+
+    What is wrong is reported; the returned relocations are complete only if nothing was.
+    """
+    s, y = obj.sections, obj.symbols
+    at = Location(file=obj.path)
+    if not len(y):
+        reporter.error(
+            "elf-symbols",
+            "the object has no symbol table",
+            at=at,
+            help="strip with `--strip-unneeded`, which keeps what the loader needs",
+        )
+        return read_relocs(obj, np.zeros(len(s), bool), reporter)
+    _check_symbols(obj, profile, reporter)
+    wrong_kind = elf.SHT_REL if arch.rela else elf.SHT_RELA
+    for table in reloc_tables(obj).tolist():
+        here = Location(file=obj.path, section=s.name[table])
+        target = int(s.info[table])
+        if s.type[table] == wrong_kind:
+            has, wants = ("SHT_REL", "SHT_RELA") if arch.rela else ("SHT_RELA", "SHT_REL")
+            reporter.error("elf-relocations", f"the relocations are {has}, but {arch.name} uses {wants}", at=here)
+        elif target < len(s) and s.flags[target] & elf.SHF_ALLOC and s.size[target] and not loaded[target]:
+            reporter.error(
+                "reloc-unmapped",
+                f"`{s.name[target]}` is relocated, but no region takes it",
+                at=here,
+                help=_unmapped_help(s.name[target]),
+            )
+    nobits = loaded & (s.type == elf.SHT_NOBITS)
+    relocs = read_relocs(obj, loaded, reporter)
+    if nobits[relocs.section].any():
+        reporter.error("elf-relocations", "a section without contents (SHT_NOBITS) is relocated", at=at)
+    if reporter.failed:
+        return relocs
+    _check_types(obj, arch, profile, rows, relocs, reporter)
+    return relocs
+
+
+def _check_symbols(obj: ElfObject, profile: Profile, reporter: Reporter) -> None:
+    y, at = obj.symbols, Location(file=obj.path)
+    offered = (y.bind == elf.STB_GLOBAL) & ((y.type == elf.STT_FUNC) | (y.type == elf.STT_OBJECT))
+    if profile.needs_globals and not offered.any():
+        reporter.error(
+            "no-globals",
+            "the object has no global function and no global object",
+            at=at,
+            notes=("the loader allocates its symbol table with 0 bytes, and takes that for an empty heap",),
+            help="make the entry function global, not `static`",
+        )
+    common = offered & (y.shndx == elf.SHN_COMMON)
+    if common.any():
+        first = ", ".join(f"`{name}`" for name in y.names(np.flatnonzero(common)[:3].tolist()))
+        reporter.error(
+            "symbol-common",
+            f"common symbols have no section: {first}" + (" and more" if common.sum() > 3 else ""),
+            at=at,
+            help="compile with `-fno-common`, or link with `ld -r -d`",
+        )
+    absolute = offered & (y.shndx == elf.SHN_ABS)
+    if absolute.any() and not profile.accepts_reserved:
+        name = y.name(int(np.flatnonzero(absolute)[0]))
+        reporter.error(
+            "symbol-absolute",
+            f"the global symbol `{name}` is absolute: it belongs to no section of the extension",
+            at=at,
+            help="make it local, or give it no type",
+        )
+
+
+def _check_types(
+    obj: ElfObject, arch: Arch, profile: Profile, rows: Mapping[int, Reloc], relocs: Relocs, reporter: Reporter
+) -> None:
+    highest = int(relocs.type.max(initial=0))
+    counts = np.bincount(relocs.type) if highest < 256 else None
+    used = np.flatnonzero(counts) if counts is not None else np.unique(relocs.type)
+    accepted = profile.relocs.get(arch.name)
+    for code in used.tolist():
+        row = rows.get(code)
+        if row is not None and (accepted is None or code in accepted):
+            continue
+        found = np.flatnonzero(relocs.type == code)
+        notes = places(obj, relocs, found[1:])
+        if row is not None:
+            reporter.error(
+                "reloc-refused",
+                f"the loader ({profile.name}) does not apply `{row.name}`",
+                at=where(obj, relocs, int(found[0])),
+                notes=notes,
+                help=f"`llext explain {row.name}` says where it comes from; `--profile abi` links it all the same",
+            )
+            continue
+        name, cure = arch.no_help.get(code, (f"type {code}", ""))
+        reporter.error(
+            "reloc-unknown",
+            f"{arch.name} relocation `{name}` cannot be applied to a loadable extension",
+            at=where(obj, relocs, int(found[0])),
+            notes=notes,
+            help=cure,
+        )
+    if reporter.failed:
+        return
+    size = np.zeros(highest + 1, np.int64)
+    for code in used.tolist():
+        field = rows[code].field
+        size[code] = field.size if field else 0
+    beyond = np.flatnonzero(relocs.offset + size[relocs.type] > obj.sections.size[relocs.section])
+    if beyond.size:
+        offsets = listed(relocs.offset[beyond[:3]].tolist(), beyond.size)
+        reporter.error(
+            "elf-relocations",
+            f"a relocated field ends behind its section, offset {offsets}",
+            at=where(obj, relocs, int(beyond[0])),
+        )
+
+
+def _unmapped_help(section: str) -> str:
+    if section.startswith((".ARM.ex", ".eh_frame")):
+        return "compile with `-fno-unwind-tables -fno-asynchronous-unwind-tables`, or remove the section with objcopy"
+    if section.startswith((".tdata", ".tbss")):
+        return "the loader gives an extension no thread-local storage of its own: use ordinary variables"
+    return ""

@@ -1,0 +1,57 @@
+"""Loader profiles: what each generation of Zephyr's loader accepts, as data files beside this module.
+
+``zephyr-next`` is the newest loader text, ``abi`` accepts all that the processor's ABI defines.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from llext_tools.diag import fail
+
+DEFAULT = "zephyr-next"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One loader. ``relocs``: per architecture the relocation codes that it applies, None for all of the ABI's."""
+
+    name: str
+    summary: str
+    relocs: Mapping[str, frozenset[int] | None]
+    weak_undefined: Literal["error", "null"]  # what an undefined weak symbol without an export becomes
+    needs_globals: bool  # refuses an object without a global function or object
+    accepts_reserved: bool  # takes a global function or object of a reserved section index (SHN_ABS)
+
+
+def names() -> list[str]:
+    """The profiles that there are."""
+    return sorted(f.name.removesuffix(".toml") for f in files(__name__).iterdir() if f.name.endswith(".toml"))
+
+
+@cache
+def load(name: str = DEFAULT) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        UsageError: ``usage``, with the nearest name.
+    """
+    if name not in names():
+        near = get_close_matches(name, names(), 1)
+        hint = f"did you mean `{near[0]}`?" if near else "the profiles are " + ", ".join(names())
+        fail("usage", f"there is no loader profile `{name}`", help=hint)
+    data = tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text("utf-8"))
+    return Profile(
+        name=name,
+        summary=data["summary"],
+        relocs={arch: frozenset(codes) for arch, codes in data.get("relocs", {}).items()},
+        weak_undefined=data["weak_undefined"],
+        needs_globals=data["needs_globals"],
+        accepts_reserved=data["accepts_reserved"],
+    )
