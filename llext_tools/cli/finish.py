@@ -1,0 +1,34 @@
+"""``llext finish``: make the shipped ``.llext`` of a partially linked object."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from llext_tools.elf.finish import finish
+from llext_tools.elf.read import load_object
+from llext_tools.files import write_atomically
+
+DESCRIPTION = """\
+Make the file that is shipped of a partially linked object: without debugging sections,
+unwinding tables and the local symbols that no relocation uses, laid out as the loader
+needs it. The object itself keeps all that for a debugger."""
+EXAMPLE = "llext finish hello.debug.elf -o hello.llext"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("object", metavar="OBJECT", help="partially linked object (ET_REL), for example from `ld -r`")
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: OBJECT with the suffix `.llext`")
+    parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
+
+
+def run(args: argparse.Namespace) -> int:
+    output = args.output or default_output(args.object)
+    write_atomically(output, finish(load_object(args.object), keep_symbols=args.keep_symbols))
+    return 0
+
+
+def default_output(path: str) -> str:
+    """``dir/hello.debug.elf`` -> ``dir/hello.llext``."""
+    stem = path.removesuffix(".elf").removesuffix(".debug") if path.endswith(".elf") else os.path.splitext(path)[0]
+    return stem + ".llext"

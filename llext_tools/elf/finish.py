@@ -1,0 +1,232 @@
+"""From the result of a partial link to the file that is shipped: what the loader needs, in an order that it takes.
+
+``ld -r`` leaves debugging sections, the linker's own remarks, unwinding tables that the loader maps nowhere and a
+symbol for each local label. A board pays for all of that in flash, transfer time and RAM. What remains here:
+
+* the SHF_ALLOC sections without ``.ARM.exidx`` and ``.ARM.extab``, and the build attributes, which tools compare,
+* the relocations of these sections, and the symbols that they use or that are global.
+
+The loader maps the span from a region's first section to its last in the file, so sections of one region stand
+next to each other, and derives padding from a region's file offset, of SHT_NOBITS too, which LLVM does not align.
+Groups are dissolved: the partial link has chosen among their copies, and the loader does not know them.
+Symbols with hidden visibility become local, as any final link would make them. Otherwise the compiler's helper
+functions would take room in the extension's symbol table on the board.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llext_tools.diag import Location, Reporter, fail
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import I64, ElfObject, Relocs
+from llext_tools.elf.read import listed, read_relocs, reloc_tables
+from llext_tools.elf.write import Section, aligned, elf_file, head_size, kept_strings, raw_symbols
+
+UNWINDING = (".ARM.exidx", ".ARM.extab")
+NOT_MAPPED = (".relro_padding", ".heap", ".stack")  # the loader passes over sections of these names
+SHT_ATTRIBUTES = 0x7000_0003  # the same number in the Arm, AArch64, RISC-V and ARC ABIs
+LARGEST_ALIGNMENT = 1 << 20
+"""Alignment is kept in the file as well, so each costs up to that many bytes of it."""
+
+# the order of the regions in the file
+TEXT, RODATA, EXPORT, PREINIT, INIT, FINI, DATA, BSS, OTHER, TABLE = range(10)
+ARRAYS = {elf.SHT_PREINIT_ARRAY: PREINIT, elf.SHT_INIT_ARRAY: INIT, elf.SHT_FINI_ARRAY: FINI}
+
+
+def finish(obj: ElfObject, *, keep_symbols: bool = False) -> bytes:
+    """The bytes of the ``.llext`` that is made of ``obj``, an ET_REL.
+
+    ``keep_symbols`` keeps local symbols, for tools that show them.
+
+    Raises:
+        FormatError: ``elf-type``; ``elf-symbols`` if there are none; ``elf-relocations``, ``elf-sections``.
+        RefusedError: ``symbol-unmapped`` if a kept relocation uses a symbol in a section that goes,
+            ``region-alignment`` if an alignment is not a power of two, or too large for a file.
+    """
+    if obj.type != elf.ET_REL:
+        where = Location(file=obj.path)
+        fail("elf-type", "only a partially linked object (ET_REL) can become an extension", at=where)
+    if not len(obj.symbols):
+        fail("elf-symbols", "the object has no symbols, so no extension can be made of it", at=Location(file=obj.path))
+    reporter = Reporter()
+    loaded = _loaded(obj, reporter)
+    relocs = read_relocs(obj, loaded, reporter)
+    reporter.checkpoint()
+    symbols, local = _chosen_symbols(obj, loaded, relocs, keep_symbols, reporter)
+    reporter.checkpoint()
+    return _written(obj, _without_empty(obj, loaded, symbols), symbols, local)
+
+
+def _loaded(obj: ElfObject, reporter: Reporter) -> NDArray[np.bool_]:
+    """bool[k]: the sections that are kept for their own sake."""
+    s = obj.sections
+    unwinding = np.array([name.startswith(UNWINDING) for name in s.name], bool)
+    tables = np.isin(s.type, (elf.SHT_SYMTAB, elf.SHT_STRTAB, elf.SHT_REL, elf.SHT_RELA, elf.SHT_GROUP, elf.SHT_NULL))
+    allocated = (s.flags & elf.SHF_ALLOC != 0) & ~unwinding
+    loaded = (allocated | (s.type == SHT_ATTRIBUTES)) & ~tables
+    uneven = loaded & ((s.addralign & s.addralign - 1 != 0) | (s.addralign > LARGEST_ALIGNMENT) | (s.addralign < 0))
+    for i in np.flatnonzero(uneven).tolist():
+        asked = f"an alignment of {s.addralign[i]:,} bytes"
+        limit = f"it must be a power of two up to {LARGEST_ALIGNMENT:,}"
+        reporter.error("region-alignment", f"{asked}: {limit}", at=Location(file=obj.path, section=s.name[i]))
+    if int(s.size[loaded & (s.type != elf.SHT_NOBITS)].sum()) > obj.image.size:
+        reporter.error("elf-sections", "the sections overlap in the file", at=Location(file=obj.path))
+    return loaded
+
+
+def _chosen_symbols(
+    obj: ElfObject, loaded: NDArray[np.bool_], relocs: Relocs, keep_symbols: bool, reporter: Reporter
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """bool[n] each: the symbols to keep, and which of all are to be local."""
+    y = obj.symbols
+    used = np.zeros(len(y), bool)
+    used[relocs.symbol] = True
+    placed = (y.shndx > 0) & (y.shndx < len(obj.sections))
+    lost = placed & ~loaded[np.where(placed, y.shndx, 0)]
+    for section in np.unique(y.shndx[used & lost]).tolist():
+        _report_lost(obj, relocs, section, reporter)
+    hidden = np.isin(raw_symbols(obj)["other"] & 3, (1, 2))  # STV_INTERNAL, STV_HIDDEN
+    local = (y.bind == elf.STB_LOCAL) | hidden & (y.shndx != elf.SHN_UNDEF) & (y.shndx != elf.SHN_COMMON)
+    counted = (y.bind == elf.STB_GLOBAL) & np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & placed & ~lost
+    if not (counted & ~local).any():
+        local = y.bind == elf.STB_LOCAL  # the loader cannot do without any global function or object
+    kept = used | ~local & (y.shndx != elf.SHN_UNDEF) & ~lost
+    if keep_symbols:
+        kept |= local & ~lost
+    kept[0] = True
+    return kept, local
+
+
+def _report_lost(obj: ElfObject, relocs: Relocs, section: int, reporter: Reporter) -> None:
+    """``section`` goes, but is referred to: one diagnostic, at the first of the places."""
+    uses = np.flatnonzero(obj.symbols.shndx[relocs.symbol] == section)
+    place, offset = int(relocs.section[uses[0]]), int(relocs.offset[uses[0]])
+    at = Location(
+        file=obj.path,
+        section=obj.sections.name[place],
+        offset=offset,
+        function=obj.function_at(place, offset),
+    )
+    more = f", here and in {uses.size - 1:,} more places" if uses.size > 1 else ""
+    name = obj.sections.name[section]
+    reporter.error("symbol-unmapped", f"refers to section `{name}`, which is not loaded{more}", at=at)
+
+
+def _without_empty(obj: ElfObject, loaded: NDArray[np.bool_], symbols: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Leave out the sections of no bytes in which no symbol is left."""
+    s, y = obj.sections, obj.symbols
+    home = y.shndx[symbols & (y.shndx < len(s))]
+    inhabited = np.zeros(len(s), bool)
+    inhabited[home] = True
+    return loaded & ((s.size > 0) | inhabited)
+
+
+def _rank(obj: ElfObject, i: int) -> int:
+    """Which region a section goes to, as the loader decides it, in the order of the regions in the file."""
+    s = obj.sections
+    kind, flags, name = int(s.type[i]), int(s.flags[i]), s.name[i]
+    if not flags & elf.SHF_ALLOC:
+        return TABLE
+    if flags & elf.SHF_TLS or name in NOT_MAPPED:
+        return OTHER
+    if name == ".exported_sym":
+        return EXPORT
+    if kind == elf.SHT_PROGBITS:
+        return TEXT if flags & elf.SHF_EXECINSTR else DATA if flags & elf.SHF_WRITE else RODATA
+    return BSS if kind == elf.SHT_NOBITS else ARRAYS.get(kind, OTHER)
+
+
+def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_], local: NDArray[np.bool_]) -> bytes:
+    """Lay out and number what was chosen."""
+    s, y = obj.sections, obj.symbols
+    rank = {i: _rank(obj, i) for i in np.flatnonzero(loaded).tolist()}
+    order = sorted(rank, key=lambda i: (rank[i], i))
+    relocating = [t for t in reloc_tables(obj).tolist() if s.size[t] and loaded[s.info[t]]]
+    tables = [i for i in order if rank[i] == TABLE]
+    order = [*(i for i in order if rank[i] != TABLE), *relocating, *tables]
+    if len(order) + 3 >= elf.SHN_LORESERVE:
+        fail("elf-sections", f"{len(order):,} sections are too many for a loader", at=Location(file=obj.path))
+    number = np.zeros(len(s), np.int64)
+    number[order] = np.arange(1, len(order) + 1)
+    symtab_at = len(order) + 1
+
+    kept_order = np.concatenate([np.flatnonzero(kept & local), np.flatnonzero(kept & ~local)])
+    symbol_number = np.zeros(len(y), np.int64)
+    symbol_number[kept_order] = np.arange(kept_order.size)
+    strtab, name_at = kept_strings(y.strtab, y.name_at[kept_order])
+    symtab = raw_symbols(obj)[kept_order]
+    symtab["name"] = name_at
+    inside = (symtab["shndx"] > 0) & (symtab["shndx"] < len(s))
+    symtab["shndx"][inside] = number[symtab["shndx"][inside]]
+    symtab["info"] = np.where(local[kept_order], elf.STB_LOCAL << 4, symtab["info"] & 0xF0) | symtab["info"] & 15
+
+    align = {r: max((int(s.addralign[i]) for i in order if rank.get(i) == r), default=1) for r in range(TABLE)}
+    sections: list[Section] = []
+    end, region = head_size(obj.bits), -1
+    for i in order:
+        new = _section(obj, i, number, symbol_number, symtab_at)
+        here = rank.get(i, TABLE)
+        first = here != region and here in align
+        start = aligned(end, max(new.addralign, align[here] if first else 1, 1))
+        region = here
+        sections.append(replace(new, offset=start))
+        end = start if new.data is None else start + new.size
+    word = obj.bits // 8
+    start = aligned(end, word)
+    sections += [
+        Section(
+            name=".symtab",
+            type=elf.SHT_SYMTAB,
+            offset=start,
+            size=symtab.nbytes,
+            link=symtab_at + 1,
+            info=int((kept & local).sum()),
+            addralign=word,
+            entsize=symtab.itemsize,
+            data=symtab.view(np.uint8),
+        ),
+        Section(name=".strtab", type=elf.SHT_STRTAB, offset=start + symtab.nbytes, size=len(strtab), data=strtab),
+        Section(name=".shstrtab", type=elf.SHT_STRTAB, offset=start + symtab.nbytes + len(strtab), size=0),
+    ]
+    return elf_file(
+        bits=obj.bits,
+        type=elf.ET_REL,
+        machine=obj.machine,
+        flags=obj.flags,
+        ident=obj.image[7:9].tobytes(),
+        sections=sections,
+    )
+
+
+def _section(obj: ElfObject, i: int, number: I64, symbol_number: I64, symtab_at: int) -> Section:
+    """Section ``i`` of ``obj`` with new section and symbol numbers, not yet in its place."""
+    s = obj.sections
+    kind, flags = int(s.type[i]), int(s.flags[i]) & ~elf.SHF_GROUP
+    link, info, data = 0, 0, None if kind == elf.SHT_NOBITS else obj.contents(i)
+    if kind in (elf.SHT_REL, elf.SHT_RELA):
+        link, info = symtab_at, int(number[s.info[i]])
+        entries = obj.contents(i).view((elf.RELA_OF if kind == elf.SHT_RELA else elf.REL_OF)[obj.bits]).copy()
+        shift = entries["info"].dtype.type(elf.R_SYM_SHIFT[obj.bits])
+        symbol = symbol_number[entries["info"] >> shift].astype(shift.dtype)
+        entries["info"] = symbol << shift | entries["info"] & ((1 << int(shift)) - 1)
+        data = entries.view(np.uint8)
+    elif flags & elf.SHF_LINK_ORDER:
+        link = int(number[s.link[i]]) if s.link[i] < len(s) else 0
+        flags &= ~elf.SHF_LINK_ORDER if link == 0 else -1
+    return Section(
+        name=s.name[i],
+        type=kind,
+        flags=flags,
+        addr=int(s.addr[i]),
+        offset=0,
+        size=int(s.size[i]),
+        link=link,
+        info=info,
+        addralign=max(int(s.addralign[i]), 1),
+        entsize=int(s.entsize[i]),
+        data=data,
+    )
