@@ -92,8 +92,9 @@ def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) 
         addend = entries["addend"].astype(np.int64) if "addend" in (dtype.names or ()) else np.zeros_like(offset)
         beyond = (offset < 0) | (offset >= s.size[target])
         dangling = symbol >= len(obj.symbols)
-        _report_entries(reporter, "elf-relocations", where, beyond, offset, f"lie outside `{s.name[target]}`, offset")
-        _report_entries(reporter, "elf-relocations", where, dangling, symbol, "name a symbol that is not there, number")
+        outside = f"relocations lie outside `{s.name[target]}`, at offset"
+        _report_entries(reporter, "elf-relocations", where, beyond, offset, outside)
+        _report_entries(reporter, "elf-relocations", where, dangling, symbol, "relocations name symbols beyond the table")
         if not (beyond | dangling).any():
             same = np.broadcast_to(np.int64(target), offset.shape), np.broadcast_to(np.int64(table), offset.shape)
             parts.append((*same, offset, symbol, kind, addend))
@@ -136,12 +137,13 @@ def _read_sections(data: bytes, path: str, bits: int, header: np.void, reporter:
     file_size = np.uint64(len(data))
     in_file = (table["type"] != elf.SHT_NOBITS) & (table["type"] != elf.SHT_NULL)
     beyond = (table["offset"] > file_size) | (table["size"].astype(np.uint64) > file_size - table["offset"])
-    _report_entries(reporter, "elf-truncated", at, in_file & beyond, None, "lie beyond the end of the file, section")
+    _report_entries(reporter, "elf-truncated", at, in_file & beyond, None, "sections lie beyond the end of the file")
     huge = ~in_file & (table["type"] == elf.SHT_NOBITS) & (table["size"] > LARGEST)
-    _report_entries(reporter, "elf-sections", at, huge, None, f"have more than {LARGEST:,} bytes, section")
+    _report_entries(reporter, "elf-sections", at, huge, None, f"sections have more than {LARGEST:,} bytes")
     power = (table["addralign"] & (table["addralign"] - table["addralign"].dtype.type(1))) == 0
     wide = table["addralign"] > LARGEST
-    _report_entries(reporter, "elf-sections", at, wide & power, None, f"are aligned to more than {LARGEST:,}, section")
+    too_wide = f"sections are aligned to more than {LARGEST:,} bytes"
+    _report_entries(reporter, "elf-sections", at, wide & power, None, too_wide)
     reporter.checkpoint()
     fields = {
         name: table[name].astype(np.int64)  # addresses of 2**63 and more wrap, and wrap back when they are used
@@ -184,10 +186,10 @@ def _read_symbols(
     unnamed = table["name"] >= len(strtab)
     if not strtab or strtab[-1]:
         reporter.error("elf-symbols", f"the string table `{sections.name[link]}` does not end with a NUL", at=where)
-    _report_entries(reporter, "elf-symbols", where, unnamed, table["name"], "have a name out of bounds, offset")
+    _report_entries(reporter, "elf-symbols", where, unnamed, table["name"], "symbols have names beyond the string table, at offset")
     shndx = table["shndx"]
     astray = (shndx >= len(sections)) & (shndx != elf.SHN_ABS) & (shndx != elf.SHN_COMMON)
-    _report_entries(reporter, "elf-symbols", where, astray, shndx, "are defined in a section that is not there, number")
+    _report_entries(reporter, "elf-symbols", where, astray, shndx, "symbols name sections that are not there")
     reporter.checkpoint()
     info = table["info"]
     return Symbols(
@@ -206,7 +208,9 @@ def _strings(data: bytes, offset: np.int64, size: np.int64) -> bytes:
     return data[int(offset) : int(offset + size)]
 
 
-def _entries_error(reporter: Reporter, code: str, at: Location, size: int, entsize: int, dtype: np.dtype) -> None:  # type: ignore[type-arg]
+def _entries_error(
+    reporter: Reporter, code: str, at: Location, size: int, entsize: int, dtype: np.dtype[np.void]
+) -> None:
     sizes = f"{size:,} bytes in entries of {entsize}"
     reporter.error(code, f"the table has {sizes}, not a multiple of {dtype.itemsize}", at=at)
 
@@ -224,8 +228,7 @@ def _report_entries(
     if not found.size:
         return
     shown = found if values is None else values[found]
-    noun = "entry" if found.size == 1 else "entries"
-    reporter.error(code, f"{found.size:,} {noun} of the table {what} {listed(shown[:3].tolist(), found.size)}", at=at)
+    reporter.error(code, f"{what}: {listed(shown[:3].tolist(), found.size)}", at=at)
 
 
 def listed(first: Sequence[int], total: int) -> str:

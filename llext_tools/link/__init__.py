@@ -70,7 +70,7 @@ def link(
     relocate(obj, arch, rows, relocs, anchor, layout, symbols, arena, arena_at, reporter)
     reporter.checkpoint()  # all bytes are final
 
-    mem = memory(obj, regions, arena, arena_at)
+    mem = memory(regions, arena, arena_at)
     return Image(
         obj=obj,
         regions=regions,

@@ -36,7 +36,8 @@ def export(obj: ElfObject, arch: Arch, layout: Layout, mem: Mapping[Mem, Bytes],
         name = _string(layout, mem, name_at)
         if name is None:
             where = Location(file=obj.path, section=".exported_sym", offset=2 * word * i)
-            reporter.error("export-entry", f"entry {i} has no name: {name_at:#010x} is no string of the extension", at=where)
+            text = f"entry {i} has no name: {name_at:#010x} is no string of the extension"
+            reporter.error("export-entry", text, at=where)
             continue
         symbols.append(Export(name, address, "func" if text_start <= address < text_end else "object"))
     reporter.checkpoint()

@@ -5,6 +5,8 @@ Source: Zephyr, ``llext_mem.c``, for what a region's alignment means: the region
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from llext_tools.diag import Location, Reporter
@@ -37,7 +39,8 @@ def place(obj: ElfObject, regions: RegionMap, domain: Domain, reporter: Reporter
         following = start + region.size
         base[mem] = start
         if start < 0 or following > 1 << obj.bits:
-            text = f"region {mem.name} ({region.size:,} bytes at {start:#010x}) does not fit into {obj.bits}-bit addresses"
+            size = f"{region.size:,} bytes at {start:#010x}"
+            text = f"region {mem.name} ({size}) does not fit into {obj.bits}-bit addresses"
             reporter.error("place-too-small", text, at=at)
     _check_overlap(obj, regions, base, reporter)
     reporter.checkpoint()
@@ -50,7 +53,7 @@ def place(obj: ElfObject, regions: RegionMap, domain: Domain, reporter: Reporter
 
 def _check_overlap(obj: ElfObject, regions: RegionMap, base: dict[Mem, int], reporter: Reporter) -> None:
     placed = sorted((start, start + regions.regions[mem].size, mem) for mem, start in base.items())
-    for (a_start, a_end, a), (b_start, b_end, b) in zip(placed, placed[1:], strict=False):
+    for (a_start, a_end, a), (b_start, b_end, b) in pairwise(placed):
         if a_end > b_start:
             spans = tuple(
                 f"{mem.name} takes {start:#010x} to {end - 1:#010x}"
@@ -66,7 +69,7 @@ def signed(address: int) -> int:
 
 
 def tls_offsets(obj: ElfObject) -> I64:
-    """Offset of each thread-local section in the module's TLS block (int64[k]): as linkers lay it out, in file order."""
+    """Offset of each thread-local section in the TLS block (int64[k]): as linkers lay it out, in file order."""
     s = obj.sections
     offset = np.zeros(len(s), np.int64)
     end = 0

@@ -1,4 +1,4 @@
-"""From the file to the bytes of regions: one writable buffer for all of them, so that a relocation type is one batch."""
+"""From the file to the bytes of regions: one writable buffer for all of them, so that a type is one batch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def gather(obj: ElfObject, regions: RegionMap) -> tuple[Bytes, I64]:
     return arena, at
 
 
-def memory(obj: ElfObject, regions: RegionMap, arena: Bytes, at: I64) -> Mapping[Mem, Bytes]:
+def memory(regions: RegionMap, arena: Bytes, at: I64) -> Mapping[Mem, Bytes]:
     """The bytes of each region: views of the buffer, zeros for regions without contents."""
     arena.flags.writeable = False
     mem = {}

@@ -15,7 +15,7 @@ from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.link.image import Region, RegionMap
-from llext_tools.mem import PERM, Mem
+from llext_tools.mem import Mem
 
 BY_TYPE = {
     elf.SHT_NOBITS: Mem.BSS,
@@ -83,7 +83,8 @@ def _check_members(obj: ElfObject, mem: Mem, sections: list[int], reporter: Repo
         if (s.flags[i] ^ s.flags[sections[0]]) & MUST_MATCH:
             theirs, ours = _letters(int(s.flags[sections[0]])), _letters(int(s.flags[i]))
             text = f"`{s.name[i]}` ({ours}) cannot join `{first}` ({theirs}) in region {mem.name}"
-            reporter.error("region-flags", text, at=at, help="give both sections the same flags, or merge the input sections")
+            cure = "give both sections the same flags, or merge the input sections"
+            reporter.error("region-flags", text, at=at, help=cure)
         elif mem is Mem.BSS:
             text = f"`{s.name[i]}` is a second section without contents, besides `{first}`"
             cure = "link with the merge script, which makes one .bss of them; llext_add_extension() does"
@@ -127,13 +128,16 @@ def _check_overlap(obj: ElfObject, regions: dict[Mem, Region], reporter: Reporte
         ends = x.file_offset + x.size, y.file_offset + y.size
         if starts[0] >= ends[1] or starts[1] >= ends[0]:
             continue
-        spans = [f"{m.name} ({_names(obj, r)}) takes bytes {p:,} to {e - 1:,}" for m, r, p, e in zip((a, b), (x, y), starts, ends, strict=True)]
+        spans = [
+            f"{mem.name} ({_names(obj, region)}) takes bytes {start:,} to {end - 1:,}"
+            for mem, region, start, end in zip((a, b), (x, y), starts, ends, strict=True)
+        ]
         reporter.error(
             "region-overlap",
             f"regions {a.name} and {b.name} overlap in the file",
             at=Location(file=obj.path),
             detail=tuple(spans),
-            help="link with the merge script, which keeps the sections of a region together; llext_add_extension() does",
+            help="link with the merge script, which keeps a region's sections together; llext_add_extension() does",
         )
 
 
@@ -144,8 +148,3 @@ def _names(obj: ElfObject, region: Region) -> str:
 
 def _letters(flags: int) -> str:
     return "".join(letter for flag, letter in FLAG_LETTERS if flags & flag) or "none"
-
-
-def is_loaded(mem: Mem) -> bool:
-    """Whether a region takes memory while the extension runs."""
-    return mem in PERM

@@ -118,22 +118,20 @@ def _report_misfits(
             notes += (f"and {symbols.size - MOST_SYMBOLS:,} more symbols are out of reach",)
         at = where(obj, relocs, int(found[i]))
         target = S + A & mask
+        span = f"place {P & mask:#010x}, target {target:#010x}"
+        allowed = f"allowed {low:,} to {high - 1:,}"
         if row.field is None or low <= value < high:
-            reporter.error(
-                "reloc-misaligned",
-                f"`{row.name}` needs a value that is a multiple of {align:,}" if row.field else f"`{row.name}` is not satisfied",
-                at=at,
-                detail=(f"place {P & mask:#010x}, target {target:#010x}: the value is {value:,}",),
-                notes=notes,
-            )
+            text = f"`{row.name}` needs a value that is a multiple of {align:,}"
+            detail = f"{span}: the value is {value:,}"
+            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes)
         elif "P" in row.formula:
-            text = f"place {P & mask:#010x}, target {target:#010x}: {value:,} bytes apart, allowed {low:,} to {high - 1:,}"
-            reporter.error(
-                "reloc-out-of-range", f"`{row.name}` cannot reach `{name}`", at=at, detail=(text,), notes=notes, help=_cure(row)
-            )
+            text = f"`{row.name}` cannot reach `{name}`"
+            detail = f"{span}: {value:,} bytes apart, {allowed}"
+            reporter.error("reloc-out-of-range", text, at=at, detail=(detail,), notes=notes, help=_cure(row))
         else:
-            text = f"the value is {value:,}, allowed {low:,} to {high - 1:,}"
-            reporter.error("reloc-out-of-range", f"`{row.name}` cannot hold `{name}`", at=at, detail=(text,), notes=notes)
+            text = f"`{row.name}` cannot hold `{name}`"
+            detail = f"the value is {value:,}, {allowed}"
+            reporter.error("reloc-out-of-range", text, at=at, detail=(detail,), notes=notes)
 
 
 def _section_name(obj: ElfObject, symbol: int) -> str:

@@ -105,8 +105,12 @@ def _report_unmapped(obj: ElfObject, relocs: Relocs, symbols: list[int], reporte
         shndx = int(obj.symbols.shndx[i])
         name = obj.symbols.name(i) or (obj.sections.name[shndx] if shndx < len(obj.sections) else "")
         if shndx == elf.SHN_COMMON:
-            text, cure = f"`{name}` is a common symbol: it has no section", "compile with `-fno-common`, or link with `ld -r -d`"
-            reporter.error("symbol-common", text, at=where(obj, relocs, int(uses[0])), help=cure)
+            reporter.error(
+                "symbol-common",
+                f"`{name}` is a common symbol: it has no section",
+                at=where(obj, relocs, int(uses[0])),
+                help="compile with `-fno-common`, or link with `ld -r -d`",
+            )
             continue
         section = obj.sections.name[shndx]
         why = "is empty" if obj.sections.size[shndx] == 0 else "is in no region"

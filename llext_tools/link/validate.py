@@ -20,6 +20,7 @@ from llext_tools.link.places import places, where
 from llext_tools.profile import Profile
 from llext_tools.reloc import Reloc
 
+KINDS = ("SHT_REL", "SHT_RELA")
 FILE_TYPES = {0: "of no type", 2: "a linked executable", 3: "a shared library", 4: "a core dump"}
 
 
@@ -50,7 +51,12 @@ def find_arch(obj: ElfObject, reporter: Reporter) -> Arch:
 
 
 def validate(
-    obj: ElfObject, arch: Arch, profile: Profile, rows: Mapping[int, Reloc], loaded: NDArray[np.bool_], reporter: Reporter
+    obj: ElfObject,
+    arch: Arch,
+    profile: Profile,
+    rows: Mapping[int, Reloc],
+    loaded: NDArray[np.bool_],
+    reporter: Reporter,
 ) -> Relocs:
     """The relocations of the ``loaded`` sections (bool[k]), each of a type that ``rows`` and ``profile`` have.
 
@@ -72,7 +78,7 @@ def validate(
         here = Location(file=obj.path, section=s.name[table])
         target = int(s.info[table])
         if s.type[table] == wrong_kind:
-            has, wants = ("SHT_REL", "SHT_RELA") if arch.rela else ("SHT_RELA", "SHT_REL")
+            has, wants = KINDS if arch.rela else KINDS[::-1]
             reporter.error("elf-relocations", f"the relocations are {has}, but {arch.name} uses {wants}", at=here)
         elif target < len(s) and s.flags[target] & elf.SHF_ALLOC and s.size[target] and not loaded[target]:
             reporter.error(

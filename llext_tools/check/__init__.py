@@ -1,0 +1,57 @@
+"""What would fail on the target, found on the host, whatever the addresses will be.
+
+``check()`` runs the passes of a link that do not need addresses; ``llext_tools.check.rules`` adds what the loader
+takes without a word but the extension will suffer from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llext_tools import profile as profiles
+from llext_tools.check.rules import RULES
+from llext_tools.diag import Reporter
+from llext_tools.elf.model import ElfObject
+from llext_tools.link.exports import ExportTable
+from llext_tools.link.image import RegionMap
+from llext_tools.link.layout import place
+from llext_tools.link.regions import map_regions
+from llext_tools.link.relocate import pair
+from llext_tools.link.symtab import resolve
+from llext_tools.link.validate import find_arch, validate
+from llext_tools.mem import PERM, Domain
+from llext_tools.profile import Profile
+
+ANYWHERE = Domain(start=0x1000)
+"""An address for each region, so that pairs find each other; nothing here depends on which."""
+
+
+def check(
+    obj: ElfObject,
+    *,
+    exports: ExportTable | None = None,
+    profile: Profile | str = profiles.DEFAULT,
+    reporter: Reporter | None = None,
+) -> RegionMap:
+    """Report everything that keeps ``obj`` from loading; with ``exports`` also what they lack.
+
+    Returns:
+        The extension's regions.
+    Raises:
+        LlextError: the class of the first error, with all diagnostics that were found.
+    """
+    reporter = reporter or Reporter()
+    if isinstance(profile, str):
+        profile = profiles.load(profile)
+    arch = find_arch(obj, reporter)
+    regions = map_regions(obj, reporter)
+    loaded = np.isin(regions.region, list(PERM))
+    relocs = validate(obj, arch, profile, arch.relocs, loaded, reporter)
+    layout = place(obj, regions, ANYWHERE, reporter)
+    symbols, _ = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
+    if not reporter.failed:
+        pair(obj, arch.relocs, relocs, layout, symbols, reporter)
+    for rule in RULES:
+        rule(obj, regions, reporter)
+    reporter.checkpoint()
+    return regions
