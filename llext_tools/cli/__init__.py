@@ -64,7 +64,7 @@ def _guarded(arguments: list[str]) -> int:
         return dispatch(arguments)
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 (whatever it is, the user gets a diagnostic)
+    except Exception as error:
         if isinstance(error, OSError) and error.filename is None:
             raise  # from print()
         from llext_tools.cli.render import report_exception

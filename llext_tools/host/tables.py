@@ -24,6 +24,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
@@ -45,6 +46,7 @@ from llext_tools.files import read_bytes
 from llext_tools.link.exports import Export, ExportTable, Kind
 
 AREA = "llext_const_symbol_area"
+AREA_ENDS = ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end")
 SLID_NAMES = "llext_exports_strtab"
 ERRORS_SHOWN = 10  # of one file; a file of another kind would give one for each line
 KEYS = ("address", "kind", "prototype")
@@ -85,9 +87,8 @@ def read_exports(path: str | os.PathLike[str]) -> ExportTable:
 
 
 def write_exports(table: ExportTable, suffix: str) -> str:
-    """A table as text in the format of ``suffix``, a key of ``FORMATS``. What a name stands for twice is written once."""
-    width = 16 if any(export.address >> 32 for export in table.symbols) else 8
-    return FORMATS[suffix].write(table, [e for e in table.symbols if table.by_name[e.name] is e], width)
+    """A table as text in the format of ``suffix``, a key of ``FORMATS``. Of a name given twice the first one counts."""
+    return FORMATS[suffix].write(replace(table, symbols=tuple(e for e in table.symbols if table.by_name[e.name] is e)))
 
 
 # ---- firmware
@@ -136,23 +137,19 @@ def _area(firmware: ElfObject) -> Bytes:
     section = firmware.sections.index(AREA)
     if section is not None and firmware.sections.type[section] != SHT_NOBITS and firmware.sections.size[section]:
         return firmware.contents(section)
-    ends = {}
-    for i in range(len(firmware.symbols)):
-        name = firmware.symbols.name(i)
-        if name in ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end"):
-            ends[name.rpartition("_")[2]] = int(firmware.symbols.value[i])
-    if ends.get("end", 0) > ends.get("start", 0):
-        found = _memory(firmware, ends["start"], ends["end"] - ends["start"])
-        if found is not None:
-            return found
-    what = "has no export table" if section is None else "has an empty export table"
-    fail(
-        "exports-missing",
-        f"`{firmware.path}` {what}",
-        at=Location(file=firmware.path),
-        notes=(f"a firmware with loadable extensions has a section `{AREA}`",),
-        help="build the firmware with `CONFIG_LLEXT=y` and mark what it offers with `EXPORT_SYMBOL(name)`",
-    )
+    values = firmware.symbols.value
+    ends = {name: int(values[i]) for i in range(len(values)) if (name := firmware.symbols.name(i)) in AREA_ENDS}
+    start, end = (ends.get(name, 0) for name in AREA_ENDS)
+    found = _memory(firmware, start, end - start) if end > start else None
+    if found is None:
+        fail(
+            "exports-missing",
+            f"`{firmware.path}` {'has no' if section is None else 'has an empty'} export table",
+            at=Location(file=firmware.path),
+            notes=(f"a firmware with loadable extensions has a section `{AREA}`",),
+            help="build the firmware with `CONFIG_LLEXT=y` and mark what it offers with `EXPORT_SYMBOL(name)`",
+        )
+    return found
 
 
 def _memory(firmware: ElfObject, address: int, size: int) -> Bytes | None:
@@ -214,26 +211,29 @@ def _kinds(firmware: ElfObject) -> dict[tuple[str, int], Kind]:
 # ---- text
 
 
+CONTENT = (
+    (".json", re.compile(r"\s*\{")),
+    (".toml", re.compile(r"^\s*\[exports", re.MULTILINE)),
+    (".ld", re.compile(r"=[^;]*;")),
+    (".csv", re.compile(r"^[^,#]+,\s*(0x[0-9a-fA-F]+|\d+)", re.MULTILINE)),
+)
+"""What tells a format where the file's name does not; JSON's is tried at the start of the text only."""
+
+
 def _format_of(path: str, text: str) -> str:
     suffix = os.path.splitext(path)[1].lower()
-    if suffix in FORMATS:
-        return suffix
     if suffix in (".lds", ".x", ".lcf"):
-        return ".ld"
-    if text.lstrip().startswith("{"):
-        return ".json"
-    if re.search(r"^\s*\[exports", text, re.MULTILINE):
-        return ".toml"
-    if re.search(r"=[^;]*;", text):
-        return ".ld"
-    if re.search(r"^[^,#]+,\s*(0x[0-9a-fA-F]+|\d+)", text, re.MULTILINE):
-        return ".csv"
-    fail(
-        "exports-syntax",
-        f"the format of `{path}` is not known",
-        at=Location(file=path),
-        help="name the file *.toml, *.json, *.csv or *.ld, or give a firmware's ELF file",
-    )
+        suffix = ".ld"
+    elif suffix not in FORMATS:
+        suffix = next((s for s, sign in CONTENT if (sign.match if s == ".json" else sign.search)(text)), "")
+    if not suffix:
+        fail(
+            "exports-syntax",
+            f"the format of `{path}` is not known",
+            at=Location(file=path),
+            help="name the file *.toml, *.json, *.csv or *.ld, or give a firmware's ELF file",
+        )
+    return suffix
 
 
 def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], int]]) -> ExportTable:
@@ -421,8 +421,8 @@ def _csv_rows(source: _Source) -> Iterator[Row]:
     columns: tuple[str, ...] = COLUMNS
     first = True
     try:
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
+        for record in reader:
+            cells = [cell.strip() for cell in record]
             if not any(cells):
                 continue
             if (
@@ -460,11 +460,11 @@ def _read_script(source: _Source) -> tuple[Iterable[Row], int]:
 def _script_rows(source: _Source) -> Iterator[Row]:
     text = re.sub(r"/\*.*?\*/", lambda found: re.sub(r"[^\n]", " ", found[0]), source.text, flags=re.DOTALL)
     at = 0
-    for statement in text.split(";"):
-        line = 1 + text.count("\n", 0, at + len(statement) - len(statement.lstrip()))
-        last = at + len(statement) >= len(text)
-        at += len(statement) + 1
-        statement = statement.strip()
+    for part in text.split(";"):
+        line = 1 + text.count("\n", 0, at + len(part) - len(part.lstrip()))
+        last = at + len(part) >= len(text)
+        at += len(part) + 1
+        statement = part.strip()
         if not statement:
             continue
         found = _STATEMENT.fullmatch(statement)
@@ -494,41 +494,46 @@ def _script_rows(source: _Source) -> Iterator[Row]:
                 yield Row(line, found["name"].strip('"'), value * _SCALE[number[2]])
 
 
-def _write_toml(table: ExportTable, symbols: list[Export], width: int) -> str:
+def _write_toml(table: ExportTable) -> str:
     lines = [f"machine = {table.machine}", ""] if table.machine else []
     lines.append("[exports]")
-    for export in symbols:
-        address = f"0x{export.address:0{width}x}"
+    for export in table.symbols:
+        address = _address(table, export)
         key = export.name if re.fullmatch(r"[A-Za-z0-9_-]+", export.name) else _quoted(export.name)
         more = [f"{name} = {_quoted(value)}" for name, value in _extras(export)]
         lines.append(f"{key} = {{ {', '.join([f'address = {address}', *more])} }}" if more else f"{key} = {address}")
     return "\n".join(lines) + "\n"
 
 
-def _write_json(table: ExportTable, symbols: list[Export], width: int) -> str:
+def _write_json(table: ExportTable) -> str:
     exports: dict[str, Any] = {}
-    for export in symbols:
-        address, extras = f"0x{export.address:0{width}x}", dict(_extras(export))
+    for export in table.symbols:
+        address, extras = _address(table, export), dict(_extras(export))
         exports[export.name] = {"address": address, **extras} if extras else address
     document = {"machine": table.machine, "exports": exports} if table.machine else {"exports": exports}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write_csv(table: ExportTable, symbols: list[Export], width: int) -> str:
+def _write_csv(table: ExportTable) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((e.name, f"0x{e.address:0{width}x}", e.kind, e.prototype) for e in symbols)
+    writer.writerows((e.name, _address(table, e), e.kind, e.prototype) for e in table.symbols)
     return out.getvalue()
 
 
-def _write_script(table: ExportTable, symbols: list[Export], width: int) -> str:
+def _write_script(table: ExportTable) -> str:
     lines = []
-    for export in symbols:
+    for export in table.symbols:
         name = export.name if re.fullmatch(r"[A-Za-z_.$][\w.$]*", export.name, re.ASCII) else f'"{export.name}"'
         note = (export.prototype or export.kind).replace("*/", "* /")
-        lines.append(f"{name} = 0x{export.address:0{width}x};" + (f" /* {note} */" if note else ""))
+        lines.append(f"{name} = {_address(table, export)};" + (f" /* {note} */" if note else ""))
     return "\n".join(lines) + "\n"
+
+
+def _address(table: ExportTable, export: Export) -> str:
+    """As many digits as the widest address of the table needs, 8 or 16."""
+    return f"0x{export.address:0{16 if any(e.address >> 32 for e in table.symbols) else 8}x}"
 
 
 def _extras(export: Export) -> list[tuple[str, str]]:
@@ -543,7 +548,7 @@ class Format(NamedTuple):
     """How a text format is read and written."""
 
     read: Callable[[_Source], tuple[Iterable[Row], int]]
-    write: Callable[[ExportTable, list[Export], int], str]
+    write: Callable[[ExportTable], str]
 
 
 FORMATS: dict[str, Format] = {
