@@ -69,9 +69,9 @@ class Arch:
     machine: int
     classes: tuple[Literal[32, 64], ...]
     rela: bool  # what its ABI puts into ET_REL: SHT_RELA, else SHT_REL
-    relocs: Mapping[int, Reloc]
+    relocs: Mapping[int, Mapping[int, Reloc]]  # ELF class, 32 or 64 -> code -> row
     thumb: bool  # bit 0 of a function's address is a state, not part of the address
     tls_bias: int  # thread pointer - start of the TLS block, bytes
     callconv: CallConv
     targets: tuple[Target, ...]
-    no_help: Mapping[str, str] = field(default_factory=dict)  # relocations that we do not support: name -> what to do
+    no_help: Mapping[int, tuple[str, str]] = field(default_factory=dict)  # code that has no row -> its name, the cure

@@ -53,7 +53,7 @@ def link(
         profile = profiles.load(profile)
 
     arch = find_arch(obj, reporter)
-    rows = arch.relocs
+    rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter)
     loaded = np.isin(regions.region, list(PERM))
     relocs = validate(obj, arch, profile, rows, loaded, reporter)

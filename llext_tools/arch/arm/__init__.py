@@ -1,0 +1,21 @@
+"""Arm, 32 bits: Cortex-M runs Thumb; the relocations of A32 code are here too, objects may bring it along."""
+
+from __future__ import annotations
+
+from llext_tools.arch.arm.callconv import CALLCONV
+from llext_tools.arch.arm.relocs import NO_HELP, RELOCS, TCB
+from llext_tools.arch.arm.targets import TARGETS
+from llext_tools.arch.base import Arch
+
+ARCH = Arch(
+    name="arm",
+    machine=40,  # EM_ARM
+    classes=(32,),
+    rela=False,
+    relocs={32: {row.code: row for row in RELOCS}},
+    thumb=True,
+    tls_bias=-TCB,
+    callconv=CALLCONV,
+    targets=TARGETS,
+    no_help=NO_HELP,
+)

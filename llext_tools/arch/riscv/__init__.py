@@ -1,0 +1,24 @@
+"""RISC-V, 32 and 64 bits: one table; RV32 differs only in that 32-bit offsets reach everything."""
+
+from __future__ import annotations
+
+from llext_tools.arch.base import Arch
+from llext_tools.arch.riscv.callconv import CALLCONV
+from llext_tools.arch.riscv.relocs import NO_HELP, RELOCS, modulo_2_32
+from llext_tools.arch.riscv.targets import TARGETS
+
+ARCH = Arch(
+    name="riscv",
+    machine=243,  # EM_RISCV
+    classes=(32, 64),
+    rela=True,
+    relocs={
+        32: {row.code: modulo_2_32(row) for row in RELOCS},
+        64: {row.code: row for row in RELOCS},
+    },
+    thumb=False,
+    tls_bias=0,
+    callconv=CALLCONV,
+    targets=TARGETS,
+    no_help=NO_HELP,
+)
