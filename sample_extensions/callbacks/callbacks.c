@@ -13,7 +13,7 @@ struct person {
 };
 
 static struct person people[] = {
-	{"Grace", 85}, {"Ada", 36}, {"Edsger", 72}, {"Barbara", 57}, {"Alan", 41}, {"Dennis", 70},
+	{"Grace", 85}, {"Ada", 36}, {"Edsger", 72}, {"Mary", 88}, {"Alan", 41}, {"Claude", 84},
 };
 
 #define COUNT (sizeof(people) / sizeof(people[0]))

@@ -2,8 +2,8 @@
  * printk() into a ring in RAM, so that it works before there is a UART, inside an interrupt, and in an emulator without
  * peripherals. A log task writes the ring out; here main() does.
  *
- * Decimal digits are found by subtracting powers of ten: no division, which a Cortex-M0+ has none of and which would
- * link the compiler's helper functions into the image.
+ * Decimal digits are found by subtracting powers of ten, hexadecimal ones by shifts within 32 bits: a division, or a
+ * shift of 64 bits, is a call to the compiler's helper functions on the small cores, and the image shall need none.
  */
 
 #include <stdarg.h>
@@ -74,10 +74,13 @@ static unsigned int hexadecimal(char *digits, uint64_t value)
 {
 	unsigned int length = 0;
 
-	for (int shift = 60; shift >= 0; shift -= 4) {
-		unsigned int digit = (unsigned int)(value >> shift) & 0xF;
+	uint32_t words[] = {(uint32_t)(value >> 32), (uint32_t)value};
 
-		if (length > 0 || digit != 0 || shift == 0) {
+	for (unsigned int i = 0; i < 16; i++) {
+		unsigned int digit = words[i / 8] >> 28;
+
+		words[i / 8] <<= 4;
+		if (length > 0 || digit != 0 || i == 15) {
 			digits[length++] = "0123456789abcdef"[digit];
 		}
 	}
