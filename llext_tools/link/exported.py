@@ -27,7 +27,7 @@ def export(obj: ElfObject, arch: Arch, layout: Layout, mem: Mapping[Mem, Bytes],
     word = obj.bits // 8
     if area.size % (2 * word):
         text = f"the table has {area.size:,} bytes, not a multiple of {2 * word}: two pointers an entry"
-        reporter.error("export-entry", text, at=at)
+        reporter.warning("export-entry", text, at=at)  # the loader drops the rest without a word
     entries = area[: area.size // (2 * word) * 2 * word].tobytes()
     pairs = np.frombuffer(entries, f"<u{word}").reshape(-1, 2).tolist()
     text_start, text_end = _span(layout, mem, Mem.TEXT)

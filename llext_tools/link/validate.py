@@ -17,6 +17,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.elf.read import listed, read_relocs, reloc_tables
 from llext_tools.link.places import places, where
+from llext_tools.link.regions import EXPORTED
 from llext_tools.profile import Profile
 from llext_tools.reloc import Reloc
 
@@ -87,7 +88,7 @@ def validate(
                 at=here,
                 help=_unmapped_help(s.name[target]),
             )
-    nobits = loaded & (s.type == elf.SHT_NOBITS)
+    nobits = loaded & (s.type == elf.SHT_NOBITS) & np.array([name != EXPORTED for name in s.name])
     relocs = read_relocs(obj, loaded, reporter)
     if nobits[relocs.section].any():
         reporter.error("elf-relocations", "a section without contents (SHT_NOBITS) is relocated", at=at)
