@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, ElfObject, Relocs
-from llext_tools.elf.read import listed, read_relocs, reloc_tables
+from llext_tools.elf.read import read_relocs, reloc_tables
 from llext_tools.elf.write import Section, aligned, elf_file, head_size, kept_strings, raw_symbols
 
 UNWINDING = (".ARM.exidx", ".ARM.extab")
@@ -67,7 +67,7 @@ def _loaded(obj: ElfObject, reporter: Reporter) -> NDArray[np.bool_]:
     unwinding = np.array([name.startswith(UNWINDING) for name in s.name], bool)
     tables = np.isin(s.type, (elf.SHT_SYMTAB, elf.SHT_STRTAB, elf.SHT_REL, elf.SHT_RELA, elf.SHT_GROUP, elf.SHT_NULL))
     allocated = (s.flags & elf.SHF_ALLOC != 0) & ~unwinding
-    loaded = (allocated | (s.type == SHT_ATTRIBUTES)) & ~tables
+    loaded: NDArray[np.bool_] = (allocated | (s.type == SHT_ATTRIBUTES)) & ~tables
     uneven = loaded & ((s.addralign & s.addralign - 1 != 0) | (s.addralign > LARGEST_ALIGNMENT) | (s.addralign < 0))
     for i in np.flatnonzero(uneven).tolist():
         asked = f"an alignment of {s.addralign[i]:,} bytes"

@@ -101,14 +101,17 @@ def elf_file(
     ident: bytes,
     sections: Sequence[Section],
     segments: NDArray[np.void] | None = None,
+    contents: Sequence[tuple[int, Bytes]] = (),
 ) -> bytes:
     """The bytes of an ELF file: ``sections`` without the empty first one, the last holds the section names.
 
     Args:
         ident: OS ABI and ABI version, e_ident[7:9].
-        sections: in the order of their headers; a section's contents must not overlap another's.
+        sections: in the order of their headers.
         segments: program headers, PHDR_OF[bits].
-    Entry point is 0: an extension has none.
+        contents: offset and bytes of more contents, for sections without ``data`` of their own. No two contents
+            overlap.
+    The entry point is 0: an extension has none.
     """
     word = bits // 8
     strings, name_at = string_table(s.name for s in sections)
@@ -134,8 +137,9 @@ def elf_file(
     if segments is not None:
         parts.append(segments.tobytes())
     end = sum(map(len, parts))
-    for s in sorted((s for s in sections if s.data is not None and s.size), key=lambda s: s.offset):
-        assert s.offset >= end and len(s.data) == s.size, s.name  # type: ignore[arg-type]
-        parts += [bytes(s.offset - end), memoryview(s.data)]  # type: ignore[arg-type]
-        end = s.offset + s.size
+    pieces = [*contents, *((s.offset, s.data) for s in sections if s.data is not None)]
+    for offset, data in sorted(pieces, key=lambda piece: (piece[0], len(piece[1]))):
+        assert offset >= end, "contents overlap"
+        parts += [bytes(offset - end), data if isinstance(data, bytes) else data.data]
+        end = offset + len(data)
     return b"".join([*parts, bytes(shoff - end), headers.tobytes()])
