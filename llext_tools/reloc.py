@@ -18,9 +18,12 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from llext_tools.bits import sext
+
 I64: TypeAlias = NDArray[np.int64]
 Bytes: TypeAlias = NDArray[np.uint8]
 
+NONE: I64 = np.zeros(0, np.int64)
 ULEB128_LONGEST = 10  # bytes that hold 64 bits at 7 a byte
 
 
@@ -30,8 +33,9 @@ class Field:
 
     ``unit`` is ``"<u1"``, ``"<u2"``, ``"<u4"``, ``"<u8"``, or ``"uleb128"`` for a number of as many bytes as it has.
     ``units`` of them follow one another and form one word, the first unit being the most significant (a Thumb
-    instruction is two halfwords). Only the bits in ``mask`` change. ``encode`` turns a value into the word's bits,
-    ``decode`` gets a REL addend back from a word; each takes and returns int64[n].
+    instruction is two halfwords). A ULEB128 keeps its length: it holds a value modulo 2**(7 * length). Only the bits
+    in ``mask`` change. ``encode`` turns a value into the word's bits, ``decode`` gets a REL addend back from a word;
+    each takes and returns int64[n].
     """
 
     unit: str
@@ -48,14 +52,18 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Values that fit: ``low <= x < high`` and ``x % align == 0``."""
+    """Values that fit: ``low <= x < high`` and ``x % align == 0``, where x counts modulo ``2**bits``."""
 
     low: int
     high: int
     align: int = 1
+    bits: int = 64
 
     def misfits(self, x: I64) -> NDArray[np.bool_]:
-        bad = (x < self.low) | (x >= self.high)
+        if self.bits == 64:
+            bad = (x < self.low) | (x >= self.high)
+        else:
+            bad = (x - self.low & (1 << self.bits) - 1) >= self.high - self.low
         return bad | (x & (self.align - 1) != 0) if self.align > 1 else bad
 
 
@@ -120,28 +128,24 @@ def store(image: Bytes, field: Field, offset: I64, word: I64) -> None:
         word = word >> 8 * size
 
 
-def addends(image: Bytes, field: Field | None, offset: I64) -> I64:
-    """The addends that a REL section leaves in the places: int64[n]. Read them before anything is written."""
-    return np.zeros_like(offset) if field is None else field.decode(load(image, field, offset))
-
-
-def apply(image: Bytes, reloc: Reloc, batch: Batch) -> tuple[I64, I64]:
+def apply(image: Bytes, reloc: Reloc, batch: Batch, *, in_place: bool = False) -> tuple[I64, I64]:
     """Write all ``n`` relocations of one type into ``image``, or none of them.
 
     Args:
         image: uint8[size], changed in place.
         batch: int64[n] each, see ``Batch``; V is read from the image here.
+        in_place: the relocations come from a REL section: A is what each place holds, and ``batch.A`` is ignored.
     Returns:
         Indices (int64[k]) of the entries that do not fit, and their values (int64[k]). If k > 0, ``image`` is
         untouched.
     Raises:
         IndexError: an offset lies outside the image (reading the object has excluded this).
-    Source: gABI, "Relocation"; for REL sections A was read by ``addends()`` beforehand.
+    Source: gABI, "Relocation".
     """
     field = reloc.field
     if field is None:
-        return _misfits(reloc, reloc.value(batch)) if reloc.check else (batch.offset[:0], batch.offset[:0])
-    offset, word = batch.offset, None
+        return _misfits(reloc, reloc.value(batch)) if reloc.check else (NONE, NONE)
+    offset = batch.offset
     if reloc.order == "add":
         delta = reloc.value(replace(batch, V=np.zeros_like(batch.S)))
         offset, share = np.unique(batch.offset, return_inverse=True)
@@ -149,26 +153,23 @@ def apply(image: Bytes, reloc: Reloc, batch: Batch) -> tuple[I64, I64]:
         x = field.decode(word)
         np.add.at(x, share, delta)  # several may add to one place
     else:
-        x = reloc.value(batch)
-    bad, values = _misfits(reloc, x)
-    if field.unit == "uleb128" and not bad.size:
-        room = 7 * _load_uleb128(image, offset)[1]
-        bad = np.flatnonzero((x < 0) | (x >> np.minimum(room, 63) > 0))
-        values = x[bad]
-    if bad.size:
-        return bad, values
-    if field.unit == "uleb128":
-        store(image, field, offset, x)
-        return bad, values
-    if word is None:
         word = load(image, field, offset)
-    store(image, field, offset, word & ~field.mask | field.encode(x) & field.mask)
+        x = reloc.value(replace(batch, A=field.decode(word)) if in_place else batch)
+    bad, values = _misfits(reloc, x)
+    if field.unit == "uleb128":
+        room = np.minimum(7 * _load_uleb128(image, offset)[1], 63)
+        bad = np.flatnonzero((x < 0) | (x >> room > 0))
+        values = x[bad]
+    if not bad.size:
+        store(image, field, offset, word & ~field.mask | field.encode(x) & field.mask)
     return bad, values
 
 
 def _misfits(reloc: Reloc, x: I64) -> tuple[I64, I64]:
+    """Indices and values of what does not fit, values that count modulo 2**32 as signed numbers."""
     bad = np.flatnonzero(reloc.check.misfits(x)) if reloc.check else np.zeros(0, np.int64)
-    return bad, x[bad]
+    values = x[bad]
+    return bad, sext(values, reloc.check.bits) if reloc.check and reloc.check.bits < 64 else values
 
 
 def _read(image: Bytes, at: I64, size: int) -> I64:

@@ -15,7 +15,11 @@ from llext_tools.diag import Reporter
 from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs
 from llext_tools.link.image import Layout, SymTab
 from llext_tools.link.places import places, where
-from llext_tools.reloc import Batch, Reloc, addends, apply
+from llext_tools.reloc import NONE, Batch, Reloc, apply
+
+ZERO = np.zeros(1, np.int64)
+CHUNK = 1 << 15
+"""Relocations applied at once: so few that all arrays of a batch stay in the processor's cache."""
 
 MOST_SYMBOLS = 100
 """Range errors are reported for so many symbols; beyond that the placement as a whole is wrong."""
@@ -70,60 +74,72 @@ def relocate(
 
     Reports ``reloc-out-of-range`` and ``reloc-misaligned``, once for each symbol and type; the arena is then unfit for use.
     """
-    offset = arena_at[relocs.section] + relocs.offset
-    place = layout.section_addr[relocs.section] + relocs.offset
-    used = [rows[code] for code in np.flatnonzero(np.bincount(relocs.type)).tolist()]
-    batches = {row: np.flatnonzero(relocs.type == row.code) for row in used}
-    addend = relocs.addend
-    if not arch.rela:
-        addend = np.zeros_like(offset)
-        for row, index in batches.items():  # all addends before any place changes
-            addend[index] = addends(arena, row.field, offset[index])
+    if not len(relocs):
+        return
+    assert int(relocs.type.max()) < 256, "validate() has let a type without a row pass"
+    by_type = np.argsort(relocs.type.astype(np.uint8), kind="stable")  # a radix sort for one byte
+    ends = np.cumsum(np.bincount(relocs.type, minlength=256))
+    used = [rows[code] for code in np.flatnonzero(np.diff(ends, prepend=0)).tolist()]
     for row in sorted(used, key=lambda row: row.order == "add"):
-        index = batches[row]
-        source = anchor[index] if row.pairs_with else index
-        symbol = relocs.symbol[source]
-        batch = Batch(
-            offset=offset[index],
-            S=symbols.S[symbol],
-            A=addend[source],
-            P=place[source],
-            T=symbols.T[symbol] if arch.thumb else np.zeros(1, np.int64),
-            B=symbols.B[symbol] if "B(S)" in row.formula else np.zeros(1, np.int64),
-            V=np.zeros(1, np.int64),
-            TP=arch.tls_bias,
-        )
-        bad, values = apply(arena, row, batch)
-        if bad.size:
-            _report_misfits(obj, relocs, row, batch, index[bad], bad, values, reporter)
+        index = by_type[ends[row.code - 1] if row.code else 0 : ends[row.code]]
+        found, values = [NONE], [NONE]
+        for start in range(0, index.size, CHUNK):
+            part = index[start : start + CHUNK]
+            batch = _batch(arch, row, relocs, part, anchor, layout, symbols, arena_at)
+            bad, x = apply(arena, row, batch, in_place=not arch.rela)
+            found.append(part[bad])
+            values.append(x)
+        if any(x.size for x in values):
+            _report_misfits(obj, relocs, row, layout, np.concatenate(found), np.concatenate(values), reporter)
+
+
+def _batch(
+    arch: Arch, row: Reloc, relocs: Relocs, part: I64, anchor: I64, layout: Layout, symbols: SymTab, arena_at: I64
+) -> Batch:
+    """The relocations ``part`` (int64[n], all of type ``row``) in the ABI's letters."""
+    section, offset = relocs.section[part], relocs.offset[part]
+    place = layout.section_addr[section] + offset
+    source = part
+    if row.pairs_with:
+        source = anchor[part]
+        place = layout.section_addr[relocs.section[source]] + relocs.offset[source]
+    symbol = relocs.symbol[source]
+    return Batch(
+        offset=arena_at[section] + offset,
+        S=symbols.S[symbol],
+        A=relocs.addend[source] if arch.rela else ZERO,
+        P=place,
+        T=symbols.T[symbol] if arch.thumb else ZERO,
+        B=symbols.B[symbol] if "B(S)" in row.formula else ZERO,
+        V=ZERO,
+        TP=arch.tls_bias,
+    )
 
 
 def _report_misfits(
-    obj: ElfObject, relocs: Relocs, row: Reloc, batch: Batch, found: I64, bad: I64, values: I64, reporter: Reporter
+    obj: ElfObject, relocs: Relocs, row: Reloc, layout: Layout, found: I64, values: I64, reporter: Reporter
 ) -> None:
-    """One diagnostic for each symbol that is out of reach; ``found`` are indices of ``relocs``, ``bad`` of ``batch``."""
+    """One diagnostic for each symbol that is out of reach: ``found`` are indices of ``relocs``, with their values."""
     symbols, first = np.unique(relocs.symbol[found], return_index=True)
     mask = (1 << obj.bits) - 1
+    low, high, align = (row.check.low, row.check.high, row.check.align) if row.check else (0, 0, 1)
     for n, i in enumerate(np.sort(first)[:MOST_SYMBOLS].tolist()):
-        symbol = int(relocs.symbol[found[i]])
+        symbol, here, value = int(relocs.symbol[found[i]]), int(found[i]), int(values[i])
         name = obj.symbols.name(symbol) or _section_name(obj, symbol)
-        value, low, high, align = int(values[i]), 0, 0, 1
-        if row.check:
-            low, high, align = row.check.low, row.check.high, row.check.align
-        k = int(bad[i]) if batch.S.size > 1 or bad[i] == 0 else 0
-        S, A, P = (int(x[k]) for x in (batch.S, batch.A, batch.P))
-        others = found[relocs.symbol[found] == symbol]
-        notes = places(obj, relocs, others[1:])
+        notes = places(obj, relocs, found[relocs.symbol[found] == symbol][1:])
         if n == MOST_SYMBOLS - 1 and symbols.size > MOST_SYMBOLS:
             notes += (f"and {symbols.size - MOST_SYMBOLS:,} more symbols are out of reach",)
-        at = where(obj, relocs, int(found[i]))
-        target = S + A & mask
-        span = f"place {P & mask:#010x}, target {target:#010x}"
+        at = where(obj, relocs, here)
+        place = int(layout.section_addr[relocs.section[here]] + relocs.offset[here]) & mask
+        span = f"place {place:#010x}, target {place + value & mask:#010x}"
         allowed = f"allowed {low:,} to {high - 1:,}"
-        if row.field is None or low <= value < high:
+        if row.field is None:
+            text = f"`{row.name}` is not satisfied: the code behind it would need {value:,} bytes less in front"
+            detail = f"place {place:#010x}"
+            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help="compile with `-mno-relax`")
+        elif low <= value < high:
             text = f"`{row.name}` needs a value that is a multiple of {align:,}"
-            detail = f"{span}: the value is {value:,}"
-            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes)
+            reporter.error("reloc-misaligned", text, at=at, detail=(f"the value is {value:,}",), notes=notes)
         elif "P" in row.formula:
             text = f"`{row.name}` cannot reach `{name}`"
             detail = f"{span}: {value:,} bytes apart, {allowed}"

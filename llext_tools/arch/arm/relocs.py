@@ -6,6 +6,7 @@ what the place holds, read by ``Field.decode`` as "Addends and PC-bias compensat
 
 Every row is a *static* relocation of the ABI. What asks the linker for a GOT or for a dynamic TLS model is absent, see
 ``NO_HELP``. Branch offsets may have bit 0 set: it is T, or an odd address in a table of exports; no field stores it.
+Values are numbers modulo 2**32: what is 0xFFFF_FFF0 bytes ahead is 16 bytes behind.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ def tls_data(b: Batch) -> I64:
 
 # The places. Data first.
 
+SIGN = 0x8000_0000
+
 
 def number(unit: str, width: int) -> Field:
     """The low ``width`` bits of a datum. A REL addend is sign-extended."""
@@ -133,7 +136,7 @@ def add_sub(groups: int) -> Field:
     def encode(x: I64) -> I64:
         y = rest(x, groups)
         low = group_position(y)
-        opcode: I64 = np.where(x < 0, 0x0040_0000, 0x0080_0000)
+        opcode: I64 = np.where(x & SIGN, 0x0040_0000, 0x0080_0000)
         return opcode | (32 - low >> 1 & 15) << 8 | y >> low & 0xFF
 
     def decode(w: I64) -> I64:
@@ -154,7 +157,7 @@ def group_position(y: I64) -> I64:
 
 def rest(x: I64, groups: int) -> I64:
     """What is left of |x| after its first ``groups`` groups of 8 bits. Source: aaelf32, "Group relocations"."""
-    y: I64 = np.abs(x)
+    y: I64 = np.abs(sext(x, 32))
     for _ in range(groups):
         y = y & ~(0xFF << group_position(y))
     return y
@@ -162,7 +165,7 @@ def rest(x: I64, groups: int) -> I64:
 
 def up(x: I64) -> I64:
     """Bit 23, U: the offset is added."""
-    return np.where(x >= 0, 0x0080_0000, 0)
+    return np.where(x & SIGN, 0, 0x0080_0000)
 
 
 def signed_by_up(w: I64, offset: I64) -> I64:
@@ -205,12 +208,10 @@ THM_LDR8 = Field("<u2", 0x00FF, encode=lambda x: x >> 2, decode=lambda w: (((w &
 def encode_b25(x: I64) -> I64:
     """BL, B.W: S at 26, imm10 at 25-16, J1 at 13, J2 at 11, imm11 at 10-0; the offset is S:I1:I2:imm10:imm11:0.
 
-    J1 is not (I1 xor S), J2 is not (I2 xor S). Within reach, x >> 24 is S in every bit.
+    J1 is not (I1 xor S), J2 is not (I2 xor S).
     """
-    j = ~(x ^ x >> 24)
-    return (
-        (x & 0x100_0000) << 2 | (x & 0x3F_F000) << 4 | (x & 0xFFE) >> 1 | (j & 0x80_0000) >> 10 | (j & 0x40_0000) >> 11
-    )
+    j1, j2 = ~(x ^ x >> 1) >> 10 & 0x2000, ~(x ^ x >> 2) >> 11 & 0x0800
+    return (x & 0x100_0000) << 2 | (x & 0x3F_F000) << 4 | j1 | j2 | (x & 0xFFE) >> 1
 
 
 def decode_b25(w: I64) -> I64:
@@ -240,8 +241,8 @@ def decode_thm_mov(w: I64) -> I64:
 
 def encode_adr(x: I64) -> I64:
     """ADR.W: i at 26, 23-20 are 1010 where |x| is subtracted and else 0000, imm3 at 14-12, imm8 at 7-0."""
-    y = np.abs(x)
-    return (y & 0x800) << 15 | (y & 0x700) << 4 | y & 0xFF | np.where(x < 0, 0xA0_0000, 0)
+    y: I64 = np.abs(sext(x, 32))
+    return (y & 0x800) << 15 | (y & 0x700) << 4 | y & 0xFF | np.where(x & SIGN, 0xA0_0000, 0)
 
 
 def decode_adr(w: I64) -> I64:
@@ -274,29 +275,33 @@ THM_LDR12 = Field("<u2", 0x0080_0FFF, offset12().encode, offset12().decode, unit
 
 @dataclass(frozen=True, slots=True)
 class Rest(Range):
-    """Within the range, and what is left of |x| after ``groups`` groups is below ``limit``."""
+    """What is left of |x| after ``groups`` groups is below ``limit`` and a multiple of ``align``."""
 
     groups: int = 0
     limit: int = 1
 
     def misfits(self, x: I64) -> NDArray[np.bool_]:
         left = rest(x, self.groups)
-        bad: NDArray[np.bool_] = (x < self.low) | (x >= self.high) | (left >= self.limit) | (left % self.align != 0)
+        bad: NDArray[np.bool_] = (left >= self.limit) | (left & (self.align - 1) != 0)
         return bad
 
 
 def groups(count: int, limit: int = 1, align: int = 1) -> Range:
-    return Rest(-(1 << 32) + 1, 1 << 32, align, count, limit)
+    return Rest(-1 << 31, 1 << 31, align, 32, count, limit)
 
 
 def within(width: int, align: int = 1) -> Range:
     """Signed numbers of ``width`` bits."""
-    return Range(-1 << width - 1, 1 << width - 1, align)
+    return Range(-1 << width - 1, 1 << width - 1, align, 32)
 
 
-U12 = Range(-0xFFF, 0x1000)
-U8 = Range(-0xFF, 0x100)
-U8X4 = Range(-0x3FC, 0x400, 4)
+def up_to(high: int, low: int = 0, align: int = 1) -> Range:
+    return Range(low, high, align, 32)
+
+
+U12 = up_to(1 << 12, -0xFFF)
+U8 = up_to(1 << 8, -0xFF)
+U8X4 = up_to(1 << 10, -0x3FC, 4)
 
 
 RELOCS = (
@@ -306,8 +311,8 @@ RELOCS = (
     # data
     Reloc(2,   "R_ARM_ABS32",             "(S + A) | T",         abs_func, WORD,         None),
     Reloc(3,   "R_ARM_REL32",             "((S + A) | T) - P",   pc_func,  WORD,         None),
-    Reloc(5,   "R_ARM_ABS16",             "S + A",               abs_data, HALF,         Range(-1 << 15, 1 << 16)),
-    Reloc(8,   "R_ARM_ABS8",              "S + A",               abs_data, BYTE,         Range(-1 << 7, 1 << 8)),
+    Reloc(5,   "R_ARM_ABS16",             "S + A",               abs_data, HALF,         up_to(1 << 16, -1 << 15)),
+    Reloc(8,   "R_ARM_ABS8",              "S + A",               abs_data, BYTE,         up_to(1 << 8, -1 << 7)),
     Reloc(9,   "R_ARM_SBREL32",           "((S + A) | T) - B(S)", sb_func, WORD,         None),
     Reloc(38,  "R_ARM_TARGET1",           "(S + A) | T",         abs_func, WORD,         None),
     Reloc(41,  "R_ARM_TARGET2",           "((S + A) | T) - P",   pc_func,  WORD,         None),  # bare metal: REL32
@@ -327,7 +332,7 @@ RELOCS = (
     Reloc(46,  "R_ARM_MOVT_PREL",         "S + A - P",           pc_data,  MOVT,         None),
     Reloc(84,  "R_ARM_MOVW_BREL_NC",      "((S + A) | T) - B(S)", sb_func, MOVW,         None),
     Reloc(85,  "R_ARM_MOVT_BREL",         "S + A - B(S)",        sb_data,  MOVT,         None),
-    Reloc(86,  "R_ARM_MOVW_BREL",         "((S + A) | T) - B(S)", sb_func, MOVW,         Range(0, 1 << 16)),
+    Reloc(86,  "R_ARM_MOVW_BREL",         "((S + A) | T) - B(S)", sb_func, MOVW,         up_to(1 << 16)),
     Reloc(6,   "R_ARM_ABS12",             "S + A",               abs_data, offset12(),   U12),
     Reloc(109, "R_ARM_TLS_LDO12",         "S + A - TLS",         tls_data, offset12(),   U12),
     Reloc(110, "R_ARM_TLS_LE12",          "S + A - tp",          tp_data,  offset12(),   U12),
@@ -361,9 +366,9 @@ RELOCS = (
     Reloc(82,  "R_ARM_LDC_SB_G1",         "S + A - B(S)",        sb_data,  offset8x4(1), groups(1, 1 << 10, 4)),
     Reloc(83,  "R_ARM_LDC_SB_G2",         "S + A - B(S)",        sb_data,  offset8x4(2), groups(2, 1 << 10, 4)),
     # Thumb, 16 bits
-    Reloc(7,   "R_ARM_THM_ABS5",          "S + A",               abs_data, THM_LDR5,     Range(0, 1 << 7, 4)),
-    Reloc(11,  "R_ARM_THM_PC8",           "S + A - Pa",          pa_data,  THM_LDR8,     Range(0, 1 << 10, 4)),
-    Reloc(52,  "R_ARM_THM_JUMP6",         "S + A - P",           pc_data,  THM_CBZ,      Range(0, 1 << 7)),
+    Reloc(7,   "R_ARM_THM_ABS5",          "S + A",               abs_data, THM_LDR5,     up_to(1 << 7, align=4)),
+    Reloc(11,  "R_ARM_THM_PC8",           "S + A - Pa",          pa_data,  THM_LDR8,     up_to(1 << 10, align=4)),
+    Reloc(52,  "R_ARM_THM_JUMP6",         "S + A - P",           pc_data,  THM_CBZ,      up_to(1 << 7)),
     Reloc(102, "R_ARM_THM_JUMP11",        "S + A - P",           pc_data,  THM_B12,      within(12)),
     Reloc(103, "R_ARM_THM_JUMP8",         "S + A - P",           pc_data,  THM_B9,       within(9)),
     Reloc(132, "R_ARM_THM_ALU_ABS_G0_NC", "(S + A) | T",         abs_func, thm_alu(0),   None),
@@ -380,7 +385,7 @@ RELOCS = (
     Reloc(50,  "R_ARM_THM_MOVT_PREL",     "S + A - P",           pc_data,  THM_MOVT,     None),
     Reloc(87,  "R_ARM_THM_MOVW_BREL_NC",  "((S + A) | T) - B(S)", sb_func, THM_MOVW,     None),
     Reloc(88,  "R_ARM_THM_MOVT_BREL",     "S + A - B(S)",        sb_data,  THM_MOVT,     None),
-    Reloc(89,  "R_ARM_THM_MOVW_BREL",     "((S + A) | T) - B(S)", sb_func, THM_MOVW,     Range(0, 1 << 16)),
+    Reloc(89,  "R_ARM_THM_MOVW_BREL",     "((S + A) | T) - B(S)", sb_func, THM_MOVW,     up_to(1 << 16)),
     Reloc(53,  "R_ARM_THM_ALU_PREL_11_0", "((S + A) | T) - Pa",  pa_func,  THM_ADR,      U12),
     Reloc(54,  "R_ARM_THM_PC12",          "S + A - Pa",          pa_data,  THM_LDR12,    U12),
     Reloc(136, "R_ARM_THM_BF16",          "((S + A) | T) - P",   pc_func,  branch_future(17), within(17)),

@@ -158,7 +158,7 @@ def encode_ci(x: I64) -> I64:
 
     C.LUI cannot load 0: the place then becomes C.LI (010), as in the linkers of GNU and LLVM.
     """
-    high = x + 0x800 >> 12
+    high = x + 0x800 >> 12 & 0x3F
     code: I64 = np.where(high == 0, 0x4000, 0x6000)
     return code | (high & 0x20) << 7 | (high & 0x1F) << 2
 
@@ -249,8 +249,8 @@ RELOCS = (
 
 
 def modulo_2_32(row: Reloc) -> Reloc:
-    """The row for RV32, where addresses and offsets are numbers modulo 2**32: 32 bits reach everything."""
-    return replace(row, check=None) if row.check in (REACH, ADDRESS, OFFSET) else row
+    """The row for RV32, where addresses and offsets are numbers modulo 2**32: LUI and AUIPC reach everything."""
+    return replace(row, check=replace(row.check, bits=32)) if row.check else row
 
 
 PIC = "compile the extension with `-fno-pic`, and without references to weak symbols that are not defined"
