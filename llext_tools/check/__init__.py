@@ -44,13 +44,14 @@ def check(
     if isinstance(profile, str):
         profile = profiles.load(profile)
     arch = find_arch(obj, reporter)
-    regions = map_regions(obj, reporter)
+    rows = arch.relocs[obj.bits]
+    regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     loaded = np.isin(regions.region, list(PERM))
-    relocs = validate(obj, arch, profile, arch.relocs, loaded, reporter)
+    relocs = validate(obj, arch, profile, rows, loaded, reporter)
     layout = place(obj, regions, ANYWHERE, reporter)
     symbols, _ = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
     if not reporter.failed:
-        pair(obj, arch.relocs, relocs, layout, symbols, reporter)
+        pair(obj, rows, relocs, layout, symbols, reporter)
     for rule in RULES:
         rule(obj, regions, reporter)
     reporter.checkpoint()

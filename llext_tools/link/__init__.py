@@ -54,7 +54,7 @@ def link(
 
     arch = find_arch(obj, reporter)
     rows = arch.relocs[obj.bits]
-    regions = map_regions(obj, reporter)
+    regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     loaded = np.isin(regions.region, list(PERM))
     relocs = validate(obj, arch, profile, rows, loaded, reporter)
     reporter.checkpoint()  # each loaded section has one region, each relocation a row and a place
@@ -79,6 +79,6 @@ def link(
         mem=mem,
         exp_tab=export(obj, arch, layout, mem, reporter),
         imports=imports,
-        used_relocs=frozenset(rows[code].name for code in np.unique(relocs.type).tolist()),
+        used_relocs=frozenset(rows[code].name for code in np.flatnonzero(np.bincount(relocs.type)).tolist()),
         diagnostics=reporter.diagnostics,
     )

@@ -25,15 +25,17 @@ BY_TYPE = {
 }
 SKIPPED = frozenset({".relro_padding", ".heap", ".stack"})
 EXPORTED = ".exported_sym"
+NO_RELOC = ".llext.rodata.noreloc"
 MUST_MATCH = elf.SHF_WRITE | elf.SHF_ALLOC | elf.SHF_EXECINSTR
 ARRAYS = (Mem.PREINIT, Mem.INIT, Mem.FINI)
 TABLES = (Mem.SYMTAB, Mem.STRTAB, Mem.SHSTRTAB)
 FLAG_LETTERS = ((elf.SHF_WRITE, "W"), (elf.SHF_ALLOC, "A"), (elf.SHF_EXECINSTR, "X"))
 
 
-def map_regions(obj: ElfObject, reporter: Reporter) -> RegionMap:
+def map_regions(obj: ElfObject, reporter: Reporter, *, rodata_no_reloc: bool = False) -> RegionMap:
     """Give each section that is loaded its region and its offset (bytes) in it.
 
+    ``rodata_no_reloc``: ``.llext.rodata.noreloc`` has a region of its own, as under CONFIG_LLEXT_RODATA_NO_RELOC.
     Reports ``region-flags``, ``region-nobits``, ``region-array``, ``region-alignment`` and ``region-overlap``.
     """
     s = obj.sections
@@ -41,6 +43,8 @@ def map_regions(obj: ElfObject, reporter: Reporter) -> RegionMap:
     members: dict[Mem, list[int]] = {mem: [] for mem in Mem}
     for i in range(len(s)):
         mem = _region_of(s.name[i], int(s.type[i]), int(s.flags[i]))
+        if mem is Mem.RODATA and rodata_no_reloc and s.name[i] == NO_RELOC:
+            mem = Mem.RODATA_NO_RELOC
         if mem is not None and s.flags[i] & elf.SHF_ALLOC and s.size[i]:
             members[mem].append(i)
     for mem, sections in members.items():

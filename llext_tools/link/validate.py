@@ -17,7 +17,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.elf.read import listed, read_relocs, reloc_tables
 from llext_tools.link.places import places, where
-from llext_tools.link.regions import EXPORTED
+from llext_tools.link.regions import EXPORTED, NO_RELOC
 from llext_tools.profile import Profile
 from llext_tools.reloc import Reloc
 
@@ -78,9 +78,13 @@ def validate(
     for table in reloc_tables(obj).tolist():
         here = Location(file=obj.path, section=s.name[table])
         target = int(s.info[table])
-        if s.type[table] == wrong_kind:
+        if s.type[table] == wrong_kind and (not arch.rela or (s.type[:table] == elf.SHT_RELA).any()):
+            # without any SHT_RELA before it, the loader and GNU ld take a RISC-V SHT_REL: its addends are 0
             has, wants = KINDS if arch.rela else KINDS[::-1]
             reporter.error("elf-relocations", f"the relocations are {has}, but {arch.name} uses {wants}", at=here)
+        elif target < len(s) and profile.rodata_no_reloc and s.name[target] == NO_RELOC:
+            text = f"`{NO_RELOC}` is relocated, but the loader ({profile.name}) leaves it where the file is"
+            reporter.error("reloc-refused", text, at=here, help="move what holds addresses to an ordinary section")
         elif target < len(s) and s.flags[target] & elf.SHF_ALLOC and s.size[target] and not loaded[target]:
             reporter.error(
                 "reloc-unmapped",
@@ -161,11 +165,13 @@ def _check_types(
         )
     if reporter.failed:
         return
-    size = np.zeros(highest + 1, np.int64)
+    size = np.zeros(256, np.int64)
     for code in used.tolist():
         field = rows[code].field
         size[code] = field.size if field else 0
-    beyond = np.flatnonzero(relocs.offset + size[relocs.type] > obj.sections.size[relocs.section])
+    section_size = obj.sections.size[relocs.section]
+    near = np.flatnonzero(relocs.offset > section_size - size.max())  # few: the rest needs no closer look
+    beyond = near[relocs.offset[near] + size[relocs.type[near]] > section_size[near]]
     if beyond.size:
         offsets = listed(relocs.offset[beyond[:3]].tolist(), beyond.size)
         reporter.error(

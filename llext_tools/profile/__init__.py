@@ -8,9 +8,9 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
+from os import listdir
+from os.path import dirname, join
 from typing import Literal
 
 from llext_tools.diag import fail
@@ -28,11 +28,12 @@ class Profile:
     weak_undefined: Literal["error", "null"]  # what an undefined weak symbol without an export becomes
     needs_globals: bool  # refuses an object without a global function or object
     accepts_reserved: bool  # takes a global function or object of a reserved section index (SHN_ABS)
+    rodata_no_reloc: bool  # CONFIG_LLEXT_RODATA_NO_RELOC: keeps .llext.rodata.noreloc apart, without relocations
 
 
 def names() -> list[str]:
     """The profiles that there are."""
-    return sorted(f.name.removesuffix(".toml") for f in files(__name__).iterdir() if f.name.endswith(".toml"))
+    return sorted(name.removesuffix(".toml") for name in listdir(dirname(__file__)) if name.endswith(".toml"))
 
 
 @cache
@@ -43,10 +44,13 @@ def load(name: str = DEFAULT) -> Profile:
         UsageError: ``usage``, with the nearest name.
     """
     if name not in names():
+        from difflib import get_close_matches
+
         near = get_close_matches(name, names(), 1)
         hint = f"did you mean `{near[0]}`?" if near else "the profiles are " + ", ".join(names())
         fail("usage", f"there is no loader profile `{name}`", help=hint)
-    data = tomllib.loads(files(__name__).joinpath(f"{name}.toml").read_text("utf-8"))
+    with open(join(dirname(__file__), f"{name}.toml"), "rb") as file:
+        data = tomllib.load(file)
     return Profile(
         name=name,
         summary=data["summary"],
@@ -54,4 +58,5 @@ def load(name: str = DEFAULT) -> Profile:
         weak_undefined=data["weak_undefined"],
         needs_globals=data["needs_globals"],
         accepts_reserved=data["accepts_reserved"],
+        rodata_no_reloc=data["rodata_no_reloc"],
     )
