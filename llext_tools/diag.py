@@ -34,6 +34,7 @@ CODES: dict[str, Code] = {
     "elf-header": Code(errors.FormatError, "ENOEXEC"),
     "elf-type": Code(errors.FormatError, "ENOEXEC"),
     "elf-machine": Code(errors.FormatError, "ENOEXEC"),
+    "elf-target": Code(errors.FormatError, ""),
     "elf-sections": Code(errors.FormatError, "ENOEXEC"),
     "elf-symbols": Code(errors.FormatError, "ENOEXEC"),
     "elf-relocations": Code(errors.FormatError, "ENOEXEC"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from llext_tools.elf.model import ElfObject
 from llext_tools.reloc import Reloc
 
 
@@ -75,3 +76,4 @@ class Arch:
     callconv: CallConv
     targets: tuple[Target, ...]
     no_help: Mapping[int, tuple[str, str]] = field(default_factory=dict)  # code that has no row -> its name, the cure
+    misfit: Callable[[ElfObject, Target], str] = lambda obj, target: ""  # why an object cannot run there, "" if it can

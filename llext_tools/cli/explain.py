@@ -187,10 +187,10 @@ def _relocation(arch: Arch, bits: int, row: Reloc) -> list[str]:
         facts.append(("order", "added to what other relocations of the same place leave"))
     for code in row.pairs_with:
         facts.append(("pairs", f"S, A and P are those of the `{arch.relocs[bits][code].name}` at the symbol's address"))
-    for name in profile.names():
+    for name in sorted(profile.names(), key=lambda name: name != profile.DEFAULT):
         accepted = profile.load(name).relocs.get(arch.name)
         verdict = "applied" if accepted is None or row.code in accepted else "refused"
-        facts.append(("loader", f"{verdict} by {name}, {profile.load(name).summary}"))
+        facts.append(("loader", f"{verdict} under the profile {name}"))
     facts += [(letter, meaning) for letter, meaning in LETTERS.items() if _mentions(row.formula, letter)]
     width = max(len(label) for label, _ in facts)
     return [f"  {label:{width}}  {text}" for label, text in facts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llext_tools.arch.arm.callconv import CALLCONV
+from llext_tools.arch.arm.fit import misfit
 from llext_tools.arch.arm.relocs import NO_HELP, RELOCS, TCB
 from llext_tools.arch.arm.targets import TARGETS
 from llext_tools.arch.base import Arch
@@ -18,4 +19,5 @@ ARCH = Arch(
     callconv=CALLCONV,
     targets=TARGETS,
     no_help=NO_HELP,
+    misfit=misfit,
 )

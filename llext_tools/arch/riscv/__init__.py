@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llext_tools.arch.base import Arch
 from llext_tools.arch.riscv.callconv import CALLCONV
+from llext_tools.arch.riscv.fit import misfit
 from llext_tools.arch.riscv.relocs import NO_HELP, RELOCS, modulo_2_32
 from llext_tools.arch.riscv.targets import TARGETS
 
@@ -21,4 +22,5 @@ ARCH = Arch(
     callconv=CALLCONV,
     targets=TARGETS,
     no_help=NO_HELP,
+    misfit=misfit,
 )

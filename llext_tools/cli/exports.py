@@ -1,0 +1,68 @@
+"""``llext exports``: what a firmware offers to extensions, as a list or as a table file in another format."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from llext_tools.cli.render import BOLD, DIM, Paint
+from llext_tools.diag import fail
+from llext_tools.files import write_atomically
+from llext_tools.host.tables import FORMATS, read_exports, write_exports
+from llext_tools.link.exports import ExportTable
+
+DESCRIPTION = """List the symbols that a firmware exports to extensions, or convert an export table.
+
+A table is a firmware's ELF file, or TOML, JSON, CSV or a linker script of `name = 0x...;`.
+Of several tables, the first one that has a name gives its address."""
+EXAMPLE = """
+llext exports build/zephyr/zephyr.elf -o exports.toml
+llext exports exports.toml --format ld
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    names = [suffix[1:] for suffix in FORMATS]
+    parser.add_argument("tables", metavar="TABLE", nargs="*", help="a firmware's ELF file, or a table")
+    parser.add_argument("--builtin", action="store_true", help="what the built-in host of `llext run` exports")
+    parser.add_argument("-o", "--output", metavar="FILE", help=f"write a table, by its ending: {', '.join(FORMATS)}")
+    parser.add_argument("--format", metavar="FORMAT", choices=names, help=f"print a table: {', '.join(names)}")
+
+
+def run(args: argparse.Namespace) -> int:
+    if bool(args.tables) == args.builtin:
+        fail("usage", "llext exports: expected either a table or --builtin", help="`llext help exports` has an example")
+    suffix = os.path.splitext(args.output)[1].lower() if args.output else ""
+    if args.output and args.format is None and suffix not in FORMATS:
+        fail(
+            "usage",
+            f"llext exports: the ending of `{args.output}` names no format of a table",
+            help=f"end the name in {', '.join(FORMATS)}, or add --format",
+        )
+    if args.builtin:
+        return _builtin(args)
+    table = ExportTable.joined(map(read_exports, args.tables))
+    text = write_exports(table, f".{args.format}" if args.format else suffix) if args.format or suffix else ""
+    if args.output:
+        write_atomically(args.output, text)
+        print(f"{args.output}: {len(table.by_name):,} symbols of {table.source}")
+    else:
+        print(text.rstrip("\n") if text else "\n".join(_listing(table, Paint(sys.stdout))))
+    return 0
+
+
+def _listing(table: ExportTable, paint: Paint) -> list[str]:
+    """Address, kind, name and prototype where known, sorted by name."""
+    symbols = sorted(table.by_name.values())
+    digits = 16 if any(symbol.address >> 32 for symbol in symbols) else 8
+    width = max(len(symbol.kind) for symbol in symbols)
+    return [
+        f"0x{symbol.address:0{digits}x}  {symbol.kind:{width}}  {paint(symbol.name, BOLD)}"
+        + (f"  {paint(symbol.prototype, DIM)}" if symbol.prototype else "")
+        for symbol in symbols
+    ]
+
+
+def _builtin(args: argparse.Namespace) -> int:
+    raise NotImplementedError

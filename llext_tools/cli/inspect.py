@@ -1,0 +1,145 @@
+"""``llext inspect``: an overview of one extension: machine, regions, imports, exports, relocations."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from llext_tools import arch as archs
+from llext_tools.arch.base import Arch
+from llext_tools.check import ANYWHERE
+from llext_tools.check.target import fitting_targets
+from llext_tools.cli.render import BOLD, DIM, Paint, columns, wrap
+from llext_tools.diag import Reporter
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject, Relocs
+from llext_tools.elf.read import load_object, read_relocs
+from llext_tools.errors import LlextError
+from llext_tools.link import link
+from llext_tools.link.regions import map_regions
+from llext_tools.mem import PERM
+
+DESCRIPTION = """Show what is in an extension: for which machine it is, the memory that its regions take,
+what it imports and exports, and its relocations. Nothing is judged; `llext check` does that."""
+EXAMPLE = "llext inspect hello.llext"
+FILE_TYPES = {1: "relocatable object", 2: "executable", 3: "shared library", 4: "core dump"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an extension (.llext), or another ELF file")
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    facts = overview(load_object(args.file))
+    if args.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        print("\n".join(_text(facts, Paint(sys.stdout), columns())))
+    return 0
+
+
+def overview(obj: ElfObject) -> dict[str, Any]:
+    """Everything that is shown, as the JSON document has it. Sizes, counts and offsets are numbers."""
+    arch = archs.by_machine(obj.machine)
+    reporter = Reporter()
+    regions = map_regions(obj, reporter)
+    relocs = read_relocs(obj, np.isin(regions.region, list(PERM)), reporter)
+    facts: dict[str, Any] = {
+        "file": obj.path,
+        "size": obj.image.size,
+        "type": FILE_TYPES.get(obj.type, f"type {obj.type}"),
+        "machine": obj.machine,
+        "arch": arch.name if arch else "",
+        "bits": obj.bits,
+        "flags": obj.flags,
+        "targets": fitting_targets(obj),
+    }
+    if obj.type == elf.ET_REL:
+        facts["regions"] = [
+            {
+                "region": mem.name,
+                "size": region.size,
+                "align": region.align,
+                "gap": region.gap + region.prepad,
+                "sections": [obj.sections.name[i] for i in region.sections],
+            }
+            for mem, region in regions.regions.items()
+            if mem in PERM
+        ]
+        facts["imports"] = _imports(obj, relocs)
+        facts["exports"] = _exports(obj)
+        facts["relocations"] = _relocations(obj, arch, relocs)
+    else:
+        s = obj.sections
+        facts["sections"] = [
+            {"name": s.name[i], "address": int(s.addr[i]), "size": int(s.size[i])}
+            for i in np.flatnonzero((s.flags & elf.SHF_ALLOC != 0) & (s.size > 0)).tolist()
+        ]
+    facts["diagnostics"] = len(reporter.diagnostics)
+    return facts
+
+
+def _imports(obj: ElfObject, relocs: Relocs) -> list[dict[str, Any]]:
+    y = obj.symbols
+    uses = np.bincount(relocs.symbol, minlength=len(y)) if len(y) else np.zeros(0, np.int64)
+    undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist()
+    found = [{"name": y.name(i), "uses": int(uses[i]), "weak": bool(y.bind[i] == elf.STB_WEAK)} for i in undefined]
+    return sorted(found, key=lambda entry: str(entry["name"]))
+
+
+def _exports(obj: ElfObject) -> list[dict[str, str]] | None:
+    """Name and kind of each entry of .exported_sym, None if the entries cannot be followed."""
+    if obj.sections.index(".exported_sym") is None:
+        return []
+    try:
+        table = link(obj, exports=None, domain=ANYWHERE, profile="abi").exp_tab
+    except LlextError:
+        return None
+    return [{"name": export.name, "kind": export.kind} for export in table.symbols]
+
+
+def _relocations(obj: ElfObject, arch: Arch | None, relocs: Relocs) -> list[dict[str, Any]]:
+    rows = arch.relocs.get(obj.bits, {}) if arch else {}
+    no_help = arch.no_help if arch else {}
+    codes, counts = np.unique(relocs.type, return_counts=True)
+    found = []
+    for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
+        name = rows[code].name if code in rows else no_help.get(code, (f"type {code}", ""))[0]
+        found.append({"name": name, "code": code, "count": n})
+    return sorted(found, key=lambda entry: (-int(entry["count"]), str(entry["name"])))
+
+
+def _text(facts: dict[str, Any], paint: Paint, width: int) -> list[str]:
+    machine = facts["arch"] or f"machine {facts['machine']}"
+    lines = [f"{paint(facts['file'], BOLD)}: {machine}, {facts['bits']} bits, {facts['type']}, {facts['size']:,} bytes"]
+    if facts["targets"]:
+        lines += wrap(f"fits {', '.join(facts['targets'])}", width, "     ")
+    if "sections" in facts:
+        lines += ["", paint("sections", BOLD)]
+        digits = facts["bits"] // 4
+        lines += [f"  0x{s['address']:0{digits}x} {s['size']:>10,}  {s['name']}" for s in facts["sections"]]
+        return lines
+    total = sum(region["size"] for region in facts["regions"])
+    lines += ["", paint(f"regions: {total:,} bytes of memory", BOLD)]
+    for region in facts["regions"]:
+        gap = f", {region['gap']:,} bytes of padding" if region["gap"] else ""
+        names = ", ".join(region["sections"][:4]) + (" ..." if len(region["sections"]) > 4 else "")
+        lines.append(f"  {region['region']:<8} {region['size']:>9,}  aligned to {region['align']:>4,}  {names}{gap}")
+    lines += ["", paint(f"imports: {len(facts['imports'])}", BOLD)]
+    for entry in facts["imports"]:
+        uses = f"{entry['uses']} use" + ("" if entry["uses"] == 1 else "s") + (", weak" if entry["weak"] else "")
+        lines.append(f"  {entry['name']}  {paint(uses, DIM)}")
+    exports = facts["exports"]
+    lines += ["", paint(f"exports: {'unknown, see `llext check`' if exports is None else len(exports)}", BOLD)]
+    lines += [f"  {entry['name']}  {paint(entry['kind'], DIM)}" for entry in exports or []]
+    total = sum(entry["count"] for entry in facts["relocations"])
+    lines += ["", paint(f"relocations: {total:,}", BOLD)]
+    lines += [f"  {entry['count']:>7,}  {entry['name']}" for entry in facts["relocations"]]
+    if facts["diagnostics"]:
+        lines += ["", f"the loader refuses this file: see `llext check {facts['file']}`"]
+    return lines
