@@ -40,7 +40,7 @@ def gather(obj: ElfObject, regions: RegionMap) -> tuple[Bytes, I64]:
 def memory(regions: RegionMap, arena: Bytes, at: I64) -> Mapping[Mem, Bytes]:
     """The bytes of each region: views of the buffer, zeros for regions without contents."""
     arena.flags.writeable = False
-    mem = {}
+    mem: dict[Mem, Bytes] = {}
     for name in PERM:
         region = regions.regions.get(name)
         if region is None:
