@@ -11,15 +11,25 @@ from llext_tools.diag import fail
 
 
 @cache
+def names() -> tuple[str, ...]:
+    """The sub-packages, sorted."""
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if m.ispkg))
+
+
+def load(name: str) -> Arch:
+    """The ``ARCH`` of one sub-package."""
+    arch: Arch = import_module(f"{__name__}.{name}").ARCH
+    return arch
+
+
 def discover() -> tuple[Arch, ...]:
-    """The ``ARCH`` of each sub-package, in the order of their names."""
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.ispkg)
-    return tuple(import_module(f"{__name__}.{name}").ARCH for name in names)
+    """All architectures, in the order of their names."""
+    return tuple(map(load, names()))
 
 
 def by_machine(machine: int) -> Arch | None:
-    """The architecture of an ``e_machine``."""
-    return next((arch for arch in discover() if arch.machine == machine), None)
+    """The architecture of an ``e_machine``; those after it are not even imported."""
+    return next((arch for arch in map(load, names()) if arch.machine == machine), None)
 
 
 def targets() -> dict[str, Target]:

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+I32: TypeAlias = NDArray[np.int32]
+U32: TypeAlias = NDArray[np.uint32]
 I64: TypeAlias = NDArray[np.int64]
 Bytes: TypeAlias = NDArray[np.uint8]
 
@@ -84,20 +86,17 @@ class Symbols:
 
 @dataclass(frozen=True, kw_only=True)
 class Relocs:
-    """m relocations: int64[m] each. ``section`` is the section that they change, ``table`` the one they stand in.
+    """m relocations: arrays of m. ``section`` is the section that they change, ``table`` the one they stand in.
 
-    ``addend`` of a REL table is 0 until ``link`` has read it from the places.
+    ``addend`` of a REL table is 0: it is in the places. ``read_relocs()`` fills the arrays and freezes them.
     """
 
-    section: I64
-    table: I64
+    section: I32
+    table: I32
     offset: I64
-    symbol: I64
-    type: I64
+    symbol: I32
+    type: U32
     addend: I64
-
-    def __post_init__(self) -> None:
-        freeze(self)
 
     def __len__(self) -> int:
         return self.offset.size

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf import structs as elf
-from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs, Sections, Symbols, string_at
+from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs, Sections, Symbols, freeze, string_at
 from llext_tools.files import read_bytes
 
 LARGEST = 1 << 30
@@ -68,7 +68,8 @@ def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) 
     A table that is not well-formed is reported as ``elf-relocations`` and left out.
     """
     s = obj.sections
-    parts: list[tuple[NDArray[np.int64], ...]] = []
+    tables: list[tuple[int, int, NDArray[np.void]]] = []
+    shift = elf.R_SYM_SHIFT[obj.bits]
     for table in reloc_tables(obj).tolist():
         target = int(s.info[table])
         where = Location(file=obj.path, section=s.name[table])
@@ -85,24 +86,36 @@ def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) 
             reporter.error("elf-relocations", f"refers to a {at}, not {obj.symbols.section}", at=where)
             continue
         entries = obj.contents(table).view(dtype)
-        info = entries["info"]
-        offset = entries["offset"].astype(np.int64)
-        symbol = (info >> elf.R_SYM_SHIFT[obj.bits]).astype(np.int64)
-        kind = (info & (1 << elf.R_SYM_SHIFT[obj.bits]) - 1).astype(np.int64)
-        addend = entries["addend"].astype(np.int64) if "addend" in (dtype.names or ()) else np.zeros_like(offset)
-        beyond = (offset < 0) | (offset >= s.size[target])
-        dangling = symbol >= len(obj.symbols)
-        outside = f"relocations lie outside `{s.name[target]}`, at offset"
-        _report_entries(reporter, "elf-relocations", where, beyond, offset, outside)
-        _report_entries(reporter, "elf-relocations", where, dangling, symbol, "relocations name symbols beyond the table")
-        if not (beyond | dangling).any():
-            same = np.broadcast_to(np.int64(target), offset.shape), np.broadcast_to(np.int64(table), offset.shape)
-            parts.append((*same, offset, symbol, kind, addend))
-    joined = parts[0] if len(parts) == 1 else [np.concatenate(c) for c in zip(*parts, strict=True)]
-    if not parts:
-        joined = [np.zeros(0, np.int64)] * 6
-    names = ("section", "table", "offset", "symbol", "type", "addend")
-    return Relocs(**dict(zip(names, joined, strict=True)))
+        offset, info = entries["offset"], entries["info"]
+        if offset.max() >= s.size[target] or info.max() >> shift >= len(obj.symbols):
+            beyond, symbol = offset >= s.size[target], info >> shift
+            outside = f"relocations lie outside `{s.name[target]}`, at offset"
+            dangling = "relocations name symbols beyond the table"
+            _report_entries(reporter, "elf-relocations", where, beyond, offset, outside)
+            _report_entries(reporter, "elf-relocations", where, symbol >= len(obj.symbols), symbol, dangling)
+            continue
+        tables.append((table, target, entries))
+    count = sum(entries.size for _, _, entries in tables)
+    relocs = Relocs(
+        section=np.empty(count, np.int32),
+        table=np.empty(count, np.int32),
+        offset=np.empty(count, np.int64),
+        symbol=np.empty(count, np.int32),
+        type=np.empty(count, np.uint32),
+        addend=np.zeros(count, np.int64),
+    )
+    start = 0
+    for table, target, entries in tables:
+        part = slice(start, start + entries.size)
+        relocs.section[part], relocs.table[part] = target, table
+        relocs.offset[part] = entries["offset"]
+        relocs.symbol[part] = entries["info"] >> shift
+        relocs.type[part] = entries["info"] & (1 << shift) - 1
+        if s.type[table] == elf.SHT_RELA:
+            relocs.addend[part] = entries["addend"]
+        start += entries.size
+    freeze(relocs)
+    return relocs
 
 
 def _read_header(data: bytes, path: str) -> tuple[int, np.void]:
@@ -186,7 +199,8 @@ def _read_symbols(
     unnamed = table["name"] >= len(strtab)
     if not strtab or strtab[-1]:
         reporter.error("elf-symbols", f"the string table `{sections.name[link]}` does not end with a NUL", at=where)
-    _report_entries(reporter, "elf-symbols", where, unnamed, table["name"], "symbols have names beyond the string table, at offset")
+    nameless = "symbols have names beyond the string table, at offset"
+    _report_entries(reporter, "elf-symbols", where, unnamed, table["name"], nameless)
     shndx = table["shndx"]
     astray = (shndx >= len(sections)) & (shndx != elf.SHN_ABS) & (shndx != elf.SHN_COMMON)
     _report_entries(reporter, "elf-symbols", where, astray, shndx, "symbols name sections that are not there")

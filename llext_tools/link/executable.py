@@ -142,12 +142,12 @@ def relocated_debug(image: Image, which: NDArray[np.bool_]) -> dict[int, Bytes]:
 
 def _usable(obj: ElfObject, rows: Mapping[int, Reloc], relocs: Relocs) -> Relocs:
     """The relocations that have a row and whose place lies inside their section."""
-    size = np.zeros(int(relocs.type.max(initial=0)) + 1, np.int64)
-    known = np.zeros(size.shape, bool)
+    size = np.zeros(256, np.int64)  # no row has a higher code
+    known = np.zeros(256, bool)
     for code, row in rows.items():
-        if code < size.size:
-            known[code], size[code] = True, row.field.size if row.field else 0
-    good = known[relocs.type] & (relocs.offset + size[relocs.type] <= obj.sections.size[relocs.section])
+        known[code], size[code] = True, row.field.size if row.field else 0
+    kind = np.minimum(relocs.type, 255)
+    good = known[kind] & (relocs.offset + size[kind] <= obj.sections.size[relocs.section])
     return Relocs(
         section=relocs.section[good],
         table=relocs.table[good],

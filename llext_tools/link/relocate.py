@@ -1,6 +1,6 @@
 """Relocations to bytes, a whole type at a time.
 
-``pair()`` comes first: on RISC-V a PCREL_LO12 names the label of its AUIPC, and takes the value of the PCREL_HI20 there.
+``pair()`` comes first: on RISC-V a PCREL_LO12 names the label of its AUIPC, and takes the value of the HI20 there.
 Source: gABI, "Relocation"; RISC-V psABI, "PC-Relative Symbol Addresses".
 """
 
@@ -72,7 +72,7 @@ def relocate(
 ) -> None:
     """Apply all relocations to ``arena``, a copy of the relocated sections: section i starts at ``arena_at[i]``.
 
-    Reports ``reloc-out-of-range`` and ``reloc-misaligned``, once for each symbol and type; the arena is then unfit for use.
+    Reports ``reloc-out-of-range`` and ``reloc-misaligned``, once for each symbol and type; the arena is then unfit.
     """
     if not len(relocs):
         return
@@ -97,7 +97,9 @@ def _batch(
     arch: Arch, row: Reloc, relocs: Relocs, part: I64, anchor: I64, layout: Layout, symbols: SymTab, arena_at: I64
 ) -> Batch:
     """The relocations ``part`` (int64[n], all of type ``row``) in the ABI's letters."""
-    section, offset = relocs.section[part], relocs.offset[part]
+    offset = relocs.offset[part]
+    one_table = relocs.table[part[0]] == relocs.table[part[-1]]  # as part is sorted, and tables stand one after another
+    section = relocs.section[part[:1] if one_table else part]
     place = layout.section_addr[section] + offset
     source = part
     if row.pairs_with:
@@ -109,7 +111,7 @@ def _batch(
         S=symbols.S[symbol],
         A=relocs.addend[source] if arch.rela else ZERO,
         P=place,
-        T=symbols.T[symbol] if arch.thumb else ZERO,
+        T=symbols.T[symbol] if "T" in row.formula and arch.thumb else ZERO,
         B=symbols.B[symbol] if "B(S)" in row.formula else ZERO,
         V=ZERO,
         TP=arch.tls_bias,
@@ -134,9 +136,9 @@ def _report_misfits(
         span = f"place {place:#010x}, target {place + value & mask:#010x}"
         allowed = f"allowed {low:,} to {high - 1:,}"
         if row.field is None:
-            text = f"`{row.name}` is not satisfied: the code behind it would need {value:,} bytes less in front"
-            detail = f"place {place:#010x}"
-            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help="compile with `-mno-relax`")
+            text = f"`{row.name}` is not satisfied: what follows it is {value:,} bytes behind its alignment"
+            detail = (f"place {place:#010x}",)
+            reporter.error("reloc-misaligned", text, at=at, detail=detail, notes=notes, help="compile with `-mno-relax`")
         elif low <= value < high:
             text = f"`{row.name}` needs a value that is a multiple of {align:,}"
             reporter.error("reloc-misaligned", text, at=at, detail=(f"the value is {value:,}",), notes=notes)

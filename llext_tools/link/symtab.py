@@ -39,16 +39,19 @@ def resolve(
     if not count:
         none = np.zeros(0, np.int64)
         return SymTab(S=none, T=none, B=none, resolved=np.zeros(0, bool)), {}
-    in_file = y.shndx < len(s)
-    home = np.where(in_file, y.shndx, 0)
-    tls = in_file & (s.flags[home] & elf.SHF_TLS != 0)
-    resolved = (layout.section_addr[home] != 0) | (np.isin(regions.region[home], list(layout.base)))
-    resolved = (resolved & (y.shndx != elf.SHN_UNDEF)) | tls | (y.shndx == elf.SHN_ABS)
-    base = np.where(tls, tls_offsets(obj)[home], np.where(in_file, layout.section_addr[home], 0))
-    S = y.value + base
-    region_base = np.zeros(len(s), np.int64)
+    # for each section, and behind the last one for reserved indices: its address, its region's, whether it has one
+    tls = s.flags & elf.SHF_TLS != 0
+    mapped = np.isin(regions.region, list(layout.base))
+    address = np.append(np.where(tls, tls_offsets(obj), layout.section_addr), 0)
+    region_base = np.zeros(len(s) + 1, np.int64)
     for mem, start in layout.base.items():
-        region_base[regions.region == mem] = signed(start)
+        region_base[:-1][regions.region == mem] = signed(start)
+    has_address = np.append(mapped | tls, False)
+    has_address[elf.SHN_UNDEF] = False
+
+    home = np.minimum(y.shndx, len(s))
+    resolved = has_address[home] | (y.shndx == elf.SHN_ABS)
+    S = y.value + address[home]
     B = region_base[home]
     T = np.zeros(count, np.int64)
     if arch.thumb:

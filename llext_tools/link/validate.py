@@ -19,7 +19,7 @@ from llext_tools.elf.read import listed, read_relocs, reloc_tables
 from llext_tools.link.places import places, where
 from llext_tools.link.regions import EXPORTED, NO_RELOC
 from llext_tools.profile import Profile
-from llext_tools.reloc import Reloc
+from llext_tools.reloc import I64, NONE, Reloc
 
 KINDS = ("SHT_REL", "SHT_RELA")
 FILE_TYPES = {0: "of no type", 2: "a linked executable", 3: "a shared library", 4: "a core dump"}
@@ -169,9 +169,7 @@ def _check_types(
     for code in used.tolist():
         field = rows[code].field
         size[code] = field.size if field else 0
-    section_size = obj.sections.size[relocs.section]
-    near = np.flatnonzero(relocs.offset > section_size - size.max())  # few: the rest needs no closer look
-    beyond = near[relocs.offset[near] + size[relocs.type[near]] > section_size[near]]
+    beyond = _beyond(obj, relocs, size)
     if beyond.size:
         offsets = listed(relocs.offset[beyond[:3]].tolist(), beyond.size)
         reporter.error(
@@ -179,6 +177,15 @@ def _check_types(
             f"a relocated field ends behind its section, offset {offsets}",
             at=where(obj, relocs, int(beyond[0])),
         )
+
+
+def _beyond(obj: ElfObject, relocs: Relocs, size: I64) -> I64:
+    """Indices of the relocations whose field, of ``size[type]`` bytes, ends behind its section."""
+    starts = np.flatnonzero(np.diff(relocs.table, prepend=-1))
+    room = obj.sections.size[relocs.section[starts]]
+    if not starts.size or (np.maximum.reduceat(relocs.offset, starts) + size.max() <= room).all():
+        return NONE  # no place is near an end: the usual case, and no array as long as the relocations
+    return np.flatnonzero(relocs.offset + size[relocs.type] > obj.sections.size[relocs.section])
 
 
 def _unmapped_help(section: str) -> str:
