@@ -1,0 +1,53 @@
+"""Console transcripts: lines ``$ command`` with what they print below. ``llext`` runs in this process, as a pipe sees it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest.mock import patch
+
+from llext_tools.cli import main
+
+ENVIRONMENT = {"COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+
+
+def llext(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
+    """Exit code of ``llext ARGUMENTS``, and stdout and stderr in the order of writing."""
+    output = io.StringIO()
+    with patch.dict(os.environ, {**ENVIRONMENT, **(environment or {})}), redirect_stdout(output), redirect_stderr(output):
+        code = main(arguments)
+    return code, output.getvalue()
+
+
+def commands(lines: Sequence[str]) -> list[str]:
+    """The commands of a transcript."""
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def run(lines: Sequence[str], folder: Path, *, show_exit: bool = False) -> tuple[list[str], list[int]]:
+    """Run a transcript's commands in ``folder``, the current one: a new transcript, and the exit code of each command.
+
+    With ``show_exit`` a line tells each exit code that is not 0. ``NAME=VALUE`` may stand before ``llext``.
+    """
+    transcript, codes = [], []
+    for command in commands(lines):
+        words = shlex.split(command, comments=True)
+        variables = {}
+        while "=" in words[0]:
+            name, _, variables[name] = words.pop(0).partition("=")
+        if words[0] == "llext":
+            assert Path.cwd() == folder, "a relative path in the command would lead elsewhere"
+            code, printed = llext(*words[1:], environment=variables)
+        else:
+            done = subprocess.run(command, shell=True, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            code, printed = done.returncode, done.stdout
+        codes.append(code)
+        transcript += [f"$ {command}", *printed.rstrip("\n").split("\n")] if printed else [f"$ {command}"]
+        if show_exit and code:
+            transcript.append(f"[exit code {code}]")
+    return transcript, codes
