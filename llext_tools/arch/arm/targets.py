@@ -1,7 +1,8 @@
 """Cortex-M targets: CPU and ABI flags, the other defaults with their reasons, the emulator's model.
 
 Sources: "Arm Options" of the GCC 12 manual; aapcs32 (2024Q3), "The Base Procedure Call Standard".
-A hard-float target passes `double` in D registers even where its FPU computes only `float` (aapcs32, "VFP register usage").
+A hard-float target passes `double` in D registers even where its FPU computes only `float`
+(aapcs32, "VFP register usage").
 """
 
 from __future__ import annotations
@@ -37,9 +38,10 @@ def cortex_m(
     summary: str,
     *,
     fpu: str = "",
+    zig_fpu: str = "",
     extra: tuple[Flag, ...] = (),
 ) -> Target:
-    """A Cortex-M; ``model`` is the CPU in Unicorn's spelling, ``fpu`` the -mfpu of a hard-float ABI."""
+    """A Cortex-M; ``model`` is the CPU in Unicorn's spelling, ``fpu`` the -mfpu of a hard-float ABI (``zig_fpu``: Zig's)."""
     cpu = name.removesuffix("f")
     return Target(
         name=name,
@@ -50,7 +52,7 @@ def cortex_m(
         gcc_prefixes=("arm-none-eabi-",),
         clang_target="arm-none-eabi",
         zig_target="thumb-freestanding-eabihf" if fpu else "thumb-freestanding-eabi",
-        zig_cpu=cpu.replace("-", "_"),
+        zig_cpu=cpu.replace("-", "_") + zig_fpu,
         cpu_flags=(
             f"-mcpu={cpu}",
             "-mthumb",
@@ -67,7 +69,19 @@ TARGETS = (
     cortex_m("cortex-m0plus", "CORTEX_M0", "Armv6-M, 16-bit Thumb, soft float", extra=(NO_JUMP_TABLES,)),
     cortex_m("cortex-m3", "CORTEX_M3", "Armv7-M, soft float"),
     cortex_m("cortex-m4", "CORTEX_M4", "Armv7E-M, soft float"),
-    cortex_m("cortex-m4f", "CORTEX_M4", "Armv7E-M, hard float, single-precision FPU", fpu="fpv4-sp-d16"),
-    cortex_m("cortex-m7", "CORTEX_M7", "Armv7E-M, hard float, double-precision FPU", fpu="fpv5-d16"),
+    cortex_m(
+        "cortex-m4f",
+        "CORTEX_M4",
+        "Armv7E-M, hard float, single-precision FPU",
+        fpu="fpv4-sp-d16",
+        zig_fpu="+vfp4d16sp",
+    ),
+    cortex_m(
+        "cortex-m7",
+        "CORTEX_M7",
+        "Armv7E-M, hard float, double-precision FPU",
+        fpu="fpv5-d16",
+        zig_fpu="+fp_armv8d16",
+    ),
     cortex_m("cortex-m33", "CORTEX_M33", "Armv8-M mainline, soft float"),
 )

@@ -12,7 +12,7 @@ from llext_tools.arch.base import Emulator, Flag, Target
 FLAGS = (
     Flag(
         flag="-mcmodel=medany",
-        why="code reaches symbols within 2 GiB of itself, wherever the loader puts it; medlow only those near address 0",
+        why="code reaches symbols within 2 GiB of itself, wherever it is loaded; medlow only those near address 0",
     ),
     Flag(
         flag="-mno-relax",
@@ -20,7 +20,7 @@ FLAGS = (
     ),
     Flag(
         flag="-msmall-data-limit=0",
-        why="small data needs the global pointer, and .sbss beside .bss is a second NOBITS section, which the loader refuses",
+        why="small data needs the global pointer, and .sbss is a second NOBITS section, which the loader refuses",
     ),
 )
 

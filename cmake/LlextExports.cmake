@@ -1,0 +1,83 @@
+#[=======================================================================[.rst:
+.. cmake:command:: llext_add_exports
+
+   Name what a firmware exports to its extensions. ::
+
+     llext_add_exports(<name>
+       FIRMWARE <elf> | TABLE <file>)
+
+   ``FIRMWARE`` is the firmware's ELF file, or the CMake target that builds it. ``TABLE`` is a list of names and
+   addresses: TOML, JSON, CSV or a linker script, see ``llext exports``.
+
+   ``<name>`` is for the argument ``EXPORTS`` of :cmake:command:`llext_add_extension` and
+   :cmake:command:`llext_add_test`. What uses it is built again when the file changes.
+#]=======================================================================]
+function(llext_add_exports name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "FIRMWARE;TABLE" "")
+  _llext_check_arguments("llext_add_exports(${name})")
+  if(TARGET "${name}")
+    message(FATAL_ERROR "llext_add_exports(${name}): there is already a target of this name")
+  endif()
+  if(arg_FIRMWARE AND arg_TABLE)
+    message(FATAL_ERROR "llext_add_exports(${name}): give FIRMWARE or TABLE, not both")
+  elseif(NOT arg_FIRMWARE AND NOT arg_TABLE)
+    message(FATAL_ERROR "llext_add_exports(${name}): FIRMWARE or TABLE is missing")
+  endif()
+
+  if(TARGET "${arg_FIRMWARE}")
+    set(file "$<TARGET_FILE:${arg_FIRMWARE}>")
+    set(depends "${arg_FIRMWARE}")
+  else()
+    cmake_path(ABSOLUTE_PATH arg_FIRMWARE NORMALIZE OUTPUT_VARIABLE file)
+    if(arg_TABLE)
+      cmake_path(ABSOLUTE_PATH arg_TABLE NORMALIZE OUTPUT_VARIABLE file)
+    endif()
+    set(depends "")
+    get_source_file_property(generated "${file}" GENERATED)
+    if(NOT generated AND (NOT EXISTS "${file}" OR IS_DIRECTORY "${file}"))
+      if(arg_TABLE)
+        message(FATAL_ERROR "llext_add_exports(${name}): TABLE '${arg_TABLE}': there is no such file")
+      endif()
+      message(FATAL_ERROR "llext_add_exports(${name}): FIRMWARE '${arg_FIRMWARE}' is neither a target nor a file")
+    endif()
+  endif()
+
+  add_library(${name} INTERFACE)
+  set_target_properties(${name} PROPERTIES LLEXT_EXPORTS_FILE "${file}" LLEXT_EXPORTS_DEPENDS "${depends}")
+endfunction()
+
+# _llext_check_arguments(<who>): refuse what cmake_parse_arguments() left over. Low level; <who> starts the message.
+function(_llext_check_arguments who)
+  if(arg_UNPARSED_ARGUMENTS)
+    list(JOIN arg_UNPARSED_ARGUMENTS "', '" unknown)
+    message(FATAL_ERROR "${who}: unknown argument '${unknown}'")
+  endif()
+  if(arg_KEYWORDS_MISSING_VALUES)
+    list(JOIN arg_KEYWORDS_MISSING_VALUES ", " missing)
+    message(FATAL_ERROR "${who}: ${missing} needs a value")
+  endif()
+endfunction()
+
+# _llext_exports_arguments(<who> <options variable> <depends variable> <targets variable> <name>...): the command-line
+# options, the files and the targets behind names made by llext_add_exports(). Low level.
+function(_llext_exports_arguments who out_options out_files out_targets)
+  set(options "")
+  set(files "")
+  set(targets "")
+  foreach(exports IN LISTS ARGN)
+    set(file "")
+    if(TARGET "${exports}")
+      get_target_property(file "${exports}" LLEXT_EXPORTS_FILE)
+    endif()
+    if(NOT file)
+      message(FATAL_ERROR "${who}: EXPORTS '${exports}' was not made by llext_add_exports()")
+    endif()
+    get_target_property(target "${exports}" LLEXT_EXPORTS_DEPENDS)
+    list(APPEND options --exports "${file}")
+    list(APPEND files "${file}")
+    list(APPEND targets ${target})
+  endforeach()
+  set(${out_options} "${options}" PARENT_SCOPE)
+  set(${out_files} "${files}" PARENT_SCOPE)
+  set(${out_targets} "${targets}" PARENT_SCOPE)
+endfunction()

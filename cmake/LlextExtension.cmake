@@ -1,0 +1,141 @@
+#[=======================================================================[.rst:
+.. cmake:command:: llext_add_extension
+
+   Build one loadable extension. ::
+
+     llext_add_extension(<name>
+       SOURCES <file>...        # C, C++ or assembly, at least one
+       [EXPORTS <exports>...]   # from llext_add_exports(): every undefined symbol must be among them
+       [OUTPUT <file>]          # default: <name>.llext in the current binary directory
+       [COMPILER_RUNTIME]       # add the compiler's helper functions that it needs (64-bit division, soft float, ...)
+       [KEEP_SYMBOLS])          # keep local symbols; by default only those stay that a relocation uses
+
+   Sources are compiled, partially linked so that each memory region of the loader gets one section, stripped and
+   checked. A check that fails leaves no file behind; what it refused lies in ``CMakeFiles/<name>.dir/llext``.
+   Beside the extension lies ``<name>.debug.elf``, the same with its debugging sections.
+
+   ``<name>`` is an ordinary target: ``target_compile_options(<name> PRIVATE ...)``, ``target_link_libraries()`` with
+   static libraries, generator expressions and the like work as with any other. ``LL_EXTENSION_BUILD`` is defined, and
+   ``<llext/symbol.h>`` and ``<llext/host.h>`` are found.
+
+   Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension.
+#]=======================================================================]
+
+function(llext_add_extension name)
+  set(here "${CMAKE_CURRENT_FUNCTION_LIST_DIR}")
+  include("${here}/LlextCommand.cmake")
+  set(who "llext_add_extension(${name})")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "COMPILER_RUNTIME;KEEP_SYMBOLS" "OUTPUT" "SOURCES;EXPORTS")
+  _llext_check_arguments("${who}")
+  if(NOT arg_SOURCES)
+    message(FATAL_ERROR "${who}: SOURCES is missing")
+  endif()
+  if(TARGET "${name}")
+    message(FATAL_ERROR "${who}: there is already a target of this name")
+  endif()
+  if(NOT LLEXT_TOOLCHAIN_FOUND)
+    message(FATAL_ERROR "${who}: extensions are cross-compiled; configure an empty build folder with -DCMAKE_TOOLCHAIN_FILE=${here}/toolchains/llext.cmake -DLLEXT_TARGET=<target>")
+  endif()
+  _llext_check_languages("${who}" ${arg_SOURCES})
+  _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
+
+  if(NOT arg_OUTPUT)
+    set(arg_OUTPUT "${name}.llext")
+    get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+    if(multi_config)
+      set(arg_OUTPUT "$<CONFIG>/${name}.llext")
+    endif()
+  endif()
+  cmake_path(ABSOLUTE_PATH arg_OUTPUT BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}" NORMALIZE OUTPUT_VARIABLE output)
+  get_property(outputs GLOBAL PROPERTY LLEXT_OUTPUTS)
+  if(output IN_LIST outputs)
+    message(FATAL_ERROR "${who}: OUTPUT '${arg_OUTPUT}' is the output of another extension")
+  endif()
+  set_property(GLOBAL APPEND PROPERTY LLEXT_OUTPUTS "${output}")
+  cmake_path(GET output PARENT_PATH folder)
+  cmake_path(GET output FILENAME filename)
+
+  add_executable(${name} ${arg_SOURCES})
+  set_target_properties(${name} PROPERTIES
+    LLEXT_OUTPUT "${output}"
+    LLEXT_EXTENSION TRUE
+    OUTPUT_NAME "${name}.debug"
+    SUFFIX .elf
+    RUNTIME_OUTPUT_DIRECTORY "${folder}/$<0:>" # the expression keeps multi-config generators from adding a folder
+    LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files}")
+  target_compile_definitions(${name} PRIVATE LL_EXTENSION_BUILD)
+  cmake_path(SET headers NORMALIZE "${here}/../../../include") # an installed wheel
+  if(NOT EXISTS "${headers}/llext")
+    cmake_path(SET headers NORMALIZE "${here}/../include") # a checkout
+  endif()
+  target_include_directories(${name} PRIVATE "${headers}")
+  # -d: room for common symbols. --force-group-allocation: one section for each region, though templates and inline
+  # functions come in sections of their own; lld merges them without being told and knows neither option.
+  if(LLEXT_TOOLCHAIN_FOUND STREQUAL "gcc")
+    target_link_options(${name} PRIVATE -r -nostdlib LINKER:-d,--force-group-allocation
+      "LINKER:-T,${here}/llext-merge.ld")
+  else()
+    target_link_options(${name} PRIVATE LINKER:-r "LINKER:-T,${here}/llext-merge.ld")
+  endif()
+  if(arg_COMPILER_RUNTIME)
+    _llext_compiler_runtime()
+    target_link_libraries(${name} PRIVATE llext_compiler_runtime)
+  endif()
+  if(exports_targets)
+    add_dependencies(${name} ${exports_targets})
+  endif()
+
+  # Both files are made in a folder of their own and moved to their places when the check has passed. Were they made in
+  # place, Make would take a refused extension for built the next time.
+  set(stage "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/llext")
+  set(finish_options "")
+  if(arg_KEEP_SYMBOLS)
+    set(finish_options --keep-symbols)
+  endif()
+  add_custom_command(TARGET ${name} POST_BUILD
+    COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}"
+    COMMAND "${CMAKE_COMMAND}" -E make_directory "${stage}"
+    COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" "${stage}/${name}.debug.elf"
+    COMMAND ${LLEXT_COMMAND} finish "${stage}/${name}.debug.elf" -o "${stage}/${filename}" ${finish_options}
+    COMMAND ${LLEXT_COMMAND} check "${stage}/${filename}" --target "${LLEXT_TARGET}" ${exports_options}
+    COMMAND "${CMAKE_COMMAND}" -E rename "${stage}/${filename}" "${output}"
+    COMMAND "${CMAKE_COMMAND}" -E rename "${stage}/${name}.debug.elf" "$<TARGET_FILE:${name}>"
+    BYPRODUCTS "${output}"
+    COMMENT "Checking ${filename}"
+    VERBATIM)
+endfunction()
+
+# _llext_check_languages(<who> <source>...): CMake passes over a source whose language is not enabled. Low level.
+function(_llext_check_languages who)
+  foreach(source IN LISTS ARGN)
+    set(language "")
+    if(source MATCHES "\\.(cpp|cc|cxx|c\\+\\+|C|CPP)$")
+      set(language CXX)
+    elseif(source MATCHES "\\.(S|s|asm)$")
+      set(language ASM)
+    elseif(source MATCHES "\\.c$")
+      set(language C)
+    endif()
+    if(language AND NOT CMAKE_${language}_COMPILER_LOADED)
+      message(FATAL_ERROR "${who}: '${source}' needs the language ${language}; enable it: project(${PROJECT_NAME} LANGUAGES ... ${language})")
+    endif()
+  endforeach()
+endfunction()
+
+# _llext_compiler_runtime(): the library llext_compiler_runtime, made once for each build tree. Low level.
+function(_llext_compiler_runtime)
+  if(TARGET llext_compiler_runtime)
+    return()
+  endif()
+  set(archive "${CMAKE_BINARY_DIR}/CMakeFiles/llext/libllext-runtime.a")
+  add_custom_command(
+    OUTPUT "${archive}"
+    COMMAND ${LLEXT_COMMAND} runtime --target "${LLEXT_TARGET}" --toolchain "${LLEXT_TOOLCHAIN_FOUND}" -o "${archive}"
+    DEPENDS "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextToolsConfigVersion.cmake"
+    COMMENT "Preparing the compiler runtime for ${LLEXT_TARGET}"
+    VERBATIM)
+  add_custom_target(llext_compiler_runtime_archive DEPENDS "${archive}")
+  add_library(llext_compiler_runtime STATIC IMPORTED GLOBAL)
+  set_target_properties(llext_compiler_runtime PROPERTIES IMPORTED_LOCATION "${archive}")
+  add_dependencies(llext_compiler_runtime llext_compiler_runtime_archive)
+endfunction()

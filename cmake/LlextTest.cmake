@@ -1,0 +1,83 @@
+#[=======================================================================[.rst:
+.. cmake:command:: llext_add_test
+
+   Run an extension in the emulator of its target. ::
+
+     llext_add_test(<test>
+       EXTENSION <name>         # from llext_add_extension()
+       CALL <call>              # for example "add(2, 3)"
+       [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
+       [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
+       [EXPECT_RETURN <value>]  # the value that the function must return
+       [EXPECT_OUTPUT <regex>]  # what it must print
+       [TIMEOUT <seconds>]      # default: 5
+       [AT_BUILD])              # a build step, which fails the build, and not a test for ctest
+
+   Without an expectation the call must come back without a fault. ``find_package(LlextTools)`` enables testing in the
+   folder that calls it.
+#]=======================================================================]
+
+enable_testing()
+
+function(llext_add_test test)
+  include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
+  set(who "llext_add_test(${test})")
+  cmake_parse_arguments(PARSE_ARGV 1 arg
+    "AT_BUILD" "EXTENSION;CALL;EXPECT_RETURN;EXPECT_OUTPUT;TIMEOUT" "EXTENSIONS;EXPORTS")
+  _llext_check_arguments("${who}")
+  foreach(needed IN ITEMS EXTENSION CALL)
+    if(NOT DEFINED arg_${needed})
+      message(FATAL_ERROR "${who}: ${needed} is missing")
+    endif()
+  endforeach()
+  if(DEFINED arg_TIMEOUT AND NOT arg_TIMEOUT MATCHES "^[0-9]+(\\.[0-9]+)?$")
+    message(FATAL_ERROR "${who}: TIMEOUT '${arg_TIMEOUT}' is not a number of seconds")
+  endif()
+  set(files "")
+  foreach(extension IN LISTS arg_EXTENSION arg_EXTENSIONS)
+    set(is_extension FALSE)
+    if(TARGET "${extension}")
+      get_target_property(is_extension "${extension}" LLEXT_EXTENSION)
+    endif()
+    if(NOT is_extension)
+      message(FATAL_ERROR "${who}: '${extension}' was not made by llext_add_extension()")
+    endif()
+    get_target_property(file "${extension}" LLEXT_OUTPUT)
+    list(APPEND files "${file}")
+  endforeach()
+  _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
+
+  list(POP_FRONT files extension)
+  list(TRANSFORM files PREPEND "--extension=")
+  # Each option in a variable of its own: in a list, a lone "[" of a regular expression would swallow what follows.
+  foreach(option IN ITEMS EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
+    set(${option} "")
+    if(DEFINED arg_${option})
+      string(TOLOWER "--${option}=" word)
+      string(REPLACE "_" "-" word "${word}")
+      string(REPLACE ";" "\\;" ${option} "${word}${arg_${option}}")
+    endif()
+  endforeach()
+  set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${exports_options} ${files})
+
+  if(arg_AT_BUILD)
+    if(TARGET "${test}")
+      message(FATAL_ERROR "${who}: there is already a target of this name")
+    endif()
+    set(stamp "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${test}.dir/passed")
+    add_custom_command(
+      OUTPUT "${stamp}"
+      COMMAND ${run} "--call=${arg_CALL}" ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT}
+      COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
+      DEPENDS ${arg_EXTENSION} ${arg_EXTENSIONS} ${exports_files} ${exports_targets}
+      COMMENT "Running ${test}"
+      VERBATIM)
+    add_custom_target(${test} ALL DEPENDS "${stamp}")
+  else()
+    if(TEST "${test}")
+      message(FATAL_ERROR "${who}: there is already a test of this name")
+    endif()
+    add_test(NAME ${test} COMMAND ${run} "--call=${arg_CALL}" ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT})
+    set_tests_properties(${test} PROPERTIES LABELS llext)
+  endif()
+endfunction()

@@ -1,0 +1,39 @@
+#[=======================================================================[.rst:
+LlextTools
+----------
+
+Build, check and test loadable extensions (LLEXT). ::
+
+  cmake_minimum_required(VERSION 3.25)
+  project(my_extensions LANGUAGES C)
+  find_package(LlextTools REQUIRED)
+
+  llext_add_extension(hello SOURCES hello.c)
+  llext_add_test(hello_says_so EXTENSION hello CALL "hello()" EXPECT_OUTPUT "hello")
+
+Configure with the toolchain file of this package and name a target::
+
+  cmake -S . -B build -DLlextTools_DIR="$(llext cmake-dir)" \
+    -DCMAKE_TOOLCHAIN_FILE="$(llext cmake-dir)/toolchains/llext.cmake" -DLLEXT_TARGET=cortex-m4
+
+.. cmake:variable:: LLEXT_COMMAND
+
+   How the command line is called: a list, the program and its first arguments. Found by itself; set it to use another.
+#]=======================================================================]
+
+if(CMAKE_VERSION VERSION_LESS 3.25)
+  set(LlextTools_FOUND FALSE)
+  set(LlextTools_NOT_FOUND_MESSAGE "LlextTools needs CMake 3.25 or newer, this is ${CMAKE_VERSION}")
+  return()
+endif()
+
+include("${CMAKE_CURRENT_LIST_DIR}/LlextCommand.cmake")
+if(NOT LLEXT_COMMAND)
+  set(LlextTools_FOUND FALSE)
+  set(LlextTools_NOT_FOUND_MESSAGE "${LLEXT_COMMAND_MISSING}")
+  return()
+endif()
+
+include("${CMAKE_CURRENT_LIST_DIR}/LlextExports.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/LlextExtension.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/LlextTest.cmake")

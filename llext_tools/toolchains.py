@@ -1,0 +1,230 @@
+"""Compilers: where they are, which version, and the one place where a target's flags are put together.
+
+Two toolchains. ``gcc`` is a GNU cross compiler in PATH, under one of the target's prefixes. ``zig`` is the wheel
+``ziglang`` from PyPI, of which we use the parts that it is made of: ``zig clang`` is Clang's own driver, so it takes
+the flags, writes the dependency files and gives the messages that CMake knows from Clang; ``zig cc`` would translate
+flags, put a cache of its own between CMake and the compiler, and set up a hosted C library. ``zig ld.lld`` is LLVM's
+linker, ``zig ar`` its archiver.
+
+Sources: "Invoking GCC" of the GCC 12 manual; "Clang command line argument reference" (22).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from llext_tools.arch.base import Flag, Target
+from llext_tools.diag import fail
+from llext_tools.paths import cache_dir
+
+Name = Literal["gcc", "zig"]
+Language = Literal["C", "CXX", "ASM"]
+NAMES: tuple[Name, ...] = ("gcc", "zig")
+LANGUAGES: tuple[Language, ...] = ("C", "CXX", "ASM")
+
+FLAGS = (
+    Flag(flag="-Os", why="extensions go to RAM; a build type (Release, Debug) overrides it"),
+    Flag(flag="-g", why="`llext run` names source lines; the shipped file has no debugging sections"),
+    Flag(flag="-ffreestanding", why="there is no C library but what the firmware exports"),
+    Flag(flag="-fno-pic", why="position-independent code needs a GOT, which the loader does not build for ET_REL"),
+    Flag(flag="-fno-pie", why="as -fno-pic, for compilers that make executables position-independent by default"),
+    Flag(flag="-fno-common", why="a common symbol has no section, and the loader refuses it"),
+    Flag(flag="-fno-unwind-tables", why="unwinding needs a run-time library that firmware does not export"),
+    Flag(flag="-fno-asynchronous-unwind-tables", why="as -fno-unwind-tables; Clang and GCC know two kinds"),
+    Flag(flag="-fno-addrsig", why="a table for a final link, which an extension never sees", only="zig"),
+    Flag(flag="-fno-exceptions", why="the C++ run-time library is not exported by firmware", language="CXX"),
+    Flag(flag="-fno-rtti", why="type information refers to the C++ run-time library", language="CXX"),
+    Flag(
+        flag="-fno-threadsafe-statics",
+        why="the guards of local statics (__cxa_guard_acquire) are part of the C++ run-time library",
+        language="CXX",
+    ),
+    Flag(
+        flag="-fno-use-cxa-atexit",
+        why="static destructors need no __cxa_atexit and __dso_handle: GCC then puts them into .fini_array",
+        language="CXX",
+    ),
+)
+"""The defaults of all targets; a target adds its own (``Target.flags``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """A compiler that was found. Each tool is the first words of its command line: path, then sub-command."""
+
+    name: Name
+    version: str
+    cc: tuple[str, ...]
+    cxx: tuple[str, ...]
+    ld: tuple[str, ...]
+    ar: tuple[str, ...]
+    ranlib: tuple[str, ...]
+
+    @property
+    def path(self) -> str:
+        """The program itself."""
+        return self.cc[0]
+
+
+def find(target: Target, name: str = "auto") -> Toolchain:
+    """The toolchain of that name for a target; ``auto`` is gcc if it is installed, else zig.
+
+    Raises:
+        UsageError: there is no toolchain of this name.
+        ToolError: it is not installed; the help says how to install it.
+    """
+    if name == "auto":
+        found = find_gcc(target) or find_zig()
+        if found is None:
+            fail(
+                "tool-missing",
+                f"no compiler for `{target.name}`: neither `{target.gcc_prefixes[0]}gcc` nor `ziglang` is installed",
+                help=f"{install_command(target, 'zig')}, or {install_command(target, 'gcc')}",
+            )
+        return found
+    if name not in NAMES:
+        fail("usage", f"there is no toolchain `{name}`", help="the toolchains are gcc, zig and auto")
+    found = find_gcc(target) if name == "gcc" else find_zig()
+    if found is None:
+        what = f"`{target.gcc_prefixes[0]}gcc`" if name == "gcc" else "the Python package `ziglang`"
+        fail(
+            "tool-missing",
+            f"{what} is not installed",
+            help=install_command(target, "gcc" if name == "gcc" else "zig"),
+        )
+    return found
+
+
+def find_gcc(target: Target) -> Toolchain | None:
+    """The first GNU cross compiler in PATH whose prefix the target names."""
+    for prefix in target.gcc_prefixes:
+        if gcc := shutil.which(f"{prefix}gcc"):
+            stem = gcc[: -len("gcc.exe" if gcc.lower().endswith(".exe") else "gcc")]
+            suffix = ".exe" if gcc.lower().endswith(".exe") else ""
+            return Toolchain(
+                name="gcc",
+                version=_output([gcc, "-dumpfullversion"]).strip() or "unknown",
+                cc=(gcc,),
+                cxx=(f"{stem}g++{suffix}",),
+                ld=(f"{stem}ld{suffix}",),
+                ar=(f"{stem}ar{suffix}",),
+                ranlib=(f"{stem}ranlib{suffix}",),
+            )
+    return None
+
+
+def find_zig() -> Toolchain | None:
+    """Clang and lld inside the Python package ``ziglang``. The version is Clang's."""
+    spec = find_spec("ziglang")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = next(iter(spec.submodule_search_locations))
+    zig = os.path.join(folder, "zig.exe" if sys.platform == "win32" else "zig")
+    if not os.path.isfile(zig):
+        return None
+    version = re.search(r"clang version (\S+)", _output([zig, "clang", "--version"]))
+    headers = ("-resource-dir", os.path.join(folder, "lib"))  # stddef.h, stdint.h and the other freestanding headers
+    return Toolchain(
+        name="zig",
+        version=version[1] if version else "unknown",
+        cc=(zig, "clang", *headers),
+        cxx=(zig, "clang", "--driver-mode=g++", *headers),
+        ld=(zig, "ld.lld"),
+        ar=(zig, "ar"),
+        ranlib=(zig, "ranlib"),
+    )
+
+
+def install_command(target: Target, name: Name) -> str:
+    """The command that installs a toolchain for a target."""
+    return f"apt-get install {target.debian}" if name == "gcc" else 'pip install "llext-tools[zig]"'
+
+
+def default_flags(target: Target, name: Name, language: Language) -> tuple[Flag, ...]:
+    """The defaults beyond CPU and ABI, each with its reason, in the order of the command line."""
+    return tuple(
+        flag for flag in (*FLAGS, *target.flags) if flag.only in ("", name) and flag.language in ("", language)
+    )
+
+
+def flags(target: Target, name: Name, language: Language) -> tuple[str, ...]:
+    """All flags to compile for a target with: CPU and ABI, then the other defaults, one word each."""
+    words = [f"--target={target.clang_target}"] if name == "zig" else []
+    words += target.cpu_flags
+    if language == "ASM" and name == "zig":
+        words.append("-Wno-unused-command-line-argument")  # assembling, Clang warns of each flag that is for C
+    for flag in default_flags(target, name, language):
+        words += flag.flag.split()
+    return tuple(words)
+
+
+def compiler_runtime(target: Target, toolchain: Toolchain) -> str:
+    """The archive with the compiler's helper functions: ``libgcc.a``, or Zig's compiler-rt.
+
+    Zig builds its library from source, which takes seconds; it is kept in the user's cache.
+
+    Raises:
+        ToolError: the toolchain has none for this target.
+    """
+    if toolchain.name == "zig":
+        return _zig_runtime(target, toolchain)
+    archive = _output([toolchain.path, *target.cpu_flags, "-print-libgcc-file-name"]).strip()
+    if not os.path.isfile(archive):
+        fail("tool-missing", f"`{toolchain.path}` has no libgcc.a for `{target.name}`")
+    return archive
+
+
+def _zig_runtime(target: Target, toolchain: Toolchain) -> str:
+    """Build once for each Zig and target. Two builds at a time make the same file; a rename puts it in place."""
+    zig = toolchain.path
+    model = [f.flag for f in target.flags if f.flag.startswith("-mcmodel=")]
+    version = _output([zig, "version"]).strip()
+    folder = os.path.join(cache_dir(), f"zig-{version}")
+    archive = os.path.join(folder, f"libcompiler_rt-{target.name}.a")
+    if os.path.isfile(archive):
+        return archive
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            source = os.path.join(scratch, "empty.zig")
+            with open(source, "wb"):
+                pass
+            result = os.path.join(scratch, "libcompiler_rt.a")
+            command = [zig, "build-lib", source, "-fcompiler-rt", "-target", target.zig_target]
+            command += ["-mcpu=" + target.zig_cpu, *model, "-O", "ReleaseSmall", "-fstrip", "-femit-bin=" + result]
+            command += ["--cache-dir", scratch, "--global-cache-dir", scratch]
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            if done.returncode or not os.path.isfile(result):
+                text = (done.stderr.strip().splitlines() or ["no message"])[0]
+                fail("tool-missing", f"zig {version} cannot build compiler-rt for `{target.name}`: {text}")
+            os.replace(result, archive)
+    except OSError as error:
+        fail(
+            "file-unwritable",
+            f"cannot write the cache `{folder}`: {error.strerror}",
+            help="set LLEXT_CACHE_DIR to a folder that can be written",
+        )
+    return archive
+
+
+def tool_version(path: str) -> str:
+    """The version that ``path --version`` gives, ``""`` if it gives none."""
+    found = re.search(r"\d+(?:\.\d+)+", _output([path, "--version"]))
+    return found[0] if found else ""
+
+
+def _output(command: list[str]) -> str:
+    """What a program prints; ``""`` when it cannot be run or fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
