@@ -1,0 +1,556 @@
+"""The build driver: configures, builds and tests one CMake project for several targets at the same time.
+
+Each combination of target and toolchain is a job with a build folder of its own and three steps: ``cmake``, ``ninja``,
+``ctest``. What they print goes to ``llext.log`` in that folder. A job that passes leaves its extensions in the output
+folder, ``dist/<target>-<toolchain>/``; one that fails leaves nothing there, so that the output never holds a file that
+did not pass; one that is interrupted leaves what was there before.
+
+Nothing is printed here: ``observe`` is called with each change, from the threads that run the jobs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TextIO
+
+import llext_tools
+from llext_tools import paths
+from llext_tools.diag import CODES, Diagnostic, Location, fail
+from llext_tools.errors import BuildError
+from llext_tools.files import write_atomically
+
+LOG = "llext.log"
+STAMP = "llext-configured.json"
+TESTS = "llext-tests.xml"
+EXTENSIONS = "llext-extensions.txt"  # written by the CMake package: one .llext file a line
+
+FAILURES_SHOWN = 3  # of one job
+LINES_SHOWN = 14  # of one failure
+
+HOST_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ASMFLAGS", "CMAKE_TOOLCHAIN_FILE")
+"""Environment variables that steer a build for the host itself, as conda sets them; CMake would take them over."""
+
+
+class Step(StrEnum):
+    """What a job does, in this order."""
+
+    CONFIGURE = "configure"
+    BUILD = "build"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One target with one toolchain, and its folders."""
+
+    target: str
+    toolchain: str
+    build: Path
+    output: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}-{self.toolchain}"
+
+    @property
+    def log(self) -> Path:
+        return self.build / LOG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A job has reached ``done`` of ``total`` in a step; ``total`` is 0 while it is not known."""
+
+    job: Job
+    step: Step
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A test that ran, with what it printed if it failed."""
+
+    name: str
+    passed: bool
+    seconds: float
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One thing that went wrong: where, the lines of the log that say so, and the codes of our diagnostics in them."""
+
+    step: Step
+    what: str
+    lines: tuple[str, ...]
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a job ended."""
+
+    job: Job
+    artifacts: tuple[Path, ...] = ()  # the .llext files, in the build folder if the job failed
+    tests: tuple[Case, ...] = ()
+    seconds: Mapping[Step, float] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What all jobs of a call share."""
+
+    source: Path
+    cores: int
+    keep_going: bool = False
+    define: tuple[str, ...] = ()  # NAME=VALUE for CMake
+
+
+Observer = Callable[[Progress | Result], None]
+
+
+def build(jobs: Sequence[Job], options: Options, observe: Observer = lambda _: None) -> tuple[Result, ...]:
+    """Run all jobs, as many at a time as there are cores, and return how each ended, in the order given.
+
+    Raises:
+        ToolError: CMake or Ninja is not installed.
+        KeyboardInterrupt: after all children have ended.
+    """
+    tools = {name: find_tool(name) for name in ("cmake", "ctest", "ninja")}
+    children = Children()
+    workers = max(1, min(len(jobs), options.cores))
+    share = -(-options.cores // workers)
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(_run_job, job, options, tools, share, children, observe) for job in jobs]
+        try:
+            waiting = set(futures)
+            while waiting:  # with a timeout, so that Ctrl-C is noticed everywhere
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            children.stop()
+            raise
+    return tuple(future.result() for future in futures)
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def find_tool(name: str) -> str:
+    """The full path of ``cmake``, ``ctest`` or ``ninja``: the one installed with us by pip, else the one on the PATH.
+
+    Raises:
+        ToolError: ``tool-missing``.
+    """
+    ours = [os.path.dirname(sys.executable), sysconfig.get_path("scripts")]
+    with suppress(KeyError):
+        ours.append(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")))
+    found = shutil.which(name, path=os.pathsep.join(ours)) or shutil.which(name)
+    if found:
+        return found
+    package = "ninja" if name == "ninja" else "cmake"
+    return fail("tool-missing", f"`{name}` is not installed", help=f"`{sys.executable} -m pip install {package}`")
+
+
+# Three steps ---------------------------------------------------------------------------------------------------------
+
+
+def _run_job(
+    job: Job, options: Options, tools: Mapping[str, str], share: int, children: Children, observe: Observer
+) -> Result:
+    """Configure, build, test; stop at the first step that fails."""
+    job.build.mkdir(parents=True, exist_ok=True)
+    seconds: dict[Step, float] = {}
+    failures: tuple[Failure, ...] = ()
+    tests: tuple[Case, ...] = ()
+    with open(job.log, "w", encoding="utf-8") as log:
+        for step in Step:
+            observe(Progress(job=job, step=step))
+            start = time.monotonic()
+            shell = _Shell(job, step, log, children, observe)
+            if step is Step.CONFIGURE:
+                failures = _configure(shell, options, tools)
+            elif step is Step.BUILD:
+                failures = _build(shell, options, tools, share)
+            else:
+                tests, failures = _test(shell, tools, share)
+            seconds[step] = time.monotonic() - start
+            if failures:
+                break
+    built = _extensions(job)
+    if not failures:
+        built, failures = _gather(job, built)
+    if failures:
+        _sweep(job.output, keep=())
+    result = Result(job=job, artifacts=built, tests=tests, seconds=seconds, failures=failures)
+    observe(result)
+    return result
+
+
+def _configure(shell: _Shell, options: Options, tools: Mapping[str, str]) -> tuple[Failure, ...]:
+    """Run CMake where it has not run with these very arguments; Ninja itself runs it when a CMakeLists.txt changes."""
+    job = shell.job
+    arguments = [
+        *("-S", str(options.source), "-B", str(job.build), "-G", "Ninja"),
+        f"-DCMAKE_MAKE_PROGRAM={tools['ninja']}",
+        f"-DCMAKE_TOOLCHAIN_FILE={os.path.join(paths.cmake_dir(), 'toolchains', 'llext.cmake')}",
+        f"-DLLEXT_TARGET={job.target}",
+        f"-DLLEXT_TOOLCHAIN={job.toolchain}",
+        f"-DLLEXT_COMMAND={sys.executable};-m;llext_tools",
+        f"-DLlextTools_DIR={paths.cmake_dir()}",
+        *(f"-D{definition}" for definition in options.define),
+    ]
+    stamp = job.build / STAMP
+    wanted = json.dumps({"version": llext_tools.__version__, "cmake": tools["cmake"], "arguments": arguments}, indent=1)
+    if (job.build / "build.ninja").exists() and _read(stamp) == wanted:
+        return ()
+    with suppress(FileNotFoundError):
+        stamp.unlink()
+    code, lines = shell.run([tools["cmake"], "--fresh", *arguments])
+    if code == 0:
+        write_atomically(stamp, wanted)
+        return ()
+    return failures_of_cmake(lines) or _unexplained(Step.CONFIGURE, "cmake", code, lines)
+
+
+NINJA_STATUS = re.compile(r"\[(\d+)/(\d+)\] ")
+
+
+def _build(shell: _Shell, options: Options, tools: Mapping[str, str], share: int) -> tuple[Failure, ...]:
+    def count(line: str) -> None:
+        if status := NINJA_STATUS.match(line):
+            shell.progress(int(status[1]), int(status[2]))
+
+    command = [tools["ninja"], "-C", str(shell.job.build), "-j", str(share)]
+    code, lines = shell.run([*command, "-k", "0"] if options.keep_going else command, count)
+    if code == 0:
+        return ()
+    return failures_of_ninja(lines) or failures_of_cmake(lines) or _unexplained(Step.BUILD, "ninja", code, lines)
+
+
+CTEST_STATUS = re.compile(r" *(\d+)/(\d+) Test ")
+
+
+def _test(shell: _Shell, tools: Mapping[str, str], share: int) -> tuple[tuple[Case, ...], tuple[Failure, ...]]:
+    def count(line: str) -> None:
+        if status := CTEST_STATUS.match(line):
+            shell.progress(int(status[1]), int(status[2]))
+
+    report = shell.job.build / TESTS
+    with suppress(FileNotFoundError):
+        report.unlink()
+    command = [tools["ctest"], "--test-dir", str(shell.job.build), "-j", str(share), "--no-tests=ignore"]
+    code, lines = shell.run([*command, "--output-on-failure", "--output-junit", str(report)], count)
+    tests = read_junit(report)
+    failures = tuple(
+        Failure(step=Step.TEST, what=test.name, lines=_shorten(test.output.splitlines()), codes=_codes(test.output))
+        for test in tests
+        if not test.passed
+    )
+    if code != 0 and not failures:
+        failures = _unexplained(Step.TEST, "ctest", code, lines)
+    return tests, failures
+
+
+def read_junit(path: Path) -> tuple[Case, ...]:
+    """The tests in CTest's report, those that did not run left out; none if there is no report."""
+    from xml.etree import ElementTree as ET
+
+    try:
+        cases = ET.parse(path).getroot().iter("testcase")
+    except (OSError, ET.ParseError):
+        return ()
+    return tuple(
+        Case(
+            name=case.get("name", ""),
+            passed=case.get("status") == "run",
+            seconds=float(case.get("time", 0)),
+            output="" if case.get("status") == "run" else case.findtext("system-out", ""),
+        )
+        for case in cases
+        if case.get("status") in ("run", "fail")
+    )
+
+
+# The output folder ---------------------------------------------------------------------------------------------------
+
+
+def _extensions(job: Job) -> tuple[Path, ...]:
+    """The .llext files that the project makes now, not those that an earlier state of it has left."""
+    names = (_read(job.build / EXTENSIONS) or "").splitlines()
+    return tuple(path for name in names if (path := Path(name)).exists())
+
+
+def _gather(job: Job, built: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Failure, ...]]:
+    """Copy extensions, with their debug files, to the output folder, and remove what is there from earlier."""
+    files: dict[str, Path] = {}
+    for path in built:
+        for file in (path, path.with_suffix(".debug.elf")):
+            if files.setdefault(file.name, file) != file:
+                what = f"two extensions have the file name `{file.name}`"
+                return tuple(built), (Failure(step=Step.BUILD, what=what, lines=(str(files[file.name]), str(file))),)
+    files = {name: path for name, path in files.items() if path.exists()}
+    if files:
+        job.output.mkdir(parents=True, exist_ok=True)
+    for name, path in files.items():
+        data, copy = path.read_bytes(), job.output / name
+        if not copy.exists() or _digest(copy.read_bytes()) != _digest(data):
+            write_atomically(copy, data)
+    _sweep(job.output, keep=files)
+    return tuple(job.output / path.name for path in built), ()
+
+
+def _sweep(output: Path, keep: Iterable[str]) -> None:
+    """Remove the files of our kinds that are not to be kept, and the folder if nothing else is in it."""
+    stay = set(keep)
+    for path in [*output.glob("*.llext"), *output.glob("*.debug.elf")]:
+        if path.name not in stay:
+            path.unlink()
+    with suppress(OSError):
+        output.rmdir()
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+# What went wrong -----------------------------------------------------------------------------------------------------
+
+
+def failures_of_cmake(lines: Sequence[str]) -> tuple[Failure, ...]:
+    """The blocks that begin with ``CMake Error``, each up to the next unindented line."""
+    found: list[Failure] = []
+    block: list[str] = []
+
+    def close() -> None:
+        text = [line for line in block if line.strip()]
+        if text:
+            where = text[0].removeprefix("CMake Error").removeprefix(" at ").strip().removesuffix(":") or "cmake"
+            shown = _shorten(text[1:] or text)
+            found.append(Failure(step=Step.CONFIGURE, what=where, lines=shown, codes=_codes(*text)))
+        block.clear()
+
+    for line in lines:
+        if line.startswith("CMake Error"):
+            close()
+            block.append(line)
+        elif block and line and not line[0].isspace():
+            close()
+        elif block:
+            block.append(line)
+    close()
+    return tuple(found)
+
+
+def failures_of_ninja(lines: Sequence[str]) -> tuple[Failure, ...]:
+    """The output of each command after ``FAILED:``, without the command itself."""
+    found: list[Failure] = []
+    for i, line in enumerate(lines):
+        if line.startswith("FAILED: "):
+            what = re.sub(r"^FAILED: (\[code=\d+\] )?", "", line).strip()
+            output = []
+            for following in lines[i + 2 :]:
+                if NINJA_STATUS.match(following) or following.startswith(("FAILED: ", "ninja: ")):
+                    break
+                output.append(following)
+            lines_shown = _shorten(output) or ("the command printed nothing",)
+            found.append(Failure(step=Step.BUILD, what=what, lines=lines_shown, codes=_codes(*output)))
+    return tuple(found)
+
+
+def _unexplained(step: Step, tool: str, code: int, lines: Sequence[str]) -> tuple[Failure, ...]:
+    what = f"{tool} was ended by signal {-code}" if code < 0 else f"{tool} gave exit code {code}"
+    return (Failure(step=step, what=what, lines=_shorten(lines[-LINES_SHOWN:])),)
+
+
+def _shorten(lines: Sequence[str]) -> tuple[str, ...]:
+    """At most ``LINES_SHOWN`` lines, from the first one that looks like an error."""
+    text = [line.rstrip() for line in lines]
+    while text and not text[-1]:
+        text.pop()
+    first = next((i for i, line in enumerate(text) if re.search(r"\berror\b|\bundefined\b", line)), 0)
+    if len(text) > LINES_SHOWN:
+        text = text[first:]
+    more = len(text) - LINES_SHOWN
+    return (*text[:LINES_SHOWN], f"... and {more} more lines") if more > 0 else tuple(text)
+
+
+def _codes(*text: str) -> tuple[str, ...]:
+    """The codes of our own diagnostics in a text, each once."""
+    found = re.findall(r"^\s*error\[([a-z-]+)\]: ", "\n".join(text), re.MULTILINE)
+    return tuple(dict.fromkeys(code for code in found if code in CODES))
+
+
+def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each distinct failure; jobs that failed alike are named in a note."""
+    alike: dict[tuple[object, ...], list[tuple[Job, Failure]]] = {}
+    left_out = []
+    for result in results:
+        for failure in result.failures[:FAILURES_SHOWN]:
+            lines = tuple(re.sub(r"0x[0-9a-f]+|\d+", "#", _neutral(line, result.job)) for line in failure.lines)
+            alike.setdefault((failure.step, failure.what, lines), []).append((result.job, failure))
+        if more := len(result.failures) - FAILURES_SHOWN:
+            left_out += [f"{result.job.name}: {more} more failures"] if more > 0 else []
+    found = []
+    for same in alike.values():
+        job, failure = same[0]
+        notes = [f"the same for {', '.join(other.name for other, _ in same[1:])}"] if same[1:] else []
+        verb = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "test"}[failure.step]
+        found.append(
+            Diagnostic(
+                code="build-failed",
+                message=f"{job.name}: {verb} `{failure.what}` failed",
+                location=Location(file=str(job.log)),
+                detail=failure.lines,
+                notes=(*notes, *(note for note in left_out if note.startswith(f"{job.name}: "))),
+            )
+        )
+    return tuple(found)
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """0, the exit code that all failures share, or that of a failed build."""
+    codes = {
+        CODES[code].error.exit_code
+        for result in results
+        for failure in result.failures
+        for code in failure.codes or ("build-failed",)
+    }
+    return 0 if not codes else codes.pop() if len(codes) == 1 else BuildError.exit_code
+
+
+def _neutral(line: str, job: Job) -> str:
+    return line.replace(str(job.build), "").replace(job.name, "").replace(job.target, "").replace(job.toolchain, "")
+
+
+# Child processes -----------------------------------------------------------------------------------------------------
+
+
+class Children:
+    """The processes that run now. ``stop()`` ends all of them, with their own children, and lets none start."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str] | None:
+        """Start a command in a process group of its own, or return None after ``stop()``."""
+        with self._lock:
+            if self._stopped:
+                return None
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="backslashreplace",
+                env=environment,
+                start_new_session=True,
+            )
+            self._running.add(child)
+            return child
+
+    def ended(self, child: subprocess.Popen[str]) -> None:
+        with self._lock:
+            self._running.discard(child)
+
+    def stop(self) -> None:
+        """Interrupt all: Ninja then removes the outputs of unfinished commands. Who does not end is killed."""
+        with self._lock:
+            self._stopped = True
+            running = list(self._running)
+        for child in running:
+            _signal(child, signal.SIGINT)
+        deadline = time.monotonic() + 5
+        for child in running:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _signal(child, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _signal(child: subprocess.Popen[str], number: int) -> None:
+    with suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, number)
+        else:
+            child.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shell:
+    """Runs the commands of one step of one job."""
+
+    job: Job
+    step: Step
+    log: TextIO
+    children: Children
+    observe: Observer
+
+    def run(self, command: Sequence[str], on_line: Callable[[str], None] = lambda _: None) -> tuple[int, list[str]]:
+        """Run to the end, with all output in the log; return the exit code and the lines."""
+        self.log.write(f"$ {' '.join(command)}\n")
+        self.log.flush()
+        child = self.children.start(command, _environment())
+        if child is None:
+            return -signal.SIGINT, []
+        lines = []
+        try:
+            assert child.stdout is not None
+            for line in child.stdout:
+                self.log.write(line)
+                lines.append(line.rstrip("\n"))
+                on_line(lines[-1])
+            return child.wait(), lines
+        finally:
+            self.children.ended(child)
+            self.log.flush()
+
+    def progress(self, done: int, total: int) -> None:
+        self.observe(Progress(job=self.job, step=self.step, done=done, total=total))
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what belongs to builds for the host, and so that children find this very package."""
+    environment = {name: value for name, value in os.environ.items() if name not in HOST_VARIABLES}
+    home = os.path.dirname(os.path.dirname(os.path.abspath(llext_tools.__file__)))
+    if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # a checkout
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+    return environment | {"NINJA_STATUS": "[%f/%t] ", "NO_COLOR": "1", "CLICOLOR_FORCE": "0"}

@@ -1,0 +1,81 @@
+"""``llext demo``: the sample extensions, copied, built, checked and run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from pathlib import Path
+
+from llext_tools import __version__
+from llext_tools.build import exit_code
+from llext_tools.cli import matrix
+from llext_tools.diag import fail
+from llext_tools.paths import samples_dir
+
+DESCRIPTION = (
+    "Copy the sample extensions to a folder, build and check them for each target, and run them in the emulator."
+)
+EXAMPLE = """
+llext demo                          # into ./llext-demo
+llext demo --toolchain gcc --target cortex-m4
+"""
+
+MARK = ".llext-demo"  # tells our folder from any other, and of which version its samples are
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dir", nargs="?", default="llext-demo", metavar="DIR", help="the folder to make; default: llext-demo"
+    )
+    matrix.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    folder = Path(args.dir).absolute()
+    jobs, notes = matrix.choose_jobs(args, folder / "build", folder / "dist")
+    kept = copy_samples(folder, args.dir)
+    names = sorted(path.name for path in folder.iterdir() if (path / "CMakeLists.txt").is_file())
+    print(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}\n")
+    start = time.monotonic()
+    results = matrix.run_jobs(jobs, args, folder)
+    print(f"\n{matrix.paint_summary(results, time.monotonic() - start)}")
+    for note in notes:
+        print(note)
+    good = next((result for result in results if result.passed), None)
+    if good is not None:
+        print(
+            f"\nnext:\n"
+            f"  cd {args.dir}\n"
+            f"  llext run dist/{good.job.name}/hello.llext --call 'greet(\"you\")'\n"
+            f"  llext inspect dist/{good.job.name}/cpp.llext\n"
+            f"  llext build hello                 # after a change to hello/hello.c\n"
+        )
+    return exit_code(results)
+
+
+def copy_samples(folder: Path, name: str) -> bool:
+    """Copy the samples, or find that they are there from an earlier call, perhaps edited: those are kept.
+
+    Raises:
+        UsageError: the folder has something else in it, or samples of another version.
+    """
+    mark = folder / MARK
+    if mark.is_file():
+        version = mark.read_text(encoding="utf-8").strip()
+        if version != __version__:
+            fail(
+                "usage",
+                f"`{name}` holds the samples of llext {version}, this is {__version__}",
+                help="remove it, or name another folder: `llext demo DIR`",
+            )
+        return True
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        fail("usage", f"`{name}` is there already and not empty", help="name another folder: `llext demo DIR`")
+    try:
+        shutil.copytree(samples_dir(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "dist"))
+        mark.write_text(f"{__version__}\n", encoding="utf-8")
+    except OSError as error:
+        fail("file-unwritable", f"cannot copy the samples to `{name}`: {os.strerror(error.errno or 0).lower()}")
+    return False

@@ -1,0 +1,277 @@
+"""How ``llext build`` and ``llext demo`` choose their jobs and show them: a row for each target and toolchain.
+
+On a terminal the rows change while the jobs run. Elsewhere a row is printed when its job has ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, TextIO
+
+from llext_tools import toolchains
+from llext_tools.arch import target, targets
+from llext_tools.build import Job, Options, Progress, Result, Step, build, cores, diagnose, exit_code
+from llext_tools.cli.render import GREEN, RED, Paint, diagnostics_to_json, report
+from llext_tools.diag import fail
+from llext_tools.errors import ToolError
+from llext_tools.files import write_atomically
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEAD = ("target", "toolchain", "built", "checked", "run", "time")
+VERBS = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "running"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What both commands take."""
+    parser.add_argument(
+        "--target",
+        action="append",
+        metavar="T",
+        help="a CPU of `llext targets`; may be repeated; default: all that a toolchain is installed for",
+    )
+    parser.add_argument(
+        "--toolchain",
+        action="append",
+        metavar="C",
+        help="gcc, zig or auto (gcc if it is installed, else zig); may be repeated; default: auto",
+    )
+    parser.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core")
+    parser.add_argument("--json", metavar="FILE", help="write the results of all targets, as JSON")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="go on after a failure, to see all failures of a target"
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def choose_jobs(args: argparse.Namespace, build_dir: Path, output: Path) -> tuple[tuple[Job, ...], tuple[str, ...]]:
+    """The jobs that the arguments ask for, and lines about targets that are left out for want of a toolchain.
+
+    Raises:
+        UsageError: there is no such target or toolchain.
+        ToolError: a target that was asked for has no toolchain, or no target has one.
+    """
+    wanted = [target(name) for name in args.target] if args.target else list(targets().values())
+    jobs: dict[str, Job] = {}
+    missing: dict[str, list[str]] = {}  # how to install -> targets
+    error: ToolError | None = None
+    for name in args.toolchain or ["auto"]:
+        for each in wanted:
+            try:
+                found = toolchains.find(each, name)
+            except ToolError as absent:
+                if args.target:
+                    raise
+                error = error or absent
+                missing.setdefault(absent.diagnostics[0].help, []).append(each.name)
+                continue
+            folder = f"{each.name}-{found.name}"
+            job = Job(target=each.name, toolchain=found.name, build=build_dir / folder, output=output / folder)
+            jobs.setdefault(folder, job)
+    if error is not None and not jobs:
+        raise error
+    notes = (f"not built: {', '.join(names)}; to build them: {how}" for how, names in missing.items())
+    return tuple(jobs.values()), tuple(notes)
+
+
+def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define: Sequence[str] = ()) -> list[Result]:
+    """Build all jobs and show them; then print what failed on stderr and write the JSON file."""
+    options = Options(source=source, cores=args.jobs or cores(), keep_going=args.keep_going, define=tuple(define))
+    start = time.monotonic()
+    with _view(jobs) as view:
+        results = list(build(jobs, options, view.observe))
+    if args.json:
+        write_atomically(args.json, _json(results, time.monotonic() - start))
+    problems = diagnose(results)
+    sys.stdout.flush()
+    if problems:
+        print(file=sys.stderr)
+        report(problems)
+    return results
+
+
+def summary(results: Sequence[Result], seconds: float) -> str:
+    """One sentence over all rows."""
+    passed = sum(result.passed for result in results)
+    what = "target" if len({result.job.toolchain for result in results}) == 1 else "build"
+    plural = "" if len(results) == 1 else "s"
+    took = f"in {seconds:.0f} s" if seconds >= 10 else f"in {seconds:.1f} s"
+    if passed == len(results):
+        built = sum(len(result.artifacts) for result in results)
+        run = sum(len(result.tests) for result in results)
+        made = f"{_count(built, 'extension')} for {passed} {what}{plural} built and checked"
+        return f"{made}, {_count(run, 'test')} run {took}"
+    return f"{len(results) - passed} of {len(results)} {what}{plural} failed {took}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def cells(result: Result) -> tuple[str, ...]:
+    """A finished job as the cells of its row."""
+    job = (result.job.target, result.job.toolchain)
+    took = f"{sum(result.seconds.values()):.1f} s"
+    built = str(len(result.artifacts))
+    if result.passed:
+        return (*job, built, built, str(len(result.tests)), took)
+    failure = result.failures[0]
+    if failure.step is Step.TEST:
+        good = sum(test.passed for test in result.tests)
+        return (*job, built, built, f"{good} of {len(result.tests)}", took)
+    where = "configure" if failure.step is Step.CONFIGURE else "build"
+    return (*job, f"{where} failed", "", "", took)
+
+
+def _view(jobs: Sequence[Job]) -> AbstractContextManager[Plain | LiveTable]:
+    stream = sys.stdout
+    if stream.isatty() and len(jobs) < 40:
+        return LiveTable(jobs)
+    return nullcontext(Plain(jobs, stream))
+
+
+class Plain:
+    """A line for each job that has ended, below a heading."""
+
+    def __init__(self, jobs: Sequence[Job], stream: TextIO) -> None:
+        names = max(len(job.target) for job in jobs)
+        self._widths = (max(names, len(HEAD[0])), len(HEAD[1]), 6, 7, 8, 8)
+        self._stream = stream
+        self._paint = Paint(stream)
+        self._lock = threading.Lock()
+        self._line(HEAD, "")
+
+    def observe(self, event: Progress | Result) -> None:
+        if isinstance(event, Result):
+            self._line(cells(event), "" if event.passed else RED)
+
+    def _line(self, row: Sequence[str], colour: str) -> None:
+        left = [f"{row[i]:{self._widths[i]}}" for i in (0, 1)]
+        right = [f"{row[i]:>{self._widths[i]}}" for i in range(2, 6)]
+        if len(row[2]) > self._widths[2]:  # a sentence instead of three numbers
+            right = [f"{row[2]:>{sum(self._widths[2:5]) + 4}}", right[3]]
+        text = "  ".join([*left, *right]).rstrip()
+        with self._lock:
+            print(self._paint(text, colour) if colour else text, file=self._stream, flush=True)
+
+
+class LiveTable:
+    """The rows of all jobs, redrawn as they change. What is left on the screen at the end is the final table."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        from rich.live import Live
+
+        self._jobs = jobs
+        self._state: dict[str, Progress | Result] = {}
+        self._since: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._live = Live(get_renderable=self._table, refresh_per_second=8)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def observe(self, event: Progress | Result) -> None:
+        with self._lock:
+            self._since.setdefault(event.job.name, time.monotonic())
+            self._state[event.job.name] = event
+
+    def _table(self) -> Table:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for i, head in enumerate(HEAD):
+            table.add_column(head, justify="left" if i < 2 else "right", min_width=8 if i > 1 else None, no_wrap=True)
+        with self._lock:
+            for job in self._jobs:
+                event = self._state.get(job.name)
+                if event is None:
+                    table.add_row(job.target, job.toolchain, style="dim")
+                elif isinstance(event, Result):
+                    mark = "green" if event.passed else "red"
+                    table.add_row(*cells(event), style=mark)
+                else:
+                    done = f"{event.done}/{event.total}" if event.total else "..."
+                    row = ["", "", ""]
+                    row[0 if event.step is not Step.TEST else 2] = done if event.step is not Step.CONFIGURE else "..."
+                    took = f"{time.monotonic() - self._since[job.name]:.0f} s"
+                    table.add_row(job.target, job.toolchain, *row, took)
+        return table
+
+
+def _json(results: Sequence[Result], seconds: float) -> str:
+    import json
+
+    value = {
+        "version": 1,
+        "exit_code": exit_code(results),
+        "seconds": round(seconds, 3),
+        "jobs": [
+            {
+                "target": result.job.target,
+                "toolchain": result.job.toolchain,
+                "passed": result.passed,
+                "seconds": {step.value: round(took, 3) for step, took in result.seconds.items()},
+                "extensions": [
+                    {"name": path.stem, "file": str(path), "size": path.stat().st_size}
+                    for path in result.artifacts
+                    if path.exists()
+                ],
+                "tests": [
+                    {"name": test.name, "passed": test.passed, "seconds": round(test.seconds, 3)}
+                    for test in result.tests
+                ],
+                "failures": [
+                    {"step": f.step.value, "what": f.what, "codes": list(f.codes), "lines": list(f.lines)}
+                    for f in result.failures
+                ],
+                "log": str(result.job.log),
+            }
+            for result in results
+        ],
+        "diagnostics": diagnostics_to_json(diagnose(results)),
+    }
+    return json.dumps(value, indent=1) + "\n"
+
+
+def paint_summary(results: Sequence[Result], seconds: float) -> str:
+    """The sentence in the colour of its news."""
+    return Paint(sys.stdout)(summary(results, seconds), GREEN if all(r.passed for r in results) else RED)
+
+
+def project(folder: str) -> Path:
+    """The folder of a CMake project.
+
+    Raises:
+        UsageError: it has no CMakeLists.txt.
+    """
+    source = Path(folder).resolve()
+    if not (source / "CMakeLists.txt").is_file():
+        fail(
+            "usage",
+            f"`{folder}` is not a CMake project: it has no CMakeLists.txt",
+            help="`llext demo` makes a folder of sample projects to start from",
+        )
+    return source
+
+
+def shown(path: Path) -> str:
+    """A path as short as it gets: relative to this folder where it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
