@@ -1,0 +1,205 @@
+"""Write the pages of docs/reference that come from the code: ``python docs/generate.py`` (``--check`` only compares).
+
+Exit codes, the index of diagnostics, relocation tables, targets and the command line's help are each a table in the
+code; ``tests/test_docs.py`` fails when a page is not what this makes of them. Run it after changing one of the tables.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from llext_tools import arch as archs
+from llext_tools import errors
+from llext_tools.arch.base import Arch, Target
+from llext_tools.cli import COMMANDS, LOW_LEVEL, overview
+from llext_tools.cli.parser import parser_for
+from llext_tools.diag import CODES
+from llext_tools.reloc import Range, Reloc
+
+REFERENCE = Path(__file__).parent / "reference"
+EXPLAIN = Path(inspect.getfile(errors)).parent / "explain"
+NOTE = "<!-- made by docs/generate.py: change the code, then run it -->\n"
+
+
+def exit_codes() -> str:
+    """One row for each class of failure, with the diagnostics that end with it."""
+    rows = [("0", "success", "", "")]
+    for error in sorted([errors.LlextError, *errors.LlextError.__subclasses__()], key=lambda e: e.exit_code):
+        codes = " ".join(f"`{code}`" for code, row in CODES.items() if row.error is error)
+        rows.append((str(error.exit_code), f"`{error.__name__}`", first_line(error), codes))
+    rows.append(("130", "", "Interrupted (Ctrl-C).", ""))
+    rows.append(("141", "", "The reader of the output went away, as with `llext inspect x.llext | head`.", ""))
+    return page(
+        "Exit codes",
+        "The same for every command: one for each class of failure. With several failures the first one decides.",
+        table(("code", "class", "meaning", "diagnostics"), rows),
+    )
+
+
+def diagnostics() -> str:
+    """The index of diagnostics; the pages themselves are what ``llext explain CODE`` prints."""
+    rows = [
+        (f"[`{code}`](#{code})", str(row.error.exit_code), f"`-{row.errno}`" if row.errno else "", explained(code)[0])
+        for code, row in CODES.items()
+    ]
+    pages = [f"## {code}\n\n{explained(code)[1]}" for code in CODES]
+    return page(
+        "Diagnostics",
+        "Each has a code, a place, and where the board would fail as well, what `llext_load()` returns there. "
+        "`llext explain CODE` prints what stands here.",
+        table(("code", "exit code", "on the board", "in short"), rows),
+        *pages,
+    )
+
+
+def explained(code: str) -> tuple[str, str]:
+    """The first sentence of a page, and the page without its title, its headings one level down."""
+    path = EXPLAIN / f"{code}.md"
+    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    body = "\n".join("#" + line if line.startswith("## ") else line for line in lines).strip()
+    paragraph = " ".join(body.split("\n\n")[0].split())
+    return paragraph.split(". ")[0].removesuffix("."), body
+
+
+def relocations() -> str:
+    """Per architecture: each supported relocation with formula and range, then what is known but cannot be applied."""
+    parts = []
+    for arch in archs.discover():
+        rows = [
+            (str(r.code), f"`{r.name}`", f"`{r.formula}`" if r.formula else "", bits_of(r), reach(r.check), profiles(arch, r))
+            for r in sorted(arch.relocs.values(), key=lambda r: r.code)
+        ]
+        parts.append(f"## {arch.name} (e_machine {arch.machine}, {'SHT_RELA' if arch.rela else 'SHT_REL'})")
+        parts.append(table(("code", "name", "value", "written to", "allowed values", "applied by the loader"), rows))
+        if arch.no_help:
+            unknown = [(str(code), f"`{name}`", cure) for code, (name, cure) in sorted(arch.no_help.items())]
+            parts.append("Known, but not for a loadable extension:\n\n" + table(("code", "name", "what to do"), unknown))
+    return page(
+        "Relocations",
+        "S is the symbol's address (Arm: without the Thumb bit), A the addend, P the place, T the Thumb bit, V the value "
+        "at the place, B the base of the region that holds S, TP the thread pointer. What is not in these tables is "
+        "refused as `reloc-unknown`. The last column says which loader profiles apply the relocation on the board; "
+        "the profile `abi` takes them all.",
+        *parts,
+    )
+
+
+def bits_of(row: Reloc) -> str:
+    if row.field is None:
+        return "nothing"
+    if row.field.unit == "uleb128":
+        return "ULEB128"
+    mask = f"{row.field.mask:0{row.field.size * 2}x}"
+    unit = "instruction halfwords" if row.field.units > 1 else "bytes"
+    count = row.field.units if row.field.units > 1 else row.field.size
+    return f"{count} {unit if count > 1 else 'byte'}, mask `{mask}`"
+
+
+def reach(check: Range | None) -> str:
+    if check is None:
+        return "any"
+    text = f"{check.low:,} to {check.high - 1:,}"
+    return text + (f", multiples of {check.align}" if check.align > 1 else "")
+
+
+def profiles(arch: Arch, row: Reloc) -> str:
+    from llext_tools import profile
+
+    names = [name for name in profile.names() if name != "abi"]
+    accepted = [n for n in names if (codes := profile.load(n).relocs.get(arch.name)) is None or row.code in codes]
+    return " ".join(f"`{name}`" for name in accepted) or "no"
+
+
+def targets() -> str:
+    """All targets with their default flags, each with its reason."""
+    known = archs.targets().values()
+    overview = [
+        (f"`{t.name}`", t.summary, {"soft": "software", "single": "float", "double": "float, double"}[t.float_abi],
+         f"`{' '.join(t.cpu_flags)}`", f"`{t.debian}`")
+        for t in known
+    ]  # fmt: skip
+    flags: dict[tuple[str, str, str, str], list[str]] = {}
+    for target in known:
+        for flag in target.flags:
+            flags.setdefault((flag.flag, flag.why, flag.only, flag.language), []).append(target.name)
+    rows = [
+        (f"`{flag}`", ", ".join(filter(None, (only, language))) or "all", where(names, known), why)
+        for (flag, why, only, language), names in flags.items()
+    ]
+    return page(
+        "Targets",
+        "Targets are named by CPU: `-DLLEXT_TARGET=cortex-m4` or `llext build --target cortex-m4`.",
+        table(("target", "what it is", "in FPU registers", "flags of gcc for the CPU", "Debian package"), overview),
+        "## Default flags, and why",
+        "Set by the toolchain file for every extension. To change one, append yours with "
+        "`target_compile_options(<extension> PRIVATE ...)`: the last one on the command line counts.",
+        table(("flag", "toolchain, language", "targets", "reason"), rows),
+    )
+
+
+def where(names: Sequence[str], known: Iterable[Target]) -> str:
+    everything = [target.name for target in known]
+    if len(names) == len(everything):
+        return "all"
+    for arch in archs.discover():
+        if sorted(names) == sorted(target.name for target in arch.targets):
+            return f"all of {arch.name}"
+    return " ".join(f"`{name}`" for name in names)
+
+
+def command_line() -> str:
+    """The help of every command, at 80 columns."""
+    os.environ["COLUMNS"] = "80"
+    parts = ["```text\n" + overview() + "\n```"]
+    for title, commands in (("Commands", COMMANDS), ("Commands for the CMake helpers", LOW_LEVEL)):
+        parts.append(f"## {title}")
+        for name in commands:
+            text = io.StringIO()
+            with redirect_stdout(text):
+                parser_for(name).print_help()
+            parts.append(f"### llext {name}\n\n```text\n{text.getvalue().rstrip()}\n```")
+    return page("Command line", "What `--help` prints. Exit codes: [exit-codes.md](exit-codes.md).", *parts)
+
+
+PAGES = {
+    "exit-codes.md": exit_codes,
+    "diagnostics.md": diagnostics,
+    "relocations.md": relocations,
+    "targets.md": targets,
+    "command-line.md": command_line,
+}
+
+
+def first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").split("\n")[0]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
+
+
+def page(title: str, *paragraphs: str) -> str:
+    return "\n\n".join([f"# {title}", NOTE.rstrip(), *paragraphs]).rstrip() + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    stale = []
+    for name, make in PAGES.items():
+        path, text = REFERENCE / name, make()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in arguments:
+                path.write_text(text, encoding="utf-8")
+    print(f"{len(stale)} of {len(PAGES)} pages {'are stale' if '--check' in arguments else 'written'}", *stale)
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
