@@ -153,10 +153,9 @@ def _read_sections(data: bytes, path: str, bits: int, header: np.void, reporter:
     _report_entries(reporter, "elf-truncated", at, in_file & beyond, None, "sections lie beyond the end of the file")
     huge = ~in_file & (table["type"] == elf.SHT_NOBITS) & (table["size"] > LARGEST)
     _report_entries(reporter, "elf-sections", at, huge, None, f"sections have more than {LARGEST:,} bytes")
-    power = (table["addralign"] & (table["addralign"] - table["addralign"].dtype.type(1))) == 0
     wide = table["addralign"] > LARGEST
     too_wide = f"sections are aligned to more than {LARGEST:,} bytes"
-    _report_entries(reporter, "elf-sections", at, wide & power, None, too_wide)
+    _report_entries(reporter, "elf-sections", at, wide, None, too_wide)
     reporter.checkpoint()
     fields = {
         name: table[name].astype(np.int64)  # addresses of 2**63 and more wrap, and wrap back when they are used

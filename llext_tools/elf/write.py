@@ -119,10 +119,11 @@ def elf_file(
     last = Section(name=names.name, type=elf.SHT_STRTAB, offset=names.offset, size=len(strings), data=strings)
     sections = [*sections[:-1], last]
     headers = np.zeros(len(sections) + 1, elf.SHDR_OF[bits])
+    mask = (1 << bits) - 1  # the model holds numbers of 2**63 and more as negative ones
     for i, s in enumerate(sections, 1):
         headers[i] = (
-            *(name_at[s.name], s.type, s.flags, s.addr, s.offset, s.size),
-            *(s.link, s.info, s.addralign, s.entsize),
+            *(name_at[s.name], s.type, s.flags & mask, s.addr & mask, s.offset, s.size),
+            *(s.link, s.info, s.addralign, s.entsize & mask),
         )
     shoff = aligned(last.offset + last.size, word)
     header = np.zeros(1, elf.EHDR_OF[bits])
