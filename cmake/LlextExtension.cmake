@@ -54,6 +54,7 @@ function(llext_add_extension name)
   set_property(GLOBAL APPEND PROPERTY LLEXT_OUTPUTS "${output}")
   cmake_path(GET output PARENT_PATH folder)
   cmake_path(GET output FILENAME filename)
+  set_property(GLOBAL APPEND PROPERTY LLEXT_ARTIFACTS "${output}\t${folder}/${name}.debug.elf")
 
   add_executable(${name} ${arg_SOURCES})
   set_target_properties(${name} PROPERTIES
@@ -88,20 +89,20 @@ function(llext_add_extension name)
   # Both files are made in a folder of their own and moved to their places when the check has passed. Were they made in
   # place, Make would take a refused extension for built the next time.
   set(stage "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/llext")
+  file(MAKE_DIRECTORY "${stage}")
   set(finish_options "")
   if(arg_KEEP_SYMBOLS)
     set(finish_options --keep-symbols)
   endif()
   add_custom_command(TARGET ${name} POST_BUILD
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}"
-    COMMAND "${CMAKE_COMMAND}" -E make_directory "${stage}"
-    COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" "${stage}/${name}.debug.elf"
-    COMMAND ${LLEXT_COMMAND} finish "${stage}/${name}.debug.elf" -o "${stage}/${filename}" ${finish_options}
-    COMMAND ${LLEXT_COMMAND} check "${stage}/${filename}" --target "${LLEXT_TARGET}" ${exports_options}
-    COMMAND "${CMAKE_COMMAND}" -E rename "${stage}/${filename}" "${output}"
-    COMMAND "${CMAKE_COMMAND}" -E rename "${stage}/${name}.debug.elf" "$<TARGET_FILE:${name}>"
+    COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
+    COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" ${finish_options}
+    COMMAND ${LLEXT_COMMAND} check --quiet "${filename}" --target "${LLEXT_TARGET}" ${exports_options}
+    COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
+    COMMAND "${CMAKE_COMMAND}" -E rename ${name}.debug.elf "$<TARGET_FILE:${name}>"
     BYPRODUCTS "${output}"
-    COMMENT "Checking ${filename}"
+    WORKING_DIRECTORY "${stage}"
     VERBATIM)
 endfunction()
 
@@ -139,3 +140,19 @@ function(_llext_compiler_runtime)
   set_target_properties(llext_compiler_runtime PROPERTIES IMPORTED_LOCATION "${archive}")
   add_dependencies(llext_compiler_runtime llext_compiler_runtime_archive)
 endfunction()
+
+# llext-extensions.txt: what this build tree makes, one extension a line: the .llext file, a tab, its debug file.
+# `llext build` reads it, for a build folder also holds what an earlier state of the project has made. It is written
+# when the whole project has been read.
+function(_llext_list_extensions)
+  get_property(artifacts GLOBAL PROPERTY LLEXT_ARTIFACTS)
+  list(JOIN artifacts "\n" text)
+  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+  file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/$<${multi_config}:$<CONFIG>/>llext-extensions.txt" CONTENT "${text}\n")
+endfunction()
+
+get_property(_llext_listed GLOBAL PROPERTY LLEXT_LISTED)
+if(NOT _llext_listed)
+  set_property(GLOBAL PROPERTY LLEXT_LISTED TRUE)
+  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL _llext_list_extensions)
+endif()

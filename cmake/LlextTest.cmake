@@ -8,6 +8,7 @@
        CALL <call>              # for example "add(2, 3)"
        [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
        [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
+       [AT <address>]           # where the extension lies in memory; default: near the host
        [EXPECT_RETURN <value>]  # the value that the function must return
        [EXPECT_OUTPUT <regex>]  # what it must print
        [TIMEOUT <seconds>]      # default: 5
@@ -23,7 +24,7 @@ function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
   cmake_parse_arguments(PARSE_ARGV 1 arg
-    "AT_BUILD" "EXTENSION;CALL;EXPECT_RETURN;EXPECT_OUTPUT;TIMEOUT" "EXTENSIONS;EXPORTS")
+    "AT_BUILD" "AT;EXTENSION;CALL;EXPECT_RETURN;EXPECT_OUTPUT;TIMEOUT" "EXTENSIONS;EXPORTS")
   _llext_check_arguments("${who}")
   foreach(needed IN ITEMS EXTENSION CALL)
     if(NOT DEFINED arg_${needed})

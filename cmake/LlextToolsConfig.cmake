@@ -37,3 +37,13 @@ endif()
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExports.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExtension.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextTest.cmake")
+
+# For a base image, or a library that it shares with extensions: <llext/symbol.h>. Extensions have it anyway.
+if(NOT TARGET LlextTools::headers)
+  cmake_path(SET _llext_headers NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../../../include") # an installed wheel
+  if(NOT EXISTS "${_llext_headers}/llext")
+    cmake_path(SET _llext_headers NORMALIZE "${CMAKE_CURRENT_LIST_DIR}/../include") # a checkout
+  endif()
+  add_library(LlextTools::headers INTERFACE IMPORTED)
+  set_target_properties(LlextTools::headers PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${_llext_headers}")
+endif()

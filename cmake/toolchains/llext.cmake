@@ -57,3 +57,7 @@ if(NOT EXISTS "${LLEXT_TOOLCHAIN_PROGRAM}")
   file(WRITE "${LLEXT_TOOLCHAIN_ANSWER}" "${_llext_answer}")
   include("${LLEXT_TOOLCHAIN_ANSWER}")
 endif()
+
+if(LLEXT_TOOLCHAIN_FOUND STREQUAL "zig")
+  set(CMAKE_USER_MAKE_RULES_OVERRIDE "${CMAKE_CURRENT_LIST_DIR}/zig-rules.cmake")
+endif()

@@ -1,4 +1,4 @@
-"""``llext targets``: the CPUs that extensions can be built for. The test matrix and the documentation read ``--json``."""
+"""``llext targets``: the CPUs that extensions can be built for. Test matrices read ``--json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``llext toolchain``: a target's compiler and flags (low level; ``toolchains/llext.cmake`` includes what it prints)."""
+"""``llext toolchain``: a target's compiler and flags (low level). ``toolchains/llext.cmake`` includes what it prints."""
 
 from __future__ import annotations
 
@@ -62,27 +62,9 @@ def to_cmake(target: Target, toolchain: Toolchain) -> str:
     if toolchain.name == "gcc":
         lines.append('set(CMAKE_EXE_LINKER_FLAGS_INIT "-nostdlib")')
     else:
-        lines += [*_zig_rules(toolchain)]
+        lines += [f"set({tool} {_quoted(toolchain.path)})" for tool in ("CMAKE_LINKER", "CMAKE_AR", "CMAKE_RANLIB")]
+        lines += ["set(CMAKE_ASM_COMPILER_ID Clang)", f"set(CMAKE_ASM_COMPILER_VERSION {toolchain.version})"]
     return "\n".join(lines) + "\n"
-
-
-def _zig_rules(toolchain: Toolchain) -> Iterable[str]:
-    """Linking and archiving by sub-commands of zig: ``zig clang`` would look for a linker elsewhere."""
-    ld, ar, ranlib = (_command(words) for words in (toolchain.ld, toolchain.ar, toolchain.ranlib))
-    yield f"set(CMAKE_AR {_quoted(toolchain.path)})"
-    yield f"set(CMAKE_RANLIB {_quoted(toolchain.path)})"
-    for language in toolchains.LANGUAGES:
-        link = f"{ld} <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES>"
-        yield f"set(CMAKE_{language}_LINK_EXECUTABLE {_quoted(link)})"
-        yield f'set(CMAKE_{language}_LINKER_WRAPPER_FLAG "")'
-        yield f"set(CMAKE_{language}_ARCHIVE_CREATE {_quoted(f'{ar} qc <TARGET> <LINK_FLAGS> <OBJECTS>')})"
-        yield f"set(CMAKE_{language}_ARCHIVE_APPEND {_quoted(f'{ar} q <TARGET> <LINK_FLAGS> <OBJECTS>')})"
-        yield f"set(CMAKE_{language}_ARCHIVE_FINISH {_quoted(f'{ranlib} <TARGET>')})"
-
-
-def _command(words: Iterable[str]) -> str:
-    """Words as a CMake rule has them: a rule is a command line, so a path is quoted in it."""
-    return " ".join(f'"{word}"' if " " in word else word for word in (w.replace("\\", "/") for w in words))
 
 
 def _list(words: Iterable[str]) -> str:

@@ -41,7 +41,7 @@ def cortex_m(
     zig_fpu: str = "",
     extra: tuple[Flag, ...] = (),
 ) -> Target:
-    """A Cortex-M; ``model`` is the CPU in Unicorn's spelling, ``fpu`` the -mfpu of a hard-float ABI (``zig_fpu``: Zig's)."""
+    """A Cortex-M. ``model``: the CPU for Unicorn. ``fpu``, ``zig_fpu``: -mfpu of a hard-float ABI, and Zig's word."""
     cpu = name.removesuffix("f")
     return Target(
         name=name,
