@@ -38,7 +38,7 @@ from llext_tools.files import write_atomically
 LOG = "llext.log"
 STAMP = "llext-configured.json"
 TESTS = "llext-tests.xml"
-EXTENSIONS = "llext-extensions.txt"  # written by the CMake package: one .llext file a line
+EXTENSIONS = "llext-extensions.txt"  # written by the CMake package: on each line a .llext file, a tab, its debug file
 
 FAILURES_SHOWN = 3  # of one job
 LINES_SHOWN = 14  # of one failure
@@ -204,9 +204,10 @@ def _run_job(
             seconds[step] = time.monotonic() - start
             if failures:
                 break
-    built = _extensions(job)
+    made = _extensions(job)
+    built = tuple(made)
     if not failures:
-        built, failures = _gather(job, built)
+        built, failures = _gather(job, made)
     if failures:
         _sweep(job.output, keep=())
     result = Result(job=job, artifacts=built, tests=tests, seconds=seconds, failures=failures)
@@ -302,20 +303,20 @@ def read_junit(path: Path) -> tuple[Case, ...]:
 # The output folder ---------------------------------------------------------------------------------------------------
 
 
-def _extensions(job: Job) -> tuple[Path, ...]:
-    """The .llext files that the project makes now, not those that an earlier state of it has left."""
-    names = (_read(job.build / EXTENSIONS) or "").splitlines()
-    return tuple(path for name in names if (path := Path(name)).exists())
+def _extensions(job: Job) -> dict[Path, Path]:
+    """The .llext files that the project makes now, not those that an earlier state of it has left, and debug files."""
+    rows = (line.split("\t") for line in (_read(job.build / EXTENSIONS) or "").splitlines() if line)
+    return {Path(extension): Path(debug) for extension, debug in rows if os.path.exists(extension)}
 
 
-def _gather(job: Job, built: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Failure, ...]]:
+def _gather(job: Job, made: Mapping[Path, Path]) -> tuple[tuple[Path, ...], tuple[Failure, ...]]:
     """Copy extensions, with their debug files, to the output folder, and remove what is there from earlier."""
+    built = tuple(made)
     files: dict[str, Path] = {}
-    for path in built:
-        for file in (path, path.with_suffix(".debug.elf")):
-            if files.setdefault(file.name, file) != file:
-                what = f"two extensions have the file name `{file.name}`"
-                return tuple(built), (Failure(step=Step.BUILD, what=what, lines=(str(files[file.name]), str(file))),)
+    for file in (*made, *made.values()):
+        if files.setdefault(file.name, file) != file:
+            what = f"two extensions have the file name `{file.name}`"
+            return built, (Failure(step=Step.BUILD, what=what, lines=(str(files[file.name]), str(file))),)
     files = {name: path for name, path in files.items() if path.exists()}
     if files:
         job.output.mkdir(parents=True, exist_ok=True)
