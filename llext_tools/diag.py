@@ -8,7 +8,6 @@ The table ``CODES`` gives each code its class of failure (and so the exit code) 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, NoReturn
 
 from llext_tools import errors
@@ -28,6 +27,7 @@ CODES: dict[str, Code] = {
     "usage": Code(errors.UsageError, ""),
     "file-unreadable": Code(errors.FormatError, ""),
     "file-unwritable": Code(errors.FormatError, ""),
+    "archive-malformed": Code(errors.FormatError, ""),
     # the object itself
     "elf-magic": Code(errors.FormatError, "ENOEXEC"),
     "elf-truncated": Code(errors.FormatError, "ENOEXEC"),
@@ -86,8 +86,7 @@ CODES: dict[str, Code] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Location:
+class Location(NamedTuple):
     """A place in a file: a section and a byte offset in it, the enclosing function, a source line where known."""
 
     file: str
@@ -111,8 +110,7 @@ class Location:
         return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostic:
+class Diagnostic(NamedTuple):
     """One finding. ``message`` states the fact, ``detail`` gives figures, only ``help`` advises."""
 
     code: str

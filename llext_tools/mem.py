@@ -6,8 +6,9 @@ Source: Zephyr, ``include/zephyr/llext/llext.h`` (``enum llext_mem``) and ``k_me
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from types import MappingProxyType
+from typing import NamedTuple
 
 
 class Mem(IntEnum):
@@ -51,8 +52,7 @@ PERM: dict[Mem, Perm] = {
 """The regions that occupy target memory while an extension runs, in enum order, with their permissions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
+class Partition(NamedTuple):
     """A range of target memory. ``start`` and ``size`` in bytes."""
 
     start: int
@@ -65,8 +65,7 @@ class Partition:
         return self.start + self.size
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Domain:
+class Domain(NamedTuple):
     """Where regions go: the first free address, addresses fixed for single regions, and a least alignment.
 
     Regions that ``fixed`` does not name follow one another from ``start`` in enum order, each at its own
@@ -74,7 +73,7 @@ class Domain:
     """
 
     start: int = 0
-    fixed: Mapping[Mem, int] = field(default_factory=dict)
+    fixed: Mapping[Mem, int] = MappingProxyType({})
     align: int = 1
 
     @staticmethod

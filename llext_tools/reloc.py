@@ -12,8 +12,8 @@ Source: gABI, "Relocation"; aaelf32 2024Q3, "Relocation operations"; RISC-V psAB
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,7 @@ NONE: I64 = np.zeros(0, np.int64)
 ULEB128_LONGEST = 10  # bytes that hold 64 bits at 7 a byte
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """The bits of a place that a relocation reads and writes.
 
     ``unit`` is ``"<u1"``, ``"<u2"``, ``"<u4"``, ``"<u8"``, or ``"uleb128"`` for a number of as many bytes as it has.
@@ -67,8 +66,7 @@ class Range:
         return bad | (x & (self.align - 1) != 0) if self.align > 1 else bad
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(NamedTuple):
     """``n`` relocations of one type. ``offset`` (bytes into the image) is where to write, P the place's address."""
 
     offset: I64
@@ -81,8 +79,7 @@ class Batch:
     TP: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Reloc:
+class Reloc(NamedTuple):
     """One row of an architecture's table.
 
     ``formula`` is the ABI's own text; ``value`` computes it. ``field`` is None for a row that writes nothing.
@@ -147,14 +144,14 @@ def apply(image: Bytes, reloc: Reloc, batch: Batch, *, in_place: bool = False) -
         return _misfits(reloc, reloc.value(batch)) if reloc.check else (NONE, NONE)
     offset = batch.offset
     if reloc.order == "add":
-        delta = reloc.value(replace(batch, V=np.zeros_like(batch.S)))
+        delta = reloc.value(batch._replace(V=np.zeros_like(batch.S)))
         offset, share = np.unique(batch.offset, return_inverse=True)
         word = load(image, field, offset)
         x = field.decode(word)
         np.add.at(x, share, delta)  # several may add to one place
     else:
         word = load(image, field, offset)
-        x = reloc.value(replace(batch, A=field.decode(word)) if in_place else batch)
+        x = reloc.value(batch._replace(A=field.decode(word)) if in_place else batch)
     bad, values = _misfits(reloc, x)
     if field.unit == "uleb128":
         room = np.minimum(7 * _load_uleb128(image, offset)[1], 63)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from llext_tools.elf.model import ElfObject
 from llext_tools.reloc import Reloc
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flag:
+class Flag(NamedTuple):
     """A compiler flag that a target sets by default, with the reason that the documentation gives for it."""
 
     flag: str
@@ -20,8 +19,7 @@ class Flag:
     language: Literal["", "C", "CXX"] = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallConv:
+class CallConv(NamedTuple):
     """Where the procedure call standard puts arguments and results. Registers by Unicorn's names, lower case."""
 
     ints: tuple[str, ...]  # argument registers, in order
@@ -32,18 +30,16 @@ class CallConv:
     stack_align: int  # bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emulator:
+class Emulator(NamedTuple):
     """How Unicorn is opened for a target: the names of its constants without their prefix, as text."""
 
     arch: str  # UC_ARCH_<arch>
     mode: tuple[str, ...]  # UC_MODE_<each>
     cpu: str  # UC_CPU_<cpu>
-    setup: Mapping[str, int] = field(default_factory=dict)  # registers to set once, for example to enable the FPU
+    setup: Mapping[str, int] = MappingProxyType({})  # registers to set once, for example to enable the FPU
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(NamedTuple):
     """One CPU, as ``LLEXT_TARGET`` names it."""
 
     name: str
@@ -62,8 +58,7 @@ class Target:
     firmware_base: tuple[int, int] = (0, 0)  # where the sample firmware has flash and RAM
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arch:
+class Arch(NamedTuple):
     """An architecture: its relocation table and everything else that depends on ``e_machine``."""
 
     name: str
@@ -75,5 +70,5 @@ class Arch:
     tls_bias: int  # thread pointer - start of the TLS block, bytes
     callconv: CallConv
     targets: tuple[Target, ...]
-    no_help: Mapping[int, tuple[str, str]] = field(default_factory=dict)  # code that has no row -> its name, the cure
+    no_help: Mapping[int, tuple[str, str]] = MappingProxyType({})  # code that has no row -> its name, the cure
     misfit: Callable[[ElfObject, Target], str] = lambda obj, target: ""  # why an object cannot run there, "" if it can

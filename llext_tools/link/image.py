@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,7 @@ from llext_tools.mem import Mem
 from llext_tools.reloc import I64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class Region(NamedTuple):
     """One region before it has an address: where its bytes are in the file, all in bytes.
 
     ``file_offset`` and ``size`` include ``prepad``, the bytes in front that keep the contents at the alignment that

@@ -137,8 +137,9 @@ def _report_misfits(
         allowed = f"allowed {low:,} to {high - 1:,}"
         if row.field is None:
             text = f"`{row.name}` is not satisfied: what follows it is {value:,} bytes behind its alignment"
-            detail = (f"place {place:#010x}",)
-            reporter.error("reloc-misaligned", text, at=at, detail=detail, notes=notes, help="compile with `-mno-relax`")
+            detail = f"place {place:#010x}"
+            cure = "compile with `-mno-relax`"
+            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help=cure)
         elif low <= value < high:
             text = f"`{row.name}` needs a value that is a multiple of {align:,}"
             reporter.error("reloc-misaligned", text, at=at, detail=(f"the value is {value:,}",), notes=notes)

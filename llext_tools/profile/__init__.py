@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from os import listdir
 from os.path import dirname, join
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from llext_tools.diag import fail
 
 DEFAULT = "zephyr-next"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(NamedTuple):
     """One loader. ``relocs``: per architecture the relocation codes that it applies, None for all of the ABI's."""
 
     name: str

@@ -250,7 +250,7 @@ RELOCS = (
 
 def modulo_2_32(row: Reloc) -> Reloc:
     """The row for RV32, where addresses and offsets are numbers modulo 2**32: LUI and AUIPC reach everything."""
-    return replace(row, check=replace(row.check, bits=32)) if row.check else row
+    return row._replace(check=replace(row.check, bits=32)) if row.check else row
 
 
 PIC = "compile the extension with `-fno-pic`, and without references to weak symbols that are not defined"
