@@ -36,7 +36,7 @@ EXIT_CODES = {
     )
 }
 EXTENSION = files()["app_ldr_arm_gcc/e.llext"]
-RISCV = files()["app_ldr_rv_gcc/e.llext"]
+RISCV = files()["app_Os_rv_gcc/e.llext"]
 REAL = {"arm": files()["ptrs_arm_gcc/e.llext"], "riscv": RISCV, "riscv64": widen(RISCV)}
 TOP = 1 << 63
 
@@ -196,12 +196,15 @@ def test_truncated_at_every_length(kind: str) -> None:
         assert error.exit_code == 3, length
 
 
+@pytest.mark.parametrize("structure", ["ehdr", "shdr", "sym", "rel"])
 @pytest.mark.parametrize("kind", REAL)
-def test_any_field_may_hold_anything(kind: str) -> None:
+def test_any_field_may_hold_anything(kind: str, structure: str) -> None:
     """Every field of the headers, the first symbols and relocations, set to each value that often breaks readers."""
     data = REAL[kind]
     for name, place in Elf(data).fields():
-        for value in (0, 1, 2, 3, 7, 16, 0x7F, 0xFF, 0xFF00, 0xFFF1, 0xFFF2, 0xFFFF, 1 << 31, TOP, len(data), -1, -2):
+        if not name.startswith(structure):
+            continue
+        for value in (0, 1, 3, 16, 0xFF00, 0xFFF2, 1 << 31, TOP, len(data), -1):
             elf = Elf(data)
             elf.put(place, value)
             try:
