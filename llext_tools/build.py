@@ -40,7 +40,7 @@ STAMP = "llext-configured.json"
 TESTS = "llext-tests.xml"
 EXTENSIONS = "llext-extensions.txt"  # written by the CMake package: on each line a .llext file, a tab, its debug file
 
-FAILURES_SHOWN = 3  # of one job
+FAILURES_SHOWN = 5  # kinds of failure, over all jobs
 LINES_SHOWN = 14  # of one failure
 
 HOST_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ASMFLAGS", "CMAKE_TOOLCHAIN_FILE")
@@ -382,7 +382,7 @@ def failures_of_ninja(lines: Sequence[str]) -> tuple[Failure, ...]:
     found: list[Failure] = []
     for i, line in enumerate(lines):
         if line.startswith("FAILED: "):
-            what = re.sub(r"^FAILED: (\[code=\d+\] )?", "", line).strip()
+            what = re.sub(r"^FAILED: (\[code=\d+\] )?|CMakeFiles/[^/ ]+\.dir/", "", line).split()[0]
             output = []
             for following in lines[i + 2 :]:
                 if NINJA_STATUS.match(following) or following.startswith(("FAILED: ", "ninja: ")):
@@ -417,19 +417,25 @@ def _codes(*text: str) -> tuple[str, ...]:
 
 
 def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
-    """One diagnostic for each distinct failure; jobs that failed alike are named in a note."""
-    alike: dict[tuple[object, ...], list[tuple[Job, Failure]]] = {}
-    left_out = []
+    """One diagnostic for each distinct failure, which names all jobs and files or tests that failed in this way."""
+    alike: dict[tuple[Step, tuple[str, ...]], list[tuple[Job, Failure]]] = {}
     for result in results:
-        for failure in result.failures[:FAILURES_SHOWN]:
+        for failure in result.failures:
             lines = tuple(re.sub(r"0x[0-9a-f]+|\d+", "#", _neutral(line, result.job)) for line in failure.lines)
-            alike.setdefault((failure.step, failure.what, lines), []).append((result.job, failure))
-        if more := len(result.failures) - FAILURES_SHOWN:
-            left_out += [f"{result.job.name}: {more} more failures"] if more > 0 else []
-    found = []
-    for same in alike.values():
+            alike.setdefault((failure.step, lines), []).append((result.job, failure))
+    found: list[Diagnostic] = []
+    groups = list(alike.values())
+    for same in groups[:FAILURES_SHOWN]:
         job, failure = same[0]
-        notes = [f"the same for {', '.join(other.name for other, _ in same[1:])}"] if same[1:] else []
+        others = list(dict.fromkeys(f"`{each.what}`" for _, each in same if each.what != failure.what))
+        elsewhere = list(dict.fromkeys(each.name for each, _ in same if each != job))
+        notes = []
+        if others:
+            notes.append(f"the same for {_list(others)}")
+        if elsewhere:
+            notes.append(f"and for {_list(elsewhere)}")
+        if len(found) == FAILURES_SHOWN - 1 and (more := len(groups) - FAILURES_SHOWN) > 0:
+            notes.append(f"{more} more kinds of failure are in the logs of the targets")
         verb = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "test"}[failure.step]
         found.append(
             Diagnostic(
@@ -437,10 +443,15 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
                 message=f"{job.name}: {verb} `{failure.what}` failed",
                 location=Location(file=str(job.log)),
                 detail=failure.lines,
-                notes=(*notes, *(note for note in left_out if note.startswith(f"{job.name}: "))),
+                notes=tuple(notes),
             )
         )
     return tuple(found)
+
+
+def _list(names: Sequence[str], most: int = 8) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def exit_code(results: Sequence[Result]) -> int:
