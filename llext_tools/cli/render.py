@@ -83,17 +83,20 @@ def _item(mark: str, kind: str, text: str, width: int, paint: Paint | None = Non
 
 
 def wrap(text: str, width: int, indent: str) -> list[str]:
-    """Lines of at most ``width`` columns, broken at blanks outside backticks; a longer word stays whole."""
-    lines: list[str] = []
-    line, quoted = "", False
+    """Lines of at most ``width`` columns, broken at blanks outside backticks; what is longer stays whole."""
+    words: list[str] = []
     for word in text.split(" "):
-        if line.strip() and len(line) + 1 + len(word) > width and not quoted:
-            lines.append(line)
-            line = indent + word
+        if words and words[-1].count("`") % 2:
+            words[-1] += f" {word}"
         else:
-            line = f"{line} {word}" if line or lines else word
-        quoted ^= word.count("`") % 2 == 1
-    return [*lines, line]
+            words.append(word)
+    lines = words[:1]
+    for word in words[1:]:
+        if len(lines[-1]) + 1 + len(word) > width and lines[-1].strip():
+            lines.append(indent + word)
+        else:
+            lines[-1] += f" {word}"
+    return lines
 
 
 def count(diagnostics: Sequence[Diagnostic]) -> str:

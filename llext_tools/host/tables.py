@@ -395,15 +395,18 @@ def _row_of(source: _Source, name: str, value: Any, assign: str) -> Row:
     line = source.line_of(name, assign)
     if not isinstance(value, dict):
         return Row(line, name, value)
+    meant: list[str] = []
     for key in value:
         if key not in KEYS:
             from difflib import get_close_matches
 
             near = get_close_matches(key, KEYS, 1)
+            meant += near
             hint = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(f'`{k}`' for k in KEYS)}"
             source.error(line, f"`{name}` has an unknown key `{key}`", help=hint)
     if "address" not in value:
-        source.error(line, f"`{name}` has no `address`")
+        if "address" not in meant:
+            source.error(line, f"`{name}` has no `address`")
         value = {**value, "address": 1}  # reported; do not report it again as malformed
     return Row(line, name, value["address"], value.get("kind", ""), value.get("prototype", ""))
 
