@@ -19,7 +19,11 @@ ENVIRONMENT = {"COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
 def llext(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
     """Exit code of ``llext ARGUMENTS``, and stdout and stderr in the order of writing."""
     output = io.StringIO()
-    with patch.dict(os.environ, {**ENVIRONMENT, **(environment or {})}), redirect_stdout(output), redirect_stderr(output):
+    with (
+        patch.dict(os.environ, {**ENVIRONMENT, **(environment or {})}),
+        redirect_stdout(output),
+        redirect_stderr(output),
+    ):
         code = main(arguments)
     return code, output.getvalue()
 
@@ -44,7 +48,9 @@ def run(lines: Sequence[str], folder: Path, *, show_exit: bool = False) -> tuple
             assert Path.cwd() == folder, "a relative path in the command would lead elsewhere"
             code, printed = llext(*words[1:], environment=variables)
         else:
-            done = subprocess.run(command, shell=True, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = subprocess.run(
+                command, shell=True, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
             code, printed = done.returncode, done.stdout
         codes.append(code)
         transcript += [f"$ {command}", *printed.rstrip("\n").split("\n")] if printed else [f"$ {command}"]

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     paint, width = Paint(sys.stdout), columns()
     if args.what is None:
-        print("\n".join(_index(paint)))
+        print("\n".join(_index(paint, width)))
         return 0
     found = _find(args.what, paint, width)
     if not found:
@@ -73,17 +73,16 @@ def _find(what: str, paint: Paint, width: int) -> list[list[str]]:
     if found:
         return found
     if what.isdecimal():
-        found += [_exit_code(kind, paint) for kind in _failures() if kind.exit_code == int(what)]
-        found += [_success(paint)] if int(what) == 0 else []
+        found += [_exit_code(kind, paint, width) for kind in _failures() if kind.exit_code == int(what)]
+        found += [[paint("exit code 0", BOLD) + ": no error was found"]] if int(what) == 0 else []
     return found + _relocations(what, paint) + _unsupported(what, paint)
 
 
-def _index(paint: Paint) -> list[str]:
+def _index(paint: Paint, width: int) -> list[str]:
     """The codes by class of failure, with the exit code of each class."""
     lines = []
     for kind in _failures():
-        lines.append(paint(f"exit code {kind.exit_code}", BOLD) + f": {_sentence(kind)}")
-        lines += [f"  {code}" for code, row in CODES.items() if row.error is kind]
+        lines += _exit_code(kind, paint, width)
     return lines
 
 
@@ -127,22 +126,20 @@ def _sentence(kind: type[errors.LlextError]) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _exit_code(kind: type[errors.LlextError], paint: Paint) -> list[str]:
+def _exit_code(kind: type[errors.LlextError], paint: Paint, width: int) -> list[str]:
     own = [code for code, row in CODES.items() if row.error is kind]
-    return [paint(f"exit code {kind.exit_code}", BOLD) + f": {_sentence(kind)}", *(f"  {code}" for code in own)]
-
-
-def _success(paint: Paint) -> list[str]:
-    return [paint("exit code 0", BOLD) + ": no error was found"]
+    heading = f"exit code {kind.exit_code}"
+    first, *rest = wrap(f"{heading}: {_sentence(kind)}", width, "  ")
+    return [paint(heading, BOLD) + first[len(heading) :], *rest, *(f"  {code}" for code in own)]
 
 
 def _errno(errno: str, paint: Paint) -> list[str]:
-    own = [code for code, row in CODES.items() if row.errno == errno]
-    lines = [paint(f"-{errno}", BOLD) + f" ({-ERRNO[errno]}): what llext_load() and the like return for"]
+    heading = paint(f"-{errno}", BOLD) + f" ({-ERRNO[errno]})"
+    own = [f"  {code}" for code, row in CODES.items() if row.errno == errno]
     return (
-        [*lines, *(f"  {code}" for code in own)]
+        [f"{heading}: what a board returns for", *own]
         if own
-        else [f"{lines[0].partition(':')[0]}: llext_bringup() and the like, for a wrong argument"]
+        else [f"{heading}: what a board returns for a null pointer"]
     )
 
 
@@ -176,11 +173,11 @@ def _short(name: str) -> str:
 def _relocation(arch: Arch, bits: int, row: Reloc) -> list[str]:
     from llext_tools import profile
 
-    facts = [("value", row.formula)]
+    facts = [("value", row.formula)] if row.formula else []
     if row.check is not None:
         multiple = f", a multiple of {row.check.align}" if row.check.align > 1 else ""
         facts.append(("range", f"{row.check.low:,} <= value < {row.check.high:,}{multiple}"))
-    else:
+    elif row.field is not None:
         facts.append(("range", "not checked: bits that do not fit are dropped"))
     facts.append(("place", _place(row)))
     if row.order == "add":

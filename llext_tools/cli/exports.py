@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from llext_tools.cli.render import BOLD, DIM, Paint
+from llext_tools.cli.render import DIM, Paint
 from llext_tools.diag import fail
 from llext_tools.files import write_atomically
 from llext_tools.host.tables import FORMATS, read_exports, write_exports
@@ -56,10 +56,10 @@ def _listing(table: ExportTable, paint: Paint) -> list[str]:
     """Address, kind, name and prototype where known, sorted by name."""
     symbols = sorted(table.by_name.values())
     digits = 16 if any(symbol.address >> 32 for symbol in symbols) else 8
-    width = max(len(symbol.kind) for symbol in symbols)
+    kind, name = (max(len(symbol[i]) for symbol in symbols) for i in (2, 0))
     return [
-        f"0x{symbol.address:0{digits}x}  {symbol.kind:{width}}  {paint(symbol.name, BOLD)}"
-        + (f"  {paint(symbol.prototype, DIM)}" if symbol.prototype else "")
+        f"0x{symbol.address:0{digits}x}  {symbol.kind:{kind}}  "
+        + (f"{symbol.name:{name}}  {paint(symbol.prototype, DIM)}" if symbol.prototype else symbol.name)
         for symbol in symbols
     ]
 

@@ -131,12 +131,14 @@ def _text(facts: dict[str, Any], paint: Paint, width: int) -> list[str]:
         names = ", ".join(region["sections"][:4]) + (" ..." if len(region["sections"]) > 4 else "")
         lines.append(f"  {region['region']:<8} {region['size']:>9,}  aligned to {region['align']:>4,}  {names}{gap}")
     lines += ["", paint(f"imports: {len(facts['imports'])}", BOLD)]
+    column = max((len(entry["name"]) for entry in facts["imports"]), default=0)
     for entry in facts["imports"]:
         uses = f"{entry['uses']} use" + ("" if entry["uses"] == 1 else "s") + (", weak" if entry["weak"] else "")
-        lines.append(f"  {entry['name']}  {paint(uses, DIM)}")
+        lines.append(f"  {entry['name']:{column}}  {paint(uses, DIM)}")
     exports = facts["exports"]
     lines += ["", paint(f"exports: {'unknown, see `llext check`' if exports is None else len(exports)}", BOLD)]
-    lines += [f"  {entry['name']}  {paint(entry['kind'], DIM)}" for entry in exports or []]
+    column = max((len(entry["name"]) for entry in exports or []), default=0)
+    lines += [f"  {entry['name']:{column}}  {paint(entry['kind'], DIM)}" for entry in exports or []]
     total = sum(entry["count"] for entry in facts["relocations"])
     lines += ["", paint(f"relocations: {total:,}", BOLD)]
     lines += [f"  {entry['count']:>7,}  {entry['name']}" for entry in facts["relocations"]]

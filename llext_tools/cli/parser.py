@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from llext_tools.cli import COMMANDS, LOW_LEVEL
+from llext_tools.cli.render import diagnostics_to_json
 from llext_tools.diag import fail
+from llext_tools.errors import LlextError
 
 
 class Parser(argparse.ArgumentParser):
@@ -41,6 +44,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
         fail("usage", f"{self.prog}: {message}", help=f"`llext help {self.prog.split()[-1]}` shows the arguments")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """argparse's hook for ``choices``, whose wording differs between Python versions."""
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            near = nearest(str(value), choices)
+            fail(
+                "usage",
+                f"{self.prog}: {'/'.join(action.option_strings) or action.dest} cannot be `{value}`",
+                help=f"did you mean `{near}`?" if near else f"it is one of {', '.join(choices)}",
+            )
 
     def _refuse(self, unknown: list[str]) -> NoReturn:
         option = next((u for u in unknown if u.startswith("-")), "")
@@ -76,7 +90,7 @@ def parser_for(name: str) -> Parser:
 
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
-    """Parse and run; ``--help`` prints and gives 0.
+    """Parse and run; ``--help`` prints and gives 0. With ``--json`` a failure is JSON on stdout, too.
 
     Raises:
         LlextError: from parsing or from the command.
@@ -86,7 +100,13 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         args = parser.parse(arguments)
     except SystemExit as end:
         return int(end.code or 0)
-    code: int = import_module(_table_row(name)[0]).run(args)
+    try:
+        code: int = import_module(_table_row(name)[0]).run(args)
+    except LlextError as error:
+        if getattr(args, "json", None) is not True:
+            raise
+        print(json.dumps({"diagnostics": diagnostics_to_json(error.diagnostics)}, indent=2))
+        return error.exit_code
     return code
 
 

@@ -437,7 +437,7 @@ def _csv_rows(source: _Source) -> Iterator[Row]:
             elif len(cells) < 2 or len(cells) > len(columns):
                 source.error(
                     reader.line_num,
-                    f"expected {','.join(columns)}, found {len(cells)} columns",
+                    f"expected {','.join(columns)}, found {len(cells)} column{'' if len(cells) == 1 else 's'}",
                     help="put a prototype that contains a comma in double quotes" if len(cells) > len(columns) else "",
                 )
             else:

@@ -12,15 +12,21 @@ from pathlib import Path
 import pytest
 import transcript
 from elfedit import Elf
-from llext_tools import explain
-from llext_tools.diag import CODES
-from llext_tools.paths import include_dir
 from needs import need
 from transcript import llext
 
+from llext_tools import explain
+from llext_tools.diag import CODES
+from llext_tools.paths import include_dir
+
 NOT_LITERALLY = {"build-failed"}  # times and paths differ from run to run
 WITHOUT_EXAMPLE = {"internal"}  # a mistake of ours that we know of is mended, not documented
-TEXT_FILES = {"toml exports": "table.toml", "json exports": "table.json", "csv exports": "table.csv", "ld exports": "table.ld"}
+TEXT_FILES = {
+    "toml exports": "table.toml",
+    "json exports": "table.json",
+    "csv exports": "table.csv",
+    "ld exports": "table.ld",
+}
 GCC = {
     "arm": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb"),
     "riscv32": ("riscv64-unknown-elf-gcc", "-march=rv32imac", "-mabi=ilp32", "-mno-relax", "-msmall-data-limit=0"),
@@ -109,5 +115,3 @@ def test_every_code_is_explained_on_a_screen() -> None:
         assert exit_code == 0
         assert text.startswith(f"{code}: exit code {CODES[code].error.exit_code}")
         assert all(len(line) <= 84 for line in text.splitlines()), text  # 80 and the indent of an example
-
-

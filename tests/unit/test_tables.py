@@ -1,0 +1,320 @@
+"""Export tables in all formats. Oracle: what is written is what was read; GNU ld places the tables of the firmwares."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from elfedit import Elf
+from hypothesis import given
+from hypothesis import strategies as st
+from needs import need
+
+from llext_tools.diag import Diagnostic
+from llext_tools.errors import LlextError
+from llext_tools.host.tables import ERRORS_SHOWN, FORMATS, read_exports, write_exports
+from llext_tools.link.exports import Export, ExportTable
+
+PRINTK = Export("printk", 0x0800_1235, "func", "int printk(const char *format, ...)")
+COUNTER = Export("counter", 0x2000_0010, "object")
+PLAIN = Export("plain", 0x0800_2001)
+
+
+def read(folder: Path, name: str, text: str | bytes) -> ExportTable:
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_exports(path)
+
+
+def refused(folder: Path, name: str, text: str | bytes) -> list[Diagnostic]:
+    with pytest.raises(LlextError) as caught:
+        read(folder, name, text)
+    return list(caught.value.diagnostics)
+
+
+# ---- text
+
+SAME = {
+    "table.toml": """
+        # what the board offers
+        [exports]
+        printk = { address = 0x08001235, kind = "func", prototype = "int printk(const char *format, ...)" }
+        counter = { address = "0x20000010", kind = "object" }
+        plain = 0x08002001
+    """,
+    "table.json": """{"exports": {
+        "printk": {"address": 134222389, "kind": "func", "prototype": "int printk(const char *format, ...)"},
+        "counter": {"address": "0x20000010", "kind": "object"},
+        "plain": "0x08002001"}}
+    """,
+    "table.csv": """
+        # what the board offers
+        name, address, kind, prototype
+        printk, 0x08001235, func, "int printk(const char *format, ...)"
+
+        counter, 0x20000010, object
+        plain, 0x08002001
+    """,
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_the_same_table_in_each_format(name: str, tmp_path: Path) -> None:
+    assert read(tmp_path, name, SAME[name]).symbols == (PRINTK, COUNTER, PLAIN)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_format_is_found_without_the_ending(name: str, tmp_path: Path) -> None:
+    assert read(tmp_path, "exports.txt", SAME[name]).symbols == (PRINTK, COUNTER, PLAIN)
+
+
+def test_linker_script(tmp_path: Path) -> None:
+    text = """
+        /* ROM functions; printk = 0x0;
+           of the second kind */
+        printk = 0x08001235;
+        PROVIDE(counter = 0x20000010);  PROVIDE_HIDDEN ( "odd name" = 16 );
+        PROVIDE ( sized = 64K );
+        octal = 017;
+    """
+    with pytest.raises(LlextError):  # a name with a blank
+        read(tmp_path, "rom.ld", text)
+    table = read(tmp_path, "rom.ld", text.replace("odd name", "odd-name"))
+    assert {e.name: e.address for e in table.symbols} == {
+        "printk": 0x0800_1235,
+        "counter": 0x2000_0010,
+        "odd-name": 16,
+        "sized": 64 << 10,
+        "octal": 15,
+    }
+
+
+def test_linker_script_is_what_gnu_ld_takes(tmp_path: Path) -> None:
+    """Oracle: GNU ld reads what we write, and gives the symbols the same values."""
+    table = ExportTable(source="t", symbols=(PRINTK, COUNTER, PLAIN))
+    (tmp_path / "e.ld").write_text(write_exports(table, ".ld"))
+    (tmp_path / "e.s").write_text(".global _start\n_start: .word printk, counter, plain\n")
+    subprocess.run([need("arm-none-eabi-as"), "e.s", "-o", "e.o"], cwd=tmp_path, check=True)
+    subprocess.run([need("arm-none-eabi-ld"), "e.o", "e.ld", "-o", "e.elf"], cwd=tmp_path, check=True)
+    listing = subprocess.run(
+        [need("arm-none-eabi-nm"), "e.elf"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    values = {line.split()[2]: int(line.split()[0], 16) for line in listing.splitlines()}
+    assert [values[e.name] for e in table.symbols] == [e.address for e in table.symbols]
+
+
+def test_csv_columns_follow_the_header(tmp_path: Path) -> None:
+    assert read(tmp_path, "t.csv", "\ufeffkind,Address,name\r\nfunc,16,f\r\n").symbols == (Export("f", 16, "func"),)
+
+
+def test_machine_is_kept(tmp_path: Path) -> None:
+    table = ExportTable(source="t", symbols=(PLAIN,), machine=243)
+    for suffix in (".toml", ".json"):
+        assert read(tmp_path, f"t{suffix}", write_exports(table, suffix)).machine == 243
+
+
+NAMES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
+PROTOTYPES = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"))
+EXPORTS = st.builds(
+    Export, NAMES, st.integers(1, 2**64 - 1), st.sampled_from(["func", "object", ""]), PROTOTYPES.map(str.strip)
+)
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json", ".csv"])
+@given(symbols=st.lists(EXPORTS, min_size=1, unique_by=lambda e: e.name))
+def test_what_is_written_is_read_again(
+    suffix: str, symbols: list[Export], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    symbols = [s for s in symbols if not (suffix == ".csv" and s.name.startswith("#"))]  # a comment there
+    if not symbols:
+        return
+    table = ExportTable(source="t", symbols=tuple(symbols))
+    folder = tmp_path_factory.mktemp("table")
+    assert read(folder, f"t{suffix}", write_exports(table, suffix)).symbols == table.symbols
+
+
+WRONG = [
+    # name, text, code, line, a part of the message
+    ("t.toml", "[exports]\nf = 1\ng = \n", "exports-syntax", 3, "invalid value"),
+    ("t.toml", "[exprots]\nf = 1\n", "exports-syntax", None, "[exports]"),
+    ("t.toml", "exports = 3\n", "exports-syntax", None, "[exports]"),
+    ("t.toml", "[exports]\nf = 1\nf = 2\n", "exports-duplicate", 3, "twice"),
+    ("t.toml", "[exports]\nf = true\n", "exports-syntax", 2, "True"),
+    ("t.toml", "[exports]\nf = 1.5\n", "exports-syntax", 2, "1.5"),
+    ("t.toml", "[exports]\nf = -1\n", "exports-syntax", 2, "does not fit"),
+    ("t.toml", "machine = 40\n[exports]\nf = 0x100000000\n", "exports-syntax", 3, "32 bits"),
+    ("t.toml", "[exports]\nf = 0x10000000000000000\n", "exports-syntax", 2, "64 bits"),
+    ("t.toml", "[exports]\nf = 0\n", "exports-syntax", 2, "not exported"),
+    ("t.toml", '[exports]\nf = "08001235"\n', "exports-syntax", 2, "08001235"),
+    ("t.toml", '[exports]\nf = { address = 1, kind = "function" }\n', "exports-syntax", 2, '"func" or "object"'),
+    ("t.toml", "[exports]\nf = { address = 1, prototype = 3 }\n", "exports-syntax", 2, "prototype"),
+    ("t.toml", '[exports]\n"a b" = 1\n', "exports-syntax", 2, "a b"),
+    ("t.toml", '[exports]\nf = { kind = "func" }\n', "exports-syntax", 2, "no `address`"),
+    ("t.toml", "[exports]\n", "exports-missing", None, "no symbol"),
+    ("t.toml", "machine = 'arm'\n[exports]\nf = 1\n", "exports-syntax", 1, "such as 40"),
+    ("t.toml", "base = 4\n[exports]\nf = 1\n", "exports-syntax", 1, "base"),
+    ("t.json", '{"exports": {"f": 1,}}', "exports-syntax", 1, "not JSON"),
+    ("t.json", '["f"]', "exports-syntax", None, "exports"),
+    ("t.json", '{"exports": {\n"f": 1,\n"f": 2}}', "exports-duplicate", 2, "twice"),
+    ("t.json", '{"exports": {"f": null}}', "exports-syntax", 1, "None"),
+    ("t.json", "[" * 100_000, "exports-syntax", None, "deep"),
+    ("t.csv", "f\n", "exports-syntax", 1, "found 1 column"),
+    ("t.csv", "f,1,func,int f(int, int)\n", "exports-syntax", 1, "found 5 columns"),
+    ("t.csv", "f,1\n\nf,2\n", "exports-duplicate", 3, "two addresses"),
+    ("t.csv", 'f,"1\n', "exports-syntax", 1, "CSV"),
+    ("t.ld", "f = 1;\ng = f + 4;\n", "exports-syntax", 2, "f + 4"),
+    ("t.ld", "f = 1;\ng = 2", "exports-syntax", 2, "expected `;`"),
+    ("t.ld", "f = 1;\n\n\nSECTIONS { }\n;", "exports-syntax", 4, "SECTIONS"),
+    ("t.ld", "f = 08;", "exports-syntax", 1, "08"),
+    ("t.ld", "f = ;", "exports-syntax", 1, "found ``"),
+    ("t.ld", "/* f = 1; */\n", "exports-missing", None, "no symbol"),
+    ("t.ld", "f = 1;\nf = 1;\nf = 2;", "exports-duplicate", 3, "two addresses"),
+    ("t.txt", "hello\n", "exports-syntax", None, "format"),
+    ("t.bin", b"\xff\xfe\x00", "exports-syntax", None, "neither"),
+    ("t.toml", "", "exports-syntax", None, "[exports]"),
+    ("t.csv", "", "exports-missing", None, "no symbol"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "code", "line", "part"), WRONG)
+def test_mistakes_are_named_with_their_line(
+    name: str, text: str | bytes, code: str, line: int | None, part: str, tmp_path: Path
+) -> None:
+    first = refused(tmp_path, name, text)[0]
+    assert first.code == code
+    assert first.location is not None
+    assert first.location.file.endswith(name)
+    assert first.location.line == line
+    assert part in first.message
+
+
+def test_all_mistakes_are_reported_up_to_a_limit(tmp_path: Path) -> None:
+    assert len(refused(tmp_path, "t.csv", "f,x\ng,1\nh,y\n")) == 2
+    assert len(refused(tmp_path, "t.csv", "f,x\n" * 1000)) <= ERRORS_SHOWN
+    assert len(refused(tmp_path, "t.ld", "".join(f"f{i} = x;\n" for i in range(1000)))) == ERRORS_SHOWN
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@given(data=st.binary(max_size=200))
+def test_any_bytes_end_in_a_table_or_in_diagnostics(
+    suffix: str, data: bytes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("table") / f"t{suffix}"
+    path.write_bytes(data)
+    try:
+        assert read_exports(path).symbols
+    except LlextError as error:
+        assert error.exit_code in (3, 7)
+
+
+# ---- firmware
+
+FIRMWARE = """
+struct entry { const char *name; const void *address; };
+#define EXPORT(what) \\
+    const struct entry entry_##what __attribute__((used, section("llext_const_symbol_area"))) = {#what, &what}
+int printk(const char *format, ...) { return format != 0; }
+int counter = 5;
+static int hidden(int x) { return x + 1; }
+extern void missing(void) __attribute__((weak));
+EXPORT(printk); EXPORT(counter); EXPORT(hidden); EXPORT(missing);
+void _start(void) {}
+"""
+GCC = {
+    "arm": ("arm-none-eabi-gcc", "arm-none-eabi-nm", "-mcpu=cortex-m4", "-mthumb", "-Wl,-Ttext=0x08000000"),
+    "riscv32": ("riscv64-unknown-elf-gcc", "riscv64-unknown-elf-nm", "-march=rv32imac", "-mabi=ilp32"),
+    "riscv64": ("riscv64-unknown-elf-gcc", "riscv64-unknown-elf-nm", "-march=rv64gc", "-mabi=lp64d", "-mcmodel=medany",
+                "-Wl,-Ttext=0x80000000"),
+}  # fmt: skip
+
+
+def firmware(folder: Path, arch: str, *more: str) -> Path:
+    compiler, _, *flags = GCC[arch]
+    (folder / "fw.c").write_text(FIRMWARE)
+    command = [need(compiler), *flags, "-nostdlib", "-ffreestanding", "-O1", *more, "fw.c", "-o", "fw.elf"]
+    subprocess.run(command, cwd=folder, check=True)
+    return folder / "fw.elf"
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("arch", GCC)
+def test_firmware(arch: str, tmp_path: Path) -> None:
+    """Oracle: nm's addresses; a Thumb function's pointer has bit 0 set, which nm does not show."""
+    table = read_exports(firmware(tmp_path, arch))
+    listing = subprocess.run(
+        [need(GCC[arch][1]), "fw.elf"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    values = {line.split()[-1]: int(line.split()[0], 16) for line in listing.splitlines() if len(line.split()) == 3}
+    thumb = int(arch == "arm")
+    assert {e.name: (e.address, e.kind) for e in table.symbols} == {
+        "printk": (values["printk"] | thumb, "func"),
+        "hidden": (values["hidden"] | thumb, "func"),
+        "counter": (values["counter"], "object"),
+    }, "`missing` has a null address: to Zephyr it is not exported"
+    assert table.machine == {"arm": 40}.get(arch, 243)
+
+
+@pytest.mark.toolchain
+def test_stripped_firmware_has_names_without_kinds(tmp_path: Path) -> None:
+    table = read_exports(firmware(tmp_path, "arm", "-s"))
+    assert sorted((e.name, e.kind) for e in table.symbols) == [("counter", ""), ("hidden", ""), ("printk", "")]
+
+
+@pytest.mark.toolchain
+def test_firmware_by_slid(tmp_path: Path) -> None:
+    """Names replaced by the first bytes of their SHA-256, as Zephyr's build leaves them; the names stand beside."""
+    path = firmware(tmp_path, "arm")
+    elf = Elf(path.read_bytes())
+    names = [e.name for e in read_exports(path).symbols]
+    area = elf.get(elf.shdr("llext_const_symbol_area", "offset"))
+    size = elf.get(elf.shdr("llext_const_symbol_area", "size"))
+    used = 0
+    for i in range(size // 8):
+        if elf.get((area + 8 * i + 4, 4)):
+            elf.put((area + 8 * i, 4), int.from_bytes(hashlib.sha256(names[used].encode()).digest()[:4], "big"))
+            used += 1
+        else:
+            elf.put((area + 8 * i, 4), int.from_bytes(hashlib.sha256(names[0].encode()).digest()[:4], "big"))
+    path.write_bytes(bytes(elf))
+    (tmp_path / "names").write_bytes(b"\0".join(name.encode() for name in names) + b"\0")
+    objcopy = need("arm-none-eabi-objcopy")
+    subprocess.run(
+        [objcopy, "--add-section", "llext_exports_strtab=names", "fw.elf", "slid.elf"], cwd=tmp_path, check=True
+    )
+    assert [e.name for e in read_exports(tmp_path / "slid.elf").symbols] == names
+
+
+@pytest.mark.toolchain
+def test_table_between_the_linkers_symbols(tmp_path: Path) -> None:
+    """A firmware whose linker script merges the table into another section, but marks its ends."""
+    marks = [f"-Wl,--defsym=_llext_const_symbol_list_{end}={value}" for end, value in
+             (("start", "entry_printk"), ("end", "entry_printk+8"))]  # fmt: skip
+    path = firmware(tmp_path, "riscv32", *marks)
+    renamed = [need("riscv64-unknown-elf-objcopy"), "--rename-section", "llext_const_symbol_area=.rodata.z", "fw.elf"]
+    subprocess.run(renamed, cwd=tmp_path, check=True)
+    assert [e.name for e in read_exports(path).symbols] == ["printk"]
+
+
+@pytest.mark.toolchain
+def test_damaged_firmware(tmp_path: Path) -> None:
+    path = firmware(tmp_path, "arm")
+    good = path.read_bytes()
+    elf = Elf(good)
+    at = elf.get(elf.shdr("llext_const_symbol_area", "offset"))
+    for pointer in (0, 1, 0xFFFF_FFFF, 0x2000_0000):
+        found = refused(tmp_path, "bad.elf", good[:at] + struct.pack("<I", pointer) + good[at + 4 :])
+        assert [d.code for d in found] == ["exports-syntax"]
+        assert f"{pointer:#010x}" in found[0].message
+    elf.put(elf.shdr("llext_const_symbol_area", "size"), 12)
+    assert "no multiple of 8" in refused(tmp_path, "bad.elf", bytes(elf))[0].message
+
+
+@pytest.mark.toolchain
+def test_extension_in_place_of_a_firmware(tmp_path: Path) -> None:
+    firmware(tmp_path, "arm", "-c")
+    (found,) = refused(tmp_path, "e.llext", (tmp_path / "fw.elf").read_bytes())
+    assert found.code == "exports-missing"
+    assert "--extension" in found.help
