@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llext_tools.elf import structs as elf
+from llext_tools.elf.model import I64
 from llext_tools.link.exports import ExportTable
 from llext_tools.link.image import Image
 from llext_tools.mem import PERM, Mem, Perm
@@ -27,7 +29,7 @@ def map_text(image: Image, tables: Sequence[ExportTable]) -> str:
         [f"map of {image.path}"],
         ["regions", *_table(_regions(image, digits), (TEXT, TEXT, NUMBER, NUMBER, NUMBER, TEXT))],
         ["sections", *_table(_sections(image, digits), (TEXT, NUMBER, NUMBER, TEXT, TEXT))],
-        ["symbols", *_table(_symbols(image, mask, digits), (TEXT, NUMBER, TEXT, TEXT, TEXT, TEXT))],
+        ["symbols", *_table(_symbols(image, digits), (TEXT, NUMBER, TEXT, TEXT, TEXT, TEXT))],
         ["imports", *_table(_imports(image, tables, mask, digits), (TEXT, TEXT, TEXT))],
         ["exports", *_table(_exports(image, digits), (TEXT, TEXT, TEXT))],
     ]
@@ -57,13 +59,13 @@ def _sections(image: Image, digits: int) -> Iterator[Sequence[str]]:
     s, region = image.obj.sections, image.regions.region
     yield "address", "size", "align", "region", "section"
     mapped = np.flatnonzero(np.isin(region, list(PERM)))
-    address = image.layout.section_addr[mapped] & (1 << image.obj.bits) - 1
-    for i in mapped[np.argsort(address, kind="stable")].tolist():
-        where = f"0x{int(image.layout.section_addr[i]) & (1 << image.obj.bits) - 1:0{digits}x}"
-        yield where, f"{s.size[i]:,}", f"{s.addralign[i]:,}", Mem(int(region[i])).name, s.name[i]
+    address = _unsigned(image, image.layout.section_addr[mapped])
+    order = np.argsort(address, kind="stable")
+    for i, where in zip(mapped[order].tolist(), address[order].tolist(), strict=True):
+        yield f"0x{where:0{digits}x}", f"{s.size[i]:,}", f"{s.addralign[i]:,}", Mem(int(region[i])).name, s.name[i]
 
 
-def _symbols(image: Image, mask: int, digits: int) -> Iterator[Sequence[str]]:
+def _symbols(image: Image, digits: int) -> Iterator[Sequence[str]]:
     obj = image.obj
     y, s = obj.symbols, obj.sections
     yield "address", "size", "bind", "type", "section", "symbol"
@@ -71,7 +73,7 @@ def _symbols(image: Image, mask: int, digits: int) -> Iterator[Sequence[str]]:
     shown = np.isin(image.regions.region[home], list(PERM)) | (y.shndx == elf.SHN_ABS)
     shown &= (y.name_at != 0) & ~np.isin(y.type, (elf.STT_SECTION, elf.STT_FILE))
     index = np.flatnonzero(shown)
-    address = image.sym_tab.S[index].view(np.uint64) & np.uint64(mask)
+    address = _unsigned(image, image.sym_tab.S[index])
     order = np.lexsort((index, address))
     columns = (index[order], address[order], y.size[index][order], y.bind[index][order], y.type[index][order])
     for i, where, size, bind, kind in zip(*(column.tolist() for column in columns), strict=True):
@@ -91,6 +93,10 @@ def _exports(image: Image, digits: int) -> Iterator[Sequence[str]]:
     yield "address", "symbol", "type"
     for export in image.exp_tab.symbols:
         yield f"0x{export.address:0{digits}x}", export.name, export.kind
+
+
+def _unsigned(image: Image, addresses: I64) -> NDArray[np.uint64]:
+    return addresses.astype(np.uint64) & np.uint64((1 << image.obj.bits) - 1)
 
 
 def _table(rows: Iterable[Sequence[str]], numeric: tuple[bool, ...]) -> list[str]:
