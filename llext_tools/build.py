@@ -472,6 +472,10 @@ def _neutral(line: str, job: Job) -> str:
 # Child processes -----------------------------------------------------------------------------------------------------
 
 
+class Interrupted(Exception):
+    """Ends a job whose children were stopped."""
+
+
 class Children:
     """The processes that run now. ``stop()`` ends all of them, with their own children, and lets none start."""
 
@@ -480,11 +484,15 @@ class Children:
         self._running: set[subprocess.Popen[str]] = set()
         self._stopped = False
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str] | None:
-        """Start a command in a process group of its own, or return None after ``stop()``."""
+    def start(self, command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own.
+
+        Raises:
+            Interrupted: ``stop()`` was called.
+        """
         with self._lock:
             if self._stopped:
-                return None
+                raise Interrupted
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -500,8 +508,15 @@ class Children:
             return child
 
     def ended(self, child: subprocess.Popen[str]) -> None:
+        """Forget a process that has ended, by itself or by ``stop()``.
+
+        Raises:
+            Interrupted: ``stop()`` was called, so what the process has done is not to be judged.
+        """
         with self._lock:
             self._running.discard(child)
+            if self._stopped:
+                raise Interrupted
 
     def stop(self) -> None:
         """Interrupt all: Ninja then removes the outputs of unfinished commands. Who does not end is killed."""
@@ -540,20 +555,16 @@ class _Shell:
         """Run to the end, with all output in the log; return the exit code and the lines."""
         self.log.write(f"$ {' '.join(command)}\n")
         self.log.flush()
-        child = self.children.start(command, _environment())
-        if child is None:
-            return -signal.SIGINT, []
         lines = []
-        try:
+        with self.children.start(command, _environment()) as child:
             assert child.stdout is not None
             for line in child.stdout:
                 self.log.write(line)
                 lines.append(line.rstrip("\n"))
                 on_line(lines[-1])
-            return child.wait(), lines
-        finally:
-            self.children.ended(child)
-            self.log.flush()
+        self.children.ended(child)
+        self.log.flush()
+        return child.returncode, lines
 
     def progress(self, done: int, total: int) -> None:
         self.observe(Progress(job=self.job, step=self.step, done=done, total=total))

@@ -114,7 +114,7 @@ def summary(results: Sequence[Result], seconds: float) -> str:
         run = sum(len(result.tests) for result in results)
         made = f"{_count(built, 'extension')} for {passed} {what}{plural} built and checked"
         return f"{made}, {_count(run, 'test')} run {took}"
-    return f"{len(results) - passed} of {len(results)} {what}{plural} failed {took}"
+    return f"{len(results) - passed} of {len(results)} {what}{plural} failed {took}" if passed else f"failed {took}"
 
 
 def _count(number: int, noun: str) -> str:
