@@ -72,19 +72,20 @@ def relocations() -> str:
     parts = []
     for arch in archs.discover():
         rows = [
-            (str(r.code), f"`{r.name}`", f"`{r.formula}`" if r.formula else "", bits_of(r), reach(r.check), profiles(arch, r))
+            (str(r.code), f"`{r.name}`", f"`{r.formula}`", bits_of(r), reach(r.check), profiles(arch, r))
             for r in sorted(arch.relocs.values(), key=lambda r: r.code)
         ]
         parts.append(f"## {arch.name} (e_machine {arch.machine}, {'SHT_RELA' if arch.rela else 'SHT_REL'})")
         parts.append(table(("code", "name", "value", "written to", "allowed values", "applied by the loader"), rows))
         if arch.no_help:
             unknown = [(str(code), f"`{name}`", cure) for code, (name, cure) in sorted(arch.no_help.items())]
-            parts.append("Known, but not for a loadable extension:\n\n" + table(("code", "name", "what to do"), unknown))
+            parts.append("Known, but not for a loadable extension:")
+            parts.append(table(("code", "name", "what to do"), unknown))
     return page(
         "Relocations",
-        "S is the symbol's address (Arm: without the Thumb bit), A the addend, P the place, T the Thumb bit, V the value "
-        "at the place, B the base of the region that holds S, TP the thread pointer. What is not in these tables is "
-        "refused as `reloc-unknown`. The last column says which loader profiles apply the relocation on the board; "
+        "S is the symbol's address (Arm: without the Thumb bit), A the addend, P the place, T the Thumb bit, V the "
+        "value at the place, B the base of the region that holds S, TP the thread pointer. What is not in these "
+        "tables is refused as `reloc-unknown`. The last column says which loader profiles apply the relocation on the board; "
         "the profile `abi` takes them all.",
         *parts,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
 from needs import REQUIRED
 
 settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True)
@@ -28,7 +29,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the expected texts anew; look at the difference")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the expected texts anew; look at the difference"
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Edits of single fields of an ELF file, to make malformed ones. Knows the structures, checks nothing."""
 
+# ruff: noqa: C408 - keywords read like the gABI's own tables
+
 from __future__ import annotations
 
 import struct

@@ -1,4 +1,4 @@
-"""Who may import whom. Oracle: the table in docs/explanation/architecture.md, read here; the imports come from ``ast``."""
+"""Who may import whom. Oracle: the table in docs/explanation/architecture.md; the imports come from ``ast``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import llext_tools
 import pytest
+
+import llext_tools
 
 PACKAGE = Path(llext_tools.__file__).parent
 TABLE = Path(__file__).parents[1] / "docs" / "explanation" / "architecture.md"
@@ -83,7 +84,8 @@ def imports(path: Path) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             yield from (Import(node.lineno, alias.name, lazy) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module, f"{path}:{node.lineno}: imports are absolute"
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            assert node.module
             submodules = {f"{node.module}.{alias.name}" for alias in node.names}
             known = {f"llext_tools.{name}" for name in modules()}
             yield from (Import(node.lineno, name, lazy) for name in sorted(submodules & known) or [node.module])
@@ -108,7 +110,7 @@ def test_imports_go_to_lower_rows(module: str) -> None:
                 continue  # __version__ and cmake_dir, which import nothing
             there = place(rest)
             same = package(rest, there) == package(module, here)
-            assert same or there[:2] < here[:2] and not siblings(here, there), f"{where} is not below {module}"
+            assert same or (there[:2] < here[:2] and not siblings(here, there)), f"{where} is not below {module}"
         elif top not in sys.stdlib_module_names:
             assert "anything" in here.outside or top in outside(module, here), f"{where} is not for {module}"
 

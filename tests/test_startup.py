@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from conformance.cases import files
 
 HEAVY = {"numpy", "lief", "elftools", "unicorn"}

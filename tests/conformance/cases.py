@@ -18,7 +18,7 @@ FILES = "files.tar.xz"
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """A region as the loader left it. ``contents`` is what it held after relocation, None where only its hash is known."""
+    """A region as the loader left it, after relocation; ``contents`` is None where only its hash is known."""
 
     name: str  # of enum llext_mem
     base: int

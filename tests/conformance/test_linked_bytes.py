@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
+
 from conformance.cases import Load, Region, loads
 from llext_tools import profile as profiles
 from llext_tools.elf.read import read_object
@@ -50,7 +51,8 @@ def on_target(load: Load) -> list[Region]:
 
 def assert_same_bytes(image: Image, load: Load, region: Region) -> None:
     ours = image.mem[Mem[region.name]].tobytes()
-    written = max(min(len(load.object) - region.file_offset, region.size), 0)  # the loader's read stops at the file's end
+    in_file = len(load.object) - region.file_offset  # the loader's read stops at the file's end
+    written = max(min(in_file, region.size), 0)
     if region.name == "BSS":
         assert not any(ours)
     elif region.contents is None:

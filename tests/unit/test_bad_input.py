@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance.cases import files, objects
-from elfedit import Elf, tiny, widen
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from conformance.cases import files, objects
+from elfedit import Elf, tiny, widen
 from llext_tools.check import check
 from llext_tools.diag import CODES
 from llext_tools.elf.finish import finish
@@ -28,7 +29,7 @@ from llext_tools.errors import LlextError
 from llext_tools.link import ExportTable, link
 from llext_tools.mem import Domain
 
-HOST = ExportTable.of({name: 0x2000_0101 for name in ("printk", "puts_k", "ext", "memset", "memcpy")})
+HOST = ExportTable.of(dict.fromkeys(("printk", "puts_k", "ext", "memset", "memcpy"), 0x2000_0101))
 EXIT_CODES = {
     int(row)
     for row in re.findall(
@@ -89,18 +90,26 @@ def put(*place: Any, value: int) -> Callable[[Elf], None]:
     return change
 
 
+def first_table(elf: Elf) -> int:
+    return next(t for t in elf.reloc_tables if elf.get(elf.shdr(t, "size")))
+
+
 def put_rel(field: str, value: int) -> Callable[[Elf], None]:
-    return lambda elf: elf.put(elf.rel(next(t for t in elf.reloc_tables if elf.get(elf.shdr(t, "size"))), 0, field), value)
+    return lambda elf: elf.put(elf.rel(first_table(elf), 0, field), value)
 
 
 def put_table(field: str, value: int) -> Callable[[Elf], None]:
-    return lambda elf: elf.put(elf.shdr(next(t for t in elf.reloc_tables if elf.get(elf.shdr(t, "size"))), field), value)
+    return lambda elf: elf.put(elf.shdr(first_table(elf), field), value)
 
 
 def swallow_the_text(elf: Elf) -> None:
     """Let .data cover the same bytes of the file as the first section with code."""
     text = next(i for i in elf.sections if elf.name(i).startswith(".text") and elf.get(elf.shdr(i, "size")))
     elf.put(elf.shdr(".data", "offset"), elf.get(elf.shdr(text, "offset")))
+
+
+def unknown_type(elf: Elf) -> None:
+    put_rel("info", 0xFF | 1 << (32 if elf.bits == 64 else 8))(elf)
 
 
 def cycle(elf: Elf) -> None:
@@ -158,7 +167,7 @@ MALFORMED: dict[str, tuple[str, Callable[[Elf], None]]] = {
     "relocation outside its section": ("elf-relocations", put_rel("offset", 0x7FFF_FFFF)),
     "relocation at the end of the address space": ("elf-relocations", put_rel("offset", -1)),
     "relocation of an unknown symbol": ("elf-relocations", put_rel("info", 0xFFFF_FFFF_FFFF_FF02)),
-    "relocation of an unknown type": ("reloc-unknown", lambda e: put_rel("info", 0xFF | 1 << (32 if e.bits == 64 else 8))(e)),
+    "relocation of an unknown type": ("reloc-unknown", unknown_type),
 }
 
 
@@ -172,7 +181,9 @@ def test_malformed_object_is_refused(what: str, kind: str) -> None:
         assert found[0].diagnostics[0].code == code
 
 
-@pytest.mark.parametrize("data", [b"", b"\n", b"int add(int a, int b);\n", b"\x7fEL", b"!<arch>\n", bytes(4096), b"\xff" * 64])
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b"int add(int, int);\n", b"\x7fEL", b"!<arch>\n", bytes(4096), b"\xff" * 64]
+)
 def test_what_is_no_elf_file_is_refused(data: bytes) -> None:
     (error,) = failures(data)
     assert [d.code for d in error.diagnostics] == ["elf-magic"]
@@ -217,7 +228,7 @@ def test_any_field_may_hold_anything(kind: str, structure: str) -> None:
 # Everything below changes real objects at random, but in ways that keep most of the file plausible.
 
 POOL = sorted({*objects(arch="arm").values(), *objects(arch="riscv").values(), widen(RISCV)}, key=lambda o: (len(o), o))
-SPECIAL = st.sampled_from([0, 1, 2, 3, 4, 8, 40, 243, 0xFF, 0xFFFF, 0x7FFF_FFFF, 1 << 31, 0xFFFF_FFFF, TOP, TOP - 1, -1])
+SPECIAL = st.sampled_from([0, 1, 3, 4, 8, 40, 243, 0xFF, 0xFFFF, 0x7FFF_FFFF, 1 << 31, 0xFFFF_FFFF, TOP, TOP - 1, -1])
 NUMBER = SPECIAL | st.integers(0, 64) | st.integers(0, (1 << 64) - 1)
 WHERE = st.integers(0, (1 << 16) - 1)
 MUTATION = st.one_of(

@@ -1,0 +1,197 @@
+"""Measure llext against what its users would run instead: ``tox -e bench``, or ``python benchmarks/bench.py``.
+
+Whole processes, from start to end, written to real files. The two commands of a comparison take turns, so that whatever
+else the machine does hits both; a figure is the median of all rounds. Targets stand beside the figures and decide
+nothing: the exit code says only whether the measurement ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
+
+from objects import SCRIPT, SHAPES, Shape, assembly, exports
+
+HERE = Path(__file__).parent
+PREFIX = "arm-none-eabi-"
+ONE_FUNCTION = ".syntax unified\n.cpu cortex-m4\n.thumb\n.globl add\n.type add, %function\nadd: adds r0, r1\nbx lr\n"
+
+
+class Run(NamedTuple):
+    """One process: seconds from start to end, the most memory it held in MB, what it printed."""
+
+    seconds: float
+    peak: float
+    output: str
+
+
+class Figure(NamedTuple):
+    """One line of the result. ``value`` and ``target`` in ``unit``; ``ours`` and ``theirs`` as they were measured."""
+
+    name: str
+    value: float
+    target: float | None
+    unit: str
+    ours: str = ""
+    theirs: str = ""
+
+
+def run(command: Sequence[str], folder: Path) -> Run:
+    """Run a command to its end; what it prints on stderr is shown if it fails."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        start = perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}\n{err.read().decode()}")
+        return Run(seconds, usage.ru_maxrss / 1024, out.read().decode())
+
+
+def take_turns(rounds: int, folder: Path, *commands: Sequence[str]) -> list[list[Run]]:
+    """Run each command once to warm the caches, then all of them ``rounds`` times in turns."""
+    for command in commands:
+        run(command, folder)
+    turns = [[run(command, folder) for command in commands] for _ in range(rounds)]
+    return [list(runs) for runs in zip(*turns, strict=True)]
+
+
+def seconds(runs: Sequence[Run]) -> float:
+    return median(r.seconds for r in runs)
+
+
+def memory(runs: Sequence[Run]) -> str:
+    return f"{max(r.peak for r in runs):.0f} MB"
+
+
+def shown(time: float) -> str:
+    return f"{time * 1000:.0f} ms" if time >= 0.1 else f"{time * 1000:.1f} ms"
+
+
+def compare_linking(shape: Shape, folder: Path, rounds: int) -> list[Figure]:
+    """Link one large object by ``llext link`` and by GNU ld: at the same addresses, to the same bytes (checked)."""
+    with (folder / "big.s").open("w") as file:
+        file.writelines(assembly(shape))  # not at once: a child's peak memory includes what its parent held
+    (folder / "exports.ld").write_text(exports())
+    (folder / "link.ld").write_text(SCRIPT)
+    run([PREFIX + "as", "big.s", "-o", "big.o"], folder)
+    count = relocations(folder)
+    if count != shape.relocations:
+        raise SystemExit(f"{shape.name}: {count:,} relocations, {shape.relocations:,} were meant")
+    ld = [PREFIX + "ld", "-T", "link.ld", "-e", "0", "big.o", "-o", "ld.elf"]
+    llext = [*LLEXT, "link", "big.o", "--exports", "exports.ld", "--at", "0x20010000", "-o", "llext.elf"]
+    relocate = [sys.executable, str(HERE / "relocate.py"), "big.o", "exports.ld"]
+    ours, theirs, alone = take_turns(rounds, folder, llext, ld, relocate)
+    for section in (".text", ".data"):
+        if contents(folder, "llext.elf", section) != contents(folder, "ld.elf", section):
+            raise SystemExit(f"{shape.name}: {section} differs from GNU ld's")
+    inner = median(float(r.output) for r in alone)
+    peak = max(r.peak for r in ours)
+    many = shape is SHAPES[0]
+    what = f"{shape.name}: {count:,} Arm relocations"
+    a, b = seconds(ours), seconds(theirs)
+    return [
+        Figure(f"{what}, whole process / GNU ld", a / b, 0.4 if many else None, "x", shown(a), shown(b)),
+        Figure(f"{what}, relocating / GNU ld", inner / b, 0.15 if many else None, "x", shown(inner), shown(b)),
+        Figure(f"{what}, peak memory", peak, 400.0 if many else None, "MB", memory(ours), memory(theirs)),
+    ]
+
+
+def relocations(folder: Path) -> int:
+    """By the sizes of the tables that readelf lists: name, type, address, offset, size."""
+    text = run([PREFIX + "readelf", "-WS", "big.o"], folder).output
+    return sum(int(line.split(" REL ")[1].split()[2], 16) // 8 for line in text.splitlines() if " REL " in line)
+
+
+def contents(folder: Path, file: str, section: str) -> bytes:
+    run([PREFIX + "objcopy", "-O", "binary", "-j", section, file, "section.bin"], folder)
+    return (folder / "section.bin").read_bytes()
+
+
+def compare_small(folder: Path, rounds: int) -> list[Figure]:
+    """A one-function object: what is left is starting Python and importing, so that is what it is compared with."""
+    (folder / "small.s").write_text(ONE_FUNCTION)
+    run([PREFIX + "as", "small.s", "-o", "small.o"], folder)
+    link = [*LLEXT, "link", "small.o", "--at", "0x20010000", "-o", "small.elf"]
+    imports = [sys.executable, "-c", "import numpy, elftools.elf.elffile"]
+    ours, theirs = take_turns(rounds, folder, link, imports)
+    a, b = seconds(ours), seconds(theirs)
+    return [Figure("one function, whole process / import numpy and pyelftools", a / b, 1.5, "x", shown(a), shown(b))]
+
+
+def compare_help(folder: Path, rounds: int) -> list[Figure]:
+    ours, theirs = take_turns(rounds, folder, [*LLEXT, "--help"], [sys.executable, "-c", "pass"])
+    a, b = seconds(ours), seconds(theirs)
+    return [Figure("llext --help / python -c pass", a / b, 2.0, "x", shown(a), shown(b))]
+
+
+def report(figures: Sequence[Figure]) -> str:
+    rows = [("what", "ours", "theirs", "value", "target", "")]
+    for f in figures:
+        value = f"{f.value:.2f}x" if f.unit == "x" else f"{f.value:.0f} {f.unit}"
+        target = "" if f.target is None else f"<= {f.target:g}{'x' if f.unit == 'x' else ' ' + f.unit}"
+        verdict = "" if f.target is None else "met" if f.value <= f.target else "MISSED"
+        rows.append((f.name, f.ours, f.theirs, value, target, verdict))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def environment() -> dict[str, str]:
+    ld = subprocess.run([PREFIX + "ld", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    return {"python": platform.python_version(), "cpus": str(os.cpu_count()), "machine": platform.machine(), "ld": ld}
+
+
+def command() -> list[str]:
+    """The command as it is installed beside this interpreter."""
+    installed = Path(sys.executable).with_name("llext")
+    return [str(installed)] if installed.exists() else [sys.executable, "-m", "llext_tools"]
+
+
+LLEXT = command()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11, help="turns for each comparison (default %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--only", choices=["large", "small", "help"], help="one comparison")
+    args = parser.parse_args()
+    if not shutil.which(PREFIX + "ld"):
+        print(f"{PREFIX}ld is not installed: apt-get install binutils-arm-none-eabi", file=sys.stderr)
+        return 1
+    steps: dict[str, list[Callable[[Path], list[Figure]]]] = {
+        "help": [lambda folder: compare_help(folder, 4 * args.rounds)],
+        "small": [lambda folder: compare_small(folder, 2 * args.rounds)],
+        "large": [lambda folder, s=shape: compare_linking(s, folder, args.rounds) for shape in SHAPES],  # type: ignore[misc]
+    }
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="llext-bench-") as name:
+        for key, measures in steps.items():
+            for measure in measures if args.only in (None, key) else ():
+                figures += measure(Path(name))
+    print(", ".join(f"{key} {value}" for key, value in environment().items()))
+    print(*(f"{shape.name}: {shape.why}" for shape in SHAPES), sep="\n")
+    print()
+    print(report(figures))
+    if args.json:
+        found = {"environment": environment(), "rounds": args.rounds, "figures": [f._asdict() for f in figures]}
+        Path(args.json).write_text(json.dumps(found, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
