@@ -1,4 +1,4 @@
-"""Console transcripts: lines ``$ command`` with what they print below. ``llext`` runs in this process, as a pipe sees it."""
+"""Console transcripts: lines ``$ command`` with what they print below. ``llext`` runs in this process, into a pipe."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(lines: Sequence[str], folder: Path, *, show_exit: bool = False) -> tuple
             code, printed = llext(*words[1:], environment=variables)
         else:
             done = subprocess.run(
-                command, shell=True, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                f"({command}) 2>&1", shell=True, cwd=folder, text=True, capture_output=True, check=False
             )
             code, printed = done.returncode, done.stdout
         codes.append(code)

@@ -9,7 +9,8 @@ from llext_tools.paths import cmake_dir, cmake_prefix
 DESCRIPTION = "Print the folder that holds LlextToolsConfig.cmake."
 EXAMPLE = """
 cmake -S . -B build -DLlextTools_DIR="$(llext cmake-dir)" \\
-  -DCMAKE_TOOLCHAIN_FILE="$(llext cmake-dir)/toolchains/llext.cmake" -DLLEXT_TARGET=cortex-m4
+  -DCMAKE_TOOLCHAIN_FILE="$(llext cmake-dir)/toolchains/llext.cmake" \\
+  -DLLEXT_TARGET=cortex-m4
 """
 
 

@@ -155,14 +155,14 @@ def _all_rows() -> Iterator[tuple[Arch, int, Reloc]]:
 def _relocations(what: str, paint: Paint) -> list[list[str]]:
     """The relocations of that name, with or without its prefix, or number; once where 32 and 64 bits are alike."""
     wanted = what.upper()
-    texts: dict[tuple[str, ...], str] = {}
+    texts: dict[tuple[str, ...], str] = {}  # name and body -> heading
     for arch, bits, row in _all_rows():
         if wanted in (row.name, _short(row.name), str(row.code)):
-            body = tuple(_relocation(arch, bits, row))
+            body = (row.name, *_relocation(arch, bits, row))
             several = len(arch.classes) > 1
             heading = f"{paint(row.name, BOLD)}: {arch.name} relocation {row.code}"
             texts[body] = heading if body in texts or not several else f"{heading}, {bits}-bit"
-    return [[heading, *body] for body, heading in texts.items()]
+    return [[heading, *body[1:]] for body, heading in texts.items()]
 
 
 def _short(name: str) -> str:

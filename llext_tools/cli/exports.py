@@ -56,7 +56,8 @@ def _listing(table: ExportTable, paint: Paint) -> list[str]:
     """Address, kind, name and prototype where known, sorted by name."""
     symbols = sorted(table.by_name.values())
     digits = 16 if any(symbol.address >> 32 for symbol in symbols) else 8
-    kind, name = (max(len(symbol[i]) for symbol in symbols) for i in (2, 0))
+    kind = max(len(symbol.kind) for symbol in symbols)
+    name = max(len(symbol.name) for symbol in symbols)
     return [
         f"0x{symbol.address:0{digits}x}  {symbol.kind:{kind}}  "
         + (f"{symbol.name:{name}}  {paint(symbol.prototype, DIM)}" if symbol.prototype else symbol.name)

@@ -24,7 +24,7 @@ DESCRIPTION = """\
 Link an extension against what a host exports, at final addresses: an executable ELF
 file for debuggers and binutils, a flat binary, a map. Nothing is written if anything
 is wrong. Give the `.debug.elf` instead of the `.llext` to keep source lines."""
-EXAMPLE = "llext link hello.llext --exports zephyr.elf --at 0x20010000 -o hello.elf --map hello.map"
+EXAMPLE = "llext link hello.llext --exports zephyr.elf --at 0x20010000 -o hello.elf"
 DEFAULT_START = 0x2000_0000
 ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 

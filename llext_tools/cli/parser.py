@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from llext_tools.cli import COMMANDS, LOW_LEVEL
-from llext_tools.cli.render import diagnostics_to_json
+from llext_tools.cli.render import columns, diagnostics_to_json, wrap
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
 
@@ -21,13 +21,9 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, name: str, description: str, example: str) -> None:
-        super().__init__(
-            prog=f"llext {name}",
-            description=description,
-            epilog=f"example:\n{_indented(example)}",
-            formatter_class=_Formatter,
-            allow_abbrev=False,
-        )
+        super().__init__(prog=f"llext {name}", description=description, add_help=False, allow_abbrev=False)
+        self.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+        self.example = example.strip()
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse everything.
@@ -40,6 +36,25 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self._refuse(unknown)
         return args
+
+    def format_help(self) -> str:
+        """Usage, description, one list of arguments and options, an example: made to fit a screen."""
+        shown = [action for action in self._actions if action.help is not argparse.SUPPRESS]
+        required = [_synopsis(action) for action in shown if action.required and action.option_strings]
+        operands = [_synopsis(action) for action in shown if not action.option_strings]
+        some = ["[OPTION...]"] if len(shown) > len(required) + len(operands) else []
+        width = columns()
+        lines = wrap(" ".join(["usage:", self.prog, *operands, *required, *some]), width, "  ")
+        lines += ["", *_paragraphs(self.description or "", width), ""]
+        rows = [(_left(action), (action.help or "") % vars(action)) for action in shown]
+        margin = min(max((len(left) for left, _ in rows), default=0), 24) + 4
+        for left, text in rows:
+            first, *rest = wrap(text, width - margin, "")
+            fits = len(left) + 4 <= margin
+            lines += [f"  {left:{margin - 2}}{first}"] if fits else [f"  {left}", " " * margin + first]
+            lines += [" " * margin + line for line in rest]
+        lines += ["", "example:", *(f"  {line}" for line in self.example.splitlines())]
+        return "\n".join(lines) + "\n"
 
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
@@ -68,13 +83,6 @@ class Parser(argparse.ArgumentParser):
             f"{self.prog}: there is no option `{option}`",
             help=f"did you mean `{near}`?" if near else f"`llext help {command}` lists the options",
         )
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """argparse's layout, narrower on the left, with a lower-case heading and the example left as it is."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=26)
 
 
 def parser_for(name: str) -> Parser:
@@ -130,5 +138,24 @@ def _table_row(name: str) -> tuple[str, str]:
     return everything[name]
 
 
-def _indented(example: str) -> str:
-    return "\n".join(f"  {line}" for line in example.strip().splitlines())
+def _synopsis(action: argparse.Action) -> str:
+    """``[DIR]``, ``FILE...``, ``-o FILE``."""
+    name = str(action.metavar or action.dest)
+    if action.option_strings:
+        return f"{action.option_strings[0]} {name}"
+    return {"?": f"[{name}]", "*": f"[{name}...]", "+": f"{name}..."}.get(str(action.nargs), name)
+
+
+def _left(action: argparse.Action) -> str:
+    """``-o, --output FILE``."""
+    options = ", ".join(sorted(action.option_strings, key=len))
+    value = "" if action.nargs == 0 else "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
+    return f"{options} {action.metavar or value}".strip()
+
+
+def _paragraphs(text: str, width: int) -> list[str]:
+    """Text filled anew to the width; an empty line separates paragraphs."""
+    lines: list[str] = []
+    for paragraph in text.strip().split("\n\n"):
+        lines += [*([""] if lines else []), *wrap(" ".join(paragraph.split()), width, "")]
+    return lines
