@@ -50,12 +50,12 @@ CODES: dict[str, Code] = {
     "reloc-refused": Code(errors.RefusedError, "ENOEXEC"),
     "reloc-unmapped": Code(errors.RefusedError, "ENOEXEC"),
     "reloc-unpaired": Code(errors.RefusedError, "ENOEXEC"),
-    "reloc-interworking": Code(errors.RefusedError, ""),
-    "reloc-wrong-instruction": Code(errors.RefusedError, ""),
     "symbol-unmapped": Code(errors.RefusedError, "ENOEXEC"),
     "symbol-common": Code(errors.RefusedError, "ENOEXEC"),
     "symbol-absolute": Code(errors.RefusedError, "ENOEXEC"),
     "export-entry": Code(errors.RefusedError, ""),
+    "export-section": Code(errors.RefusedError, ""),
+    "thread-local": Code(errors.RefusedError, ""),
     "undefined-symbol": Code(errors.UndefinedError, "ENODATA"),
     # final addresses
     "reloc-out-of-range": Code(errors.RangeError, "ENOEXEC"),
@@ -67,15 +67,20 @@ CODES: dict[str, Code] = {
     "exports-syntax": Code(errors.ExportsError, ""),
     "exports-missing": Code(errors.ExportsError, ""),
     "exports-duplicate": Code(errors.ExportsError, ""),
+    "exports-thumb": Code(errors.ExportsError, ""),
     # running
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),
+    "call-not-exported": Code(errors.UsageError, ""),
+    "prototype-syntax": Code(errors.UsageError, ""),
     "run-fault": Code(errors.FaultError, ""),
     "run-abort": Code(errors.FaultError, ""),
     "run-bringup": Code(errors.FaultError, "EFAULT"),
+    "run-heap": Code(errors.FaultError, ""),
     "run-missing-code": Code(errors.FaultError, ""),
     "run-timeout": Code(errors.LimitError, ""),
     "run-output": Code(errors.LimitError, ""),
+    "run-depth": Code(errors.LimitError, ""),
     "expect-return": Code(errors.ExpectationError, ""),
     "expect-output": Code(errors.ExpectationError, ""),
     # building
@@ -173,6 +178,15 @@ class Reporter:
                 raise CODES[diagnostic.code].error(self.diagnostics)
 
 
-def fail(code: str, message: str, *, at: Location | None = None, notes: tuple[str, ...] = (), help: str = "") -> NoReturn:
+def fail(
+    code: str,
+    message: str,
+    *,
+    at: Location | None = None,
+    detail: tuple[str, ...] = (),
+    notes: tuple[str, ...] = (),
+    help: str = "",
+) -> NoReturn:
     """Raise one error at once, where going on makes no sense."""
-    raise CODES[code].error((Diagnostic(code=code, message=message, location=at, notes=notes, help=help),))
+    found = Diagnostic(code=code, message=message, location=at, detail=detail, notes=notes, help=help)
+    raise CODES[code].error((found,))

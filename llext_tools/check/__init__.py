@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from llext_tools import profile as profiles
-from llext_tools.check.rules import RULES
+from llext_tools.check.rules import RULES, thumb_exports
 from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.link.exports import ExportTable
@@ -49,10 +49,12 @@ def check(
     loaded = np.isin(regions.region, list(PERM))
     relocs = validate(obj, arch, profile, rows, loaded, reporter)
     layout = place(obj, regions, ANYWHERE, reporter)
-    symbols, _ = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
+    symbols, imports = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
     if not reporter.failed:
         pair(obj, rows, relocs, layout, symbols, reporter)
     for rule in RULES:
         rule(obj, regions, reporter)
+    if exports is not None and arch.thumb:
+        thumb_exports(exports, imports, reporter)
     reporter.checkpoint()
     return regions

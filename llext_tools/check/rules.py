@@ -5,9 +5,16 @@ A rule is a function of the object and its regions that reports what it finds.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+
 from llext_tools.diag import Location, Reporter
+from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
+from llext_tools.link.exports import ExportTable
 from llext_tools.link.image import RegionMap
+from llext_tools.link.regions import EXPORTED
 from llext_tools.mem import Mem
 
 
@@ -25,4 +32,49 @@ def bss_alignment(obj: ElfObject, regions: RegionMap, reporter: Reporter) -> Non
     )
 
 
-RULES = (bss_alignment,)
+def export_section(obj: ElfObject, _regions: RegionMap, reporter: Reporter) -> None:
+    """``export-section``: a section that is meant to be ``.exported_sym``, but for the loader is not."""
+    s = obj.sections
+    for i, name in enumerate(s.name):
+        if name == EXPORTED and not s.flags[i] & elf.SHF_ALLOC and s.size[i]:
+            why = "does not take memory (SHF_ALLOC)"
+        elif name != EXPORTED and name.strip(" \"'.").lower() == EXPORTED.strip("."):
+            why = f"is not named `{EXPORTED}`"
+        else:
+            continue
+        reporter.warning(
+            "export-section",
+            f"`{name}` {why}: the loader exports nothing of it",
+            at=Location(file=obj.path, section=name),
+            help="let `EXPORT_SYMBOL(name)` or `LL_EXTENSION_SYMBOL(name)` write the entries",
+        )
+
+
+def thread_local(obj: ElfObject, _regions: RegionMap, reporter: Reporter) -> None:
+    """``thread-local``: the loader neither allocates nor initialises an extension's own thread-local variables."""
+    s = obj.sections
+    for i in np.flatnonzero((s.flags & elf.SHF_TLS != 0) & (s.flags & elf.SHF_ALLOC != 0) & (s.size > 0)).tolist():
+        reporter.warning(
+            "thread-local",
+            f"`{s.name[i]}` holds {s.size[i]:,} bytes of thread-local variables, which nobody allocates",
+            at=Location(file=obj.path, section=s.name[i]),
+            help="make them ordinary variables, or ask the firmware for thread-local memory",
+        )
+
+
+RULES = (bss_alignment, export_section, thread_local)
+
+
+def thumb_exports(exports: ExportTable, imports: Iterable[str], reporter: Reporter) -> None:
+    """``exports-thumb``: functions among ``imports`` that ``exports`` gives an even address, on a CPU of Thumb code."""
+    even = [name for name in imports if exports.by_name[name].kind == "func" and not exports.by_name[name].address & 1]
+    if not even:
+        return
+    first = exports.by_name[even[0]]
+    more = f", and {len(even) - 1:,} more" if len(even) > 1 else ""
+    reporter.warning(
+        "exports-thumb",
+        f"`{first.name}` is exported as a function at {first.address:#010x}, without the Thumb bit{more}",
+        at=Location(file=exports.source),
+        help=f"give {first.address | 1:#010x}: addresses of Thumb functions are odd",
+    )

@@ -74,6 +74,9 @@ def validate(
         )
         return read_relocs(obj, np.zeros(len(s), bool), reporter)
     _check_symbols(obj, profile, reporter)
+    arrays = (elf.SHT_PREINIT_ARRAY, elf.SHT_INIT_ARRAY, elf.SHT_FINI_ARRAY)
+    reported = np.isin(s.type, arrays)  # a second one of a kind, by map_regions()
+    unmapped = (s.flags & elf.SHF_ALLOC != 0) & (s.size != 0) & ~loaded & ~reported
     wrong_kind = elf.SHT_REL if arch.rela else elf.SHT_RELA
     for table in reloc_tables(obj).tolist():
         here = Location(file=obj.path, section=s.name[table])
@@ -85,7 +88,7 @@ def validate(
         elif target < len(s) and profile.rodata_no_reloc and s.name[target] == NO_RELOC:
             text = f"`{NO_RELOC}` is relocated, but the loader ({profile.name}) leaves it where the file is"
             reporter.error("reloc-refused", text, at=here, help="move what holds addresses to an ordinary section")
-        elif target < len(s) and s.flags[target] & elf.SHF_ALLOC and s.size[target] and not loaded[target]:
+        elif target < len(s) and unmapped[target]:
             reporter.error(
                 "reloc-unmapped",
                 f"`{s.name[target]}` is relocated, but no region takes it",
