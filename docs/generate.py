@@ -85,7 +85,7 @@ def relocations() -> str:
         "Relocations",
         "S is the symbol's address (Arm: without the Thumb bit), A the addend, P the place, T the Thumb bit, V the "
         "value at the place, B the base of the region that holds S, TP the thread pointer. What is not in these "
-        "tables is refused as `reloc-unknown`. The last column says which loader profiles apply the relocation on the board; "
+        "tables is refused as `reloc-unknown`. The last column says which loader profiles apply it on the board; "
         "the profile `abi` takes them all.",
         *parts,
     )

@@ -6,7 +6,6 @@ Oracle: Zephyr's own loader code (README.md), where GNU ld agreed with it byte f
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 
@@ -39,7 +38,7 @@ SAME = [load for load in LOADED if load.case.gnu_ld == "same"]
 def link_as_loaded(load: Load, profile: str = "zephyr-next") -> Image:
     """Link an object with each region at the address that the loader chose."""
     placed = {Mem[region.name]: region.base for region in on_target(load)}
-    rules = replace(profiles.load(profile), rodata_no_reloc=load.case.variant == "arm_noreloc")
+    rules = profiles.load(profile)._replace(rodata_no_reloc=load.case.variant == "arm_noreloc")
     obj = read_object(load.object, load.file)
     return link(obj, exports=ExportTable.of(load.host), domain=Domain(fixed=placed), profile=rules)
 
