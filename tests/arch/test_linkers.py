@@ -6,11 +6,11 @@ Oracle: GNU ld, or LLVM's lld where a case says so, links the same object at the
 from __future__ import annotations
 
 import pytest
-from oracle.gnu_ld import REGION_OF, Case, GnuLd, cases
 
 from llext_tools.arch import discover
 from llext_tools.arch.base import Arch
 from llext_tools.link import Image, link
+from oracle.gnu_ld import REGION_OF, Case, GnuLd, cases
 
 pytestmark = pytest.mark.toolchain
 CASES = [case for arch in discover() for case in cases(arch.name)]
