@@ -1,0 +1,125 @@
+"""Wrong arguments: each ends the configuration with a message that names command and target.
+
+These projects enable no language, so that configuring takes milliseconds; what a toolchain file would set is given.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cmake_project import LLEXT_COMMAND, Project, one_line, tool
+from llext_tools import cmake_dir
+
+pytestmark = pytest.mark.cmake
+
+EXTENSION = {
+    "SOURCES is missing": "llext_add_extension(hello)",
+    "SOURCES needs a value": "llext_add_extension(hello SOURCES)",
+    "OUTPUT needs a value": "llext_add_extension(hello SOURCES hello.o OUTPUT)",
+    "unknown argument 'hello.c'": "llext_add_extension(hello hello.c)",
+    "unknown argument 'SOURCE', 'hello.c'": "llext_add_extension(hello SOURCE hello.c)",
+    "unknown argument 'yes'": "llext_add_extension(hello SOURCES hello.o COMPILER_RUNTIME yes)",
+    "there is already a target of this name": "add_custom_target(hello)\nllext_add_extension(hello SOURCES hello.o)",
+    "EXPORTS 'fw' was not made by llext_add_exports()": "llext_add_extension(hello SOURCES hello.o EXPORTS fw)",
+    "EXPORTS 'lib' was not made by": "add_custom_target(lib)\nllext_add_extension(hello SOURCES hello.o EXPORTS lib)",
+    "'hello.c' needs the language C; enable it: project(test LANGUAGES ... C)": (
+        "llext_add_extension(hello SOURCES hello.c)"
+    ),
+    "'hello.cpp' needs the language CXX": "llext_add_extension(hello SOURCES hello.cpp)",
+    "'a.S' needs the language ASM": "llext_add_extension(hello SOURCES hello.o a.S)",
+    "OUTPUT 'out/x.llext' is the output of another extension": (
+        "set_property(GLOBAL PROPERTY LLEXT_OUTPUTS ${CMAKE_CURRENT_BINARY_DIR}/out/x.llext)\n"
+        "llext_add_extension(hello SOURCES hello.o OUTPUT out/x.llext)"
+    ),
+}
+
+EXPORTS = {
+    "FIRMWARE or TABLE is missing": "llext_add_exports(fw)",
+    "give FIRMWARE or TABLE, not both": "llext_add_exports(fw FIRMWARE a.elf TABLE b.toml)",
+    "FIRMWARE needs a value": "llext_add_exports(fw FIRMWARE)",
+    "unknown argument 'fw.toml'": "llext_add_exports(fw fw.toml)",
+    "TABLE 'fw.toml': there is no such file": "llext_add_exports(fw TABLE fw.toml)",
+    "FIRMWARE 'zephyr' is neither a target nor a file": "llext_add_exports(fw FIRMWARE zephyr)",
+    "there is already a target of this name": "add_custom_target(fw)\nllext_add_exports(fw TABLE CMakeLists.txt)",
+}
+
+FAKE = 'add_custom_target(hello)\nset_target_properties(hello PROPERTIES LLEXT_EXTENSION TRUE LLEXT_OUTPUT "/hello")\n'
+TEST = {
+    "EXTENSION is missing": 'llext_add_test(works CALL "f()")',
+    "CALL is missing": FAKE + "llext_add_test(works EXTENSION hello)",
+    "CALL needs a value": FAKE + "llext_add_test(works EXTENSION hello CALL)",
+    "unknown argument 'EXPECT', '5'": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" EXPECT 5)',
+    "'other' was not made by llext_add_extension()": 'llext_add_test(works EXTENSION other CALL "f()")',
+    "'second' was not made by llext_add_extension()": (
+        FAKE + 'llext_add_test(works EXTENSION hello EXTENSIONS second CALL "f()")'
+    ),
+    "EXPORTS 'hello' was not made by": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" EXPORTS hello)',
+    "TIMEOUT 'soon' is not a number of seconds": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" TIMEOUT soon)'
+    ),
+    "there is already a test of this name": (
+        FAKE + "add_test(NAME works COMMAND true)\n" + 'llext_add_test(works EXTENSION hello CALL "f()")'
+    ),
+    "there is already a target of this name": (
+        FAKE + 'add_custom_target(works)\nllext_add_test(works EXTENSION hello CALL "f()" AT_BUILD)'
+    ),
+}
+
+
+def configure(project: Project, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    project.cmake_lists(text, languages="NONE")
+    command = [tool("cmake"), "-G", "Ninja", "-S", str(project.root), "-B", str(project.build_dir)]
+    command += [f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", f"-DLlextTools_DIR={cmake_dir()}"]
+    command += [f"-DLLEXT_COMMAND={LLEXT_COMMAND}", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "text"),
+    [
+        *[("llext_add_extension(hello)", *case) for case in EXTENSION.items()],
+        *[("llext_add_exports(fw)", *case) for case in EXPORTS.items()],
+        *[("llext_add_test(works)", *case) for case in TEST.items()],
+    ],
+    ids=lambda value: None if "\n" in value else value,
+)
+def test_wrong_arguments_are_named(project: Project, command: str, message: str, text: str) -> None:
+    done = configure(project, text, "-DLLEXT_TOOLCHAIN_FOUND=gcc", "-DLLEXT_TARGET=cortex-m4")
+    assert done.returncode != 0
+    assert f"{command}: {message}" in one_line(done.stderr)
+
+
+def test_host_build_is_refused(project: Project) -> None:
+    done = configure(project, "llext_add_extension(hello SOURCES hello.o)")
+    assert done.returncode != 0
+    assert "llext_add_extension(hello): extensions are cross-compiled" in one_line(done.stderr)
+    assert "/toolchains/llext.cmake -DLLEXT_TARGET=<target>" in one_line(done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "LLEXT_TARGET is not set; give -DLLEXT_TARGET=<target>"),
+        (["-DLLEXT_TARGET=cortex-m5"], "error[target-unknown]: there is no target `cortex-m5`"),
+        (["-DLLEXT_TARGET=cortex-m4", "-DLLEXT_TOOLCHAIN=icc"], "there is no toolchain `icc`"),
+    ],
+)
+def test_toolchain_file_names_what_is_wrong(project: Project, arguments: list[str], message: str) -> None:
+    done = configure(project, "", f"-DCMAKE_TOOLCHAIN_FILE={cmake_dir()}/toolchains/llext.cmake", *arguments)
+    assert done.returncode != 0
+    assert message in one_line(done.stderr)
+
+
+def test_missing_command_line_is_named(project: Project, tmp_path: Path) -> None:
+    """The CMake package alone, away from the environment that it was installed in."""
+    alone = shutil.copytree(cmake_dir(), tmp_path / "cmake")
+    project.cmake_lists("", languages="NONE")
+    command = [tool("cmake"), "-G", "Ninja", "-S", str(project.root), "-B", str(project.build_dir)]
+    command += [f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", f"-DLlextTools_DIR={alone}"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env={"PATH": str(tmp_path)})
+    assert done.returncode != 0
+    assert "the program 'llext' is not in PATH: activate the Python environment" in one_line(done.stderr)
