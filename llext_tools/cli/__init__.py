@@ -11,6 +11,7 @@ argparse, re and dataclasses (``tests/test_startup.py`` looks). A command is a m
 
 from __future__ import annotations
 
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -97,6 +98,7 @@ def dispatch(arguments: list[str]) -> int:
 
         print(cmake_dir())
         return 0
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy starts threads that nothing here needs: 0.1 s each time
     from llext_tools.cli.parser import run_command
 
     return run_command(name, rest)
@@ -123,8 +125,6 @@ def overview() -> str:
 
 def _discard_stdout() -> None:
     """Point stdout at nothing, so that Python's own flush at exit does not fail once more."""
-    import os
-
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
