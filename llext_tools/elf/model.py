@@ -60,15 +60,15 @@ class Sections:
 
 @dataclass(frozen=True, kw_only=True)
 class Symbols:
-    """The symbol table: int64[n] each; names are decoded on demand from ``strtab``."""
+    """The symbol table: arrays of n; names are decoded on demand from ``strtab``."""
 
     section: int  # which section the table is
     name_at: I64
     value: I64
     size: I64
-    bind: I64
-    type: I64
-    shndx: I64
+    bind: Bytes
+    type: Bytes
+    shndx: I32
     strtab: bytes
 
     def __post_init__(self) -> None:

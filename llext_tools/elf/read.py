@@ -184,7 +184,10 @@ def _read_symbols(
     found = np.flatnonzero(sections.type == wanted)
     if not found.size:
         none = np.zeros(0, np.int64)
-        return Symbols(section=0, name_at=none, value=none, size=none, bind=none, type=none, shndx=none, strtab=b"\0")
+        small, index = none.astype(np.uint8), none.astype(np.int32)
+        return Symbols(
+            section=0, name_at=none, value=none, size=none, bind=small, type=small, shndx=index, strtab=b"\0"
+        )
     index = int(found[-1])  # as Zephyr: the last one counts
     dtype, where = elf.SYM_OF[bits], Location(file=path, section=sections.name[index])
     size, entsize, link = int(sections.size[index]), int(sections.entsize[index]), int(sections.link[index])
@@ -210,9 +213,9 @@ def _read_symbols(
         name_at=table["name"].astype(np.int64),
         value=table["value"].astype(np.int64),
         size=table["size"].astype(np.int64),
-        bind=(info >> 4).astype(np.int64),
-        type=(info & 15).astype(np.int64),
-        shndx=shndx.astype(np.int64),
+        bind=info >> 4,
+        type=info & 15,
+        shndx=shndx.astype(np.int32),
         strtab=strtab,
     )
 

@@ -225,18 +225,20 @@ def _symbols(image: Image, mapped: NDArray[np.bool_], number: I64) -> tuple[NDAr
     y = obj.symbols
     if not len(y):
         return np.zeros(1, elf.SYM_OF[obj.bits]), 1
-    home = np.where(y.shndx < len(obj.sections), y.shndx, 0)
+    home = np.minimum(y.shndx, len(obj.sections))  # all reserved indices share the entry behind the last section
     imported = (y.shndx == elf.SHN_UNDEF) & tab.resolved & (tab.S | tab.T != 0)
-    kept = mapped[home] | (y.shndx == elf.SHN_ABS) | imported
+    kept = np.append(mapped, False)[home] | (y.shndx == elf.SHN_ABS) | imported
     kept[0] = True
-    local = y.bind == elf.STB_LOCAL
-    order = np.concatenate([np.flatnonzero(kept & local), np.flatnonzero(kept & ~local)])
-    table = raw_symbols(obj)[order]
-    width = table["value"].dtype
-    table["value"] = (tab.S | tab.T)[order].astype(width)
-    table["shndx"] = np.where(
-        imported[order], elf.SHN_ABS, np.where(mapped[home[order]], number[home[order]], y.shndx[order])
-    )
-    functions = imported[order] & (tab.T[order] != 0)
+    index = np.flatnonzero(kept)
+    local = y.bind[index] == elf.STB_LOCAL
+    count = int(np.count_nonzero(local))
+    if not local[:count].all():
+        index = index[np.argsort(~local, kind="stable")]
+    table = raw_symbols(obj)[index]
+    table["value"] = (tab.S | tab.T)[index].astype(table["value"].dtype)
+    table["shndx"] = np.append(number, elf.SHN_ABS)[home[index]]
+    host = np.flatnonzero(imported[index])
+    table["shndx"][host] = elf.SHN_ABS
+    functions = host[tab.T[index[host]] != 0]
     table["info"][functions] = table["info"][functions] & 0xF0 | elf.STT_FUNC
-    return table, int((kept & local).sum())
+    return table, count

@@ -77,11 +77,10 @@ def relocate(
     if not len(relocs):
         return
     assert int(relocs.type.max()) < 256, "validate() has let a type without a row pass"
-    by_type = np.argsort(relocs.type.astype(np.uint8), kind="stable")  # a radix sort for one byte
-    ends = np.cumsum(np.bincount(relocs.type, minlength=256))
-    used = [rows[code] for code in np.flatnonzero(np.diff(ends, prepend=0)).tolist()]
+    kinds = relocs.type.astype(np.uint8)
+    used = [rows[code] for code in np.flatnonzero(np.bincount(kinds)).tolist()]
     for row in sorted(used, key=lambda row: row.order == "add"):
-        index = by_type[ends[row.code - 1] if row.code else 0 : ends[row.code]]
+        index = np.flatnonzero(kinds == row.code)
         found, values = [NONE], [NONE]
         for start in range(0, index.size, CHUNK):
             part = index[start : start + CHUNK]

@@ -184,9 +184,12 @@ def _check_types(
 
 def _beyond(obj: ElfObject, relocs: Relocs, size: I64) -> I64:
     """Indices of the relocations whose field, of ``size[type]`` bytes, ends behind its section."""
-    starts = np.flatnonzero(np.diff(relocs.table, prepend=-1))
+    if not len(relocs):
+        return NONE
+    table = relocs.table
+    starts = np.append(0, np.flatnonzero(table[1:] != table[:-1]) + 1)
     room = obj.sections.size[relocs.section[starts]]
-    if not starts.size or (np.maximum.reduceat(relocs.offset, starts) + size.max() <= room).all():
+    if (np.maximum.reduceat(relocs.offset, starts) + size.max() <= room).all():
         return NONE  # no place is near an end: the usual case, and no array as long as the relocations
     return np.flatnonzero(relocs.offset + size[relocs.type] > obj.sections.size[relocs.section])
 
