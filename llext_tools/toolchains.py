@@ -215,12 +215,6 @@ def _zig_runtime(target: Target, toolchain: Toolchain) -> str:
     return archive
 
 
-def tool_version(path: str) -> str:
-    """The version that ``path --version`` gives, ``""`` if it gives none."""
-    found = re.search(r"\d+(?:\.\d+)+", _output([path, "--version"]))
-    return found[0] if found else ""
-
-
 def _output(command: list[str]) -> str:
     """What a program prints; ``""`` when it cannot be run or fails."""
     try:
