@@ -25,7 +25,7 @@ print("\\0".join([str(code), *sorted(set(sys.modules) - before)]), file=sys.stde
 
 def loaded_by(*arguments: str) -> tuple[int, set[str]]:
     """Exit code of ``llext ARGUMENTS``, and the modules that it loaded."""
-    done = subprocess.run([sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", PROBE, *arguments], capture_output=True, text=True, check=True)
     code, *modules = done.stderr.strip().splitlines()[-1].split("\0")
     return int(code), set(modules)
 

@@ -300,7 +300,7 @@ def test_command_line_refuses_without_output(what: str, command: str, tmp_path: 
     out = ["-o", "out.elf"] if command in ("link", "finish") else []
     call = ["--call", "start()"] if command == "run" else []
     done = subprocess.run(
-        [sys.executable, "-m", "llext_tools", command, "bad.llext", *out, *call],
+        [sys.executable, "-P", "-m", "llext_tools", command, "bad.llext", *out, *call],
         cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"},
     )  # fmt: skip
     assert done.returncode == code, done.stderr
