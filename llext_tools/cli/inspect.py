@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from llext_tools import arch as archs
 from llext_tools.arch.base import Arch
 from llext_tools.check import ANYWHERE
 from llext_tools.check.target import fitting_targets
@@ -21,16 +20,16 @@ from llext_tools.elf.read import load_object, read_relocs
 from llext_tools.errors import LlextError
 from llext_tools.link import link
 from llext_tools.link.regions import map_regions
+from llext_tools.link.validate import find_arch
 from llext_tools.mem import PERM
 
 DESCRIPTION = """Show what is in an extension: for which machine it is, the memory that its regions take,
 what it imports and exports, and its relocations. Nothing is judged; `llext check` does that."""
 EXAMPLE = "llext inspect hello.llext"
-FILE_TYPES = {1: "relocatable object", 2: "executable", 3: "shared library", 4: "core dump"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="an extension (.llext), or another ELF file")
+    parser.add_argument("file", metavar="FILE", help="an extension: a `.llext` or `.debug.elf` file")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -44,23 +43,25 @@ def run(args: argparse.Namespace) -> int:
 
 
 def overview(obj: ElfObject) -> dict[str, Any]:
-    """Everything that is shown, as the JSON document has it. Sizes, counts and offsets are numbers."""
-    arch = archs.by_machine(obj.machine)
-    reporter = Reporter()
-    regions = map_regions(obj, reporter)
+    """Everything that is shown, as the JSON document has it. Sizes and counts are numbers.
+
+    Raises:
+        FormatError: the file is no extension, or its tables cannot be read.
+    """
+    reporter, refused = Reporter(), Reporter()
+    arch = find_arch(obj, reporter)
+    regions = map_regions(obj, refused)
     relocs = read_relocs(obj, np.isin(regions.region, list(PERM)), reporter)
-    facts: dict[str, Any] = {
+    reporter.checkpoint()
+    return {
         "file": obj.path,
         "size": obj.image.size,
-        "type": FILE_TYPES.get(obj.type, f"type {obj.type}"),
         "machine": obj.machine,
-        "arch": arch.name if arch else "",
+        "arch": arch.name,
         "bits": obj.bits,
         "flags": obj.flags,
         "targets": fitting_targets(obj),
-    }
-    if obj.type == elf.ET_REL:
-        facts["regions"] = [
+        "regions": [
             {
                 "region": mem.name,
                 "size": region.size,
@@ -70,18 +71,12 @@ def overview(obj: ElfObject) -> dict[str, Any]:
             }
             for mem, region in regions.regions.items()
             if mem in PERM
-        ]
-        facts["imports"] = _imports(obj, relocs)
-        facts["exports"] = _exports(obj)
-        facts["relocations"] = _relocations(obj, arch, relocs)
-    else:
-        s = obj.sections
-        facts["sections"] = [
-            {"name": s.name[i], "address": int(s.addr[i]), "size": int(s.size[i])}
-            for i in np.flatnonzero((s.flags & elf.SHF_ALLOC != 0) & (s.size > 0)).tolist()
-        ]
-    facts["diagnostics"] = len(reporter.diagnostics)
-    return facts
+        ],
+        "imports": _imports(obj, relocs),
+        "exports": _exports(obj),
+        "relocations": _relocations(obj, arch, relocs),
+        "refused": refused.failed,
+    }
 
 
 def _imports(obj: ElfObject, relocs: Relocs) -> list[dict[str, Any]]:
@@ -103,27 +98,20 @@ def _exports(obj: ElfObject) -> list[dict[str, str]] | None:
     return [{"name": export.name, "kind": export.kind} for export in table.symbols]
 
 
-def _relocations(obj: ElfObject, arch: Arch | None, relocs: Relocs) -> list[dict[str, Any]]:
-    rows = arch.relocs.get(obj.bits, {}) if arch else {}
-    no_help = arch.no_help if arch else {}
+def _relocations(obj: ElfObject, arch: Arch, relocs: Relocs) -> list[dict[str, Any]]:
+    rows = arch.relocs[obj.bits]
     codes, counts = np.unique(relocs.type, return_counts=True)
     found = []
     for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
-        name = rows[code].name if code in rows else no_help.get(code, (f"type {code}", ""))[0]
+        name = rows[code].name if code in rows else arch.no_help.get(code, (f"type {code}", ""))[0]
         found.append({"name": name, "code": code, "count": n})
     return sorted(found, key=lambda entry: (-int(entry["count"]), str(entry["name"])))
 
 
 def _text(facts: dict[str, Any], paint: Paint, width: int) -> list[str]:
-    machine = facts["arch"] or f"machine {facts['machine']}"
-    lines = [f"{paint(facts['file'], BOLD)}: {machine}, {facts['bits']} bits, {facts['type']}, {facts['size']:,} bytes"]
+    lines = [f"{paint(facts['file'], BOLD)}: {facts['arch']}, {facts['bits']} bits, {facts['size']:,} bytes of file"]
     if facts["targets"]:
         lines += wrap(f"fits {', '.join(facts['targets'])}", width, "     ")
-    if "sections" in facts:
-        lines += ["", paint("sections", BOLD)]
-        digits = facts["bits"] // 4
-        lines += [f"  0x{s['address']:0{digits}x} {s['size']:>10,}  {s['name']}" for s in facts["sections"]]
-        return lines
     total = sum(region["size"] for region in facts["regions"])
     lines += ["", paint(f"regions: {total:,} bytes of memory", BOLD)]
     for region in facts["regions"]:
@@ -142,6 +130,6 @@ def _text(facts: dict[str, Any], paint: Paint, width: int) -> list[str]:
     total = sum(entry["count"] for entry in facts["relocations"])
     lines += ["", paint(f"relocations: {total:,}", BOLD)]
     lines += [f"  {entry['count']:>7,}  {entry['name']}" for entry in facts["relocations"]]
-    if facts["diagnostics"]:
+    if facts["refused"]:
         lines += ["", f"the loader refuses this file: see `llext check {facts['file']}`"]
     return lines
