@@ -177,9 +177,7 @@ def _section_names(
     return tuple(string_at(strings, offset) for offset in name.tolist())
 
 
-def _read_symbols(
-    data: bytes, path: str, bits: int, file_type: int, sections: Sections, reporter: Reporter
-) -> Symbols:
+def _read_symbols(data: bytes, path: str, bits: int, file_type: int, sections: Sections, reporter: Reporter) -> Symbols:
     wanted = elf.SHT_DYNSYM if file_type == elf.ET_DYN else elf.SHT_SYMTAB
     found = np.flatnonzero(sections.type == wanted)
     if not found.size:

@@ -123,5 +123,3 @@ def _report_unmapped(obj: ElfObject, relocs: Relocs, symbols: list[int], reporte
             at=where(obj, relocs, int(uses[0])),
             notes=places(obj, relocs, uses[1:]),
         )
-
-

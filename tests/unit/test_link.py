@@ -1,0 +1,171 @@
+"""The passes of a link, on objects that gas makes here.
+
+The expected values come from the sources that the modules name: the order and alignment of regions from
+``enum llext_mem``, reach from the ABI, what is reported together from the design ("all causes at once").
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from llext_tools.diag import Diagnostic, Reporter
+from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object
+from llext_tools.errors import LlextError, RangeError, RefusedError, UndefinedError
+from llext_tools.link import ExportTable, link
+from llext_tools.mem import Domain, Mem
+from needs import need
+
+pytestmark = pytest.mark.toolchain
+
+ARM = ("arm-none-eabi-as", "-mcpu=cortex-m4", "-mthumb")
+RISCV = ("riscv64-unknown-elf-as", "-march=rv32ima", "-mabi=ilp32", "-mno-relax")
+
+ENTRY = """
+    .syntax unified
+    .text
+    .globl entry
+    .type entry, %function
+entry:
+"""
+
+
+def assemble(folder: Path, source: str, assembler: tuple[str, ...] = ARM) -> ElfObject:
+    need(assembler[0])
+    text, obj = folder / "ext.s", folder / "ext.o"
+    text.write_text(source)
+    subprocess.run([*assembler, str(text), "-o", str(obj)], check=True)
+    return load_object(str(obj))
+
+
+def errors(obj: ElfObject, exports: dict[str, int], domain: Domain, **options: str) -> tuple[Diagnostic, ...]:
+    with pytest.raises(LlextError) as caught:
+        link(obj, exports=ExportTable.of(exports, "firmware.toml"), domain=domain, **options)
+    return caught.value.diagnostics
+
+
+def test_all_undefined_symbols_are_reported_together(tmp_path: Path) -> None:
+    obj = assemble(tmp_path, ENTRY + "bl printk\n" * 6 + "bl k_malloc\nbl here\nhere: bx lr\n.data\n.word errno\n")
+    with pytest.raises(UndefinedError) as caught:
+        link(obj, exports=ExportTable.of({"printf": 0x8001}, "firmware.toml"), domain=Domain())
+    found = {d.message.split("`")[1]: d for d in caught.value.diagnostics}
+    assert set(found) == {"printk", "k_malloc", "errno"}
+    printk = found["printk"]
+    assert str(printk.location) == f"{obj.path}: .text+0x0, in `entry`"
+    assert printk.notes == (*(f"also at .text+{4 * i:#x}, in `entry`" for i in (1, 2, 3)), "and from 2 more places")
+    assert printk.help == "did you mean `printf`?"
+    assert found["errno"].location is not None
+    assert found["errno"].location.section == ".data"
+
+
+def test_all_range_errors_are_reported_together(tmp_path: Path) -> None:
+    """Oracle: aaelf32, BL reaches from -2**24 to 2**24 - 2; the places are 0x2000_0000 and after, the hosts in flash."""
+    obj = assemble(tmp_path, ENTRY + "bl near\nbl far\nbl farther\nbl far\n")
+    exports = {"near": 0x2000_1001, "far": 0x0800_0001, "farther": 0x0900_0001}
+    with pytest.raises(RangeError) as caught:
+        link(obj, exports=ExportTable.of(exports), domain=Domain.at(text=0x2000_0000))
+    first, second = caught.value.diagnostics
+    assert first.message == "`R_ARM_THM_CALL` cannot reach `far`"
+    assert first.notes == ("also at .text+0xc, in `entry`",)
+    assert second.message == "`R_ARM_THM_CALL` cannot reach `farther`"
+    distance = 0x0900_0000 - 4 - 0x2000_0008
+    assert f"{distance + 1:,} bytes apart, allowed -16,777,216 to 16,777,215" in second.detail[0]
+    assert second.help == "compile the extension with `-mlong-calls`"
+
+
+def test_regions_follow_one_another_in_enum_order(tmp_path: Path) -> None:
+    """Oracle: ``enum llext_mem`` (TEXT, DATA, RODATA, BSS, EXPORT), each at the alignment that readelf shows."""
+    source = ENTRY + (
+        "bx lr\n.data\n.balign 16\n.byte 1\n.section .rodata\nname: .asciz \"entry\"\n.bss\n.balign 32\n.space 5\n"
+        '.section .exported_sym, "a"\n.word name, entry\n'
+    )  # fmt: skip
+    base = dict(link(assemble(tmp_path, source), domain=Domain(start=0x2000_0002)).layout.base)
+    assert base == {
+        Mem.TEXT: 0x2000_0002,
+        Mem.DATA: 0x2000_0010,
+        Mem.RODATA: 0x2000_0011,
+        Mem.BSS: 0x2000_0020,
+        Mem.EXPORT: 0x2000_0025,
+    }
+
+
+def test_exports_are_sorted_and_carry_the_thumb_bit(tmp_path: Path) -> None:
+    source = ENTRY + (
+        'bx lr\n.data\nvalue: .word 7\n.section .rodata\na: .asciz "zoo"\nb: .asciz "ant"\n'
+        '.section .exported_sym, "a"\n.word a, entry\n.word b, value\n'
+    )  # fmt: skip
+    image = link(assemble(tmp_path, source), domain=Domain.at(text=0x8000, data=0x9000))
+    assert [tuple(e)[:3] for e in image.exp_tab.symbols] == [("ant", 0x9000, "object"), ("zoo", 0x8001, "func")]
+
+
+def test_an_export_without_a_name_is_refused(tmp_path: Path) -> None:
+    source = ENTRY + 'bx lr\n.section .exported_sym, "a"\n.word 4, entry\n'
+    (found,) = errors(assemble(tmp_path, source), {}, Domain(start=0x1000))
+    assert found.code == "export-entry"
+
+
+def test_undefined_weak_symbol_depends_on_the_loader(tmp_path: Path) -> None:
+    """Oracle: gABI, "Symbol Table" (value 0) and Zephyr's llext_link.c (-ENODATA)."""
+    obj = assemble(tmp_path, ENTRY + "bx lr\n.data\n.weak maybe\n.word maybe\n")
+    assert link(obj, domain=Domain(), profile="abi").mem[Mem.DATA].tobytes() == bytes(4)
+    (found,) = errors(obj, {}, Domain(), profile="zephyr-next")
+    assert (found.code, found.errno) == ("undefined-symbol", "ENODATA")
+
+
+@pytest.mark.parametrize(
+    ("domain", "code"),
+    [
+        (Domain.at(text=0x1000, data=0x1001), "place-misaligned"),
+        (Domain.at(text=0x1000, data=0x1000), "place-overlap"),
+        (Domain.at(text=0xFFFF_FFFE), "place-too-small"),
+    ],
+)
+def test_impossible_places_are_refused(tmp_path: Path, domain: Domain, code: str) -> None:
+    obj = assemble(tmp_path, ENTRY + "bx lr\nbx lr\n.data\n.balign 4\n.word 1\n")
+    assert code in {d.code for d in errors(obj, {}, domain)}
+
+
+PAIR = """
+    .text
+    .globl entry
+    .type entry, @function
+entry:
+high: auipc a0, %pcrel_hi(target)
+    ret
+    {section}
+    lw a1, %pcrel_lo({label})(a0)
+"""
+
+
+def test_low_part_finds_its_high_part_in_another_section(tmp_path: Path) -> None:
+    """Oracle: psABI, the low 12 bits of target - address of the AUIPC; the instruction's bits 31-20."""
+    source = PAIR.format(section='.section .text.cold, "ax"', label="high")
+    obj = assemble(tmp_path, source, RISCV)
+    image = link(obj, exports=ExportTable.of({"target": 0x1234}), domain=Domain.at(text=0x8000), profile="abi")
+    text = image.mem[Mem.TEXT].view("<u4")
+    assert (text[-1] >> 20, text[0] >> 12) == ((0x1234 - 0x8000) & 0xFFF, (0x1234 - 0x8000 + 0x800) >> 12 & 0xFFFFF)
+
+
+def test_low_part_without_high_part_is_refused(tmp_path: Path) -> None:
+    obj = assemble(tmp_path, PAIR.format(section="other: nop", label="other"), RISCV)
+    (found,) = errors(obj, {"target": 0x1234}, Domain(start=0x8000))
+    assert found.code == "reloc-unpaired"
+    assert "`R_RISCV_PCREL_LO12_I` finds no `R_RISCV_PCREL_HI20` at its label `other`" in found.message
+
+
+def test_second_nobits_section_and_overlap_are_reported_together(tmp_path: Path) -> None:
+    """Oracle: reference of the loader, -ENOTSUP for a second NOBITS section and -ENOEXEC for regions that overlap."""
+    source = ENTRY + (
+        "bx lr\n.section .data.a, \"aw\"\n.word 1\n.section .text.b, \"ax\"\nnop\n.bss\n.word 0\n"
+        '.section .noinit, "aw", %nobits\n.word 0\n'
+    )  # fmt: skip
+    reporter = Reporter()
+    with pytest.raises(RefusedError):
+        link(assemble(tmp_path, source), domain=Domain(), reporter=reporter)
+    assert {(d.code, d.errno) for d in reporter.diagnostics} == {
+        ("region-nobits", "ENOTSUP"),
+        ("region-overlap", "ENOEXEC"),
+    }
