@@ -1,0 +1,122 @@
+"""The samples, for each target and toolchain: built, checked, run in the emulator.
+
+Oracle: the expectations in the samples' own CMakeLists.txt, worked out by hand there; the code of each target computes
+the other side. The firmware's CRC is compared with the check value that the algorithm's descriptions give.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cmake_project import need_toolchain
+from llext_tools import arch
+from llext_tools.build import Job, Options, Step, build, cores, diagnose
+from llext_tools.cli.render import Paint, render
+from llext_tools.paths import samples_dir
+
+pytestmark = [pytest.mark.cmake, pytest.mark.toolchain, pytest.mark.emulator]
+
+SAMPLES = Path(samples_dir())
+NAMES = sorted(path.parent.name for path in SAMPLES.glob("*/CMakeLists.txt"))
+TARGETS = tuple(arch.targets())
+
+
+def named(command: str, target: str, *samples: str) -> set[str]:
+    """The first arguments of all calls of a CMake command; RISC-V does without the variant that uses short calls."""
+    texts = (SAMPLES.joinpath(sample, "CMakeLists.txt").read_text(encoding="utf-8") for sample in samples)
+    found = {name for text in texts for name in re.findall(rf"^ *{command}\((\w+)", text, re.MULTILINE)}
+    return found if arch.target(target).arch == "arm" else {name for name in found if not name.startswith("near_call")}
+
+
+@pytest.mark.parametrize("toolchain", ["gcc", "zig"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_all_samples(target: str, toolchain: str, tmp_path: Path) -> None:
+    need_toolchain(target, toolchain)
+    job = Job(target=target, toolchain=toolchain, build=tmp_path / "build", output=tmp_path / "dist")
+    (result,) = build([job], Options(source=SAMPLES, cores=cores(), keep_going=True))
+    assert result.passed, "\n".join(render(found, Paint(sys.stderr)) for found in diagnose([result]))
+    assert {path.stem for path in result.artifacts} == named("llext_add_extension", target, *NAMES)
+    assert {test.name for test in result.tests} == named("llext_add_test", target, *NAMES)
+    for path in result.artifacts:
+        assert path.parent == job.output
+        assert path.with_suffix(".debug.elf").exists()
+
+
+@pytest.mark.parametrize("sample", NAMES)
+def test_each_sample_is_a_project_of_its_own(sample: str, tmp_path: Path) -> None:
+    """Copied somewhere else, alone: nothing of its neighbours or of the project around it is used."""
+    target, toolchain = ("rv32imac", "gcc") if shutil.which("riscv64-unknown-elf-gcc") else ("rv32imac", "zig")
+    need_toolchain(target, toolchain)
+    shutil.copytree(SAMPLES / sample, tmp_path / sample)
+    job = Job(target=target, toolchain=toolchain, build=tmp_path / "build", output=tmp_path / "dist")
+    (result,) = build([job], Options(source=tmp_path / sample, cores=cores()))
+    assert result.passed, "\n".join(render(found, Paint(sys.stderr)) for found in diagnose([result]))
+    assert {path.stem for path in result.artifacts} == named("llext_add_extension", target, sample)
+    assert set(result.seconds) == set(Step)
+
+
+def test_an_up_to_date_build_compiles_nothing(tmp_path: Path) -> None:
+    need_toolchain("rv32imac", "gcc")
+    job = Job(target="rv32imac", toolchain="gcc", build=tmp_path / "build", output=tmp_path / "dist")
+    options = Options(source=SAMPLES / "multi_file", cores=cores())
+    build([job], options)
+    before = {path: path.stat().st_mtime_ns for path in job.output.iterdir()}
+    (again,) = build([job], options)
+    assert again.passed
+    assert "ninja: no work to do." in job.log.read_text(encoding="utf-8")
+    assert {path: path.stat().st_mtime_ns for path in job.output.iterdir()} == before
+
+
+def test_an_export_taken_from_the_firmware_fails_the_build_of_its_extension(tmp_path: Path) -> None:
+    need_toolchain("cortex-m3", "gcc")
+    shutil.copytree(SAMPLES / "firmware", tmp_path / "firmware")
+    exports = tmp_path / "firmware" / "exports.c"
+    text = exports.read_text(encoding="utf-8")
+    exports.write_text(text.replace("EXPORT_SYMBOL(crc32);", ""), encoding="utf-8")
+    job = Job(target="cortex-m3", toolchain="gcc", build=tmp_path / "build", output=tmp_path / "dist")
+    (result,) = build([job], Options(source=tmp_path / "firmware", cores=cores()))
+    (failure,) = result.failures
+    assert failure.codes == ("undefined-symbol",)
+    assert any("`crc32`" in line for line in failure.lines)
+    assert not job.output.exists()
+
+
+def test_the_readme_lists_all_samples() -> None:
+    text = (SAMPLES / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[`(\w+)`\]\(\1\)", text, re.MULTILINE) == re.findall(
+        r"add_subdirectory\((\w+)\)", (SAMPLES / "CMakeLists.txt").read_text(encoding="utf-8")
+    )
+    assert set(re.findall(r"add_subdirectory\((\w+)\)", (SAMPLES / "CMakeLists.txt").read_text())) == set(NAMES)
+
+
+def llext(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llext_tools", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=cwd, check=False)
+
+
+def test_demo_keeps_what_was_edited_and_leaves_other_folders_alone(tmp_path: Path) -> None:
+    need_toolchain("cortex-m4", "gcc")
+    build_one = ("--target", "cortex-m4", "--toolchain", "gcc", "--json", "result.json")
+    done = llext("demo", "mine", *build_one, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(NAMES)} samples in mine" in done.stdout
+    assert (tmp_path / "result.json").exists()
+
+    hello = tmp_path / "mine" / "hello" / "hello.c"
+    hello.write_text(hello.read_text(encoding="utf-8").replace("return 42;", "return 41;"), encoding="utf-8")
+    done = llext("demo", "mine", *build_one, cwd=tmp_path)
+    assert done.returncode == 10, "the edited sample does not meet its expectation"
+    assert "hello_runs" in done.stderr
+
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").touch()
+    done = llext("demo", "foreign", *build_one, cwd=tmp_path)
+    assert done.returncode == 2
+    assert [path.name for path in foreign.iterdir()] == ["thesis.tex"]
