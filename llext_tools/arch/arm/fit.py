@@ -9,7 +9,7 @@ from llext_tools.arch.base import Target
 from llext_tools.elf.attributes import read_attributes
 from llext_tools.elf.model import ElfObject
 
-CPU_NAME, CPU_ARCH, CPU_PROFILE, FP_NUMBER_MODEL, VFP_ARGS = 5, 6, 7, 23, 28
+CPU_ARCH, CPU_PROFILE, FP_ARCH, FP_NUMBER_MODEL, HARD_FP_USE, VFP_ARGS = 6, 7, 10, 23, 27, 28
 
 V6M, V7M, V7EM, V8M_BASE, V8M_MAIN = {11, 12}, {10}, {13}, {16}, {17}  # values of Tag_CPU_arch
 RUNS: dict[str, set[int]] = {
@@ -20,6 +20,9 @@ RUNS: dict[str, set[int]] = {
     "cortex-m7": V6M | V7M | V7EM,
     "cortex-m33": V6M | V7M | V7EM | V8M_BASE | V8M_MAIN,
 }
+FPUS: dict[str, set[int]] = {"cortex-m4f": {6}, "cortex-m7": {6, 8}}
+"""Values of Tag_FP_arch: VFPv4-D16 and FPv5 (Armv8) with 16 registers; the other targets have, or use, no FPU."""
+
 ARCH_NAMES = {2: "v4T", 4: "v5TE", 6: "v6", 10: "v7", 11: "v6-M", 12: "v6S-M", 13: "v7E-M", 14: "v8-A", 15: "v8-R",
               16: "v8-M.base", 17: "v8-M.main", 21: "v8.1-M.main"}  # fmt: skip
 
@@ -34,4 +37,9 @@ def misfit(obj: ElfObject, target: Target) -> str:
     hard = said.get(VFP_ARGS, 0) == 1
     if said.get(FP_NUMBER_MODEL, 0) and hard != (target.float_abi != "soft"):
         return f"compiled with `-mfloat-abi={'hard' if hard else 'soft'}`"
+    fpu, single = said.get(FP_ARCH, 0), said.get(HARD_FP_USE, 0) == 1
+    if fpu and fpu not in FPUS.get(target.name, set()):
+        return "compiled for another FPU" if target.name in FPUS else "compiled for an FPU"
+    if fpu and not single and target.float_abi == "single":
+        return "compiled for an FPU of double precision"
     return ""
