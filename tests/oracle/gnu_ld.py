@@ -17,20 +17,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 import pytest
 from elftools.elf.elffile import ELFFile
-from needs import need
 
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.link.exports import Export, ExportTable, Kind
 from llext_tools.mem import Domain, Mem
+from needs import need
 
 PREFIXES = {
     "arm": ("arm-none-eabi-",),
@@ -124,21 +125,11 @@ class GnuLd:
         obj, path = self.assemble(case), self._object(case)
         if case.linker == "none":
             return Linked(obj, {})
-        stub = self._host(case)
-        script = path.with_suffix(".ld")
-        placed = "".join(f"  {section} {address:#x} : {{ *({section}) }}\n" for section, address in case.at)
-        script.write_text(f"SECTIONS {{\n{placed}  /DISCARD/ : {{ *(.ARM.*) *(.riscv.*) *(.comment) }}\n}}\n", "utf-8")
-        out = path.with_suffix(".elf")
-        files = [str(path), str(stub), "-T", str(script), "-o", str(out), "-e", "0"]
-        if case.linker == "lld":
-            command = [sys.executable, "-m", "ziglang", "ld.lld", "-m", LLD_EMULATION[case.arch, obj.bits]]
-        else:
-            command = [tool(case.arch, "ld"), "-m", EMULATION[case.arch, obj.bits], "--no-warn-rwx-segments"]
-        run(*command, "--no-relax", *files)
-        with out.open("rb") as stream:
-            elf = ELFFile(stream)
-            sections = {section: elf.get_section_by_name(section) for section, _ in case.at}
-            return Linked(obj, {name: found.data() for name, found in sections.items() if found})
+        host = self.folder / f"{case.id}.host.s"
+        host.write_text(definitions(case.host), "utf-8")
+        self._assemble(case, host, host.with_suffix(".o"))
+        objects = (path, host.with_suffix(".o"))
+        return Linked(obj, relinked(case.arch, obj.bits, objects, dict(case.at), lld=case.linker == "lld"))
 
     def _object(self, case: Case) -> Path:
         path = self.folder / f"{case.id}.o"
@@ -148,21 +139,39 @@ class GnuLd:
 
     def _assemble(self, case: Case, source: Path, output: Path) -> None:
         if case.assembler == "clang":
-            run(sys.executable, "-m", "ziglang", "cc", "-c", *case.flags, str(source), "-o", str(output))
+            run(*zig("cc"), "-c", *case.flags, str(source), "-o", str(output))
         else:
             run(tool(case.arch, "as"), *case.flags, str(source), "-o", str(output))
 
-    def _host(self, case: Case) -> Path:
-        """An object with the host's symbols. A symbol of --defsym could not be a Thumb function."""
-        source = self.folder / f"{case.id}.host.s"
-        lines = []
-        for symbol in case.host:
-            kind = "%function" if symbol.kind == "func" else "%object"
-            lines += [f".global {symbol.name}", f".type {symbol.name}, {kind}", f"{symbol.name} = {symbol.address:#x}"]
-        source.write_text("\n".join(lines) + "\n", "utf-8")
-        path = source.with_suffix(".o")
-        self._assemble(case, source, path)
-        return path
+
+def definitions(host: Iterable[Export]) -> str:
+    """Assembly that defines the host's symbols. A symbol of --defsym could not be a Thumb function."""
+    lines = []
+    for symbol in host:
+        kind = "%function" if symbol.kind == "func" else "%object"
+        lines += [f".global {symbol.name}", f".type {symbol.name}, {kind}", f"{symbol.name} = {symbol.address:#x}"]
+    return "\n".join(lines) + "\n"
+
+
+def relinked(
+    arch: str, bits: int, objects: Sequence[Path], at: Mapping[str, int], *, lld: bool = False
+) -> dict[str, bytes]:
+    """Link objects with each section at its address, without relaxation: the bytes of each section, by name.
+
+    The linker script and its output go beside the first object.
+    """
+    script, out = objects[0].with_suffix(".ld"), objects[0].with_suffix(".elf")
+    placed = "".join(f"  {section} {address:#x} : {{ *({section}) }}\n" for section, address in at.items())
+    script.write_text(f"SECTIONS {{\n{placed}  /DISCARD/ : {{ *(.ARM.*) *(.riscv.*) *(.comment) }}\n}}\n", "utf-8")
+    if lld:
+        command = [*zig("ld.lld"), "-m", LLD_EMULATION[arch, bits]]
+    else:
+        command = [tool(arch, "ld"), "-m", EMULATION[arch, bits], "--no-warn-rwx-segments"]
+    run(*command, "--no-relax", *map(str, objects), "-T", str(script), "-o", str(out), "-e", "0")
+    with out.open("rb") as stream:
+        elf = ELFFile(stream)
+        sections = {section: elf.get_section_by_name(section) for section in at}
+        return {name: found.data() for name, found in sections.items() if found}
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +183,13 @@ def gnu_ld() -> Iterator[GnuLd]:
 def tool(arch: str, name: str) -> str:
     """The path of a binutils program for an architecture; skips the test if it is not installed."""
     return need(*(prefix + name for prefix in PREFIXES[arch]))
+
+
+def zig(name: str) -> tuple[str, ...]:
+    """The command of a program of LLVM; skips the test if ziglang, which has it, is not installed."""
+    if not find_spec("ziglang"):
+        pytest.skip("needs ziglang")
+    return (sys.executable, "-m", "ziglang", name)
 
 
 def run(*command: str) -> str:

@@ -253,7 +253,7 @@ def modulo_2_32(row: Reloc) -> Reloc:
     return row._replace(check=replace(row.check, bits=32)) if row.check else row
 
 
-PIC = "compile the extension with `-fno-pic`, and without references to weak symbols that are not defined"
+PIC = "compile the extension with `-fno-pic`; with clang also `-mcmodel=medlow` if it refers to weak symbols"
 STATIC_TLS = "compile the extension with `-fno-pic -ftls-model=local-exec`"
 PARTIAL = "link the extension with `-r`, not with `-shared`"
 NO_RELAX = "link the extension with `-r` and without relaxation (`-mno-relax`)"
