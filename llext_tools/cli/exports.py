@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from llext_tools import arch as archs
 from llext_tools.cli.render import DIM, Paint
 from llext_tools.diag import fail
 from llext_tools.files import write_atomically
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = [suffix[1:] for suffix in FORMATS]
     parser.add_argument("tables", metavar="TABLE", nargs="*", help="a firmware's ELF file, or a table")
     parser.add_argument("--builtin", action="store_true", help="what the built-in host of `llext run` exports")
+    parser.add_argument("--target", metavar="CPU", default="cortex-m4", help="for --builtin: its CPU (%(default)s)")
     parser.add_argument("-o", "--output", metavar="FILE", help=f"write a table, by its ending: {', '.join(FORMATS)}")
     parser.add_argument("--format", metavar="FORMAT", choices=names, help=f"print a table: {', '.join(names)}")
 
@@ -40,9 +42,7 @@ def run(args: argparse.Namespace) -> int:
             f"llext exports: the ending of `{args.output}` names no format of a table",
             help=f"end the name in {', '.join(FORMATS)}, or add --format",
         )
-    if args.builtin:
-        return _builtin(args)
-    table = ExportTable.joined(map(read_exports, args.tables))
+    table = _builtin(args.target) if args.builtin else ExportTable.joined(map(read_exports, args.tables))
     text = write_exports(table, f".{args.format}" if args.format else suffix) if args.format or suffix else ""
     if args.output:
         write_atomically(args.output, text)
@@ -60,10 +60,18 @@ def _listing(table: ExportTable, paint: Paint) -> list[str]:
     name = max(len(symbol.name) for symbol in symbols)
     return [
         f"0x{symbol.address:0{digits}x}  {symbol.kind:{kind}}  "
-        + (f"{symbol.name:{name}}  {paint(symbol.prototype, DIM)}" if symbol.prototype else symbol.name)
+        + (
+            f"{symbol.name:{name}}  {paint(' '.join(symbol.prototype.split()), DIM)}"
+            if symbol.prototype
+            else symbol.name
+        )
         for symbol in symbols
     ]
 
 
-def _builtin(args: argparse.Namespace) -> int:
-    raise NotImplementedError
+def _builtin(target: str) -> ExportTable:
+    """The built-in host as that target sees it: Thumb functions have odd addresses."""
+    from llext_tools.host import builtin
+
+    name = archs.target(target).arch
+    return builtin.exports(next(arch for arch in archs.discover() if arch.name == name))
