@@ -74,18 +74,16 @@ def _of_family(name: str, beginnings: tuple[str, ...]) -> bool:
 
 
 def missing_help(name: str, exports: ExportTable) -> str:
-    """One sentence of advice: the nearest export if it looks like a slip, else by the family of the name."""
+    """One sentence of advice: by the family of the name, else the nearest export if it looks like a slip."""
     from difflib import get_close_matches  # needed only here, where something went wrong already
 
-    folded = {known.lower().lstrip("_"): known for known in exports.by_name}
-    near = folded.get(name.lower().lstrip("_"))
-    if near is None and (close := get_close_matches(name, exports.by_name, 1, 0.8)):
-        near = close[0]
-    if near is not None:
-        return f"did you mean `{near}`?"
-    for prefixes, advice in FAMILIES:
-        if _of_family(name, prefixes):
+    for names, advice in FAMILIES:
+        if _of_family(name, names):
             return advice
-    if name in MATHS or (name[:-1] in MATHS and name[-1] in "fl"):
+    folded = {known.lower().lstrip("_"): known for known in exports.by_name}
+    near = folded.get(name.lower().lstrip("_")) or next(iter(get_close_matches(name, exports.by_name, 1, 0.8)), "")
+    if near:
+        return f"did you mean `{near}`?"
+    if name in MATHS or name[:-1] in MATHS and name[-1] in "fl":
         return "it is in <math.h>: the firmware must export it, or link the library's `libm.a` into the extension"
     return f"if the firmware defines it, add `EXPORT_SYMBOL({name});` there"

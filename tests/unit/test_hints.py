@@ -7,7 +7,7 @@ import pytest
 from llext_tools.link.exports import ExportTable
 from llext_tools.link.hints import MATHS, missing_help
 
-EXPORTS = ExportTable.of({"printk": 1, "gpio_pin_set": 2, "k_msleep": 3, "memcpy": 4})
+EXPORTS = ExportTable.of({"printk": 1, "gpio_pin_set": 2, "k_msleep": 3, "memcpy": 4, "__aeabi_uldivmod": 5})
 
 
 @pytest.mark.parametrize(
