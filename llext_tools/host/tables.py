@@ -267,6 +267,7 @@ class _Source:
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self.text, self.reporter = path, text, Reporter()
+        self._lines: dict[str, int] | None = None  # of keys; one search for all, for a table may have thousands
 
     def error(
         self,
@@ -287,9 +288,14 @@ class _Source:
             self.reporter.checkpoint()
 
     def line_of(self, name: object, assign: str) -> int | None:
-        """The line where a key stands, found by its spelling: the parsers do not tell."""
-        found = re.search(rf"""^[^#\n]*?(?<![\w.]){re.escape(str(name))}["']?\s*{assign}""", self.text, re.MULTILINE)
-        return self.text.count("\n", 0, found.end()) + 1 if found else None
+        """The line where a key first stands, found by its spelling: the parsers do not tell."""
+        if self._lines is None:
+            self._lines = {}
+            key = re.compile(rf"""(?:"([^"]*)"|'([^']*)'|([^\s"'#{{,=:]+))\s*{assign}""")
+            for number, line in enumerate(self.text.split("\n"), 1):
+                for found in key.finditer(line.partition("#")[0]):
+                    self._lines.setdefault(found[found.lastindex or 0], number)
+        return self._lines.get(str(name))
 
 
 def _judge(source: _Source, row: Row, bits: int) -> Export | None:
