@@ -84,6 +84,6 @@ def missing_help(name: str, exports: ExportTable) -> str:
     near = folded.get(name.lower().lstrip("_")) or next(iter(get_close_matches(name, exports.by_name, 1, 0.8)), "")
     if near:
         return f"did you mean `{near}`?"
-    if name in MATHS or name[:-1] in MATHS and name[-1] in "fl":
+    if name in MATHS or (name[:-1] in MATHS and name[-1] in "fl"):
         return "it is in <math.h>: the firmware must export it, or link the library's `libm.a` into the extension"
     return f"if the firmware defines it, add `EXPORT_SYMBOL({name});` there"
