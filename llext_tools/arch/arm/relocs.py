@@ -208,16 +208,18 @@ THM_LDR8 = Field("<u2", 0x00FF, encode=lambda x: x >> 2, decode=lambda w: (((w &
 def encode_b25(x: I64) -> I64:
     """BL, B.W: S at 26, imm10 at 25-16, J1 at 13, J2 at 11, imm11 at 10-0; the offset is S:I1:I2:imm10:imm11:0.
 
-    J1 is not (I1 xor S), J2 is not (I2 xor S).
+    J1 is not (I1 xor S), J2 is not (I2 xor S). Calls are most of what an object holds: hence the few operations.
     """
-    j1, j2 = ~(x ^ x >> 1) >> 10 & 0x2000, ~(x ^ x >> 2) >> 11 & 0x0800
-    return (x & 0x100_0000) << 2 | (x & 0x3F_F000) << 4 | j1 | j2 | (x & 0xFFE) >> 1
+    s = x & 0x100_0000
+    j = x ^ ~(-s >> 2)  # -s >> 2 has S in bit 22 and in all above
+    return s << 2 | (x & 0x3F_F000) << 4 | (j & 0x80_0000) >> 10 | (j & 0x40_0000) >> 11 | (x & 0xFFE) >> 1
 
 
 def decode_b25(w: I64) -> I64:
-    s = w >> 26 & 1
-    i1, i2 = w >> 13 & 1 ^ s ^ 1, w >> 11 & 1 ^ s ^ 1
-    return sext(s << 24 | i1 << 23 | i2 << 22 | (w & 0x3FF_0000) >> 4 | (w & 0x7FF) << 1, 25)
+    """The sign is not only in the bits above, it also turns J1 and J2 into I1 and I2."""
+    sign = -(w & 0x400_0000) >> 4
+    i = (w & 0x2000) << 10 | (w & 0x0800) << 11
+    return sign ^ i ^ 0xC0_0000 | (w & 0x3FF_0000) >> 4 | (w & 0x7FF) << 1
 
 
 def encode_b21(x: I64) -> I64:
