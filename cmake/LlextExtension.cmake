@@ -102,7 +102,7 @@ function(llext_add_extension name)
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
     COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" ${finish_options}
-    COMMAND ${LLEXT_COMMAND} check --quiet "${filename}" --target "${LLEXT_TARGET}" ${exports_options}
+            --check --target "${LLEXT_TARGET}" ${exports_options}
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename ${name}.debug.elf "$<TARGET_FILE:${name}>"
     BYPRODUCTS "${output}"

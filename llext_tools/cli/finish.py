@@ -20,12 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("object", metavar="OBJECT", help="partially linked object (ET_REL), for example from `ld -r`")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: OBJECT with the suffix `.llext`")
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
+    parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
+    parser.add_argument("--target", metavar="CPU", help="for the check")
+    parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")
 
 
 def run(args: argparse.Namespace) -> int:
     output = args.output or default_output(args.object)
     write_atomically(output, finish(load_object(args.object), keep_symbols=args.keep_symbols))
-    return 0
+    if not args.check:
+        return 0
+    from llext_tools.cli import check, parser
+
+    options = [f"--exports={table}" for table in args.exports] + ([f"--target={args.target}"] if args.target else [])
+    return check.run(parser.parser_for("check").parse([output, "--quiet", *options]))
 
 
 def default_output(path: str) -> str:
