@@ -63,6 +63,7 @@ CODES: dict[str, Code] = {
     "place-misaligned": Code(errors.RangeError, ""),
     "place-overlap": Code(errors.RangeError, ""),
     "place-too-small": Code(errors.RangeError, "ENOMEM"),
+    "place-too-wide": Code(errors.RangeError, ""),
     # export tables
     "exports-syntax": Code(errors.ExportsError, ""),
     "exports-missing": Code(errors.ExportsError, ""),

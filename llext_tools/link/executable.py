@@ -88,7 +88,7 @@ def flat_binary(image: Image) -> bytes:
     A region without contents (.bss) between two others is there as zeros, at the end it is left out.
 
     Raises:
-        RangeError: ``place-too-small``, where the regions are so far apart that the file would be unusable.
+        RangeError: ``place-too-wide``, where the regions are so far apart that the file would be unusable.
     """
     spans = [
         (image.layout.base[mem], contents)
@@ -101,7 +101,7 @@ def flat_binary(image: Image) -> bytes:
     size = max(start + contents.size for start, contents in spans) - first
     if size > LARGEST_BINARY:
         apart = f"the regions span {size:,} bytes, a flat binary holds at most {LARGEST_BINARY:,}"
-        fail("place-too-small", apart, at=Location(file=image.path), help="place the regions nearer to each other")
+        fail("place-too-wide", apart, at=Location(file=image.path), help="place the regions nearer to each other")
     flat = np.zeros(size, np.uint8)
     for start, contents in spans:
         flat[start - first : start - first + contents.size] = contents
