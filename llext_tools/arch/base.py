@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
+from llext_tools.c.types import CType
 from llext_tools.elf.model import ElfObject
 from llext_tools.reloc import Reloc
 
@@ -19,24 +20,61 @@ class Flag(NamedTuple):
     language: Literal["", "C", "CXX"] = ""
 
 
-class CallConv(NamedTuple):
-    """Where the procedure call standard puts arguments and results. Registers by Unicorn's names, lower case."""
+FloatAbi = Literal["soft", "single", "double"]
 
-    ints: tuple[str, ...]  # argument registers, in order
-    floats: tuple[str, ...]  # argument registers of the hard-float variants
+
+class Piece(NamedTuple):
+    """``size`` bytes of a value: in ``register``, or on the stack, ``offset`` bytes above its pointer at the call.
+
+    ``fill`` is what the register holds above them.
+    """
+
+    size: int
+    register: str = ""
+    offset: int = 0
+    fill: int = 0
+
+
+class Placer(Protocol):
+    """Places the arguments of one call, one after the other. A result is placed like the first argument."""
+
+    stack: int
+    """Bytes of the stack that the arguments take so far."""
+
+    def place(self, type: CType, *, named: bool = True) -> tuple[Piece, ...]:
+        """Where the next argument goes; ``named`` is False for those that stand for the ``...``."""
+
+
+class CallConv(NamedTuple):
+    """The procedure call standard. Registers by Unicorn's names, lower case."""
+
+    placer: Callable[[int, FloatAbi, bool], Placer]  # of bytes in a word, which floats go in FPU registers, variadic?
     sp: str
     pc: str
     ra: str  # the register that holds the return address
+    saved: tuple[str, ...]  # what a function has to restore
+    shown: tuple[str, ...]  # what a person wants to see of a fault, in order
     stack_align: int  # bytes
+    call_size: Callable[[bytes], int]  # of the last 4 bytes in front of a return address: those of the call itself
+    by_reference: int = 0  # scalars of more words than that travel by their address, 0: none does
+    long_double: Literal[8, 16] = 8  # bytes
 
 
 class Emulator(NamedTuple):
-    """How Unicorn is opened for a target: the names of its constants without their prefix, as text."""
+    """How Unicorn is opened for a target: the names of its constants without their prefix, as text.
+
+    ``exceptions``: number that the emulated CPU raises -> what happened, and how far the program counter is then past
+    the instruction. ``instructions``: (mask, value, what it is) of some that Unicorn calls invalid.
+    What happened is a ``Reason`` of ``machine.protocol``.
+    """
 
     arch: str  # UC_ARCH_<arch>
     mode: tuple[str, ...]  # UC_MODE_<each>
     cpu: str  # UC_CPU_<cpu>
+    nop: bytes  # an instruction without effect
     setup: Mapping[str, int] = MappingProxyType({})  # registers to set once, for example to enable the FPU
+    exceptions: Mapping[int, tuple[str, int]] = MappingProxyType({})
+    instructions: tuple[tuple[int, int, str], ...] = ()
 
 
 class Target(NamedTuple):
@@ -46,7 +84,7 @@ class Target(NamedTuple):
     arch: str  # the name of its Arch
     bits: Literal[32, 64]
     summary: str
-    float_abi: Literal["soft", "single", "double"]  # which floating-point types travel in FPU registers
+    float_abi: FloatAbi  # which floating-point types travel in FPU registers
     gcc_prefixes: tuple[str, ...]  # tried in this order
     clang_target: str  # --target= of the zig toolchain's clang
     zig_target: str  # -target and -mcpu of `zig build-lib`, which makes the compiler runtime

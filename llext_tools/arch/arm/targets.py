@@ -31,6 +31,18 @@ NO_JUMP_TABLES = Flag(
     why="gcc's switch helpers (__gnu_thumb1_case_*) are called by BL whatever -mlong-calls says",
 )
 
+EXCEPTIONS = {
+    2: ("supervisor", 2),
+    3: ("execute", 0),  # memory that an M-profile CPU never executes, such as that of peripherals
+    4: ("unaligned", 0),
+    7: ("breakpoint", 0),
+    8: ("exception-return", 0),
+    17: ("no-fpu", 0),
+    18: ("state", 0),
+    22: ("unaligned", 0),
+}
+"""The numbers that QEMU gives to exceptions of the emulated CPU; see ``Emulator``."""
+
 
 def cortex_m(
     name: str,
@@ -59,7 +71,13 @@ def cortex_m(
             *(("-mfloat-abi=hard", f"-mfpu={fpu}") if fpu else ("-mfloat-abi=soft",)),
         ),
         flags=(*FLAGS, *extra),
-        emulator=Emulator(arch="ARM", mode=("THUMB", "MCLASS"), cpu=f"ARM_{model}"),
+        emulator=Emulator(
+            arch="ARM",
+            mode=("THUMB",),  # with MCLASS Unicorn takes a Cortex-M33, whatever the model
+            cpu=f"ARM_{model}",
+            nop=b"\x00\xbf",
+            exceptions=EXCEPTIONS,
+        ),
         debian="gcc-arm-none-eabi",
         firmware_base=(0x0800_0000, 0x2000_0000),
     )

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from llext_tools.arch.base import CallConv
+from llext_tools.arch.base import CallConv, FloatAbi, Piece
+from llext_tools.c.types import CType
+
+FLEN: dict[FloatAbi, int] = {"soft": 0, "single": 4, "double": 8}
+BOXED = 0xFFFF_FFFF_0000_0000
+"""Above a float in an FPU register: ones, which make it a NaN to whoever reads it as a double."""
+
+
+class PsAbi:
+    """The integer convention, and the hardware floating-point one for named arguments of up to FLEN bits."""
+
+    def __init__(self, word: int, float_abi: FloatAbi, variadic: bool) -> None:
+        del variadic  # named arguments travel alike
+        self.stack = 0
+        self._word = word
+        self._flen = FLEN[float_abi]
+        self._ints = 0
+        self._floats = 0
+
+    def place(self, type: CType, *, named: bool = True) -> tuple[Piece, ...]:
+        if type.kind == "float" and named and type.size <= self._flen and self._floats < 8:
+            self._floats += 1
+            return (Piece(type.size, f"fa{self._floats - 1}", fill=BOXED if type.size == 4 else 0),)
+        word = self._word
+        words = -(-type.size // word)
+        if words > 2:  # by reference
+            words, size = 1, word
+        else:
+            size = type.size
+        if words == 2 and not named:
+            self._ints += self._ints & 1  # a variadic argument of two words takes an aligned pair
+        pieces = []
+        while size > 0 and self._ints < 8:
+            pieces.append(Piece(min(size, word), f"a{self._ints}"))
+            self._ints += 1
+            size -= word
+        if size > 0:  # all of it, or the second word of a pair whose first went into a7
+            align = word if pieces else max(word, min(type.align, 2 * word) if words == 2 else word)
+            start = -(-self.stack // align) * align
+            self.stack = start + -(-size // word) * word
+            pieces.append(Piece(size, offset=start))
+        return tuple(pieces)
+
+
+def call_size(code: bytes) -> int:
+    """JAL and JALR with ra have 4 bytes, their compressed forms 2."""
+    word = int.from_bytes(code, "little")
+    return 4 if word & 0xFFF in (0x0E7, 0x0EF) else 2
+
 
 CALLCONV = CallConv(
-    ints=tuple(f"a{i}" for i in range(8)),
-    floats=tuple(f"fa{i}" for i in range(8)),
+    placer=PsAbi,
     sp="sp",
     pc="pc",
     ra="ra",
+    saved=tuple(f"s{i}" for i in range(12)),
+    shown=("ra", "sp", "gp", "tp", *(f"{k}{i}" for k, n in (("a", 8), ("t", 7), ("s", 12)) for i in range(n)), "pc"),
     stack_align=16,
+    call_size=call_size,
+    by_reference=2,
+    long_double=16,
 )

@@ -26,6 +26,19 @@ FLAGS = (
 
 FPU_ON = {"MSTATUS": 1 << 13}  # mstatus.FS = initial; a floating-point instruction traps while it is off
 
+EXCEPTIONS = {
+    0: ("unaligned", 0),
+    2: ("undefined", 4),
+    3: ("breakpoint", 0),
+    4: ("unaligned", 0),
+    6: ("unaligned", 0),
+    8: ("supervisor", 4),
+    11: ("supervisor", 4),
+}
+"""Codes of "Machine Cause Register" in the privileged specification; at some Unicorn is 4 bytes further on."""
+
+BREAKPOINTS = ((0xFFFF_FFFF, 0x0010_0073, "breakpoint"), (0xFFFF, 0x9002, "breakpoint"))  # ebreak, c.ebreak
+
 
 def riscv(
     isa: str,
@@ -54,7 +67,10 @@ def riscv(
             arch="RISCV",
             mode=(f"RISCV{bits}",),
             cpu=model,
+            nop=b"\x01\x00",
             setup={} if float_abi == "soft" else FPU_ON,
+            exceptions=EXCEPTIONS,
+            instructions=BREAKPOINTS,
         ),
         debian="gcc-riscv64-unknown-elf",
         firmware_base=(0x2000_0000, 0x8000_0000),

@@ -1,0 +1,251 @@
+"""``llext run``: load extensions into an emulated CPU, call functions, compare with what is expected."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llext_tools import arch as archs
+from llext_tools import profile as profiles
+from llext_tools.c.call import Argument, parse_value, show_value
+from llext_tools.c.types import encode
+from llext_tools.cli.render import diagnostics_to_json, report
+from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail
+from llext_tools.elf.read import load_object
+from llext_tools.errors import LlextError
+from llext_tools.files import write_all
+from llext_tools.host.tables import read_exports
+from llext_tools.link.exports import ExportTable
+from llext_tools.run import TIMEOUT, Returned, RunResult, guess_target, load
+from llext_tools.run import run as run_extensions
+
+DESCRIPTION = """\
+Load an extension into an emulated CPU with the permissions of its regions, run its
+constructors, call functions, run its destructors. Without --exports the built-in host is
+there: `llext exports --builtin` lists it. Types of arguments and results come from
+--prototype, else from debug information (EXT or <stem>.debug.elf), else from literals."""
+EXAMPLE = """\
+llext run math.llext --call 'half(5.0)' --expect-return 2.5
+llext run sensor.llext --extension logbook.llext --call 'sensor_sample(2048)' --target cortex-m4"""
+ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("extension", metavar="EXT", help="the extension: a `.llext` or `.debug.elf` file")
+    parser.add_argument(
+        "--call",
+        metavar="CALL",
+        action="append",
+        default=[],
+        help="C with literals, `add(1, -2)`, `greet(\"you\")`, `fill(&buffer, 'x')`; several run in turn",
+    )
+    parser.add_argument("--target", metavar="CPU", help="one of `llext targets` (default: by the object's attributes)")
+    parser.add_argument(
+        "--exports", metavar="TABLE", action="append", default=[], help="what the host exports, instead of the built-in"
+    )
+    parser.add_argument(
+        "--extension", metavar="FILE", dest="first", action="append", default=[], help="load this one before"
+    )
+    parser.add_argument("--expect-return", metavar="VALUE", help="a literal: what the last call must return")
+    parser.add_argument(
+        "--expect-output", metavar="REGEX", help="must be found in the output; ^ and $ match at each line"
+    )
+    parser.add_argument(
+        "--prototype", metavar="C", action="append", default=[], help="of a function, such as `double half(double)`"
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", default=str(TIMEOUT), help="limit of it all (default %(default)s)"
+    )
+    parser.add_argument("--at", metavar="ADDR", help="address of the first region; each region has pages of its own")
+    parser.add_argument(
+        "--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader whose rules hold (default %(default)s)"
+    )
+    parser.add_argument("--registers", action="store_true", help="show the registers at a fault")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON, `-` for stdout in place of the text")
+
+
+def run(args: argparse.Namespace) -> int:
+    quiet = args.json == "-"
+    screen = Screen(None if quiet else sys.stdout)
+    found: list[Diagnostic] = []
+    result: RunResult | None = None
+    target = ""
+    try:
+        target, result = execute(args, screen.write, found)
+        found += judge(args, result)
+    except LlextError as error:
+        if not args.json:
+            raise
+        found += error.diagnostics
+    screen.end_line()
+    for returned in result.returned if result else ():
+        screen.print(str(returned))
+    if args.json:
+        text = json.dumps(to_json(args, target, result, found), indent=2)
+        if quiet:
+            print(text)
+        else:
+            write_all({args.json: text + "\n"})
+    sys.stdout.flush()
+    if found and not quiet:
+        report(found)
+    return next((CODES[d.code].error.exit_code for d in found if d.severity == "error"), 0)
+
+
+def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list[Diagnostic]) -> tuple[str, RunResult]:
+    """Link and run; warnings go to ``found``.
+
+    Raises:
+        LlextError: nothing was run.
+    """
+    timeout, at = seconds(args.timeout), address(args.at)
+    objects = [load_object(path) for path in [*args.first, args.extension]]
+    target = archs.target(args.target) if args.target else guess_target(objects[-1])
+    exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
+    reporter = Reporter()
+    images = load(objects, target, exports=exports, at=at, profile=args.profile, reporter=reporter)
+    result = run_extensions(
+        images,
+        args.call,
+        target=target,
+        exports=exports,
+        prototypes=args.prototype,
+        timeout=timeout,
+        sink=sink,
+    )
+    found += reporter.diagnostics
+    found += result.diagnostics
+    if result.fault is not None:
+        found.append(with_registers(result) if args.registers else result.fault)
+    return target.name, result
+
+
+def judge(args: argparse.Namespace, result: RunResult) -> list[Diagnostic]:
+    """What differs from the expectations. A fault is worse: then nothing is compared."""
+    if result.fault is not None:
+        return []
+    reporter = Reporter()
+    at = Location(args.extension)
+    if args.expect_return is not None:
+        expected = parse_value(args.expect_return)
+        if not result.returned:
+            reporter.error(
+                "expect-return", "a return value is expected, but nothing is called", at=at, help="use `--call`"
+            )
+        elif not equals(result.returned[-1], expected):
+            last = result.returned[-1]
+            text = f"`{last.call}` returned {last.text or 'nothing'}, expected {shown(last, expected)}"
+            reporter.error("expect-return", text, at=at)
+    if args.expect_output is not None:
+        try:
+            there = re.search(args.expect_output, result.output, re.MULTILINE)
+        except re.error as error:
+            fail("usage", f"llext run: `{args.expect_output}` is not a regular expression: {error}")
+        if there is None:
+            text = f"the output does not contain `{args.expect_output}`"
+            lines = result.output.splitlines()
+            more = (f"... and {len(lines) - 20} more lines",) if len(lines) > 20 else ()
+            reporter.error("expect-output", text, at=at, detail=(*lines[:20], *more) or ("there was no output",))
+    return list(reporter.diagnostics)
+
+
+def equals(returned: Returned, expected: Argument) -> bool:
+    """Whether a literal, converted to the returned type, is what was returned."""
+    value = expected.value
+    if isinstance(value, bytes):
+        return returned.string == value
+    if isinstance(value, str) or returned.value is None:
+        return False
+    if isinstance(value, float) and returned.type.kind != "float":
+        return False
+    return encode(returned.type, value) == encode(returned.type, returned.value)
+
+
+def shown(returned: Returned, expected: Argument) -> str:
+    """The expected value in the spelling of the returned one, where that can be."""
+    if isinstance(expected.value, int | float) and not returned.type.is_void and returned.type.kind != "record":
+        as_float = isinstance(expected.value, float) and returned.type.kind != "float"
+        return expected.text if as_float else show_value(returned.type, expected.value)
+    return expected.text
+
+
+def with_registers(result: RunResult) -> Diagnostic:
+    assert result.fault is not None
+    cells = [f"{name:>3} {value:08x}" for name, value in result.registers.items()]
+    lines = tuple("  ".join(cells[i : i + 4]) for i in range(0, len(cells), 4))
+    return result.fault._replace(detail=(*result.fault.detail, *lines))
+
+
+def seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86_400:
+        fail("usage", f"llext run: `--timeout {text}` is not a number of seconds", help="for example `--timeout 0.5`")
+    return value
+
+
+def address(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not ADDRESS.fullmatch(text):
+        fail("usage", f"llext run: `--at {text}` is not an address", help="for example `--at 0x20010000`")
+    return int(text, 0)
+
+
+def to_json(
+    args: argparse.Namespace, target: str, result: RunResult | None, found: Sequence[Diagnostic]
+) -> dict[str, Any]:
+    document: dict[str, Any] = {"extension": args.extension, "target": target}
+    if result is not None:
+        document |= {
+            "calls": [
+                {"call": r.call, "type": r.type.name, "value": in_json(r.value), "text": r.text}
+                for r in result.returned
+            ],
+            "output": result.output,
+            "host_calls": [
+                {"name": c.name, "arguments": [in_json(a) for a in c.arguments], "result": in_json(c.result)}
+                for c in result.calls
+            ],
+            "registers": dict(result.registers),
+            "clock_us": result.clock_us,
+            "heap": {"used": result.heap_used, "peak": result.heap_peak},
+            "seconds": round(result.seconds, 6),
+        }
+    return document | {"diagnostics": diagnostics_to_json(found)}
+
+
+def in_json(value: float | None) -> float | str | None:
+    """JSON has no infinities."""
+    return value if value is None or isinstance(value, int) or value - value == 0 else repr(value)
+
+
+class Screen:
+    """The extension's output as text, as it comes; knows whether a line is open. ``stream`` None: shows nothing."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._open = False
+
+    def write(self, data: bytes) -> None:
+        text = self._decoder.decode(data)
+        if self._stream and text:
+            self._open = not text.endswith("\n")
+            print(text, end="", file=self._stream)
+
+    def end_line(self) -> None:
+        if self._open:
+            self.print("")
+
+    def print(self, line: str) -> None:
+        self._open = False
+        if self._stream:
+            print(line, file=self._stream)

@@ -1,0 +1,220 @@
+"""Prototypes from debug information, by pyelftools.
+
+In a relocatable file the debug sections have relocations of their own, against other debug sections and code. They are
+applied here with the rows of the architecture, at address 0: offsets within a section are all that DWARF needs.
+Source: DWARF 5, sections 3.3 "Subroutine and Entry Point Entries" and 5 "Type Entries".
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from elftools.common.exceptions import DWARFError, ELFError
+from elftools.elf.elffile import ELFFile
+
+from llext_tools import arch as archs
+from llext_tools.c.types import CType, DataModel, Kind, Prototype
+from llext_tools.diag import Reporter
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object, read_relocs
+from llext_tools.errors import LlextError
+from llext_tools.reloc import Batch, apply
+
+ENCODINGS: dict[int, Kind] = {2: "bool", 4: "float", 5: "int", 6: "int", 7: "uint", 8: "uint", 0x10: "uint"}
+"""DW_ATE_* -> kind."""
+
+MALFORMED = (
+    *(ELFError, DWARFError, LlextError, KeyError, IndexError, ValueError, AttributeError, TypeError, OverflowError),
+    *(RecursionError, AssertionError),
+)
+"""What reading debug information with errors in it may raise."""
+
+DEEPEST = 40  # typedefs of typedefs
+
+
+def debug_file(obj: ElfObject) -> ElfObject | None:
+    """The object itself if it has debug information, else ``<stem>.debug.elf`` beside it, if that has."""
+    if ".debug_info" in obj.sections.name:
+        return obj
+    stem, ending = os.path.splitext(obj.path)
+    if ending == ".elf" or not os.path.isfile(f"{stem}.debug.elf"):
+        return None
+    try:
+        other = load_object(f"{stem}.debug.elf")
+    except LlextError:
+        return None
+    fits = other.machine == obj.machine and other.bits == obj.bits
+    return other if fits and ".debug_info" in other.sections.name else None
+
+
+def find_prototypes(obj: ElfObject, names: Iterable[str], model: DataModel) -> dict[str, Prototype]:
+    """The prototypes of functions, by their names or linkage names; those that are not found are left out.
+
+    Malformed debug information counts as none: it only adds comfort.
+    """
+    wanted = set(names)
+    source = debug_file(obj) if wanted else None
+    found: dict[str, Prototype] = {}
+    if source is None:
+        return found
+    try:
+        info = ELFFile(io.BytesIO(relocated(source))).get_dwarf_info(relocate_dwarf_sections=False)
+        for unit in info.iter_CUs():
+            for die in _functions(unit.get_top_DIE()):
+                for name in _names(die) & wanted - found.keys():
+                    found[name] = _prototype(name, die, model)
+            if wanted == found.keys():
+                break
+    except MALFORMED:
+        pass
+    return found
+
+
+def find_line(obj: ElfObject, section: int, offset: int) -> str:
+    """``file.c:12`` of a place in an object, ``""`` if it is not known.
+
+    In a relocatable file the line tables tell code by its offset alone: all code must be in one section.
+    """
+    code = (obj.sections.flags & elf.SHF_EXECINSTR != 0) & (obj.sections.size > 0)
+    source = debug_file(obj)
+    if source is None or (obj.type == elf.ET_REL and code.sum() != 1) or not code[section]:
+        return ""
+    at = offset + int(obj.sections.addr[section])
+    try:
+        info = ELFFile(io.BytesIO(relocated(source))).get_dwarf_info(relocate_dwarf_sections=False)
+        for unit in info.iter_CUs():
+            program = info.line_program_for_CU(unit)
+            last = None
+            for state in (entry.state for entry in program.get_entries()) if program else ():
+                if state is None:
+                    continue
+                if last is not None and last.address <= at < state.address:
+                    return f"{_file_name(program, last.file)}:{last.line}"
+                last = None if state.end_sequence else state
+    except MALFORMED:
+        pass
+    return ""
+
+
+def _file_name(program: Any, index: int) -> str:
+    """As the compiler was given it: before DWARF 5 files count from 1."""
+    header = program.header
+    entry = header.file_entry[index - (header.version < 5)]
+    name = str(entry.name.decode("utf-8", "replace"))
+    folders = header.include_directory
+    number = entry.dir_index - (header.version < 5)
+    if os.path.isabs(name) or number < 0 or (header.version >= 5 and number == 0):
+        return name
+    return os.path.join(folders[number].decode("utf-8", "replace"), name)
+
+
+def relocated(obj: ElfObject) -> bytes:
+    """The file with the relocations of its debug sections applied."""
+    image = obj.image.copy()
+    arch = archs.by_machine(obj.machine)
+    if arch is None or obj.type != elf.ET_REL:
+        return image.tobytes()
+    s, y = obj.sections, obj.symbols
+    debug = np.array([name.startswith(".debug_") for name in s.name])
+    relocs = read_relocs(obj, debug, Reporter())
+    rows = arch.relocs[obj.bits]
+    codes = sorted(set(relocs.type.tolist()) & rows.keys(), key=lambda code: rows[code].order == "add")
+    for code in codes:
+        part = np.flatnonzero(relocs.type == code)
+        symbol = relocs.symbol[part]
+        zero = np.zeros(part.size, np.int64)
+        batch = Batch(
+            offset=s.offset[relocs.section[part]] + relocs.offset[part],
+            S=y.value[symbol] & ~(y.type[symbol] == elf.STT_FUNC).astype(np.int64) if arch.thumb else y.value[symbol],
+            A=relocs.addend[part],
+            P=relocs.offset[part],
+            T=zero,
+            B=zero,
+            V=zero,
+        )
+        apply(image, rows[code], batch, in_place=not arch.rela)
+    return image.tobytes()
+
+
+def _functions(unit: Any) -> Iterator[Any]:
+    """Subprograms of a unit, those in C++ namespaces and classes included."""
+    for die in unit.iter_children():
+        if die.tag == "DW_TAG_subprogram":
+            yield die
+        elif die.tag in ("DW_TAG_namespace", "DW_TAG_class_type", "DW_TAG_structure_type"):
+            yield from _functions(die)
+
+
+def _names(die: Any) -> set[str]:
+    found = (_attribute(die, name) for name in ("DW_AT_linkage_name", "DW_AT_name"))
+    return {value.decode("utf-8", "replace") for value in found if value}
+
+
+def _attribute(die: Any, name: str) -> Any:
+    """An attribute of an entry, or of the declaration that it completes."""
+    for _ in range(DEEPEST):
+        if name in die.attributes:
+            return die.attributes[name].value
+        link = next((k for k in ("DW_AT_specification", "DW_AT_abstract_origin") if k in die.attributes), "")
+        if not link:
+            return None
+        die = die.get_DIE_from_attribute(link)
+    return None
+
+
+def _prototype(name: str, die: Any, model: DataModel) -> Prototype:
+    for _ in range(DEEPEST):  # an out-of-line instance has its types at the abstract one
+        link = next((k for k in ("DW_AT_abstract_origin", "DW_AT_specification") if k in die.attributes), "")
+        if not link or "DW_AT_type" in die.attributes:
+            break
+        die = die.get_DIE_from_attribute(link)
+    children = list(die.iter_children())
+    params = tuple(_type(child, model) for child in children if child.tag == "DW_TAG_formal_parameter")
+    variadic = any(child.tag == "DW_TAG_unspecified_parameters" for child in children)
+    return Prototype(name, _type(die, model), params, variadic)
+
+
+def _type(die: Any, model: DataModel, depth: int = 0) -> CType:
+    """The type that an entry's DW_AT_type refers to; void without one."""
+    if depth > DEEPEST:
+        raise ValueError("types refer to each other")
+    while "DW_AT_type" not in die.attributes and "DW_AT_abstract_origin" in die.attributes:
+        die = die.get_DIE_from_attribute("DW_AT_abstract_origin")
+    if "DW_AT_type" not in die.attributes:
+        return model.types["void"]
+    node = die.get_DIE_from_attribute("DW_AT_type")
+    name = node.attributes["DW_AT_name"].value.decode("utf-8", "replace") if "DW_AT_name" in node.attributes else ""
+    size = node.attributes["DW_AT_byte_size"].value if "DW_AT_byte_size" in node.attributes else 0
+    match node.tag:
+        case "DW_TAG_base_type":
+            return CType(ENCODINGS.get(node.attributes["DW_AT_encoding"].value, "record"), size, name)
+        case "DW_TAG_pointer_type" | "DW_TAG_reference_type" | "DW_TAG_rvalue_reference_type":
+            return model.pointer(_type(node, model, depth + 1))
+        case "DW_TAG_subroutine_type":
+            return model.types["void"]._replace(name="void (void)")
+        case "DW_TAG_const_type":
+            inner = _type(node, model, depth + 1)
+            return inner._replace(name=f"const {inner.name}")
+        case "DW_TAG_typedef":
+            inner = _type(node, model, depth + 1)
+            keeps = inner.kind == "record" or inner.is_void
+            return inner if keeps and name != "k_timeout_t" else _named(inner, name, model)
+        case "DW_TAG_enumeration_type":
+            signed = "DW_AT_type" in node.attributes and _type(node, model, depth + 1).kind == "int"
+            return CType("int" if signed or size == 4 else "uint", size or 4, f"enum {name}")
+        case "DW_TAG_structure_type" | "DW_TAG_class_type" | "DW_TAG_union_type" | "DW_TAG_array_type":
+            return CType("record", size, f"struct {name}".strip())
+        case "DW_TAG_unspecified_type":
+            return model.types["uintptr_t"]  # nullptr_t
+        case _:  # volatile, restrict, atomic: the same type to a caller
+            return _type(node, model, depth + 1)
+
+
+def _named(inner: CType, name: str, model: DataModel) -> CType:
+    known = model.types.get(name)
+    return known if known and inner.kind == "record" else inner._replace(name=name)

@@ -1,0 +1,177 @@
+"""The memory that an extension sees while it runs: named areas with permissions, and checked access for the host.
+
+A page has the permissions of all the areas in it; an extension that is linked with ``Domain(align=PAGE)`` has pages
+of its own for each region.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from llext_tools.link.image import Image
+from llext_tools.machine.protocol import PAGE, Machine
+from llext_tools.mem import PERM, Mem, Perm
+
+LONGEST_TEXT = 1 << 24
+"""Bytes: no string in target memory is longer, there is not that much of it."""
+
+
+class Area(NamedTuple):
+    """A range of addresses; ``image`` and ``mem`` say of which extension it is a region."""
+
+    start: int
+    end: int
+    name: str
+    perm: Perm
+    image: Image | None = None
+    mem: Mem | None = None
+
+
+class AccessError(Exception):
+    """The host touched target memory that is not there, or not for that: what a fault is to the extension."""
+
+    def __init__(self, reason: Literal["read", "write"], address: int, size: int) -> None:
+        super().__init__(reason, address, size)
+        self.reason, self.address, self.size = reason, address, size
+
+
+class Memory:
+    """Areas of one machine. ``traps`` are addresses where code of the host begins."""
+
+    def __init__(self, machine: Machine, bits: int) -> None:
+        self._machine = machine
+        self._top = 1 << bits
+        self._areas: list[Area] = []
+        self._starts: list[int] = []
+
+    @property
+    def areas(self) -> tuple[Area, ...]:
+        return tuple(self._areas)
+
+    def at(self, address: int) -> Area | None:
+        """The area that an address is in."""
+        i = bisect_right(self._starts, address) - 1
+        return self._areas[i] if i >= 0 and address < self._areas[i].end else None
+
+    def add(self, name: str, size: int, perm: Perm, start: int) -> Area:
+        """Map zeros in pages that nothing else has, with a page around them that stays free."""
+        start = self.free(size, start)
+        area = Area(start, start + size, name, perm)
+        self._machine.map(area.start, -(-size // PAGE) * PAGE, perm)
+        self._insert(area)
+        return area
+
+    def free(self, size: int, start: int) -> int:
+        """Where ``size`` bytes have pages of their own, from ``start`` on."""
+        return free(((a.start, a.end) for a in self._areas), size, start, self._top)
+
+    def add_traps(self, name: str, addresses: Iterable[int]) -> None:
+        """Map the pages of these addresses for code that the host replaces."""
+        for start, end in page_runs((a, a + 1) for a in addresses):
+            self._machine.trap(start, end - start)
+            self._insert(Area(start, end, name, Perm.X))
+
+    def add_image(self, image: Image) -> None:
+        """Map the regions of an extension and fill them."""
+        perms: dict[int, Perm] = {}
+        areas = []
+        for mem, data in image.mem.items():
+            if mem in PERM and data.size:
+                start = image.layout.base[mem]
+                areas.append(Area(start, start + data.size, mem.name, PERM[mem], image, mem))
+                for page in range(start // PAGE, -(-(start + data.size) // PAGE)):
+                    perms[page] = perms.get(page, Perm(0)) | PERM[mem]
+        for page, perm in perms.items():
+            self._machine.map(page * PAGE, PAGE, perm)
+        for area in areas:
+            assert area.mem is not None
+            self._machine.write(area.start, image.mem[area.mem].tobytes())
+            self._insert(area)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Raises:
+        AccessError: a byte of them cannot be read by the extension."""
+        self._check("read", Perm.R, address, size)
+        return self._machine.read(address, size)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Raises:
+        AccessError: a byte of them cannot be written by the extension. Nothing is written then."""
+        self._check("write", Perm.W, address, len(data))
+        self._machine.write(address, data)
+
+    def check_write(self, address: int, size: int) -> None:
+        """Raises:
+        AccessError: a byte of them cannot be written by the extension."""
+        self._check("write", Perm.W, address, size)
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Write whatever the permissions are: as the loader does."""
+        self._machine.write(address, data)
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Read whatever the permissions are. All of it must be mapped."""
+        return self._machine.read(address, size)
+
+    def text(self, address: int, most: int | None = None) -> bytes:
+        """The string at an address without its NUL; at most so many bytes of it are read.
+
+        Raises:
+            AccessError: it leaves what can be read.
+        """
+        most = LONGEST_TEXT if most is None else most
+        found = b""
+        while len(found) < most:
+            here = address + len(found)
+            size = min(PAGE - here % PAGE, most - len(found))
+            area = self.at(here)
+            if area is not None and here < area.end:
+                size = min(size, area.end - here)
+            part = self.read(here, size) if area is not None else self.read(here, 1)
+            nul = part.find(0)
+            if nul >= 0:
+                return found + part[:nul]
+            found += part
+        return found
+
+    def _check(self, reason: Literal["read", "write"], perm: Perm, address: int, size: int) -> None:
+        at = address
+        while at < address + size:
+            area = self.at(at)
+            if area is None or perm not in area.perm:
+                raise AccessError(reason, at, size)
+            at = area.end
+
+    def _insert(self, area: Area) -> None:
+        insort(self._areas, area, key=lambda a: a.start)
+        self._starts = [a.start for a in self._areas]
+
+
+def page_runs(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges (start, end) widened to pages, those that touch joined, sorted."""
+    runs: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        start, end = first // PAGE * PAGE, -(-last // PAGE) * PAGE
+        if runs and start <= runs[-1][1]:
+            runs[-1] = (runs[-1][0], max(end, runs[-1][1]))
+        else:
+            runs.append((start, end))
+    return runs
+
+
+def free(taken: Iterable[tuple[int, int]], size: int, start: int, top: int) -> int:
+    """The first address from ``start`` on with ``size`` bytes free, and a free page before and behind them.
+
+    ``taken`` are ranges (start, end); ``top`` is the end of the address space. Where there is no room, from 64 KiB on.
+    """
+    runs = page_runs(taken)
+    for first in (start, 1 << 16):
+        at = first
+        for low, high in runs:
+            if low < at + size + PAGE and high > at - PAGE:
+                at = high + PAGE
+        if at + size + PAGE <= top:
+            return at
+    raise MemoryError("no free addresses")

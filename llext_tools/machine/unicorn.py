@@ -1,0 +1,205 @@
+"""A machine by Unicorn, the CPU emulator. Nothing else imports it.
+
+What was learnt about Unicorn 2.1.4 (each line by a test or a measurement):
+
+* ``UC_MODE_MCLASS`` overrides the CPU model with a Cortex-M33; without it the chosen model holds, M0 included.
+* Hooks on all code cost a factor of 500; a hook on one page costs nothing, hooks for invalid accesses either.
+* ``emu_start(timeout=)`` starts a thread each time, 0.17 ms; one watchdog thread for a run takes nothing.
+* RISC-V: after an illegal instruction or ``ecall`` the program counter is 4 bytes on, however long the instruction is.
+* Unaligned LDRD, LDM and VLDR go through, where a Cortex-M3 or later faults.
+* With two hooks on code the instruction behind a hook that stops is still executed: trap pages hold NOPs.
+* WFI ends ``emu_start`` without a word: go on behind it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import unicorn
+from unicorn import unicorn_const as const
+
+from llext_tools.arch.base import Emulator
+from llext_tools.machine.protocol import PAGE, Reason, Stop
+from llext_tools.mem import Perm
+
+ACCESS: dict[int, Reason] = {
+    const.UC_MEM_READ_UNMAPPED: "read",
+    const.UC_MEM_READ_PROT: "read",
+    const.UC_MEM_WRITE_UNMAPPED: "write",
+    const.UC_MEM_WRITE_PROT: "write",
+    const.UC_MEM_FETCH_UNMAPPED: "execute",
+    const.UC_MEM_FETCH_PROT: "execute",
+}
+PROT = {Perm.R: const.UC_PROT_READ, Perm.W: const.UC_PROT_WRITE, Perm.X: const.UC_PROT_EXEC}
+AGAIN = 0.005  # seconds: the watchdog's order to stop is lost if it comes before the emulator has started
+
+
+class UnicornMachine:
+    """One Unicorn instance. ``pc`` is the program counter's name."""
+
+    def __init__(self, emulator: Emulator, pc: str = "pc") -> None:
+        registers = import_module(f"unicorn.{emulator.arch.lower()}_const")
+        self._registers = {
+            name.removeprefix(f"UC_{emulator.arch}_REG_").lower(): value
+            for name, value in vars(registers).items()
+            if name.startswith(f"UC_{emulator.arch}_REG_")
+        }
+        mode = 0
+        for name in emulator.mode:
+            mode |= getattr(const, f"UC_MODE_{name}")
+        cpu = getattr(registers, f"UC_CPU_{emulator.cpu}")
+        self._uc: Any = unicorn.Uc(getattr(const, f"UC_ARCH_{emulator.arch}"), mode, cpu)
+        self._emulator = emulator
+        self._thumb = "THUMB" in emulator.mode
+        self._pc = pc
+        self._found: Stop | None = None
+        for name, value in emulator.setup.items():
+            self.set(name.lower(), value)
+        self._uc.hook_add(const.UC_HOOK_MEM_INVALID, self._on_access)
+        self._uc.hook_add(const.UC_HOOK_INTR, self._on_exception)
+        self._uc.hook_add(const.UC_HOOK_INSN_INVALID, self._on_invalid)
+        self._watchdog = Watchdog(self._uc.emu_stop)
+
+    def map(self, start: int, size: int, perm: Perm) -> None:
+        prot = 0
+        for bit, flag in PROT.items():
+            prot |= flag if bit in perm else 0
+        self._uc.mem_map(start, size, prot)
+
+    def trap(self, start: int, size: int) -> None:
+        self.map(start, size, Perm.X)
+        self.write(start, self._emulator.nop * (size // len(self._emulator.nop)))
+        self._uc.hook_add(const.UC_HOOK_CODE, self._on_trap, begin=start, end=start + size - 1)
+
+    def read(self, address: int, size: int) -> bytes:
+        return bytes(self._uc.mem_read(address, size)) if size else b""
+
+    def write(self, address: int, data: bytes) -> None:
+        if data:
+            self._uc.mem_write(address, data)
+
+    def get(self, register: str) -> int:
+        return int(self._uc.reg_read(self._registers[register]))
+
+    def set(self, register: str, value: int) -> None:
+        self._uc.reg_write(self._registers[register], value)
+
+    def run(self, pc: int, deadline: float) -> Stop:
+        with self._watchdog.until(deadline):
+            while True:
+                if time.monotonic() >= deadline:
+                    return Stop(reason="timeout", pc=pc & ~self._thumb)
+                self._found = None
+                try:
+                    self._uc.emu_start(pc, (1 << 64) - 2 if self._is_wide else (1 << 32) - 2)
+                except unicorn.UcError as error:
+                    stop = self._taken()
+                    return stop if stop else Stop(reason="exception", pc=self.get(self._pc), value=error.errno)
+                if stop := self._taken():
+                    return stop
+                pc = self.get(self._pc) | self._state()  # WFI, or the watchdog
+
+    def close(self) -> None:
+        self._watchdog.close()
+        self._uc = None
+
+    @property
+    def _is_wide(self) -> bool:
+        return "RISCV64" in self._emulator.mode
+
+    def _state(self) -> int:
+        """Bit 0 of an address to go on at: Arm's Thumb bit."""
+        return int(self._thumb and self._uc.query(const.UC_QUERY_MODE) == const.UC_MODE_THUMB)
+
+    # ---- called by Unicorn. An exception must not pass through it: these have nothing that could raise one.
+
+    def _on_trap(self, uc: Any, address: int, _size: int, _data: object) -> None:
+        self._found = Stop(reason="trap", pc=address)
+        uc.emu_stop()
+
+    def _on_access(self, _uc: Any, access: int, address: int, size: int, value: int, _data: object) -> bool:
+        value &= (1 << 8 * size) - 1
+        self._found = Stop(reason=ACCESS[access], pc=self.get(self._pc), address=address, size=size, value=value)
+        return False
+
+    def _on_exception(self, uc: Any, number: int, _data: object) -> None:
+        reason: Any
+        reason, past = self._emulator.exceptions.get(number, ("exception", 0))
+        pc = self.get(self._pc) - past
+        self._found = Stop(reason=reason, pc=pc, address=pc if reason == "execute" else 0, value=number)
+        uc.emu_stop()
+
+    def _on_invalid(self, _uc: Any, _data: object) -> bool:
+        pc = self.get(self._pc)
+        reason: Any = "undefined"
+        if self._thumb and not self._state():
+            reason = "state"
+        else:
+            word = self._peek(pc)
+            for mask, value, what in self._emulator.instructions:
+                if word & mask == value:
+                    reason = what
+                    break
+        self._found = Stop(reason=reason, pc=pc)
+        return False
+
+    def _peek(self, address: int) -> int:
+        """Up to 4 bytes of code as a number; those beyond the page as 0, it may be the last one."""
+        size = min(4, PAGE - address % PAGE)
+        return int.from_bytes(self.read(address, size), "little")
+
+    def _taken(self) -> Stop | None:
+        """What a hook has found."""
+        return self._found
+
+
+class Watchdog:
+    """A thread that calls ``stop`` again and again once a deadline has passed. It starts with the first deadline."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._changed = threading.Condition()
+        self._deadline = 0.0
+        self._running = self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def until(self, deadline: float) -> Watchdog:
+        """To be entered while something runs that has to end at ``time.monotonic() == deadline``."""
+        self._running = True
+        if deadline != self._deadline:
+            with self._changed:
+                self._deadline = deadline
+                self._changed.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="llext-watchdog", daemon=True)
+                self._thread.start()
+        return self
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        self._running = False
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._closed:
+                left = self._deadline - time.monotonic()
+                if left > 0:
+                    self._changed.wait(left)
+                elif self._running:
+                    self._stop()
+                    self._changed.wait(AGAIN)
+                else:
+                    self._changed.wait()  # for another deadline: nobody starts running after this one

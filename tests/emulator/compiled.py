@@ -1,0 +1,40 @@
+"""Small extensions for the emulator tests, compiled as the CMake helpers do it, without CMake."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from llext_tools import arch, toolchains
+from llext_tools.arch.base import Target
+from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object
+from llext_tools.errors import ToolError
+from llext_tools.paths import cmake_dir, include_dir
+
+TARGETS = tuple(arch.targets())
+CHAINS = ("gcc", "zig")
+
+
+def compile_c(source: str, target: Target, chain: str, folder: Path, *options: str, name: str = "ext") -> ElfObject:
+    """An extension of one C source, with debug information and the compiler's helpers. Skips without a compiler."""
+    try:
+        tools = toolchains.find(target, chain)
+        runtime = toolchains.compiler_runtime(target, tools)
+    except ToolError as error:
+        pytest.skip(str(error))
+    c, obj, out = (folder / f"{name}{end}" for end in (".c", ".o", ".debug.elf"))
+    c.write_text(f"#include <llext/host.h>\n#include <llext/symbol.h>\n#line 1\n{source}", encoding="utf-8")
+    flags = [*toolchains.flags(target, tools.name, "C"), f"-I{include_dir()}", "-DLL_EXTENSION_BUILD", *options]
+    call([*tools.cc, *flags, "-c", str(c), "-o", str(obj)])
+    emulation = {"arm": "armelf", "riscv": f"elf{target.bits}lriscv"}[target.arch]
+    script = f"{cmake_dir()}/llext-merge.ld"
+    call([*tools.ld, "-m", emulation, "-r", "-d", "-T", script, str(obj), runtime, "-o", str(out)])
+    return load_object(str(out))
+
+
+def call(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
