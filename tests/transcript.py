@@ -6,12 +6,13 @@ import io
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
-from llext_tools.cli import main
+from llext_tools import cli
 
 ENVIRONMENT = {"COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
 
@@ -24,8 +25,21 @@ def llext(*arguments: str, environment: dict[str, str] | None = None) -> tuple[i
         redirect_stdout(output),
         redirect_stderr(output),
     ):
-        code = main(arguments)
+        code = cli.main(arguments)
     return code, output.getvalue()
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Let the shell run a command; ``llext`` is there as a script."""
+    script = folder / ".bin" / "llext"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m llext_tools "$@"\n')
+    script.chmod(0o755)
+    places = {"PATH": f"{script.parent}:{os.environ['PATH']}", "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    environment = {**os.environ, **ENVIRONMENT, **places}
+    return subprocess.run(
+        f"({command}) 2>&1", shell=True, cwd=folder, text=True, capture_output=True, check=False, env=environment
+    )
 
 
 def commands(lines: Sequence[str]) -> list[str]:
@@ -44,13 +58,11 @@ def run(lines: Sequence[str], folder: Path, *, show_exit: bool = False) -> tuple
         variables = {}
         while "=" in words[0]:
             name, _, variables[name] = words.pop(0).partition("=")
-        if words[0] == "llext":
+        if words[0] == "llext" and not {"|", ">"} & set(words):
             assert Path.cwd() == folder, "a relative path in the command would lead elsewhere"
             code, printed = llext(*words[1:], environment=variables)
         else:
-            done = subprocess.run(
-                f"({command}) 2>&1", shell=True, cwd=folder, text=True, capture_output=True, check=False
-            )
+            done = shell(command, folder)
             code, printed = done.returncode, done.stdout
         codes.append(code)
         transcript += [f"$ {command}", *printed.rstrip("\n").split("\n")] if printed else [f"$ {command}"]

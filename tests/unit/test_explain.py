@@ -10,14 +10,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 import transcript
 from elfedit import Elf
-from needs import need
-from transcript import llext
-
 from llext_tools import explain
 from llext_tools.diag import CODES
 from llext_tools.paths import include_dir
+from needs import need
+from transcript import llext
 
 NOT_LITERALLY = {"build-failed"}  # times and paths differ from run to run
 WITHOUT_EXAMPLE = {"internal"}  # a mistake of ours that we know of is mended, not documented
@@ -28,11 +28,11 @@ TEXT_FILES = {
     "ld exports": "table.ld",
 }
 GCC = {
-    "arm": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb"),
+    "arm": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mlong-calls"),
     "riscv32": ("riscv64-unknown-elf-gcc", "-march=rv32imac", "-mabi=ilp32", "-mno-relax", "-msmall-data-limit=0"),
     "riscv64": ("riscv64-unknown-elf-gcc", "-march=rv64gc", "-mabi=lp64d", "-mno-relax", "-msmall-data-limit=0"),
 }
-C_FLAGS = ("-Os", "-ffreestanding", "-DLL_EXTENSION_BUILD")
+C_FLAGS = ("-g", "-Os", "-ffreestanding", "-DLL_EXTENSION_BUILD")
 
 
 def build(language: str, arch: str, lines: list[str], folder: Path) -> None:
