@@ -9,13 +9,15 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
 from llext_tools import arch as archs
-from llext_tools import errors
+from llext_tools import errors, explain, profile, toolchains
 from llext_tools.arch.base import Arch, Target
 from llext_tools.cli import COMMANDS, LOW_LEVEL, overview
 from llext_tools.cli.parser import parser_for
@@ -23,7 +25,8 @@ from llext_tools.diag import CODES
 from llext_tools.reloc import Range, Reloc
 
 REFERENCE = Path(__file__).parent / "reference"
-EXPLAIN = Path(inspect.getfile(errors)).parent / "explain"
+CMAKE = Path(__file__).parents[1] / "cmake"
+PAGES_OF = "../../llext_tools/explain"
 NOTE = "<!-- made by docs/generate.py: change the code, then run it -->\n"
 
 
@@ -45,26 +48,27 @@ def exit_codes() -> str:
 def diagnostics() -> str:
     """The index of diagnostics; the pages themselves are what ``llext explain CODE`` prints."""
     rows = [
-        (f"[`{code}`](#{code})", str(row.error.exit_code), f"`-{row.errno}`" if row.errno else "", explained(code)[0])
+        (
+            f"[`{code}`]({PAGES_OF}/{code}.md)",
+            str(row.error.exit_code),
+            f"`-{row.errno}`" if row.errno else "",
+            gist(code),
+        )
         for code, row in CODES.items()
     ]
-    pages = [f"## {code}\n\n{explained(code)[1]}" for code in CODES]
     return page(
         "Diagnostics",
         "Each has a code, a place, and where the board would fail as well, what `llext_load()` returns there. "
-        "`llext explain CODE` prints what stands here.",
+        "`llext explain CODE` prints the page behind each link: what it means, an example, the cure.",
         table(("code", "exit code", "on the board", "in short"), rows),
-        *pages,
     )
 
 
-def explained(code: str) -> tuple[str, str]:
-    """The first sentence of a page, and the page without its title, its headings one level down."""
-    path = EXPLAIN / f"{code}.md"
-    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
-    body = "\n".join("#" + line if line.startswith("## ") else line for line in lines).strip()
-    paragraph = " ".join(body.split("\n\n")[0].split())
-    return paragraph.split(". ")[0].removesuffix("."), body
+def gist(code: str) -> str:
+    """The first sentence of a page."""
+    lines = explain.page(code).splitlines()[1:]
+    paragraph = " ".join("\n".join(lines).strip().split("\n\n")[0].split())
+    return paragraph.split(". ")[0].removesuffix(".")
 
 
 def relocations() -> str:
@@ -72,8 +76,8 @@ def relocations() -> str:
     parts = []
     for arch in archs.discover():
         rows = [
-            (str(r.code), f"`{r.name}`", f"`{r.formula}`", bits_of(r), reach(r.check), profiles(arch, r))
-            for r in sorted(arch.relocs.values(), key=lambda r: r.code)
+            (str(r.code), f"`{r.name}`", r.formula and f"`{r.formula}`", bits_of(r), reach(r.check), profiles(arch, r))
+            for r in sorted(arch.relocs[max(arch.classes)].values(), key=lambda r: r.code)
         ]
         parts.append(f"## {arch.name} (e_machine {arch.machine}, {'SHT_RELA' if arch.rela else 'SHT_REL'})")
         parts.append(table(("code", "name", "value", "written to", "allowed values", "applied by the loader"), rows))
@@ -85,7 +89,8 @@ def relocations() -> str:
         "Relocations",
         "S is the symbol's address (Arm: without the Thumb bit), A the addend, P the place, T the Thumb bit, V the "
         "value at the place, B the base of the region that holds S, TP the thread pointer. What is not in these "
-        "tables is refused as `reloc-unknown`. The last column says which loader profiles apply it on the board; "
+        "tables is refused as `reloc-unknown`. Where addresses have 32 bits, values count modulo 2^32. The last column "
+        "says which loader profiles apply it on the board; "
         "the profile `abi` takes them all.",
         *parts,
     )
@@ -110,8 +115,6 @@ def reach(check: Range | None) -> str:
 
 
 def profiles(arch: Arch, row: Reloc) -> str:
-    from llext_tools import profile
-
     names = [name for name in profile.names() if name != "abi"]
     accepted = [n for n in names if (codes := profile.load(n).relocs.get(arch.name)) is None or row.code in codes]
     return " ".join(f"`{name}`" for name in accepted) or "no"
@@ -127,7 +130,7 @@ def targets() -> str:
     ]  # fmt: skip
     flags: dict[tuple[str, str, str, str], list[str]] = {}
     for target in known:
-        for flag in target.flags:
+        for flag in (*toolchains.FLAGS, *target.flags):
             flags.setdefault((flag.flag, flag.why, flag.only, flag.language), []).append(target.name)
     rows = [
         (f"`{flag}`", ", ".join(filter(None, (only, language))) or "all", where(names, known), why)
@@ -157,7 +160,7 @@ def where(names: Sequence[str], known: Iterable[Target]) -> str:
 def command_line() -> str:
     """The help of every command, at 80 columns."""
     os.environ["COLUMNS"] = "80"
-    parts = ["```text\n" + overview() + "\n```"]
+    parts = [f"```text\n{overview()}\n```"]
     for title, commands in (("Commands", COMMANDS), ("Commands for the CMake helpers", LOW_LEVEL)):
         parts.append(f"## {title}")
         for name in commands:
@@ -168,12 +171,46 @@ def command_line() -> str:
     return page("Command line", "What `--help` prints. Exit codes: [exit-codes.md](exit-codes.md).", *parts)
 
 
+def cmake() -> str:
+    """The commands of the CMake package, as the comment in front of each has them."""
+    parts = []
+    for path in sorted(CMAKE.glob("Llext*.cmake")):
+        for comment in re.findall(r"#\[=+\[\.rst:\n(.*?)#\]=+\]", path.read_text(encoding="utf-8"), re.DOTALL):
+            name = re.search(r"\.\. cmake:(?:command|variable|module):: (\w+)", comment)
+            if name:
+                parts.append(f"## {name[1]}\n\n{markdown(comment[name.end() :])}")
+    return page(
+        "CMake",
+        "After `find_package(LlextTools REQUIRED)`. An argument that cannot be honoured is an error; it names the "
+        "command and the target.",
+        *parts,
+    )
+
+
+def markdown(rst: str) -> str:
+    """The little reStructuredText that CMake's comments use: indented blocks after ``::``, double backticks."""
+    lines, code = [], False
+    rst = re.sub(r":cmake:\w+:`", "`", textwrap.dedent(rst).replace("``", "`"))
+    for line in rst.strip("\n").splitlines():
+        if code and line and not line.startswith(" "):
+            lines.append("```\n")
+            code = False
+        text = line[2:] if code else line
+        lines.append(text.removesuffix("::").rstrip() if text.endswith("::") else text)
+        if line.endswith("::"):
+            code = True
+            lines.append("\n```cmake")
+    text = "\n".join([*lines, *(["```"] if code else [])])
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"```cmake\n+", "```cmake\n", re.sub(r"\n+```\n", "\n```\n", text))).strip()
+
+
 PAGES = {
     "exit-codes.md": exit_codes,
     "diagnostics.md": diagnostics,
     "relocations.md": relocations,
     "targets.md": targets,
     "command-line.md": command_line,
+    "cmake.md": cmake,
 }
 
 
@@ -187,7 +224,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def page(title: str, *paragraphs: str) -> str:
-    return "\n\n".join([f"# {title}", NOTE.rstrip(), *paragraphs]).rstrip() + "\n"
+    filled = [textwrap.fill(p, 120) if "\n" not in p and not p.startswith(("#", "|")) else p for p in paragraphs]
+    return "\n\n".join([f"# {title}", NOTE.rstrip(), *filled]).rstrip() + "\n"
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,0 +1,78 @@
+"""The documentation says what the code says. Oracle: the code's own tables, from which docs/generate.py makes pages."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from llext_tools.cli import COMMANDS, LOW_LEVEL
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/*.md")])
+CHANGES = sorted((ROOT / "changelog").glob("*"))
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    "name", ["exit-codes.md", "diagnostics.md", "relocations.md", "targets.md", "command-line.md", "cmake.md"]
+)
+def test_generated_page_is_up_to_date(name: str, generator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sorted(generator.PAGES) == sorted(path.name for path in (ROOT / "docs/reference").glob("*.md"))
+    monkeypatch.setitem(os.environ, "COLUMNS", "80")
+    text = (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
+    assert text == generator.PAGES[name](), "run `tox -e docs`"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_named_in_the_text_exist(path: Path) -> None:
+    for command in re.findall(r"(?:^|[`$;&] ?)llext ([a-z][a-z-]*)", path.read_text(encoding="utf-8"), re.MULTILINE):
+        assert command in {*COMMANDS, *LOW_LEVEL, "help"}, command
+
+
+def test_every_page_of_the_documentation_is_reached() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "docs").rglob("*.md"):
+        relative = path.relative_to(ROOT / "docs").as_posix()
+        assert relative == "README.md" or f"({relative})" in index, f"docs/README.md does not mention {relative}"
+
+
+@pytest.mark.parametrize("path", CHANGES, ids=lambda path: path.name)
+def test_changelog_fragment_has_a_kind(path: Path) -> None:
+    if path.name != "README.md":
+        assert re.fullmatch(r"(added|changed|fixed|removed)-[a-z0-9-]+\.md", path.name)
+        assert path.read_text(encoding="utf-8").strip()
+
+
+def test_lowest_versions_are_the_lower_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    bounds = [*project["dependencies"], *project["optional-dependencies"]["zig"]]
+    lowest = dict(
+        re.findall(r"^([\w-]+)==([\d.]+)$", (ROOT / "tests/lowest.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert {re.split(r"[<>=!~ ]", bound)[0] for bound in bounds} == set(lowest)
+    for bound in bounds:
+        name, least = re.match(r"([\w-]+)>=([\d.]+)", bound).groups()  # type: ignore[union-attr]
+        assert re.fullmatch(rf"{re.escape(least)}(\.0)*", lowest[name]), f"{bound} is tested with {lowest[name]}"
