@@ -25,13 +25,12 @@ from llext_tools.run import TIMEOUT, Returned, RunResult, guess_target, load
 from llext_tools.run import run as run_extensions
 
 DESCRIPTION = """\
-Load an extension into an emulated CPU with the permissions of its regions, run its
-constructors, call functions, run its destructors. Without --exports the built-in host is
-there: `llext exports --builtin` lists it. Types of arguments and results come from
---prototype, else from debug information (EXT or <stem>.debug.elf), else from literals."""
+Load an extension into an emulated CPU with its regions' permissions, run its constructors, call
+functions, run its destructors. The types of a call come from --prototype, else from debug
+information (EXT or <stem>.debug.elf), else from its literals."""
 EXAMPLE = """\
 llext run math.llext --call 'half(5.0)' --expect-return 2.5
-llext run sensor.llext --extension logbook.llext --call 'sensor_sample(2048)' --target cortex-m4"""
+llext run sensor.llext --extension logbook.llext --call 'sensor_sample(2048)'"""
 ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 
 
@@ -42,18 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CALL",
         action="append",
         default=[],
-        help="C with literals, `add(1, -2)`, `greet(\"you\")`, `fill(&buffer, 'x')`; several run in turn",
+        help="such as `add(1, -2)`, `greet(\"you\")`, `fill(&buffer, 'x')`",
     )
-    parser.add_argument("--target", metavar="CPU", help="one of `llext targets` (default: by the object's attributes)")
+    parser.add_argument("--target", metavar="CPU", help="one of `llext targets` (default: what the object fits)")
     parser.add_argument(
-        "--exports", metavar="TABLE", action="append", default=[], help="what the host exports, instead of the built-in"
+        "--exports",
+        metavar="TABLE",
+        action="append",
+        default=[],
+        help="what the host exports, in place of the built-in one",
     )
     parser.add_argument(
         "--extension", metavar="FILE", dest="first", action="append", default=[], help="load this one before"
     )
     parser.add_argument("--expect-return", metavar="VALUE", help="a literal: what the last call must return")
     parser.add_argument(
-        "--expect-output", metavar="REGEX", help="must be found in the output; ^ and $ match at each line"
+        "--expect-output", metavar="REGEX", help="to be found in the output; ^ and $ match at each line"
     )
     parser.add_argument(
         "--prototype", metavar="C", action="append", default=[], help="of a function, such as `double half(double)`"
@@ -61,12 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="SECONDS", default=str(TIMEOUT), help="limit of it all (default %(default)s)"
     )
-    parser.add_argument("--at", metavar="ADDR", help="address of the first region; each region has pages of its own")
+    parser.add_argument("--at", metavar="ADDR", help="address of the first region; each starts a page")
     parser.add_argument(
         "--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader whose rules hold (default %(default)s)"
     )
     parser.add_argument("--registers", action="store_true", help="show the registers at a fault")
-    parser.add_argument("--json", metavar="FILE", help="write the result as JSON, `-` for stdout in place of the text")
+    parser.add_argument("--json", metavar="FILE", help="write the result as JSON; `-` is stdout")
 
 
 def run(args: argparse.Namespace) -> int:
