@@ -58,6 +58,7 @@ TEST = {
         FAKE + 'llext_add_test(works EXTENSION hello EXTENSIONS second CALL "f()")'
     ),
     "EXPORTS 'hello' was not made by": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" EXPORTS hello)',
+    "AT 'RAM' is not an address": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" AT RAM)',
     "TIMEOUT 'soon' is not a number of seconds": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" TIMEOUT soon)'
     ),
