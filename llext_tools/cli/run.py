@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CALL",
         action="append",
         default=[],
-        help="such as `add(1, -2)`, `greet(\"you\")`, `fill(&buffer, 'x')`",
+        help='such as `add(1, -2)` or `greet("you")`',
     )
     parser.add_argument("--target", metavar="CPU", help="one of `llext targets` (default: what the object fits)")
     parser.add_argument(

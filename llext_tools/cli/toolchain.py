@@ -1,4 +1,4 @@
-"""``llext toolchain``: a target's compiler and flags (low level). ``toolchains/llext.cmake`` includes what it prints."""
+"""``llext toolchain``: a target's compiler and flags (low level), which ``toolchains/llext.cmake`` includes."""
 
 from __future__ import annotations
 
