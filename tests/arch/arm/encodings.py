@@ -106,7 +106,7 @@ ROWS: dict[str, dict[str, Any]] = {
             [0x12F44FFF, "ldr r0, [r1, #0xfff]"],
             [-0x12F44FFF, "ldr r0, [r1, #-0xfff]"],
         ],
-        "misfits": [0x12F45678, -0x12F45678],
+        "misfits": [0x12F45000, -0x12F45000],
     },
     "R_ARM_LDR_SB_G2": {"like": "R_ARM_LDR_PC_G2"},
     "R_ARM_LDRS_PC_G1": {
@@ -142,7 +142,7 @@ ROWS: dict[str, dict[str, Any]] = {
             [0x12F443FC, "vstr d0, [r1, #1020]"],
             [-0x12F443FC, "vstr d0, [r1, #-1020]"],
         ],
-        "misfits": [0x12F45000, -0x12F44001],
+        "misfits": [0x12F44400, -0x12F44001],
     },
     "R_ARM_LDC_SB_G2": {"like": "R_ARM_LDC_PC_G2"},
     "R_ARM_THM_ABS5": {"asm": "ldr r0, [r1, #{x}]", "low": 0, "high": 124, "step": 4},
