@@ -29,7 +29,7 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
 from llext_tools.host.guest import Guest, HostCall, HostFunction, Output
-from llext_tools.host.memory import AccessError, free
+from llext_tools.host.memory import AccessError, firmware_sections, free
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
 from llext_tools.machine.protocol import PAGE
@@ -110,6 +110,7 @@ def load(
     target: Target,
     *,
     exports: ExportTable | None = None,
+    firmware: Sequence[ElfObject] = (),
     at: int | None = None,
     profile: Profile | str = profiles.DEFAULT,
     reporter: Reporter | None = None,
@@ -118,6 +119,7 @@ def load(
 
     Args:
         exports: of the host; the built-in one by default.
+        firmware: images whose memory is taken, see ``run()``.
         at: address of the first region; by default free memory near the host.
     Raises:
         LlextError: what ``link()`` raises.
@@ -125,6 +127,9 @@ def load(
     host = exports if exports is not None else builtin.exports(archs.load(target.arch))
     tables, images = [host], []
     taken = [(e.address, e.address + 1) for e in host.symbols]
+    for image_of_host in firmware:
+        s = image_of_host.sections
+        taken += [(int(s.addr[i]), int(s.addr[i] + s.size[i])) for i in firmware_sections(image_of_host)]
     following = at
     for obj in objects:
         size = int(obj.sections.size[obj.sections.flags & elf.SHF_ALLOC != 0].sum()) + PAGE * (len(PERM) + 1)
@@ -148,6 +153,7 @@ def run(
     *,
     target: Target,
     exports: ExportTable | None = None,
+    firmware: Sequence[ElfObject] = (),
     prototypes: Iterable[str] = (),
     timeout: float = TIMEOUT,
     output_limit: int = OUTPUT_LIMIT,
@@ -161,6 +167,8 @@ def run(
         calls: expressions such as ``add(1, 2)``; a function of an earlier extension can be called too.
         exports: what they were linked against; the built-in host by default. A function of the table that ``functions``
             has by name runs that one; a call of another one ends the run.
+        firmware: linked images whose code and data are there, such as the one that the exports came from. What it
+            exports and ``functions`` does not have runs its own code.
         prototypes: C, of functions that are called; they take precedence over debug information.
         timeout: seconds for everything together.
         output_limit: bytes.
@@ -185,7 +193,9 @@ def run(
     try:
         try:
             host = exports if exports is not None else builtin.exports(arch)
-            guest.add_exports(host.symbols, dict(functions))
+            for obj in firmware:
+                guest.memory.add_firmware(obj)
+            guest.add_exports(host.symbols, functions)
             for image in images:
                 guest.add_image(image)
             guest.start()

@@ -17,8 +17,9 @@ from llext_tools.c.types import encode
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail
 from llext_tools.elf.read import load_object
+from llext_tools.elf.structs import ELFMAG
 from llext_tools.errors import LlextError
-from llext_tools.files import write_all
+from llext_tools.files import read_bytes, write_all
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import ExportTable
 from llext_tools.run import TIMEOUT, Returned, RunResult, guess_target, load
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TABLE",
         action="append",
         default=[],
-        help="what the host exports, in place of the built-in one",
+        help="what the host exports; an image's code runs",
     )
     parser.add_argument(
         "--extension", metavar="FILE", dest="first", action="append", default=[], help="load this one before"
@@ -111,12 +112,14 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     target = archs.target(args.target) if args.target else guess_target(objects[-1])
     exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
     reporter = Reporter()
-    images = load(objects, target, exports=exports, at=at, profile=args.profile, reporter=reporter)
+    firmware = [load_object(path) for path in args.exports if is_image(path)]
+    images = load(objects, target, exports=exports, firmware=firmware, at=at, profile=args.profile, reporter=reporter)
     result = run_extensions(
         images,
         args.call,
         target=target,
         exports=exports,
+        firmware=firmware,
         prototypes=args.prototype,
         timeout=timeout,
         sink=sink,
@@ -182,6 +185,10 @@ def with_registers(result: RunResult) -> Diagnostic:
     cells = [f"{name:>3} {value:08x}" for name, value in result.registers.items()]
     lines = tuple("  ".join(cells[i : i + 4]) for i in range(0, len(cells), 4))
     return result.fault._replace(detail=(*result.fault.detail, *lines))
+
+
+def is_image(path: str) -> bool:
+    return read_bytes(path)[: len(ELFMAG)] == ELFMAG
 
 
 def seconds(text: str) -> float:

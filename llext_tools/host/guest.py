@@ -9,7 +9,7 @@ Nothing that the extension does raises anything but an ``LlextError`` here.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
 import numpy as np
@@ -19,6 +19,7 @@ from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype, Value, decode, encode, widen
 from llext_tools.diag import Location, fail
 from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject
 from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.memory import AccessError, Area, Memory
 from llext_tools.link.exports import Export
@@ -145,11 +146,16 @@ class Guest:
 
     # ---- setting up
 
-    def add_exports(self, exports: Iterable[Export], functions: dict[str, HostFunction]) -> None:
-        """What extensions can call. Those that ``functions`` has by name run it, others end the run."""
+    def add_exports(self, exports: Iterable[Export], functions: Mapping[str, HostFunction]) -> None:
+        """What extensions can call; after the firmware, if there is one.
+
+        Those that ``functions`` has by name run it, others the firmware's code; where there is none they end the run.
+        """
         for export in exports:
             address = export.address & ~1 if self.arch.thumb else export.address
-            self._functions.setdefault(address, (export, functions.get(export.name)))
+            function = functions.get(export.name)
+            if function is not None or self.memory.at(address) is None:
+                self._functions.setdefault(address, (export, function))
         self.memory.add_traps("host", self._functions)
 
     def add_image(self, image: Image) -> None:
@@ -392,17 +398,16 @@ class Guest:
     # ---- places
 
     def location(self, address: int) -> Location | None:
-        """The section, offset and function of an address in an extension."""
+        """The section, offset and function of an address in an extension or in the firmware."""
         area = self.memory.at(address)
-        if area is None or area.image is None:
+        if area is None or (area.image is None and area.firmware is None):
             return None
-        section = _section_at(area, address)
-        obj = area.image.obj
+        obj, section, offset = _place(area, address)
         if section is None:
-            return Location(obj.path, area.name, address - area.start)
-        offset = address - int(area.image.layout.section_addr[section])
+            return Location(obj.path, area.name, offset)
         code = int(obj.sections.flags[section]) & elf.SHF_EXECINSTR
-        name = obj.function_at(section, offset) if code else ""
+        in_table = offset + (int(obj.sections.addr[section]) if area.firmware else 0)
+        name = obj.function_at(section, in_table) if code else ""
         return Location(obj.path, obj.sections.name[section], offset, name)
 
     def name_of(self, address: int) -> str:
@@ -435,16 +440,16 @@ class Guest:
         if area is None:
             return ""
         rights = RIGHTS.get(area.perm, "not executable")
-        if area.image is None:
-            return f"the {area.name.removeprefix('the ')} ({rights})"
-        section = _section_at(area, address)
-        of = f" of {os.path.basename(area.image.path)}" if len(self.images) > 1 else ""
-        text = f"region {area.name}{of} ({rights})"
+        if area.image is None and area.firmware is None:
+            return f"the {area.name} ({rights})"
+        obj, section, offset = _place(area, address)
+        several = len(self.images) > 1 or area.firmware is not None
+        of = f" of {os.path.basename(obj.path)}" if several else ""
+        text = f"{'section' if area.firmware else 'region'} {area.name}{of} ({rights})"
         if section is None:
             return text
-        offset = address - int(area.image.layout.section_addr[section])
-        symbol = _symbol_at(area.image, section, offset)
-        place = f"{area.image.obj.sections.name[section]}+{offset:#x}"
+        symbol = _symbol_at(obj, section, offset + (int(obj.sections.addr[section]) if area.firmware else 0))
+        place = f"{obj.sections.name[section]}+{offset:#x}"
         return f"{symbol}, {place}, {text}" if symbol else f"{place}, {text}"
 
     def _file(self) -> Location | None:
@@ -610,26 +615,28 @@ def _by_reference(ctype: CType, guest: Guest) -> bool:
     return bool(limit) and ctype.size > limit * guest.model.word
 
 
-def _section_at(area: Area, address: int) -> int | None:
-    """The section of a region that an address is in."""
+def _place(area: Area, address: int) -> tuple[ElfObject, int | None, int]:
+    """The object, the section of it that an address is in, and the offset there; None between sections."""
+    if area.firmware is not None:
+        return area.firmware, area.section, address - area.start
     assert area.image is not None
     assert area.mem is not None
     image = area.image
     for section in image.regions.regions[area.mem].sections:
         start = int(image.layout.section_addr[section])
         if start <= address < start + int(image.obj.sections.size[section]):
-            return section
-    return None
+            return image.obj, section, address - start
+    return image.obj, None, address - area.start
 
 
-def _symbol_at(image: Image, section: int, offset: int) -> str:
-    """The function or object at an offset, as "`name`+0x4"."""
-    y = image.obj.symbols
-    value = y.value & ~(y.type == elf.STT_FUNC).astype(np.int64)
-    here = np.flatnonzero((y.shndx == section) & np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & (value <= offset))
-    here = here[offset < value[here] + np.maximum(y.size[here], 1)]
+def _symbol_at(obj: ElfObject, section: int, value: int) -> str:
+    """The function or object that has a value in a section, as "`name`+0x4"."""
+    y = obj.symbols
+    start = y.value & ~(y.type == elf.STT_FUNC).astype(np.int64)
+    here = np.flatnonzero((y.shndx == section) & np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & (start <= value))
+    here = here[value < start[here] + np.maximum(y.size[here], 1)]
     if not here.size:
         return ""
-    i = int(here[np.argmax(value[here])])
-    distance = offset - int(value[i])
+    i = int(here[np.argmax(start[here])])
+    distance = value - int(start[i])
     return f"`{y.name(i)}`" + (f"+{distance:#x}" if distance else "")

@@ -10,6 +10,10 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+import numpy as np
+
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import PAGE, Machine
 from llext_tools.mem import PERM, Mem, Perm
@@ -19,7 +23,7 @@ LONGEST_TEXT = 1 << 24
 
 
 class Area(NamedTuple):
-    """A range of addresses; ``image`` and ``mem`` say of which extension it is a region."""
+    """A range of addresses: a region of an extension (``image`` and ``mem``), a section of the firmware, or neither."""
 
     start: int
     end: int
@@ -27,6 +31,8 @@ class Area(NamedTuple):
     perm: Perm
     image: Image | None = None
     mem: Mem | None = None
+    firmware: ElfObject | None = None
+    section: int = 0
 
 
 class AccessError(Exception):
@@ -68,26 +74,48 @@ class Memory:
         return free(((a.start, a.end) for a in self._areas), size, start, self._top)
 
     def add_traps(self, name: str, addresses: Iterable[int]) -> None:
-        """Map the pages of these addresses for code that the host replaces."""
+        """Stop at these addresses: of code that is there, or in pages of their own that nobody can read."""
+        absent = []
+        for address in addresses:
+            if self.at(address) is None:
+                absent.append(address)
+            else:
+                self._machine.trap_at(address)
+        self._add_trap_pages(name, absent)
+
+    def _add_trap_pages(self, name: str, addresses: Iterable[int]) -> None:
         for start, end in page_runs((a, a + 1) for a in addresses):
             self._machine.trap(start, end - start)
             self._insert(Area(start, end, name, Perm.X))
 
     def add_image(self, image: Image) -> None:
         """Map the regions of an extension and fill them."""
-        perms: dict[int, Perm] = {}
-        areas = []
+        filled = []
         for mem, data in image.mem.items():
             if mem in PERM and data.size:
                 start = image.layout.base[mem]
-                areas.append(Area(start, start + data.size, mem.name, PERM[mem], image, mem))
-                for page in range(start // PAGE, -(-(start + data.size) // PAGE)):
-                    perms[page] = perms.get(page, Perm(0)) | PERM[mem]
-        for page, perm in perms.items():
-            self._machine.map(page * PAGE, PAGE, perm)
-        for area in areas:
-            assert area.mem is not None
-            self._machine.write(area.start, image.mem[area.mem].tobytes())
+                filled.append((Area(start, start + data.size, mem.name, PERM[mem], image, mem), data.tobytes()))
+        self._add_filled(filled)
+
+    def add_firmware(self, obj: ElfObject) -> None:
+        """Map the sections of a linked image as they are after its start: ``.data`` filled, the rest of RAM zeros."""
+        filled = []
+        for i in firmware_sections(obj):
+            start, size, flags = (int(x[i]) for x in (obj.sections.addr, obj.sections.size, obj.sections.flags))
+            perm = Perm.R | (Perm.W if flags & elf.SHF_WRITE else 0) | (Perm.X if flags & elf.SHF_EXECINSTR else 0)
+            area = Area(start, start + size, obj.sections.name[i], perm, firmware=obj, section=i)
+            filled.append((area, obj.contents(i).tobytes()))
+        self._add_filled(filled)
+
+    def _add_filled(self, filled: list[tuple[Area, bytes]]) -> None:
+        perms: dict[int, Perm] = {}
+        for area, _ in filled:
+            for page in range(area.start // PAGE, -(-area.end // PAGE)):
+                perms[page] = perms.get(page, Perm(0)) | area.perm
+        for start, end, perm in runs_of_pages(perms):
+            self._machine.map(start, end - start, perm)
+        for area, data in filled:
+            self._machine.write(area.start, data)
             self._insert(area)
 
     def read(self, address: int, size: int) -> bytes:
@@ -147,6 +175,22 @@ class Memory:
     def _insert(self, area: Area) -> None:
         insort(self._areas, area, key=lambda a: a.start)
         self._starts = [a.start for a in self._areas]
+
+
+def firmware_sections(obj: ElfObject) -> list[int]:
+    """The sections of a linked image that take memory."""
+    return np.flatnonzero((obj.sections.flags & elf.SHF_ALLOC != 0) & (obj.sections.size > 0)).tolist()
+
+
+def runs_of_pages(perms: dict[int, Perm]) -> list[tuple[int, int, Perm]]:
+    """Pages with their permissions as ranges (start, end, permissions): each is mapped at once."""
+    runs: list[tuple[int, int, Perm]] = []
+    for page, perm in sorted(perms.items()):
+        start = page * PAGE
+        if runs and runs[-1][1:] == (start, perm):
+            start = runs.pop()[0]
+        runs.append((start, (page + 1) * PAGE, perm))
+    return runs
 
 
 def page_runs(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -47,6 +47,9 @@ class Machine(Protocol):
     def trap(self, start: int, size: int) -> None:
         """Map addresses where code ends: running stops there with the reason ``trap``."""
 
+    def trap_at(self, address: int) -> None:
+        """Stop also where there is code, before it runs."""
+
     def read(self, address: int, size: int) -> bytes:
         """Memory, whatever its permissions. All of it must be mapped."""
 

@@ -75,6 +75,9 @@ class UnicornMachine:
         self.write(start, self._emulator.nop * (size // len(self._emulator.nop)))
         self._uc.hook_add(const.UC_HOOK_CODE, self._on_trap, begin=start, end=start + size - 1)
 
+    def trap_at(self, address: int) -> None:
+        self._uc.hook_add(const.UC_HOOK_CODE, self._on_trap, begin=address, end=address)
+
     def read(self, address: int, size: int) -> bytes:
         return bytes(self._uc.mem_read(address, size)) if size else b""
 
