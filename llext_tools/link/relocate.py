@@ -89,7 +89,7 @@ def relocate(
             found.append(part[bad])
             values.append(x)
         if any(x.size for x in values):
-            _report_misfits(obj, relocs, row, layout, np.concatenate(found), np.concatenate(values), reporter)
+            _report_misfits(obj, relocs, row, layout, symbols, np.concatenate(found), np.concatenate(values), reporter)
 
 
 def _batch(
@@ -118,7 +118,14 @@ def _batch(
 
 
 def _report_misfits(
-    obj: ElfObject, relocs: Relocs, row: Reloc, layout: Layout, found: I64, values: I64, reporter: Reporter
+    obj: ElfObject,
+    relocs: Relocs,
+    row: Reloc,
+    layout: Layout,
+    tab: SymTab,
+    found: I64,
+    values: I64,
+    reporter: Reporter,
 ) -> None:
     """One diagnostic for each symbol that is out of reach: ``found`` are indices of ``relocs``, with their values."""
     symbols, first = np.unique(relocs.symbol[found], return_index=True)
@@ -132,8 +139,7 @@ def _report_misfits(
             notes += (f"and {symbols.size - MOST_SYMBOLS:,} more symbols are out of reach",)
         at = where(obj, relocs, here)
         place = int(layout.section_addr[relocs.section[here]] + relocs.offset[here]) & mask
-        span = f"place {place:#010x}, target {place + value & mask:#010x}"
-        allowed = f"allowed {low:,} to {high - 1:,}"
+        target = int(tab.S[symbol]) & mask
         if row.field is None:
             text = f"`{row.name}` is not satisfied: what follows it is {value:,} bytes behind its alignment"
             detail = f"place {place:#010x}"
@@ -141,14 +147,16 @@ def _report_misfits(
             reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help=cure)
         elif low <= value < high:
             text = f"`{row.name}` needs a value that is a multiple of {align:,}"
-            reporter.error("reloc-misaligned", text, at=at, detail=(f"the value is {value:,}",), notes=notes)
+            detail = f"place {place:#010x}, target `{name}` at {target:#010x}: the value is {value:,}"
+            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes)
         elif "P" in row.formula:
             text = f"`{row.name}` cannot reach `{name}`"
-            detail = f"{span}: {value:,} bytes apart, {allowed}"
+            apart = f"{target - place:,} bytes apart, at most {max(-low, high):,}"
+            detail = f"place {place:#010x}, target {target:#010x}: {apart}"
             reporter.error("reloc-out-of-range", text, at=at, detail=(detail,), notes=notes, help=_cure(row))
         else:
             text = f"`{row.name}` cannot hold `{name}`"
-            detail = f"the value is {value:,}, {allowed}"
+            detail = f"the value is {value:,}, allowed {low:,} to {high - 1:,}"
             reporter.error("reloc-out-of-range", text, at=at, detail=(detail,), notes=notes)
 
 
