@@ -39,12 +39,14 @@ function(llext_add_extension name)
   _llext_languages("${who}" languages ${arg_SOURCES})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
 
+  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   if(NOT arg_OUTPUT)
     set(arg_OUTPUT "${name}.llext")
-    get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
     if(multi_config)
       set(arg_OUTPUT "$<CONFIG>/${name}.llext")
     endif()
+  elseif(multi_config AND NOT arg_OUTPUT MATCHES "\\$<CONFIG>.*/")
+    message(FATAL_ERROR "${who}: OUTPUT '${arg_OUTPUT}' is one file for all configurations; put $<CONFIG> into its folder")
   endif()
   cmake_path(ABSOLUTE_PATH arg_OUTPUT BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}" NORMALIZE OUTPUT_VARIABLE output)
   get_property(outputs GLOBAL PROPERTY LLEXT_OUTPUTS)
@@ -73,7 +75,7 @@ function(llext_add_extension name)
   # -d: room for common symbols. --force-group-allocation: one section for each region, though templates and inline
   # functions come in sections of their own; lld merges them without being told and knows neither option.
   if(LLEXT_TOOLCHAIN_FOUND STREQUAL "gcc")
-    target_link_options(${name} PRIVATE -r -nostdlib LINKER:-d,--force-group-allocation
+    target_link_options(${name} PRIVATE -r -nostdlib LINKER:-d,--force-group-allocation,-z,noexecstack
       "LINKER:-T,${here}/llext-merge.ld")
   else()
     target_link_options(${name} PRIVATE LINKER:-r "LINKER:-T,${here}/llext-merge.ld")

@@ -70,7 +70,7 @@ class Project:
     def configure(
         self, target: str, toolchain: str, *arguments: str, generator: str = "Ninja"
     ) -> subprocess.CompletedProcess[str]:
-        make = tool("ninja") if generator == "Ninja" else need("gmake", "make")
+        make = tool("ninja") if generator.startswith("Ninja") else need("gmake", "make")
         return self._run(
             tool("cmake"),
             *("-S", str(self.root), "-B", str(self.build_dir), "-G", generator),

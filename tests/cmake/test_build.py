@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from cmake_project import Project, loaded_sections, need_toolchain, symbols, undefined
+from cmake_project import Project, loaded_sections, need_toolchain, one_line, symbols, undefined
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain]
 
@@ -292,3 +292,89 @@ def test_a_moved_project_builds(project: Project) -> None:
     moved.configured("cortex-m4", "zig")
     moved.built()
     assert moved.path("hello.llext").read_bytes() == project.path("hello.llext").read_bytes()
+
+
+@pytest.mark.parametrize("toolchain", ["gcc", "zig"])
+def test_assembly_alone(project: Project, toolchain: str) -> None:
+    """A project without a C compiler; the extension's name is in the table of exports by hand."""
+    need_toolchain("rv32imac", toolchain)
+    project.write(
+        only__S=".globl f\n.type f, @function\nf: li a0, 42\nret\n.size f, .-f\n"
+        '.section .rodata\nname: .string "f"\n'
+        '.section .exported_sym, "a", @progbits\n.balign 4\n.word name, f\n'
+    )
+    project.cmake_lists("llext_add_extension(only SOURCES only.S)\n", languages="ASM")
+    project.configured("rv32imac", toolchain)
+    project.built()
+    assert [name for name, _ in loaded_sections(project.path("only.llext"))] == [".text", ".rodata", ".exported_sym"]
+
+
+def test_configurations_do_not_overwrite_each_other(project: Project) -> None:
+    """A generator for several configurations at once gives each a folder, unless OUTPUT says otherwise."""
+    need_toolchain("cortex-m4", "zig")
+    project.write(hello__c=HELLO)
+    same = 'llext_add_extension(same SOURCES hello.c OUTPUT "same.llext")\n'
+    project.cmake_lists(same)
+    refused = project.configure("cortex-m4", "zig", generator="Ninja Multi-Config")
+    assert "llext_add_extension(same): OUTPUT 'same.llext' is one file for all configurations" in one_line(
+        refused.stdout
+    )
+    project.cmake_lists(
+        "llext_add_extension(hello SOURCES hello.c)\n"
+        'llext_add_extension(named SOURCES hello.c OUTPUT "to/$<CONFIG>/it.llext")\n'
+    )
+    project.configured("cortex-m4", "zig", generator="Ninja Multi-Config")
+    for configuration in ("Debug", "Release"):
+        project.built("--config", configuration)
+    for configuration in ("Debug", "Release"):
+        assert project.path(f"{configuration}/hello.llext").exists()
+        assert project.path(f"{configuration}/hello.debug.elf").exists()
+        assert project.path(f"to/{configuration}/it.llext").exists()
+    assert NOTHING_TO_DO in project.built("--config", "Debug")
+
+
+def test_sub_folders_and_their_scopes(project: Project) -> None:
+    """The package is found in one sub-folder; its commands work in another, too."""
+    need_toolchain("cortex-m4", "zig")
+    for name in ("first", "second"):
+        (project.root / name).mkdir()
+        (project.root / name / f"{name}.cpp").write_text(
+            '#include <llext/symbol.h>\nextern "C" int run() { return 1; }\nEXPORT_SYMBOL(run);\n'
+        )
+        (project.root / name / "CMakeLists.txt").write_text(
+            f"{'find_package(LlextTools REQUIRED)' if name == 'first' else ''}\n"
+            f"llext_add_extension({name} SOURCES {name}.cpp COMPILER_RUNTIME)\n"
+        )
+    (project.root / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(both LANGUAGES CXX)\n"
+        "add_subdirectory(first)\nadd_subdirectory(second)\n"
+    )
+    project.configured("cortex-m4", "zig")
+    project.built()
+    assert project.path("first/first.llext").exists()
+    assert project.path("second/second.llext").exists()
+
+
+@pytest.mark.parametrize(("target", "toolchain"), [("cortex-m4", "gcc"), ("cortex-m4", "zig"), ("rv32imac", "gcc")])
+def test_destructors_of_static_objects_run_at_teardown(project: Project, target: str, toolchain: str) -> None:
+    """Both compilers: a global object and one in a function, without anything from the C++ run-time library."""
+    need_toolchain(target, toolchain)
+    project.write(
+        run__cpp="#include <llext/host.h>\n#include <llext/symbol.h>\n"
+        "struct Noisy {\n    const char *name;\n"
+        '    explicit Noisy(const char *n) : name(n) { printk("+%s ", name); }\n'
+        '    ~Noisy() { printk("-%s ", name); }\n};\n'
+        'Noisy outer("outer");\n'
+        'extern "C" int run() { static Noisy inner("inner"); return 0; }\nEXPORT_SYMBOL(run);\n'
+    )
+    project.cmake_lists(
+        "llext_add_extension(run SOURCES run.cpp)\n"
+        'llext_add_test(runs EXTENSION run CALL "run()" EXPECT_OUTPUT "[+]outer [+]inner .*-outer")\n'
+        'llext_add_test(runs_inner EXTENSION run CALL "run()" EXPECT_OUTPUT "[+]outer [+]inner .*-inner")\n',
+        languages="CXX",
+    )
+    project.configured(target, toolchain)
+    project.built()
+    done = project.ctest()
+    assert done.returncode == 0, done.stdout
+    assert undefined(project.path("run.llext")) == {"printk"}
