@@ -8,8 +8,8 @@
 
 namespace {
 
-// Constructed by llext_bringup(), through .init_array, before the first call. Give static objects no destructor that
-// has something to do: to run it, the compiler asks the C library (atexit), and an extension has none.
+// Constructed by llext_bringup(), through .init_array, before the first call. A destructor would run in
+// llext_teardown(), through .fini_array.
 class Unit {
 public:
 	explicit Unit(int scale) : scale_(scale) { printk("unit of %d constructed\n", scale); }
