@@ -109,4 +109,6 @@ class Arch(NamedTuple):
     callconv: CallConv
     targets: tuple[Target, ...]
     no_help: Mapping[int, tuple[str, str]] = MappingProxyType({})  # code that has no row -> its name, the cure
-    misfit: Callable[[ElfObject, Target], str] = lambda _obj, _target: ""  # why an object cannot run there, "" if it can
+    misfit: Callable[[ElfObject, Target], str] = lambda _obj, _target: (
+        ""
+    )  # why an object cannot run there, "" if it can

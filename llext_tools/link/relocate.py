@@ -18,7 +18,7 @@ from llext_tools.link.places import places, where
 from llext_tools.reloc import NONE, Batch, Reloc, apply
 
 ZERO = np.zeros(1, np.int64)
-CHUNK = 1 << 15
+CHUNK = 1 << 14
 """Relocations applied at once: so few that all arrays of a batch stay in the processor's cache."""
 
 MOST_SYMBOLS = 100
@@ -145,7 +145,7 @@ def _report_misfits(
             detail = f"place {place:#010x}"
             cure = "compile with `-mno-relax`"
             reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help=cure)
-        elif low <= value < high:
+        elif value % align:
             text = f"`{row.name}` needs a value that is a multiple of {align:,}"
             detail = f"place {place:#010x}, target `{name}` at {target:#010x}: the value is {value:,}"
             reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes)
