@@ -78,8 +78,8 @@ def imports(path: Path) -> Iterator[Import]:
 
     def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for child in node.orelse:
-                yield from visit(child, lazy)
+            for otherwise in node.orelse:
+                yield from visit(otherwise, lazy)
             return
         if isinstance(node, ast.Import):
             yield from (Import(node.lineno, alias.name, lazy) for alias in node.names)
