@@ -27,6 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from textwrap import dedent
 from typing import TextIO
 
 import llext_tools
@@ -353,27 +354,22 @@ def _read(path: Path) -> str | None:
 
 
 def failures_of_cmake(lines: Sequence[str]) -> tuple[Failure, ...]:
-    """The blocks that begin with ``CMake Error``, each up to the next unindented line."""
+    """The blocks that begin with ``CMake Error``, named by the line of the project that the call stack ends with."""
     found: list[Failure] = []
-    block: list[str] = []
-
-    def close() -> None:
-        text = [line for line in block if line.strip()]
-        if text:
-            where = text[0].removeprefix("CMake Error").removeprefix(" at ").strip().removesuffix(":") or "cmake"
-            shown = _shorten(text[1:] or text)
-            found.append(Failure(step=Step.CONFIGURE, what=where, lines=shown, codes=_codes(*text)))
-        block.clear()
-
-    for line in lines:
+    head, message, stack = "", list[str](), list[str]()
+    for line in (*lines, "end"):
+        if head and line and not line[0].isspace() and not line.startswith("Call Stack"):
+            where = stack[-1].strip() if stack else head.removeprefix("CMake Error").removeprefix(" at ").rstrip(":")
+            text = dedent("\n".join(message)).strip().splitlines() or [head]
+            what = where.partition(" (")[0].strip(" :") or "cmake"
+            found.append(Failure(step=Step.CONFIGURE, what=what, lines=_shorten(text), codes=_codes(*text)))
+            head = ""
         if line.startswith("CMake Error"):
-            close()
-            block.append(line)
-        elif block and line and not line[0].isspace():
-            close()
-        elif block:
-            block.append(line)
-    close()
+            head, message, stack = line, [], []
+        elif head and (stack or line.startswith("Call Stack")):
+            stack += [line] if line.strip() else []
+        elif head:
+            message.append(line)
     return tuple(found)
 
 
@@ -441,12 +437,17 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
             Diagnostic(
                 code="build-failed",
                 message=f"{job.name}: {verb} `{failure.what}` failed",
-                location=Location(file=str(job.log)),
+                location=Location(file=shown(job.log)),
                 detail=failure.lines,
                 notes=tuple(notes),
             )
         )
     return tuple(found)
+
+
+def shown(path: Path) -> str:
+    """A path as short as it gets: relative to this folder where it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _list(names: Sequence[str], most: int = 8) -> str:
@@ -472,7 +473,7 @@ def _neutral(line: str, job: Job) -> str:
 # Child processes -----------------------------------------------------------------------------------------------------
 
 
-class Interrupted(Exception):
+class StoppedError(Exception):
     """Ends a job whose children were stopped."""
 
 
@@ -488,11 +489,11 @@ class Children:
         """Start a command in a process group of its own.
 
         Raises:
-            Interrupted: ``stop()`` was called.
+            StoppedError: ``stop()`` was called.
         """
         with self._lock:
             if self._stopped:
-                raise Interrupted
+                raise StoppedError
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -511,12 +512,12 @@ class Children:
         """Forget a process that has ended, by itself or by ``stop()``.
 
         Raises:
-            Interrupted: ``stop()`` was called, so what the process has done is not to be judged.
+            StoppedError: ``stop()`` was called, so what the process has done is not to be judged.
         """
         with self._lock:
             self._running.discard(child)
             if self._stopped:
-                raise Interrupted
+                raise StoppedError
 
     def stop(self) -> None:
         """Interrupt all: Ninja then removes the outputs of unfinished commands. Who does not end is killed."""

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from llext_tools.build import exit_code
+from llext_tools.build import exit_code, shown
 from llext_tools.cli import matrix
 
 DESCRIPTION = (
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     results = matrix.run_jobs(jobs, args, source, args.define)
     print(f"\n{matrix.paint_summary(results, time.monotonic() - start)}")
     if any(result.passed and result.artifacts for result in results):
-        print(f"extensions: {matrix.shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
+        print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
     for note in notes:
         print(note)
     return exit_code(results)

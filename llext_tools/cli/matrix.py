@@ -51,10 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a positive number")
+    return int(text)
 
 
 def choose_jobs(args: argparse.Namespace, build_dir: Path, output: Path) -> tuple[tuple[Job, ...], tuple[str, ...]]:
@@ -270,8 +269,3 @@ def project(folder: str) -> Path:
             help="`llext demo` makes a folder of sample projects to start from",
         )
     return source
-
-
-def shown(path: Path) -> str:
-    """A path as short as it gets: relative to this folder where it lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -284,8 +284,17 @@ def test_failures_in_ninjas_output() -> None:
 
 def test_failures_in_cmakes_output() -> None:
     (failure,) = build.failures_of_cmake(CMAKE.splitlines())
-    assert failure.lines == ("  llext_add_extension(callbacks): unknown argument 'SORCES'",)
-    assert failure.what == "/main/cmake/LlextExports.cmake:51 (message)"
+    assert failure.lines == ("llext_add_extension(callbacks): unknown argument 'SORCES'",)
+    assert failure.what == "CMakeLists.txt:4", "the line of the project, not that of our function"
+
+
+def test_failures_without_a_call_stack() -> None:
+    """Recorded: an unknown command; a toolchain file that gives up, with what follows of it."""
+    unknown = ["CMake Error at CMakeLists.txt:4 (foo):", '  Unknown CMake command "foo".', "", "", "-- Configuring"]
+    missing = ["CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage", "-- Configuring incomplete"]
+    first, second = build.failures_of_cmake([*unknown, *missing])
+    assert (first.what, first.lines) == ("CMakeLists.txt:4", ('Unknown CMake command "foo".',))
+    assert second.lines == ("CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage",)
 
 
 def test_long_output_begins_at_the_first_error() -> None:
