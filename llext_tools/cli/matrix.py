@@ -93,7 +93,7 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define
     with _view(jobs) as view:
         results = list(build(jobs, options, view.observe))
     if args.json:
-        write_atomically(args.json, _json(results, time.monotonic() - start))
+        write_atomically(args.json, to_json(results, time.monotonic() - start))
     problems = diagnose(results)
     sys.stdout.flush()
     if problems:
@@ -177,7 +177,7 @@ class LiveTable:
         self._state: dict[str, Progress | Result] = {}
         self._since: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._live = Live(get_renderable=self._table, refresh_per_second=8)
+        self._live = Live(get_renderable=self.table, refresh_per_second=8)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -191,7 +191,7 @@ class LiveTable:
             self._since.setdefault(event.job.name, time.monotonic())
             self._state[event.job.name] = event
 
-    def _table(self) -> Table:
+    def table(self) -> Table:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
@@ -215,7 +215,7 @@ class LiveTable:
         return table
 
 
-def _json(results: Sequence[Result], seconds: float) -> str:
+def to_json(results: Sequence[Result], seconds: float) -> str:
     import json
 
     value = {

@@ -1,0 +1,181 @@
+"""How `llext build` chooses targets and shows them. The jobs' results are made by hand; nothing is built here."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from llext_tools import __version__, toolchains
+from llext_tools.arch.base import Target
+from llext_tools.build import Case, Failure, Job, Progress, Result, Step
+from llext_tools.cli import demo, matrix
+from llext_tools.diag import fail
+from llext_tools.errors import ToolError, UsageError
+from llext_tools.toolchains import Toolchain
+
+ROOT = Path("/p")
+
+
+def job(target: str, toolchain: str = "gcc") -> Job:
+    name = f"{target}-{toolchain}"
+    return Job(target=target, toolchain=toolchain, build=ROOT / "build" / name, output=ROOT / "dist" / name)
+
+
+def with_tests(target: str, passed: int, failed: int = 0) -> Result:
+    cases = [Case(name=f"t{i}", passed=i < passed, seconds=0.1) for i in range(passed + failed)]
+    failures = [Failure(step=Step.TEST, what=c.name, lines=("no",)) for c in cases if not c.passed]
+    return Result(
+        job=job(target),
+        artifacts=(ROOT / "a.llext", ROOT / "b.llext"),
+        tests=tuple(cases),
+        seconds={Step.CONFIGURE: 1.0, Step.BUILD: 2.0, Step.TEST: 0.25},
+        failures=tuple(failures),
+    )
+
+
+def not_built(target: str, step: Step) -> Result:
+    return Result(job=job(target), seconds={step: 1.0}, failures=(Failure(step=step, what="x", lines=()),))
+
+
+def arguments(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    matrix.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+@pytest.fixture
+def only_arm_gcc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that has arm-none-eabi-gcc and nothing else."""
+
+    def find(target: Target, name: str = "auto") -> Toolchain:
+        if target.arch != "arm" or name == "zig":
+            fail("tool-missing", "no compiler", help=f"install {'zig' if name == 'zig' else target.debian}")
+        tool = ("arm-none-eabi-gcc",)
+        return Toolchain(name="gcc", version="12", cc=tool, cxx=tool, ld=tool, ar=tool, ranlib=tool)
+
+    monkeypatch.setattr(toolchains, "find", find)
+
+
+@pytest.mark.usefixtures("only_arm_gcc")
+def test_targets_without_a_toolchain_are_left_out_by_default() -> None:
+    jobs, notes = matrix.choose_jobs(arguments(), ROOT / "build", ROOT / "dist")
+    assert {j.name for j in jobs} >= {"cortex-m0plus-gcc", "cortex-m33-gcc"}
+    assert all(j.target.startswith("cortex") for j in jobs)
+    assert jobs[0].output == ROOT / "dist" / jobs[0].name
+    assert notes == ("not built: rv32imac, rv32imafc, rv64gc; to build them: install gcc-riscv64-unknown-elf",)
+
+
+@pytest.mark.usefixtures("only_arm_gcc")
+def test_a_target_that_is_asked_for_must_have_a_toolchain() -> None:
+    with pytest.raises(ToolError):
+        matrix.choose_jobs(arguments("--target", "cortex-m4", "--target", "rv32imac"), ROOT, ROOT)
+    with pytest.raises(ToolError):
+        matrix.choose_jobs(arguments("--toolchain", "zig"), ROOT, ROOT)
+    with pytest.raises(UsageError):
+        matrix.choose_jobs(arguments("--target", "cortex-m5"), ROOT, ROOT)
+
+
+@pytest.mark.usefixtures("only_arm_gcc")
+def test_the_same_toolchain_twice_is_one_job() -> None:
+    jobs, _ = matrix.choose_jobs(
+        arguments("--target", "cortex-m4", "--toolchain", "auto", "--toolchain", "gcc"), ROOT, ROOT
+    )
+    assert [j.name for j in jobs] == ["cortex-m4-gcc"]
+
+
+def test_plain_rows() -> None:
+    stream = io.StringIO()
+    results = [
+        with_tests("cortex-m0plus", 12),
+        with_tests("rv32imac", 10, 2),
+        not_built("rv64gc", Step.BUILD),
+        not_built("cortex-m4", Step.CONFIGURE),
+    ]
+    view = matrix.Plain([result.job for result in results], stream)
+    view.observe(Progress(job=results[0].job, step=Step.BUILD, done=1, total=2))
+    for result in results:
+        view.observe(result)
+    assert stream.getvalue() == (
+        "target         toolchain   built  checked       run      time\n"
+        "cortex-m0plus  gcc             2        2        12     3.2 s\n"
+        "rv32imac       gcc             2        2  10 of 12     3.2 s\n"
+        "rv64gc         gcc                     build failed     1.0 s\n"
+        "cortex-m4      gcc                 configure failed     1.0 s\n"
+    )
+
+
+def test_live_rows_end_as_the_final_table() -> None:
+    from rich.console import Console
+
+    results = [with_tests("cortex-m4", 3), not_built("rv64gc", Step.BUILD)]
+    table = matrix.LiveTable([*(result.job for result in results), job("rv32imac")])
+
+    def text() -> str:
+        console = Console(file=io.StringIO(), width=80)
+        console.print(table.table())
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    assert "cortex-m4" in text()
+    table.observe(Progress(job=results[0].job, step=Step.BUILD, done=3, total=40))
+    assert "3/40" in text()
+    for result in results:
+        table.observe(result)
+    lines = [line.split() for line in text().splitlines() if line.strip()]
+    assert ["cortex-m4", "gcc", "2", "2", "3", "3.2", "s"] in lines
+    assert ["rv64gc", "gcc", "build", "failed", "1.0", "s"] in lines
+    assert ["rv32imac", "gcc"] in lines, "a job that has not begun"
+
+
+def test_summary() -> None:
+    two = [with_tests("cortex-m4", 3), with_tests("rv64gc", 4)]
+    assert matrix.summary(two, 12.34) == "4 extensions for 2 targets built and checked, 7 tests run in 12 s"
+    assert matrix.summary([with_tests("cortex-m4", 1)], 3.21) == (
+        "2 extensions for 1 target built and checked, 1 test run in 3.2 s"
+    )
+    assert matrix.summary([*two, with_tests("rv32imac", 1, 1)], 3.0) == "1 of 3 targets failed in 3.0 s"
+
+
+def test_json_is_complete() -> None:
+    value = json.loads(matrix.to_json([with_tests("cortex-m4", 1, 1), not_built("rv64gc", Step.CONFIGURE)], 1.5))
+    assert value["version"] == 1
+    assert value["exit_code"] == 12
+    first, second = value["jobs"]
+    assert (first["target"], first["toolchain"], first["passed"]) == ("cortex-m4", "gcc", False)
+    assert first["tests"] == [
+        {"name": "t0", "passed": True, "seconds": 0.1},
+        {"name": "t1", "passed": False, "seconds": 0.1},
+    ]
+    assert first["seconds"] == {"configure": 1.0, "build": 2.0, "test": 0.25}
+    assert second["failures"][0]["step"] == "configure"
+    assert [found["code"] for found in value["diagnostics"]] == ["build-failed", "build-failed"]
+
+
+def test_samples_are_copied_once_and_only_to_a_folder_of_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "demo"
+    assert not demo.copy_samples(folder, "demo")
+    hello = folder / "hello" / "hello.c"
+    hello.write_text("mine", encoding="utf-8")
+    assert demo.copy_samples(folder, "demo")
+    assert hello.read_text(encoding="utf-8") == "mine"
+
+    (folder / demo.MARK).write_text("0.0.1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=f"0.0.1, this is {__version__}"):
+        demo.copy_samples(folder, "demo")
+
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    assert not demo.copy_samples(foreign, "foreign"), "an empty folder will do"
+    (tmp_path / "file").touch()
+    for name in ("file", "new"):
+        with pytest.raises(UsageError, match="not empty"):
+            demo.copy_samples(tmp_path / name, name)
+
+
+def test_a_folder_without_cmakelists_is_no_project(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a CMake project"):
+        matrix.project(str(tmp_path))
