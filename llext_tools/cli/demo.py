@@ -74,8 +74,20 @@ def copy_samples(folder: Path, name: str) -> bool:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         fail("usage", f"`{name}` is there already and not empty", help="name another folder: `llext demo DIR`")
     try:
-        shutil.copytree(samples_dir(), folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", "dist"))
+        copy_tree(Path(samples_dir()), folder)
         mark.write_text(f"{__version__}\n", encoding="utf-8")
     except OSError as error:
         fail("file-unwritable", f"cannot copy the samples to `{name}`: {os.strerror(error.errno or 0).lower()}")
     return False
+
+
+def copy_tree(source: Path, folder: Path) -> None:
+    """Copy files without their permissions: an installed package may be read-only, the copy is there to be edited."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.name in ("build", "dist"):  # of a build in a checkout
+            continue
+        if path.is_dir():
+            copy_tree(path, folder / path.name)
+        else:
+            shutil.copyfile(path, folder / path.name)
