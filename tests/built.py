@@ -15,6 +15,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from llext_tools import arch, toolchains
+from llext_tools.arch.base import Target
 from llext_tools.errors import ToolError
 from llext_tools.mem import Domain, Mem
 from llext_tools.paths import cmake_dir
@@ -68,12 +69,12 @@ PRINTK = 0x2010_0040
 class Combination:
     """A target and the toolchain that builds for it; ``binutils(...)`` runs GNU's tools for the target."""
 
-    target: arch.Target
+    target: Target
     toolchain: toolchains.Toolchain
 
     @property
     def printk(self) -> int:
-        return PRINTK | (self.target.arch == "arm")
+        return PRINTK | int(self.target.arch == "arm")
 
     def binutils(self, tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         program = need(PREFIX[self.target.arch] + tool)
@@ -101,7 +102,15 @@ class Combination:
         lines = (f"{name} {address:#x} : {{ *({name}) }}" for name, address in ADDRESSES.items())
         script.write_text("SECTIONS {\n" + "\n".join(lines) + "\n}\n")
         emulation = EMULATION[self.target.arch, self.target.bits]
-        options = ["-m", emulation, f"--defsym=printk={self.printk:#x}", "-T", script, "--entry=0", "--no-relax"]
+        options: list[str | Path] = [
+            "-m",
+            emulation,
+            f"--defsym=printk={self.printk:#x}",
+            "-T",
+            script,
+            "--entry=0",
+            "--no-relax",
+        ]
         self.binutils("ld", *options, extension, "-o", output)
         return output
 

@@ -132,7 +132,7 @@ class ElfObject:
         index = np.flatnonzero((y.type == 2) & (y.shndx > 0) & (y.shndx < len(self.sections)))
         start = y.value[index] & ~1  # bit 0 is the Thumb bit; no function has an odd address
         order = np.lexsort((start, y.shndx[index]))
-        return y.shndx[index][order], start[order], index[order]
+        return y.shndx[index][order].astype(np.int64), start[order], index[order]
 
     def function_at(self, section: int, offset: int) -> str:
         """The name of the last function that starts at or before that place, or ``""``."""

@@ -182,9 +182,9 @@ def _read_symbols(data: bytes, path: str, bits: int, file_type: int, sections: S
     found = np.flatnonzero(sections.type == wanted)
     if not found.size:
         none = np.zeros(0, np.int64)
-        small, index = none.astype(np.uint8), none.astype(np.int32)
+        small, nowhere = none.astype(np.uint8), none.astype(np.int32)
         return Symbols(
-            section=0, name_at=none, value=none, size=none, bind=small, type=small, shndx=index, strtab=b"\0"
+            section=0, name_at=none, value=none, size=none, bind=small, type=small, shndx=nowhere, strtab=b"\0"
         )
     index = int(found[-1])  # as Zephyr: the last one counts
     dtype, where = elf.SYM_OF[bits], Location(file=path, section=sections.name[index])
@@ -211,8 +211,8 @@ def _read_symbols(data: bytes, path: str, bits: int, file_type: int, sections: S
         name_at=table["name"].astype(np.int64),
         value=table["value"].astype(np.int64),
         size=table["size"].astype(np.int64),
-        bind=info >> 4,
-        type=info & 15,
+        bind=(info >> 4).astype(np.uint8),
+        type=(info & 15).astype(np.uint8),
         shndx=shndx.astype(np.int32),
         strtab=strtab,
     )

@@ -115,10 +115,11 @@ def reads_as(x: int, text: str, entry: dict[str, Any]) -> int:
     if "cases" in entry:  # the constant in the instruction
         constant = int(text[text.index("#") + 1 :].rstrip("]"), 0)
         return -constant if text.startswith("sub") else constant
-    low, width = entry.get("part", [0, entry.get("signed", entry.get("unsigned", 64))])
+    part: list[int] = entry.get("part", [0, entry.get("signed", entry.get("unsigned", 64))])
+    low, width = part
     x = x >> low & (1 << width) - 1
     if "forward" in entry:  # aaelf32, "Addends and PC-bias compensation": the top 4 bytes stand for -4 to -1
-        return (x + 4 & (1 << entry["forward"]) - 1) - 4
+        return (x + 4 & (1 << int(entry["forward"])) - 1) - 4
     return x if "unsigned" in entry or (width == 8 and "part" in entry) else x - ((x >> width - 1) << width)
 
 

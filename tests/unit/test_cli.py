@@ -127,7 +127,7 @@ def test_unknown_option_is_one_usage_error(name: str) -> None:
 
 def command(monkeypatch: pytest.MonkeyPatch, run: object) -> None:
     module = SimpleNamespace(DESCRIPTION="", EXAMPLE="llext fake", add_arguments=lambda _: None, run=run)
-    monkeypatch.setitem(sys.modules, "fake_command", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "fake_command", module)
     monkeypatch.setitem(COMMANDS, "fake", ("fake_command", ""))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def assemble(folder: Path, source: str, assembler: tuple[str, ...] = ARM) -> Elf
     return load_object(str(obj))
 
 
-def errors(obj: ElfObject, exports: dict[str, int], domain: Domain, **options: str) -> tuple[Diagnostic, ...]:
+def errors(obj: ElfObject, exports: dict[str, int], domain: Domain, **options: Any) -> tuple[Diagnostic, ...]:
     with pytest.raises(LlextError) as caught:
         link(obj, exports=ExportTable.of(exports, "firmware.toml"), domain=domain, **options)
     return caught.value.diagnostics
