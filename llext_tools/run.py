@@ -264,13 +264,11 @@ def plan(
     """
     parsed = [parse_call(text) for text in calls]
     given = {p.name: p for p in (parse_prototype(text, model) for text in prototypes)}
+    found = {name: find_function(images, name, reporter) for name in dict.fromkeys(call.function for call in parsed)}
+    known = _from_debug_info({name: place for name, place in found.items() if name not in given}, model) | given
     steps = []
-    known: dict[str, Prototype] = {}
     for call in parsed:
-        image, address = find_function(images, call.function, reporter)
-        if call.function not in given and call.function not in known:
-            known |= _from_debug_info(image, call.function, address, model)
-        prototype = given.get(call.function) or known.get(call.function)
+        prototype = known.get(call.function)
         types = check_arguments(call, prototype, model)
         if prototype is None:
             prototype = Prototype(call.function, model.types["int"], types)
@@ -279,15 +277,22 @@ def plan(
             for a in call.arguments
             if a.kind == "symbol"
         }
+        address = found[call.function][1]
         steps.append(Step(call=call, address=address, prototype=prototype, types=types, symbols=symbols))
     return tuple(steps)
 
 
-def _from_debug_info(image: Image, name: str, address: int, model: DataModel) -> dict[str, Prototype]:
-    """The prototype under the exported name: that of the function which the address is, whatever its own name."""
-    names = _functions_at(image, address) or [name]
-    found = find_prototypes(image.obj, names, model)
-    return {name: next(iter(found.values()))._replace(name=name)} if found else {}
+def _from_debug_info(places: Mapping[str, tuple[Image, int]], model: DataModel) -> dict[str, Prototype]:
+    """Prototypes under the exported names: those of the functions at the addresses, whatever their own names are."""
+    known = {}
+    for image in {id(image): image for image, _ in places.values()}.values():
+        own = {n: _functions_at(image, at) or [n] for n, (where, at) in places.items() if where is image}
+        found = find_prototypes(image.obj, (name for names in own.values() for name in names), model)
+        for name, aliases in own.items():
+            prototype = next((found[alias] for alias in aliases if alias in found), None)
+            if prototype is not None:
+                known[name] = prototype._replace(name=name)
+    return known
 
 
 def _functions_at(image: Image, address: int) -> list[str]:

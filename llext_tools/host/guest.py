@@ -573,6 +573,8 @@ class Guest:
             cure = f"in assembly, mark the label as a function: `.thumb_func` or `.type {name}, %function`"
         elif area is None:
             message = f"{who} jumps to {target}, where there is no memory"
+        elif Perm.X in area.perm:
+            message = f"{who} jumps to {target}, where the host has no function"
         else:
             message = f"{who} jumps to {target}, which is not executable"
         detail = tuple(f"{address:#010x} is {text}" for text in (self.describe(address),) if text and not export)
