@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -326,7 +327,7 @@ def test_exit_code_is_that_of_the_class_all_failures_share(tools: Tools) -> None
 
 
 def test_a_missing_tool_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(build.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(ToolError) as caught:
         build.find_tool("ctest")
     assert "-m pip install cmake" in caught.value.diagnostics[0].help
