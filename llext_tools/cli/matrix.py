@@ -6,6 +6,7 @@ On a terminal the rows change while the jobs run. Elsewhere a row is printed whe
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 import time
@@ -137,7 +138,7 @@ def cells(result: Result) -> tuple[str, ...]:
 
 def _view(jobs: Sequence[Job]) -> AbstractContextManager[Plain | LiveTable]:
     stream = sys.stdout
-    if stream.isatty() and len(jobs) < 40:
+    if stream.isatty() and os.environ.get("TERM") != "dumb" and len(jobs) < 40:
         return LiveTable(jobs)
     return nullcontext(Plain(jobs, stream))
 
