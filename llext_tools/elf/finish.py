@@ -15,6 +15,7 @@ functions would take room in the extension's symbol table on the board.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +36,10 @@ LARGEST_ALIGNMENT = 1 << 20
 # the order of the regions in the file
 TEXT, RODATA, EXPORT, PREINIT, INIT, FINI, DATA, BSS, OTHER, TABLE = range(10)
 ARRAYS = {elf.SHT_PREINIT_ARRAY: PREINIT, elf.SHT_INIT_ARRAY: INIT, elf.SHT_FINI_ARRAY: FINI}
+
+
+SPENT = elf.SHF_GROUP | elf.SHF_MERGE | elf.SHF_STRINGS
+"""Flags that only ask a linker to leave duplicates out: that has been done, and nobody shall do it again."""
 
 
 def finish(obj: ElfObject, *, keep_symbols: bool = False) -> bytes:
@@ -145,7 +150,7 @@ def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_],
     s, y = obj.sections, obj.symbols
     rank = {i: _rank(obj, i) for i in np.flatnonzero(loaded).tolist()}
     order = sorted(rank, key=lambda i: (rank[i], i))
-    relocating = [t for t in reloc_tables(obj).tolist() if s.size[t] and loaded[s.info[t]]]
+    relocating = _tables_by_target(obj, loaded)
     tables = [i for i in order if rank[i] == TABLE]
     order = [*(i for i in order if rank[i] != TABLE), *relocating, *tables]
     if len(order) + 3 >= elf.SHN_LORESERVE:
@@ -168,7 +173,7 @@ def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_],
     sections: list[Section] = []
     end, region = head_size(obj.bits), -1
     for i in order:
-        new = _section(obj, i, number, symbol_number, symtab_at)
+        new = _section(obj, i, relocating.get(i, ()), number, symbol_number, symtab_at)
         here = rank.get(i, TABLE)
         first = here != region and here in align
         start = aligned(end, max(new.addralign, align[here] if first else 1, 1))
@@ -202,14 +207,33 @@ def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_],
     )
 
 
-def _section(obj: ElfObject, i: int, number: I64, symbol_number: I64, symtab_at: int) -> Section:
-    """Section ``i`` of ``obj`` with new section and symbol numbers, not yet in its place."""
+def _tables_by_target(obj: ElfObject, loaded: NDArray[np.bool_]) -> dict[int, list[int]]:
+    """The relocation sections that are kept, each with those that are joined to it: all of one section.
+
+    lld -r leaves a section several of them, one for each group that went into it; GNU ld reads only one.
+    """
     s = obj.sections
-    kind, flags = int(s.type[i]), int(s.flags[i]) & ~elf.SHF_GROUP
+    joined: dict[tuple[int, int], list[int]] = {}
+    for table in reloc_tables(obj).tolist():
+        if s.size[table] and loaded[s.info[table]]:
+            joined.setdefault((int(s.type[table]), int(s.info[table])), []).append(table)
+    return {tables[0]: tables for tables in joined.values()}
+
+
+def _section(obj: ElfObject, i: int, tables: Sequence[int], number: I64, symbol_number: I64, symtab_at: int) -> Section:
+    """Section ``i`` of ``obj`` with new section and symbol numbers, not yet in its place.
+
+    ``tables``: if it is a relocation section, those whose entries it gets, in the order of their places.
+    """
+    s = obj.sections
+    kind, flags = int(s.type[i]), int(s.flags[i]) & ~SPENT
     link, info, data = 0, 0, None if kind == elf.SHT_NOBITS else obj.contents(i)
     if kind in (elf.SHT_REL, elf.SHT_RELA):
         link, info = symtab_at, int(number[s.info[i]])
-        entries = obj.contents(i).view((elf.RELA_OF if kind == elf.SHT_RELA else elf.REL_OF)[obj.bits]).copy()
+        entry = (elf.RELA_OF if kind == elf.SHT_RELA else elf.REL_OF)[obj.bits]
+        entries = np.concatenate([obj.contents(table).view(entry) for table in tables])
+        if len(tables) > 1:
+            entries = entries[np.argsort(entries["offset"], kind="stable")]
         shift = entries["info"].dtype.type(elf.R_SYM_SHIFT[obj.bits])
         symbol = symbol_number[entries["info"] >> shift].astype(shift.dtype)
         entries["info"] = symbol << shift | entries["info"] & ((1 << int(shift)) - 1)
@@ -223,10 +247,10 @@ def _section(obj: ElfObject, i: int, number: I64, symbol_number: I64, symtab_at:
         flags=flags,
         addr=int(s.addr[i]),
         offset=0,
-        size=int(s.size[i]),
+        size=int(s.size[i]) if data is None else data.size,
         link=link,
         info=info,
         addralign=max(int(s.addralign[i]), 1),
-        entsize=int(s.entsize[i]),
+        entsize=0 if s.flags[i] & elf.SHF_MERGE else int(s.entsize[i]),
         data=data,
     )

@@ -10,21 +10,29 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cmake_project import need_toolchain
 from llext_tools import arch
 from llext_tools.build import Job, Options, Step, build, cores, diagnose
 from llext_tools.cli.render import Paint, render
+from llext_tools.elf.read import load_object
+from llext_tools.link import ExportTable, link
+from llext_tools.link.exports import Export
+from llext_tools.mem import Domain, Mem
 from llext_tools.paths import samples_dir
+from oracle.gnu_ld import definitions, relinked, run, tool
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain, pytest.mark.emulator]
 
 SAMPLES = Path(samples_dir())
 NAMES = sorted(path.parent.name for path in SAMPLES.glob("*/CMakeLists.txt"))
 TARGETS = tuple(arch.targets())
+AS_FLAGS = ("-mcpu=", "-march=", "-mabi=")  # of a target's flags those that gas knows
 
 
 def named(command: str, target: str, *samples: str) -> set[str]:
@@ -46,6 +54,38 @@ def test_all_samples(target: str, toolchain: str, tmp_path: Path) -> None:
     for path in result.artifacts:
         assert path.parent == job.output
         assert path.with_suffix(".debug.elf").exists()
+        assert_linked_as_by_gnu_ld(path, arch.target(target).cpu_flags)
+
+
+def assert_linked_as_by_gnu_ld(path: Path, flags: Iterable[str]) -> None:
+    """Oracle: GNU ld links the shipped file with each section at the address that our link gives it."""
+    obj = load_object(str(path))
+    machine = arch.by_machine(obj.machine)
+    assert machine is not None
+    y = obj.symbols
+    missing = y.names(np.flatnonzero((y.shndx == 0) & (y.name_at > 0)).tolist())
+    host = tuple(Export(name, 0x2010_0000 + 16 * i | machine.thumb, "func") for i, name in enumerate(missing))
+    exports = ExportTable(source="host", symbols=host)
+    ours = link(obj, exports=exports, domain=Domain(start=0x2000_0000))
+    at = {obj.sections.name[i]: int(a) for i, a in enumerate(ours.layout.section_addr) if a}
+    stub = path.with_suffix(".host.s")
+    stub.write_text(definitions(host), encoding="utf-8")
+    run(
+        tool(machine.name, "as"),
+        *(f for f in flags if f.startswith(AS_FLAGS)),
+        str(stub),
+        "-o",
+        str(stub.with_suffix(".o")),
+    )
+    theirs = relinked(machine.name, obj.bits, (path, stub.with_suffix(".o")), at)
+    assert {".text"} <= theirs.keys() <= at.keys()
+    for name, data in theirs.items():
+        index = obj.sections.index(name)
+        assert index is not None
+        mem = Mem(int(ours.regions.region[index]))
+        start = int(ours.regions.offset[index])
+        if mem is not Mem.BSS:
+            assert ours.mem[mem][start : start + len(data)].tobytes() == data, f"{path.name}: {name}"
 
 
 @pytest.mark.parametrize("sample", NAMES)
