@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal, NamedTuple, NoReturn
 
 from llext_tools.c.types import CType, DataModel, Prototype
@@ -275,12 +275,14 @@ def show_float(value: float, size: int) -> str:
 
 
 def escape(data: bytes) -> str:
-    """Bytes as the inside of a C string literal."""
-    named = {v: k.decode() for k, v in ESCAPES.items()} | {b"\\": "\\", b'"': '"'}
-    text = data.decode("utf-8", "backslashreplace")
-    return "".join(f"\\{named[c.encode()]}" if c.encode("utf-8", "replace") in named else c for c in text)
-
-
-def names(calls: Sequence[Call]) -> tuple[str, ...]:
-    """The functions that are called, each once."""
-    return tuple(dict.fromkeys(call.function for call in calls))
+    """Bytes as the inside of a C string literal: what is not printable UTF-8 as ``\\xNN``."""
+    named = {code[0]: f"\\{name.decode()}" for name, code in ESCAPES.items()} | {92: "\\\\", 34: '\\"'}
+    shown = []
+    for character in data.decode("utf-8", "surrogateescape"):
+        if ord(character) in named:
+            shown.append(named[ord(character)])
+        elif character.isprintable():
+            shown.append(character)
+        else:
+            shown += (f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    return "".join(shown)

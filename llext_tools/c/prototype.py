@@ -44,7 +44,7 @@ def parse_prototype(text: str, model: DataModel) -> Prototype:
         if unknown:
             _refuse(text, f"`{unknown[0]}` is not a known type")
         _refuse(text, "it is not C: " + re.sub(r"^prototype:\d+:\d+: ", "", str(error)).strip())
-    declaration = tree.ext[-1]
+    declaration = tree.ext[-1] if tree.ext else None
     if not isinstance(declaration, c_ast.Decl) or not isinstance(declaration.type, c_ast.FuncDecl):
         _refuse(text, "it does not declare a function")
     return _function(declaration.name or "", declaration.type, model, text)
@@ -106,7 +106,8 @@ def _named(names: Sequence[str], model: DataModel, text: str) -> CType:
     if len(words) > 1 and all(word in ORDER for word in words):
         words = sorted((w for w in words if w != "signed" or "char" in words), key=ORDER.index)
     name = " ".join(words) or "int"
-    found = model.types.get(SPELLINGS.get(name, name))
+    name = SPELLINGS.get(name, name)
+    found = model.types.get(name)
     if found is None:
         _refuse(text, f"`{name}` is not a known type")
     return found._replace(name=name)

@@ -14,6 +14,7 @@ from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.c.call import Argument, parse_value, show_value
 from llext_tools.c.types import encode
+from llext_tools.check.target import check_target
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail
 from llext_tools.elf.read import load_object
@@ -110,6 +111,10 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     timeout, at = seconds(args.timeout), address(args.at)
     objects = [load_object(path) for path in [*args.first, args.extension]]
     target = archs.target(args.target) if args.target else guess_target(objects[-1])
+    fits = Reporter()
+    for obj in objects:
+        check_target(obj, target.name, fits)
+    fits.checkpoint()
     exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
     reporter = Reporter()
     firmware = [load_object(path) for path in args.exports if is_image(path)]

@@ -26,7 +26,9 @@ def compile_c(source: str, target: Target, chain: str, folder: Path, *options: s
     except ToolError as error:
         pytest.skip(str(error))
     c, obj, out = (folder / f"{name}{end}" for end in (".c", ".o", ".debug.elf"))
-    c.write_text(f"#include <stdbool.h>\n#include <llext/host.h>\n#include <llext/symbol.h>\n#line 1\n{source}", encoding="utf-8")
+    c.write_text(
+        f"#include <stdbool.h>\n#include <llext/host.h>\n#include <llext/symbol.h>\n#line 1\n{source}", encoding="utf-8"
+    )
     flags = [*toolchains.flags(target, tools.name, "C"), f"-I{include_dir()}", "-DLL_EXTENSION_BUILD", *options]
     call([*tools.cc, *flags, "-c", str(c), "-o", str(obj)])
     emulation = {"arm": "armelf", "riscv": f"elf{target.bits}lriscv"}[target.arch]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from emulator.compiled import compile_c
 
+from emulator.compiled import compile_c
 from llext_tools import arch
 from llext_tools.elf.model import ElfObject
 

@@ -1,0 +1,153 @@
+"""Call expressions and prototypes. Expected: C's own rules for literals (C17 6.4.4) and declarations."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llext_tools.c.call import check_arguments, escape, literal_type, parse_call, parse_value, show_value, unescape
+from llext_tools.c.prototype import parse_prototype
+from llext_tools.c.types import DataModel
+from llext_tools.errors import UsageError
+
+ARM, RV64 = DataModel(32, 8), DataModel(64, 16)
+
+
+def test_each_kind_of_argument() -> None:
+    call = parse_call(
+        """ send ( &queue, 0x10, -2, 2.5f, "a,\\n\\"b\\"", 'c', 1e3, .5, NULL, true, 010, 0b11, '\\0' ) """
+    )
+    assert call.function == "send"
+    assert [a.value for a in call.arguments] == [
+        "queue", 16, -2, 2.5, b'a,\n"b"', 99, 1000.0, 0.5, 0, 1, 8, 3, 0,
+    ]  # fmt: skip
+    assert parse_call("start").arguments == ()
+    assert parse_call("start()").arguments == ()
+
+
+@pytest.mark.parametrize(
+    ("literal", "arm", "rv64"),
+    [
+        ("1", "int", "int"),
+        ("2147483648", "long long", "long"),
+        ("0x80000000", "unsigned int", "unsigned int"),
+        ("4294967295u", "unsigned int", "unsigned int"),
+        ("4294967296u", "unsigned long long", "unsigned long"),
+        ("1l", "long", "long"),
+        ("1ull", "unsigned long long", "unsigned long long"),
+        ("0xffffffffffffffff", "unsigned long long", "unsigned long"),
+        ("2.5", "double", "double"),
+        ("2.5f", "float", "float"),
+        ("2.5L", "long double", "long double"),
+        ("'c'", "int", "int"),
+        ('"text"', "const char *", "const char *"),
+        ("&symbol", "void *", "void *"),
+    ],
+)
+def test_types_of_literals(literal: str, arm: str, rv64: str) -> None:
+    argument = parse_value(literal)
+    assert (literal_type(argument, ARM).name, literal_type(argument, RV64).name) == (arm, rv64)
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("", 0),
+        ("1(2)", 0),
+        ("f(1", 3),
+        ("f(1,", 4),
+        ("f(1 2)", 4),
+        ("f(1) + 2", 5),
+        ("f(x)", 2),
+        ('f("open)', 2),
+        ("f('')", 2),
+        ("f('ab')", 2),
+        ("f(12abc)", 2),
+        ("f(0x)", 2),
+        ("f(09)", 2),
+        ("f(1;2)", 3),
+    ],
+)
+def test_mistakes_are_marked(text: str, column: int) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_call(text)
+    (found,) = caught.value.diagnostics
+    assert found.code == "call-syntax"
+    assert found.detail == (text, " " * column + "^")
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_call_or_one_diagnostic(text: str) -> None:
+    try:
+        parse_call(text)
+    except UsageError as error:
+        assert len(error.diagnostics) == 1
+
+
+@given(st.binary(max_size=30))
+def test_escape_is_undone_by_unescape(data: bytes) -> None:
+    assert unescape(escape(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("int add(int a, int b)", "int add(int, int)"),
+        ("double half(double);", "double half(double)"),
+        ("void f(void)", "void f(void)"),
+        ("void f()", "void f(void)"),
+        ("uint64_t f(const char *s, size_t n, ...)", "uint64_t f(const char *, size_t, ...)"),
+        ("long unsigned f(long long int x, unsigned)", "unsigned long f(long long, unsigned int)"),
+        ("char *f(char a[], enum color c, bool b)", "char *f(char *, enum color, bool)"),
+        ("void *f(struct point *p, int (*g)(int))", "void *f(struct point *, int (*)(int))"),
+    ],
+)
+def test_prototypes(text: str, expected: str) -> None:
+    assert str(parse_prototype(text, ARM)) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "int", "int x", "int f(", "foo_t f(int)", "f(x)", "int f(void, int)", "int f(int) {}", "#include <x>"]
+)
+def test_wrong_prototypes_are_one_diagnostic(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_prototype(text, ARM)
+    assert [d.code for d in caught.value.diagnostics] == ["prototype-syntax"]
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_prototype_or_one_diagnostic(text: str) -> None:
+    try:
+        parse_prototype(text, ARM)
+    except UsageError as error:
+        assert len(error.diagnostics) == 1
+
+
+def test_arguments_are_checked_against_the_prototype() -> None:
+    prototype = parse_prototype("int f(uint8_t a, float b, const char *c)", ARM)
+    assert [t.name for t in check_arguments(parse_call('f(255, 1, "x")'), prototype, ARM)] == [
+        "uint8_t",
+        "float",
+        "const char *",
+    ]
+    assert check_arguments(parse_call("f(-1, 2.5, 0)"), prototype, ARM)
+    for wrong in ('f(256, 1, "x")', 'f(1, "x", "x")', "f(1, 2)", "f(1, 2, 3, 4)", 'f(1.5, 2, "x")'):
+        with pytest.raises(UsageError):
+            check_arguments(parse_call(wrong), prototype, ARM)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("int", -5, "-5"),
+        ("bool", 1, "true"),
+        ("double", 0.1, "0.1"),
+        ("float", 0.10000000149011612, "0.1"),
+        ("float", 2.0, "2.0"),
+        ("float", float("inf"), "inf"),
+        ("void", None, ""),
+    ],
+)
+def test_values_as_c_writes_them(name: str, value: float | None, expected: str) -> None:
+    assert show_value(ARM.types[name], value) == expected
