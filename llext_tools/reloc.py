@@ -171,7 +171,7 @@ def _read(image: Bytes, at: I64, size: int) -> I64:
         return image[at].astype(np.int64)
     if not (at & (size - 1)).any():
         whole = image[: image.size // size * size].view(f"<u{size}")
-        return whole[at // size].astype(np.int64)
+        return whole.take(at >> size.bit_length() - 1).astype(np.int64)
     half = size // 2
     return _read(image, at, half) | _read(image, at + half, half) << 8 * half
 
@@ -180,7 +180,7 @@ def _write(image: Bytes, at: I64, size: int, x: I64) -> None:
     if size == 1:
         image[at] = x.astype(np.uint8)
     elif not (at & (size - 1)).any():
-        image[: image.size // size * size].view(f"<u{size}")[at // size] = x.astype(f"<u{size}")
+        image[: image.size // size * size].view(f"<u{size}")[at >> size.bit_length() - 1] = x.astype(f"<u{size}")
     else:
         half = size // 2
         _write(image, at, half, x)

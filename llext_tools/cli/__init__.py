@@ -99,6 +99,9 @@ def dispatch(arguments: list[str]) -> int:
         print(cmake_dir())
         return 0
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy starts threads that nothing here needs: 0.1 s each time
+    import gc
+
+    gc.disable()  # until the command runs: what imports leave behind is in use, and looking for garbage costs 5 %
     from llext_tools.cli.parser import run_command
 
     return run_command(name, rest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -108,6 +109,7 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         args = parser.parse(arguments)
     except SystemExit as end:
         return int(end.code or 0)
+    gc.enable()
     try:
         code: int = import_module(_table_row(name)[0]).run(args)
     except LlextError as error:

@@ -98,6 +98,14 @@ class Relocs:
     type: U32
     addend: I64
 
+    @cached_property
+    def codes(self) -> tuple[int, ...]:
+        """The types that there are, each once, in ascending order."""
+        if not self.type.size:
+            return ()
+        few = int(self.type.max()) < 1 << 16  # counting is faster than sorting, if it takes little memory
+        return tuple((np.flatnonzero(np.bincount(self.type)) if few else np.unique(self.type)).tolist())
+
     def __len__(self) -> int:
         return self.offset.size
 

@@ -79,6 +79,6 @@ def link(
         mem=mem,
         exp_tab=export(obj, arch, layout, mem, reporter),
         imports=imports,
-        used_relocs=frozenset(rows[code].name for code in np.flatnonzero(np.bincount(relocs.type)).tolist()),
+        used_relocs=frozenset(rows[code].name for code in relocs.codes),
         diagnostics=reporter.diagnostics,
     )

@@ -78,7 +78,7 @@ def relocate(
         return
     assert int(relocs.type.max()) < 256, "validate() has let a type without a row pass"
     kinds = relocs.type.astype(np.uint8)
-    used = [rows[code] for code in np.flatnonzero(np.bincount(kinds)).tolist()]
+    used = [rows[code] for code in relocs.codes]
     for row in sorted(used, key=lambda row: row.order == "add"):
         index = np.flatnonzero(kinds == row.code)
         found, values = [NONE], [NONE]
@@ -96,7 +96,7 @@ def _batch(
     arch: Arch, row: Reloc, relocs: Relocs, part: I64, anchor: I64, layout: Layout, symbols: SymTab, arena_at: I64
 ) -> Batch:
     """The relocations ``part`` (int64[n], all of type ``row``) in the ABI's letters."""
-    offset = relocs.offset[part]
+    offset = relocs.offset.take(part)
     one_table = relocs.table[part[0]] == relocs.table[part[-1]]  # as part is sorted, and tables stand one after another
     section = relocs.section[part[:1] if one_table else part]
     place = layout.section_addr[section] + offset
@@ -104,13 +104,13 @@ def _batch(
     if row.pairs_with:
         source = anchor[part]
         place = layout.section_addr[relocs.section[source]] + relocs.offset[source]
-    symbol = relocs.symbol[source]
+    symbol = relocs.symbol.take(source).astype(np.int64)  # once, else each look-up converts it anew
     return Batch(
         offset=arena_at[section] + offset,
-        S=symbols.S[symbol],
+        S=symbols.S.take(symbol),
         A=relocs.addend[source] if arch.rela else ZERO,
         P=place,
-        T=symbols.T[symbol] if "T" in row.formula and arch.thumb else ZERO,
+        T=symbols.T.take(symbol) if "T" in row.formula and arch.thumb else ZERO,
         B=symbols.B[symbol] if "B(S)" in row.formula else ZERO,
         V=ZERO,
         TP=arch.tls_bias,

@@ -139,11 +139,8 @@ def _check_symbols(obj: ElfObject, profile: Profile, reporter: Reporter) -> None
 def _check_types(
     obj: ElfObject, arch: Arch, profile: Profile, rows: Mapping[int, Reloc], relocs: Relocs, reporter: Reporter
 ) -> None:
-    highest = int(relocs.type.max(initial=0))
-    counts = np.bincount(relocs.type) if highest < 256 else None
-    used = np.flatnonzero(counts) if counts is not None else np.unique(relocs.type)
     accepted = profile.relocs.get(arch.name)
-    for code in used.tolist():
+    for code in relocs.codes:
         row = rows.get(code)
         if row is not None and (accepted is None or code in accepted):
             continue
@@ -169,7 +166,7 @@ def _check_types(
     if reporter.failed:
         return
     size = np.zeros(256, np.int64)
-    for code in used.tolist():
+    for code in relocs.codes:
         field = rows[code].field
         size[code] = field.size if field else 0
     beyond = _beyond(obj, relocs, size)
