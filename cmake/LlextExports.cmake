@@ -14,7 +14,7 @@
 #]=======================================================================]
 function(llext_add_exports name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "FIRMWARE;TABLE" "")
-  _llext_check_arguments("llext_add_exports(${name})")
+  _llext_check_arguments("llext_add_exports(${name})" FIRMWARE TABLE)
   if(TARGET "${name}")
     message(FATAL_ERROR "llext_add_exports(${name}): there is already a target of this name")
   endif()
@@ -44,20 +44,8 @@ function(llext_add_exports name)
   set_target_properties(${name} PROPERTIES LLEXT_EXPORTS_FILE "${file}" LLEXT_EXPORTS_DEPENDS "${depends}")
 endfunction()
 
-# _llext_check_arguments(<who>): refuse what cmake_parse_arguments() left over. Low level; <who> starts the message.
-function(_llext_check_arguments who)
-  if(arg_UNPARSED_ARGUMENTS)
-    list(JOIN arg_UNPARSED_ARGUMENTS "', '" unknown)
-    message(FATAL_ERROR "${who}: unknown argument '${unknown}'")
-  endif()
-  if(arg_KEYWORDS_MISSING_VALUES)
-    list(JOIN arg_KEYWORDS_MISSING_VALUES ", " missing)
-    message(FATAL_ERROR "${who}: ${missing} needs a value")
-  endif()
-endfunction()
-
 # _llext_exports_arguments(<who> <options variable> <depends variable> <targets variable> <name>...): the command-line
-# options, the files and the targets behind names made by llext_add_exports(). Low level.
+# options, the files and the targets behind names made by llext_add_exports(). Low level; ${keywords} are those of the caller.
 function(_llext_exports_arguments who out_options out_files out_targets)
   set(options "")
   set(files "")
@@ -68,6 +56,7 @@ function(_llext_exports_arguments who out_options out_files out_targets)
       get_target_property(file "${exports}" LLEXT_EXPORTS_FILE)
     endif()
     if(NOT file)
+      _llext_check_word("${who}" "${exports}" ${keywords})
       message(FATAL_ERROR "${who}: EXPORTS '${exports}' was not made by llext_add_exports()")
     endif()
     get_target_property(target "${exports}" LLEXT_EXPORTS_DEPENDS)

@@ -26,7 +26,8 @@ function(llext_add_extension name)
   include("${here}/LlextCommand.cmake")
   set(who "llext_add_extension(${name})")
   cmake_parse_arguments(PARSE_ARGV 1 arg "COMPILER_RUNTIME;KEEP_SYMBOLS" "OUTPUT" "SOURCES;EXPORTS")
-  _llext_check_arguments("${who}")
+  set(keywords SOURCES EXPORTS OUTPUT COMPILER_RUNTIME KEEP_SYMBOLS)
+  _llext_check_arguments("${who}" ${keywords})
   if(NOT arg_SOURCES)
     message(FATAL_ERROR "${who}: SOURCES is missing")
   endif()
@@ -36,6 +37,7 @@ function(llext_add_extension name)
   if(NOT LLEXT_TOOLCHAIN_FOUND)
     message(FATAL_ERROR "${who}: extensions are cross-compiled; configure an empty build folder with -DCMAKE_TOOLCHAIN_FILE=${here}/toolchains/llext.cmake -DLLEXT_TARGET=<target>")
   endif()
+  _llext_check_source_words("${who}" ${arg_SOURCES})
   _llext_languages("${who}" languages ${arg_SOURCES})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
 
@@ -59,6 +61,7 @@ function(llext_add_extension name)
   set_property(GLOBAL APPEND PROPERTY LLEXT_ARTIFACTS "${output}\t${folder}/${name}.debug.elf")
 
   add_executable(${name} ${arg_SOURCES})
+  cmake_language(EVAL CODE "cmake_language(DEFER CALL _llext_check_sources [[${who}]] [[${name}]])")
   set_target_properties(${name} PROPERTIES
     LLEXT_OUTPUT "${output}"
     LLEXT_EXTENSION TRUE
@@ -110,6 +113,36 @@ function(llext_add_extension name)
     BYPRODUCTS "${output}"
     WORKING_DIRECTORY "${stage}"
     VERBATIM)
+endfunction()
+
+# _llext_check_source_words(<who> <source>...): refuse a word in upper case that is no file, such as a misspelt keyword.
+# Low level; ${keywords} are those of the caller.
+function(_llext_check_source_words who)
+  foreach(source IN LISTS ARGN)
+    cmake_path(ABSOLUTE_PATH source OUTPUT_VARIABLE path)
+    if(source MATCHES "^[A-Z][A-Z0-9_]*$" AND NOT EXISTS "${path}")
+      _llext_check_word("${who}" "${source}" ${keywords})
+      message(FATAL_ERROR "${who}: '${source}' is neither an argument nor a file")
+    endif()
+  endforeach()
+endfunction()
+
+# _llext_check_sources(<who> <target>): refuse a source that is not there and that nothing makes. Called at the end of
+# the folder, for what makes it may come after the extension. CMake's own message would be followed by a wrong one.
+function(_llext_check_sources who target)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    cmake_path(ABSOLUTE_PATH source OUTPUT_VARIABLE path)
+    cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}" OUTPUT_VARIABLE made)
+    if(source MATCHES "\\$<" OR EXISTS "${path}" OR EXISTS "${made}")
+      continue() # CMake takes a file for a source of this folder when it is asked for its properties
+    endif()
+    get_source_file_property(generated "${made}" GENERATED)
+    get_source_file_property(generated_here "${path}" GENERATED)
+    if(NOT generated AND NOT generated_here)
+      message(FATAL_ERROR "${who}: SOURCES '${source}': there is no such file")
+    endif()
+  endforeach()
 endfunction()
 
 # _llext_languages(<who> <variable> <source>...): the languages of the sources. CMake would pass over a source whose

@@ -23,6 +23,12 @@ EXTENSION = {
     "unknown argument 'hello.c'": "llext_add_extension(hello hello.c)",
     "unknown argument 'SOURCE', 'hello.c'": "llext_add_extension(hello SOURCE hello.c)",
     "unknown argument 'yes'": "llext_add_extension(hello SOURCES hello.o COMPILER_RUNTIME yes)",
+    "unknown argument 'COMPILER_RUNTME'; did you mean COMPILER_RUNTIME?": (
+        "llext_add_extension(hello SOURCES hello.o COMPILER_RUNTME)"
+    ),
+    "unknown argument 'sources', 'hello.o'; did you mean SOURCES?": "llext_add_extension(hello sources hello.o)",
+    "'WHAT' is neither an argument nor a file": "llext_add_extension(hello SOURCES hello.o WHAT)",
+    "unknown argument 'OUPUT'; did you mean OUTPUT?": "llext_add_extension(hello SOURCES hello.o EXPORTS OUPUT)",
     "there is already a target of this name": "add_custom_target(hello)\nllext_add_extension(hello SOURCES hello.o)",
     "EXPORTS 'fw' was not made by llext_add_exports()": "llext_add_extension(hello SOURCES hello.o EXPORTS fw)",
     "EXPORTS 'lib' was not made by": "add_custom_target(lib)\nllext_add_extension(hello SOURCES hello.o EXPORTS lib)",
@@ -41,6 +47,7 @@ EXPORTS = {
     "FIRMWARE or TABLE is missing": "llext_add_exports(fw)",
     "give FIRMWARE or TABLE, not both": "llext_add_exports(fw FIRMWARE a.elf TABLE b.toml)",
     "FIRMWARE needs a value": "llext_add_exports(fw FIRMWARE)",
+    "unknown argument 'FIRMWRAE', 'a'; did you mean FIRMWARE?": "llext_add_exports(fw FIRMWRAE a)",
     "unknown argument 'fw.toml'": "llext_add_exports(fw fw.toml)",
     "TABLE 'fw.toml': there is no such file": "llext_add_exports(fw TABLE fw.toml)",
     "FIRMWARE 'zephyr' is neither a target nor a file": "llext_add_exports(fw FIRMWARE zephyr)",
@@ -58,6 +65,12 @@ TEST = {
         FAKE + 'llext_add_test(works EXTENSION hello EXTENSIONS second CALL "f()")'
     ),
     "EXPORTS 'hello' was not made by": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" EXPORTS hello)',
+    "unknown argument 'EXPECT_RETRN', '5'; did you mean EXPECT_RETURN?": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" EXPECT_RETRN 5)'
+    ),
+    "unknown argument 'TIMEOT'; did you mean TIMEOUT?": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" EXTENSIONS hello TIMEOT 5)'
+    ),
     "AT 'RAM' is not an address": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" AT RAM)',
     "TIMEOUT 'soon' is not a number of seconds": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" TIMEOUT soon)'
@@ -92,6 +105,20 @@ def test_wrong_arguments_are_named(project: Project, command: str, message: str,
     done = configure(project, text, "-DLLEXT_TOOLCHAIN_FOUND=gcc", "-DLLEXT_TARGET=cortex-m4")
     assert done.returncode != 0
     assert f"{command}: {message}" in one_line(done.stderr)
+
+
+def test_a_missing_source_is_one_error(project: Project) -> None:
+    """What a later command makes is not missing; that no sources were given would be wrong."""
+    project.write(hello__c="", made__c="")
+    text = (
+        "include_directories(.)\nset(CMAKE_C_COMPILER_LOADED 1)\n"
+        "llext_add_extension(hello SOURCES hello.c later.c made.c $<1:some.c> hallo.c)\n"
+        "add_custom_command(OUTPUT later.c COMMAND true)\n"
+    )
+    done = configure(project, text, "-DLLEXT_TOOLCHAIN_FOUND=gcc", "-DLLEXT_TARGET=cortex-m4")
+    assert done.returncode != 0
+    assert "llext_add_extension(hello): SOURCES 'hallo.c': there is no such file" in one_line(done.stderr)
+    assert done.stderr.count("CMake Error") == 1
 
 
 def test_host_build_is_refused(project: Project) -> None:
