@@ -41,7 +41,8 @@ def exit_codes() -> str:
     rows.append(("141", "", "The reader of the output went away, as with `llext inspect x.llext | head`.", ""))
     return page(
         "Exit codes",
-        "The same for every command: one for each class of failure. With several failures the first one decides.",
+        "The same for every command: one for each class of failure. With several failures the first one decides.\n"
+        "Only `llext build` and `llext demo`, where none comes first, give 12 if the failures are of several classes.",
         table(("code", "class", "meaning", "diagnostics"), rows),
     )
 

@@ -42,7 +42,8 @@ TESTS = "llext-tests.xml"
 EXTENSIONS = "llext-extensions.txt"  # written by the CMake package: on each line a .llext file, a tab, its debug file
 
 FAILURES_SHOWN = 5  # kinds of failure, over all jobs
-LINES_SHOWN = 14  # of one failure
+LINES_SHOWN = 14  # of one failure of another program
+WIDE = "9999"  # columns: what our own commands print is not wrapped, for it is wrapped when we show it
 
 HOST_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ASMFLAGS", "CMAKE_TOOLCHAIN_FILE")
 """Environment variables that steer a build for the host itself, as conda sets them; CMake would take them over."""
@@ -82,11 +83,12 @@ class Progress:
     step: Step
     done: int = 0
     total: int = 0
+    built: int = 0  # extensions, while tests run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A test that ran, with what it printed if it failed."""
+    """A test that ran, with what it printed."""
 
     name: str
     passed: bool
@@ -96,12 +98,23 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One thing that went wrong: where, the lines of the log that say so, and the codes of our diagnostics in them."""
+    """One thing that went wrong: where, the lines of the log that say so, and the codes of our diagnostics in them.
+
+    A test that is a build step (``AT_BUILD``) fails as a test.
+    """
 
     step: Step
     what: str
     lines: tuple[str, ...]
     codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """A warning of our own commands, and the test that ran into it, if it was one."""
+
+    diagnostic: Diagnostic
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +124,11 @@ class Result:
     job: Job
     artifacts: tuple[Path, ...] = ()  # the .llext files, in the build folder if the job failed
     tests: tuple[Case, ...] = ()
+    not_run: tuple[str, ...] = ()  # tests of extensions that were not built, with keep_going
     seconds: Mapping[Step, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
+    compiler_warnings: tuple[str, ...] = ()  # their first lines
+    warnings: tuple[Warned, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -186,32 +202,45 @@ def find_tool(name: str) -> str:
 def _run_job(
     job: Job, options: Options, tools: Mapping[str, str], share: int, children: Children, observe: Observer
 ) -> Result:
-    """Configure, build, test; stop at the first step that fails."""
+    """Configure, build, test; stop at the first step that fails, or with ``keep_going`` test what was built."""
     job.build.mkdir(parents=True, exist_ok=True)
     seconds: dict[Step, float] = {}
     failures: tuple[Failure, ...] = ()
+    lines: list[str] = []
     tests: tuple[Case, ...] = ()
+    not_run: tuple[str, ...] = ()
     with open(job.log, "w", encoding="utf-8") as log:
         for step in Step:
-            observe(Progress(job=job, step=step))
+            built = len(_extensions(job)) if step is Step.TEST else 0
+            shell = _Shell(job, step, log, children, observe, built)
+            shell.progress(0, 0)
             start = time.monotonic()
-            shell = _Shell(job, step, log, children, observe)
             if step is Step.CONFIGURE:
                 failures = _configure(shell, options, tools)
             elif step is Step.BUILD:
-                failures = _build(shell, options, tools, share)
+                lines, failures = _build(shell, options, tools, share)
             else:
-                tests, failures = _test(shell, tools, share)
+                tests, not_run, failed = _test(shell, tools, share, some=bool(failures))
+                failures += failed
             seconds[step] = time.monotonic() - start
-            if failures:
+            if failures and not (options.keep_going and all(f.step is not Step.CONFIGURE for f in failures)):
                 break
     made = _extensions(job)
-    built = tuple(made)
+    artifacts = tuple(made)
     if not failures:
-        built, failures = _gather(job, made)
+        artifacts, failures = _gather(job, made)
     if failures:
         _sweep(job.output, keep=())
-    result = Result(job=job, artifacts=built, tests=tests, seconds=seconds, failures=failures)
+    result = Result(
+        job=job,
+        artifacts=artifacts,
+        tests=tests,
+        not_run=not_run,
+        seconds=seconds,
+        failures=failures,
+        compiler_warnings=compiler_warnings(lines),
+        warnings=_warnings(lines, tests, failures),
+    )
     observe(result)
     return result
 
@@ -245,7 +274,11 @@ def _configure(shell: _Shell, options: Options, tools: Mapping[str, str]) -> tup
 NINJA_STATUS = re.compile(r"\[(\d+)/(\d+)\] ")
 
 
-def _build(shell: _Shell, options: Options, tools: Mapping[str, str], share: int) -> tuple[Failure, ...]:
+def _build(
+    shell: _Shell, options: Options, tools: Mapping[str, str], share: int
+) -> tuple[list[str], tuple[Failure, ...]]:
+    """Run Ninja, and return what it printed, too."""
+
     def count(line: str) -> None:
         if status := NINJA_STATUS.match(line):
             shell.progress(int(status[1]), int(status[2]))
@@ -253,14 +286,39 @@ def _build(shell: _Shell, options: Options, tools: Mapping[str, str], share: int
     command = [tools["ninja"], "-C", str(shell.job.build), "-j", str(share)]
     code, lines = shell.run([*command, "-k", "0"] if options.keep_going else command, count)
     if code == 0:
-        return ()
-    return failures_of_ninja(lines) or failures_of_cmake(lines) or _unexplained(Step.BUILD, "ninja", code, lines)
+        return lines, ()
+    if options.keep_going:
+        _remove_outdated(shell, tools["ninja"])
+    failures = failures_of_cmake(lines) if configures_again(lines) else failures_of_ninja(lines)
+    return lines, failures or _unexplained(Step.BUILD, "ninja", code, lines)
+
+
+def configures_again(lines: Sequence[str]) -> bool:
+    """Whether what failed is the run of CMake that Ninja begins with when a CMakeLists.txt has changed."""
+    return any(
+        re.match(r"FAILED: (\[code=\d+\] )?build\.ninja|ninja: error: rebuilding 'build\.ninja'", s) for s in lines
+    )
+
+
+def _remove_outdated(shell: _Shell, ninja: str) -> None:
+    """Remove the extensions of an earlier build that this one should have replaced, so that no test runs them."""
+    for extension, debug in _extensions(shell.job).items():
+        name = os.path.relpath(extension, shell.job.build)
+        known = str(extension) if name.startswith("..") else name
+        code, lines = shell.run([ninja, "-C", str(shell.job.build), "-n", known])
+        if code != 0 or not any(line.startswith("ninja: no work to do") for line in lines):
+            extension.unlink()
+            debug.unlink(missing_ok=True)
 
 
 CTEST_STATUS = re.compile(r" *(\d+)/(\d+) Test ")
 
 
-def _test(shell: _Shell, tools: Mapping[str, str], share: int) -> tuple[tuple[Case, ...], tuple[Failure, ...]]:
+def _test(
+    shell: _Shell, tools: Mapping[str, str], share: int, *, some: bool
+) -> tuple[tuple[Case, ...], tuple[str, ...], tuple[Failure, ...]]:
+    """Run CTest: tests that ran, those without their extension (no failure if only ``some`` was built), failures."""
+
     def count(line: str) -> None:
         if status := CTEST_STATUS.match(line):
             shell.progress(int(status[1]), int(status[2]))
@@ -269,36 +327,39 @@ def _test(shell: _Shell, tools: Mapping[str, str], share: int) -> tuple[tuple[Ca
     with suppress(FileNotFoundError):
         report.unlink()
     command = [tools["ctest"], "--test-dir", str(shell.job.build), "-j", str(share), "--no-tests=ignore"]
-    code, lines = shell.run([*command, "--output-on-failure", "--output-junit", str(report)], count)
-    tests = read_junit(report)
+    command += ["--output-on-failure", "--output-junit", str(report), "--test-output-size-passed", "300000"]
+    code, lines = shell.run(command, count)
+    tests, not_run = read_junit(report)
     failures = tuple(
         Failure(step=Step.TEST, what=test.name, lines=_shorten(test.output.splitlines()), codes=_codes(test.output))
         for test in tests
         if not test.passed
     )
-    if code != 0 and not failures:
+    if code != 0 and not failures and not (some and not_run):
         failures = _unexplained(Step.TEST, "ctest", code, lines)
-    return tests, failures
+    return tests, not_run if some else (), failures
 
 
-def read_junit(path: Path) -> tuple[Case, ...]:
-    """The tests in CTest's report, those that did not run left out; none if there is no report."""
+def read_junit(path: Path) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """The tests in CTest's report that ran, and those whose extension is not there; none if there is no report."""
     from xml.etree import ElementTree as ET
 
     try:
-        cases = ET.parse(path).getroot().iter("testcase")
+        cases = list(ET.parse(path).getroot().iter("testcase"))
     except (OSError, ET.ParseError):
-        return ()
-    return tuple(
+        return (), ()
+    ran = tuple(
         Case(
             name=case.get("name", ""),
             passed=case.get("status") == "run",
             seconds=float(case.get("time", 0)),
-            output="" if case.get("status") == "run" else case.findtext("system-out", ""),
+            output=case.findtext("system-out", ""),
         )
         for case in cases
         if case.get("status") in ("run", "fail")
     )
+    skipped = ((case.get("name", ""), case.find("skipped")) for case in cases)
+    return ran, tuple(n for n, why in skipped if why is not None and why.get("message") == "Required Files Missing")
 
 
 # The output folder ---------------------------------------------------------------------------------------------------
@@ -359,8 +420,13 @@ def failures_of_cmake(lines: Sequence[str]) -> tuple[Failure, ...]:
     head, message, stack = "", list[str](), list[str]()
     for line in (*lines, "end"):
         if head and line and not line[0].isspace() and not line.startswith("Call Stack"):
-            where = stack[-1].strip() if stack else head.removeprefix("CMake Error").removeprefix(" at ").rstrip(":")
-            text = dedent("\n".join(message)).strip().splitlines() or [head]
+            where = (
+                stack[-1].strip().replace(":DEFERRED", "")
+                if stack
+                else head.removeprefix("CMake Error").removeprefix(" at ").rstrip(":")
+            )
+            unwrapped = re.sub(r"(?<=\S)\n  (?=\S)", " ", "\n".join(message))  # CMake breaks lines at 77 columns
+            text = dedent(unwrapped).strip().splitlines() or [head]
             what = where.partition(" (")[0].strip(" :") or "cmake"
             found.append(Failure(step=Step.CONFIGURE, what=what, lines=_shorten(text), codes=_codes(*text)))
             head = ""
@@ -378,15 +444,22 @@ def failures_of_ninja(lines: Sequence[str]) -> tuple[Failure, ...]:
     found: list[Failure] = []
     for i, line in enumerate(lines):
         if line.startswith("FAILED: "):
-            what = re.sub(r"^FAILED: (\[code=\d+\] )?|CMakeFiles/[^/ ]+\.dir/", "", line).split()[0]
+            what = re.sub(r"^FAILED: (\[code=\d+\] )?", "", line).split()[0]
+            test = re.search(r"CMakeFiles/([^/ ]+)\.dir/passed$", what)
+            extension = re.search(r"([^/ ]+)\.debug\.elf$", what)
+            what = (test or extension or ("", re.sub(r"CMakeFiles/[^/ ]+\.dir/", "", what)))[1]
             output = []
             for following in lines[i + 2 :]:
                 if NINJA_STATUS.match(following) or following.startswith(("FAILED: ", "ninja: ")):
                     break
                 output.append(following)
             lines_shown = _shorten(output) or ("the command printed nothing",)
-            found.append(Failure(step=Step.BUILD, what=what, lines=lines_shown, codes=_codes(*output)))
+            step = Step.TEST if test else Step.BUILD
+            found.append(Failure(step=step, what=what, lines=lines_shown, codes=_codes(*output)))
     return tuple(found)
+
+
+OUR_ERROR = re.compile(r"^\s*error\[([a-z-]+)\]: ", re.MULTILINE)
 
 
 def _unexplained(step: Step, tool: str, code: int, lines: Sequence[str]) -> tuple[Failure, ...]:
@@ -395,21 +468,110 @@ def _unexplained(step: Step, tool: str, code: int, lines: Sequence[str]) -> tupl
 
 
 def _shorten(lines: Sequence[str]) -> tuple[str, ...]:
-    """At most ``LINES_SHOWN`` lines, from the first one that looks like an error."""
+    """At most ``LINES_SHOWN`` lines, from the first one that looks like an error; our own errors in full."""
     text = [line.rstrip() for line in lines]
     while text and not text[-1]:
         text.pop()
-    first = next((i for i, line in enumerate(text) if re.search(r"\berror\b|\bundefined\b", line)), 0)
-    if len(text) > LINES_SHOWN:
-        text = text[first:]
+    if len(text) <= LINES_SHOWN:
+        return tuple(text)
+    ours = [i for i, line in enumerate(text) if OUR_ERROR.match(line)]
+    if ours:
+        return tuple(text[ours[0] :])
+    text = text[next((i for i, line in enumerate(text) if re.search(r"\berror\b|\bundefined\b", line)), 0) :]
     more = len(text) - LINES_SHOWN
     return (*text[:LINES_SHOWN], f"... and {more} more lines") if more > 0 else tuple(text)
 
 
 def _codes(*text: str) -> tuple[str, ...]:
     """The codes of our own diagnostics in a text, each once."""
-    found = re.findall(r"^\s*error\[([a-z-]+)\]: ", "\n".join(text), re.MULTILINE)
+    found = OUR_ERROR.findall("\n".join(text))
     return tuple(dict.fromkeys(code for code in found if code in CODES))
+
+
+COMPILER_WARNING = re.compile(r"(?:.*: )?warning: ")
+OUR_WARNING = re.compile(r"warning\[([a-z-]+)\]: (.*)")
+OUR_ITEM = re.compile(r"  (-->)|   (\||= note:|= help:) ?")
+
+
+def compiler_warnings(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines that begin a warning of GCC, Clang or their linkers, each once: a header has it for each source."""
+    return tuple(dict.fromkeys(line for line in lines if COMPILER_WARNING.match(line)))
+
+
+def our_warnings(lines: Sequence[str]) -> tuple[Diagnostic, ...]:
+    """The warnings that ``cli.render`` has written to a wide page."""
+    found: list[Diagnostic] = []
+    for i, line in enumerate(lines):
+        head = OUR_WARNING.match(line)
+        if head is None or head[1] not in CODES:
+            continue
+        items: dict[str, list[str]] = {"-->": [], "|": [], "= note:": [], "= help:": []}
+        for following in lines[i + 1 :]:
+            item = OUR_ITEM.match(following)
+            if item is None:
+                break
+            items[item[1] or item[2]].append(following[item.end() :].strip())
+        at = Location(file=items["-->"][0]) if items["-->"] else None
+        found.append(
+            Diagnostic(
+                code=head[1],
+                message=head[2],
+                severity="warning",
+                location=at,
+                detail=tuple(items["|"]),
+                notes=tuple(items["= note:"]),
+                help=" ".join(items["= help:"]),
+            )
+        )
+    return tuple(found)
+
+
+def _warnings(lines: Sequence[str], tests: Iterable[Case], failures: Iterable[Failure]) -> tuple[Warned, ...]:
+    """Our warnings in a build and in its tests that passed; those beside an error are shown with it."""
+    beside = {line for failure in failures for line in failure.lines}
+    found = [Warned(diagnostic=each) for each in our_warnings([line for line in lines if line not in beside])]
+    for test in tests:
+        if test.passed:
+            found += [Warned(diagnostic=each, test=test.name) for each in our_warnings(test.output.splitlines())]
+    return tuple(found)
+
+
+def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each distinct warning of our own commands, which names all tests and jobs that have it."""
+    alike: dict[tuple[str, ...], list[tuple[Job, Warned]]] = {}
+    for result in results:
+        for warned in result.warnings:
+            where = warned.diagnostic.location
+            text = (warned.diagnostic.message, where.file if where else "", *warned.diagnostic.detail)
+            key = tuple(_neutral(line, result.job) for line in text)
+            alike.setdefault(key, []).append((result.job, warned))
+    found: list[Diagnostic] = []
+    for same in alike.values():
+        warned = same[0][1]
+        tests = list(dict.fromkeys(f"`{each.test}`" for _, each in same if each.test))
+        names = list(dict.fromkeys(each.name for each, _ in same))
+        at = warned.diagnostic.location
+        if at is not None and os.path.isabs(at.file):
+            at = Location(file=shown(Path(at.file)))
+        notes = [f"in test {_list(tests)}"] if tests else []
+        notes += [f"for {_list(names)}"] if len(results) > 1 else []
+        found.append(warned.diagnostic._replace(location=at, notes=(*warned.diagnostic.notes, *notes)))
+    return tuple(found)
+
+
+def count_compiler_warnings(results: Sequence[Result]) -> tuple[str, ...]:
+    """A line on how many there are and where, one for all jobs that have the same."""
+    alike: dict[tuple[str, ...], list[Job]] = {}
+    for result in results:
+        if result.compiler_warnings:
+            key = tuple(sorted(_neutral(line, result.job) for line in result.compiler_warnings))
+            alike.setdefault(key, []).append(result.job)
+    found = []
+    for lines, jobs in alike.items():
+        count = "1 compiler warning" if len(lines) == 1 else f"{len(lines)} compiler warnings"
+        same = "" if len(jobs) == 1 else f"; the same for {_list([job.name for job in jobs[1:]])}"
+        found.append(f"{count} for {jobs[0].name}, see {shown(jobs[0].log)}{same}")
+    return tuple(found)
 
 
 def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
@@ -551,6 +713,7 @@ class _Shell:
     log: TextIO
     children: Children
     observe: Observer
+    built: int = 0
 
     def run(self, command: Sequence[str], on_line: Callable[[str], None] = lambda _: None) -> tuple[int, list[str]]:
         """Run to the end, with all output in the log; return the exit code and the lines."""
@@ -568,7 +731,7 @@ class _Shell:
         return child.returncode, lines
 
     def progress(self, done: int, total: int) -> None:
-        self.observe(Progress(job=self.job, step=self.step, done=done, total=total))
+        self.observe(Progress(job=self.job, step=self.step, done=done, total=total, built=self.built))
 
 
 def _environment() -> dict[str, str]:
@@ -577,4 +740,4 @@ def _environment() -> dict[str, str]:
     home = os.path.dirname(os.path.dirname(os.path.abspath(llext_tools.__file__)))
     if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # a checkout
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    return environment | {"NINJA_STATUS": "[%f/%t] ", "NO_COLOR": "1", "CLICOLOR_FORCE": "0"}
+    return environment | {"NINJA_STATUS": "[%f/%t] ", "NO_COLOR": "1", "CLICOLOR_FORCE": "0", "COLUMNS": WIDE}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from llext_tools.build import exit_code, shown
 from llext_tools.cli import matrix
 
 DESCRIPTION = (
-    "Build the extensions of a CMake project, check them, and run their tests in the emulator, for each target."
+    "Build the extensions of a CMake project, check them, and run their tests in the emulator, for each target.\n\n"
+    + matrix.EXIT_CODES
 )
 EXAMPLE = """
 llext build                                        # all targets, into dist/
-llext build blink --target cortex-m4 --toolchain zig
+llext build hello --target cortex-m4 --toolchain zig
 """
 
 
@@ -24,8 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FOLDER", help="where the extensions go; default: DIR/dist")
     parser.add_argument("--build-dir", metavar="FOLDER", help="where to build, with the logs; default: DIR/build")
     parser.add_argument(
-        "-D", dest="define", action="append", default=[], metavar="NAME=VALUE", help="a variable for CMake"
+        "-D",
+        dest="define",
+        action="append",
+        type=definition,
+        default=[],
+        metavar="NAME=VALUE",
+        help="a variable for CMake",
     )
+
+
+def definition(text: str) -> str:
+    """What CMake takes after ``-D``: ``NAME=VALUE`` or ``NAME:TYPE=VALUE``."""
+    if not re.match(r"[^\s=:]+(:(BOOL|PATH|FILEPATH|STRING|INTERNAL|UNINITIALIZED))?=", text):
+        raise argparse.ArgumentTypeError(f"`{text}` is not NAME=VALUE or NAME:TYPE=VALUE")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,9 +50,7 @@ def run(args: argparse.Namespace) -> int:
     jobs, notes = matrix.choose_jobs(args, build_dir, output)
     start = time.monotonic()
     results = matrix.run_jobs(jobs, args, source, args.define)
-    print(f"\n{matrix.paint_summary(results, time.monotonic() - start)}")
+    matrix.print_end(results, time.monotonic() - start, notes)
     if any(result.passed and result.artifacts for result in results):
         print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
-    for note in notes:
-        print(note)
     return exit_code(results)

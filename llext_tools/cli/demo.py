@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -15,7 +16,8 @@ from llext_tools.diag import fail
 from llext_tools.paths import samples_dir
 
 DESCRIPTION = (
-    "Copy the sample extensions to a folder, build and check them for each target, and run them in the emulator."
+    "Copy the sample extensions to a folder, build and check them for each target, and run them in the emulator.\n\n"
+    + matrix.EXIT_CODES
 )
 EXAMPLE = """
 llext demo                          # into ./llext-demo
@@ -37,20 +39,19 @@ def run(args: argparse.Namespace) -> int:
     jobs, notes = matrix.choose_jobs(args, folder / "build", folder / "dist")
     kept = copy_samples(folder, args.dir)
     names = sorted(path.name for path in folder.iterdir() if (path / "CMakeLists.txt").is_file())
-    print(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}\n")
+    matrix.print_wrapped(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}")
+    print(flush=True)
     start = time.monotonic()
     results = matrix.run_jobs(jobs, args, folder)
-    print(f"\n{matrix.paint_summary(results, time.monotonic() - start)}")
-    for note in notes:
-        print(note)
+    matrix.print_end(results, time.monotonic() - start, notes)
     good = next((result for result in results if result.passed), None)
     if good is not None:
         print(
             f"\nnext:\n"
-            f"  cd {args.dir}\n"
+            f"  cd {shlex.quote(args.dir)}\n"
             f"  llext run dist/{good.job.name}/hello.llext --call 'greet(\"you\")'\n"
             f"  llext inspect dist/{good.job.name}/cpp.llext\n"
-            f"  llext build hello                 # after a change to hello/hello.c\n"
+            f"  llext build --target {good.job.target} --toolchain {good.job.toolchain}  # after a change\n"
         )
     return exit_code(results)
 

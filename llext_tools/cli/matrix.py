@@ -17,8 +17,20 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from llext_tools import toolchains
 from llext_tools.arch import target, targets
-from llext_tools.build import Job, Options, Progress, Result, Step, build, cores, diagnose, exit_code
-from llext_tools.cli.render import GREEN, RED, Paint, diagnostics_to_json, report
+from llext_tools.build import (
+    Job,
+    Options,
+    Progress,
+    Result,
+    Step,
+    build,
+    cores,
+    count_compiler_warnings,
+    diagnose,
+    diagnose_warnings,
+    exit_code,
+)
+from llext_tools.cli.render import GREEN, RED, Paint, columns, diagnostics_to_json, report, wrap
 from llext_tools.diag import fail
 from llext_tools.errors import ToolError
 from llext_tools.files import write_atomically
@@ -27,7 +39,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 HEAD = ("target", "toolchain", "built", "checked", "run", "time")
-VERBS = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "running"}
+EXIT_CODES = "The exit code is that of the class which all failures share, 12 if their classes differ."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +107,7 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define
         results = list(build(jobs, options, view.observe))
     if args.json:
         write_atomically(args.json, to_json(results, time.monotonic() - start))
-    problems = diagnose(results)
+    problems = (*diagnose_warnings(results), *diagnose(results))
     sys.stdout.flush()
     if problems:
         print(file=sys.stderr)
@@ -128,11 +140,12 @@ def cells(result: Result) -> tuple[str, ...]:
     built = str(len(result.artifacts))
     if result.passed:
         return (*job, built, built, str(len(result.tests)), took)
-    failure = result.failures[0]
-    if failure.step is Step.TEST:
+    steps = {failure.step for failure in result.failures}
+    if steps == {Step.TEST} and Step.TEST in result.seconds:
         good = sum(test.passed for test in result.tests)
-        return (*job, built, built, f"{good} of {len(result.tests)}", took)
-    where = "configure" if failure.step is Step.CONFIGURE else "build"
+        at_build = {failure.what for failure in result.failures} - {test.name for test in result.tests}
+        return (*job, built, built, f"{good} of {len(result.tests) + len(at_build)}", took)
+    where = "configure" if Step.CONFIGURE in steps else "build"
     return (*job, f"{where} failed", "", "", took)
 
 
@@ -208,12 +221,19 @@ class LiveTable:
                     mark = "green" if event.passed else "red"
                     table.add_row(*cells(event), style=mark)
                 else:
-                    done = f"{event.done}/{event.total}" if event.total else "..."
-                    row = ["", "", ""]
-                    row[0 if event.step is not Step.TEST else 2] = done if event.step is not Step.CONFIGURE else "..."
                     took = f"{time.monotonic() - self._since[job.name]:.0f} s"
-                    table.add_row(job.target, job.toolchain, *row, took)
+                    table.add_row(job.target, job.toolchain, *under_way(event), took)
         return table
+
+
+def under_way(event: Progress) -> tuple[str, str, str]:
+    """The cells ``built``, ``checked`` and ``run`` of a job that runs: numbers of extensions and tests, as in the end.
+
+    How far the build is, is a share of all its steps, and so has a percent sign.
+    """
+    if event.step is Step.TEST:
+        return str(event.built), str(event.built), f"{event.done}/{event.total}" if event.total else "..."
+    return f"{100 * event.done // event.total} %" if event.total else "...", "", ""
 
 
 def to_json(results: Sequence[Result], seconds: float) -> str:
@@ -238,6 +258,8 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
                     {"name": test.name, "passed": test.passed, "seconds": round(test.seconds, 3)}
                     for test in result.tests
                 ],
+                "not_run": list(result.not_run),
+                "compiler_warnings": list(result.compiler_warnings),
                 "failures": [
                     {"step": f.step.value, "what": f.what, "codes": list(f.codes), "lines": list(f.lines)}
                     for f in result.failures
@@ -246,9 +268,31 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
             }
             for result in results
         ],
-        "diagnostics": diagnostics_to_json(diagnose(results)),
+        "diagnostics": diagnostics_to_json([*diagnose_warnings(results), *diagnose(results)]),
     }
     return json.dumps(value, indent=1) + "\n"
+
+
+def print_end(results: Sequence[Result], seconds: float, notes: Sequence[str]) -> None:
+    """The sentence over all rows, then what else is to be known: warnings, tests that were not run, the notes."""
+    print(f"\n{paint_summary(results, seconds)}")
+    for line in (*count_compiler_warnings(results), *tests_not_run(results), *notes):
+        print_wrapped(line)
+
+
+def tests_not_run(results: Sequence[Result]) -> list[str]:
+    """With ``--keep-going``: how many tests there were for what was built, and which were left out."""
+    return [
+        f"{result.job.name}: {_count(len(result.tests), 'test')} run, {len(result.not_run)} not, "
+        f"for their extensions were not built: {', '.join(result.not_run)}"
+        for result in results
+        if result.not_run
+    ]
+
+
+def print_wrapped(text: str) -> None:
+    """A line of prose, broken between words where the screen ends."""
+    print("\n".join(wrap(text, columns(), "  ")))
 
 
 def paint_summary(results: Sequence[Result], seconds: float) -> str:

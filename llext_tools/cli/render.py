@@ -74,7 +74,8 @@ def _item(mark: str, kind: str, text: str, width: int, paint: Paint | None = Non
     label = f"{kind}: " if kind else ""
     lines: list[str] = []
     for part in text.splitlines() or [""]:
-        first, *rest = wrap(label + part if not lines else " " * len(label) + part, width - 5, " " * len(label))
+        indent = " " * (len(label) + len(part) - len(part.lstrip()))  # detail may be the output of another command
+        first, *rest = wrap(label + part if not lines else " " * len(label) + part, width - 5, indent)
         if not lines and kind and paint is not None:
             first = paint(f"{kind}:", BOLD if kind == "note" else CYAN) + first[len(kind) + 1 :]
         lines.append(f"   {mark} {first}" if not lines else f"     {first}")

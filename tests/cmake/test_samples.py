@@ -127,6 +127,24 @@ def test_an_export_taken_from_the_firmware_fails_the_build_of_its_extension(tmp_
     assert not job.output.exists()
 
 
+def test_keep_going_runs_no_extension_of_an_earlier_build(tmp_path: Path) -> None:
+    need_toolchain("rv32imac", "gcc")
+    project = shutil.copytree(SAMPLES / "hello", tmp_path / "hello")
+    lists = (project / "CMakeLists.txt").read_text(encoding="utf-8")
+    (project / "two.c").write_text("#include <llext/symbol.h>\nint two(void) { return 2; }\nEXPORT_SYMBOL(two);\n")
+    (project / "CMakeLists.txt").write_text(
+        f'{lists}llext_add_extension(two SOURCES two.c)\nllext_add_test(two_runs EXTENSION two CALL "two()")\n'
+    )
+    job = Job(target="rv32imac", toolchain="gcc", build=tmp_path / "build", output=tmp_path / "dist")
+    (result,) = build([job], Options(source=project, cores=cores()))
+    assert len(result.tests) == 3
+    (project / "hello.c").write_text("int hello(void) { return oops; }\n", encoding="utf-8")
+    (result,) = build([job], Options(source=project, cores=cores(), keep_going=True))
+    assert [failure.what for failure in result.failures] == ["hello.c.obj"]
+    assert [test.name for test in result.tests] == ["two_runs"]
+    assert result.not_run == ("hello_runs", "hello_greets")
+
+
 def test_the_readme_lists_all_samples() -> None:
     text = (SAMPLES / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| \[`(\w+)`\]\(\1\)", text, re.MULTILINE) == re.findall(

@@ -5,6 +5,7 @@ Oracles: the outputs of CMake 4.4 and Ninja 1.13 below were recorded from real r
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -20,6 +21,8 @@ import pytest
 
 from llext_tools import build
 from llext_tools.build import Failure, Job, Options, Progress, Result, Step
+from llext_tools.cli.render import Paint, render
+from llext_tools.diag import Diagnostic, Location
 from llext_tools.errors import BuildError, ToolError, UndefinedError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-ins are scripts with a #! line")
@@ -85,6 +88,23 @@ Call Stack (most recent call first):
 
 
 -- Configuring incomplete, errors occurred!
+"""
+
+CONFIGURES_AGAIN = f"""\
+ninja: Entering directory `/tmp/p/build/cortex-m4-gcc'
+[0/1] Re-running CMake...
+{CMAKE}FAILED: [code=1] build.ninja
+/usr/bin/cmake --regenerate-during-build -S/tmp/p -B/tmp/p/build/cortex-m4-gcc
+ninja: error: rebuilding 'build.ninja': subcommand failed
+"""
+
+WARNED = """\
+[1/3] Building C object CMakeFiles/a.dir/a.c.obj
+/tmp/p/a.c: In function 'a':
+/tmp/p/a.c:1:21: warning: unused variable 'x' [-Wunused-variable]
+/tmp/p/a.h:1:21: warning: 'b' defined but not used [-Wunused-function]
+[2/3] Building C object CMakeFiles/c.dir/c.c.obj
+/tmp/p/a.h:1:21: warning: 'b' defined but not used [-Wunused-function]
 """
 
 FAILED_TEST = """\
@@ -165,6 +185,58 @@ def test_cmake_runs_again_after_it_has_failed(tools: Tools) -> None:
     tools.plan(TWO_EXTENSIONS)
     assert tools.run()[0].passed
     assert tools.calls[0] == "cmake"
+
+
+def test_a_mistake_in_cmakelists_reads_the_same_in_a_used_build_folder(tools: Tools) -> None:
+    """Ninja runs CMake then, and calls its own output, `build.ninja`, what failed."""
+    tools.run()
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"exit": 1, "print": CONFIGURES_AGAIN}})
+    (result,) = tools.run()
+    assert result.failures == build.failures_of_cmake(CMAKE.splitlines())
+    assert tools.calls == ["ninja"]
+
+
+def test_warnings_of_the_compiler_are_counted_once_for_all_targets(tools: Tools) -> None:
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"print": WARNED}})
+    results = tools.run(tools.job("cortex-m4"), tools.job("rv32imac"))
+    assert all(result.passed for result in results)
+    (line,) = build.count_compiler_warnings(results)
+    assert line.startswith("2 compiler warnings for cortex-m4-gcc, see ")
+    assert line.endswith("/build/cortex-m4-gcc/llext.log; the same for rv32imac-gcc")
+
+
+def test_our_warnings_are_read_back(tools: Tools) -> None:
+    """Oracle: what the renderer has written."""
+    diagnostic = Diagnostic(
+        code="call-not-exported",
+        message="`f` is not exported",
+        severity="warning",
+        location=Location(file="a.llext"),
+        detail=("one",),
+        notes=("two",),
+        help="three",
+    )
+    text = render(diagnostic, Paint(io.StringIO()), int(build.WIDE))
+    assert build.our_warnings(["f(1) = 2", *text.splitlines(), "", "1 warning"]) == (diagnostic,)
+    junit = (
+        f'<testsuite><testcase name="runs" time="0.5" status="run"><system-out>{text.replace(">", "&gt;")}</system-out>'
+    )
+    tools.plan({**TWO_EXTENSIONS, "ctest": {"junit": junit + "</testcase></testsuite>"}})
+    results = tools.run(tools.job("cortex-m4"), tools.job("rv32imac"))
+    (found,) = build.diagnose_warnings(results)
+    assert found == diagnostic._replace(notes=("two", "in test `runs`", "for cortex-m4-gcc, rv32imac-gcc"))
+    assert build.exit_code(results) == 0
+
+
+def test_keep_going_runs_the_tests_of_what_was_built(tools: Tools) -> None:
+    off = '<testcase name="off" time="0" status="notrun"><skipped message="Required Files Missing"/></testcase>'
+    junit = FAILED_TEST.replace("</testsuite>", f"{off}</testsuite>")
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"exit": 1, "print": NINJA}, "ctest": {"exit": 8, "junit": junit}})
+    (result,) = tools.run(keep_going=True)
+    assert [failure.step for failure in result.failures] == [Step.BUILD, Step.BUILD, Step.TEST]
+    assert [test.name for test in result.tests] == ["good", "bad"]
+    assert result.not_run == ("off",)
+    assert not tools.job().output.exists()
 
 
 def test_what_the_project_no_longer_makes_leaves_the_output(tools: Tools) -> None:
@@ -279,14 +351,27 @@ def test_failures_in_ninjas_output() -> None:
     assert compiled.what == "sub/a.c.obj"
     assert compiled.lines[0] == "/tmp/p/a.c: In function 'a':"
     assert len(compiled.lines) == 4
-    assert checked.what == "b.debug.elf"
+    assert checked.what == "b", "the extension, not the file that it is made from"
     assert checked.codes == ("undefined-symbol",)
+
+
+def test_a_test_that_is_a_build_step_is_named() -> None:
+    text = "FAILED: [code=10] sub/CMakeFiles/runs.dir/passed /p/sub/CMakeFiles/runs.dir/passed\ncommand\nno"
+    (failure,) = build.failures_of_ninja(text.splitlines())
+    assert (failure.step, failure.what, failure.lines) == (Step.TEST, "runs", ("no",))
 
 
 def test_failures_in_cmakes_output() -> None:
     (failure,) = build.failures_of_cmake(CMAKE.splitlines())
     assert failure.lines == ("llext_add_extension(callbacks): unknown argument 'SORCES'",)
     assert failure.what == "CMakeLists.txt:4", "the line of the project, not that of our function"
+
+
+def test_lines_that_cmake_has_broken_are_joined() -> None:
+    """Recorded: CMake wraps paragraphs at 77 columns; lines that are indented further it leaves alone."""
+    text = ["CMake Error at CMakeLists.txt:4 (x):", "  one", "  two", "", "  three", "", "    four", "    five", "", ""]
+    (failure,) = build.failures_of_cmake(text)
+    assert failure.lines == ("one two", "", "three", "", "  four", "  five")
 
 
 def test_failures_without_a_call_stack() -> None:
@@ -304,6 +389,13 @@ def test_long_output_begins_at_the_first_error() -> None:
     assert shown[0] == "a.c:1: error: x"
     assert shown[-1] == "... and 487 more lines"
     assert len(shown) == build.LINES_SHOWN + 1
+
+
+def test_our_own_errors_are_not_cut() -> None:
+    """Of an extension with many undefined symbols all are shown."""
+    ours = [f"error[undefined-symbol]: `f{i}` is not exported" for i in range(50)]
+    assert build._shorten(["a.c:1: warning: or error", *ours]) == tuple(ours)
+    assert build._environment()["COLUMNS"] == build.WIDE
 
 
 def test_alike_failures_are_one_diagnostic(tools: Tools) -> None:

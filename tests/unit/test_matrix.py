@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from llext_tools import __version__, toolchains
 from llext_tools.arch.base import Target
 from llext_tools.build import Case, Failure, Job, Progress, Result, Step
+from llext_tools.cli import build as cli_build
 from llext_tools.cli import demo, matrix
 from llext_tools.diag import fail
 from llext_tools.errors import ToolError, UsageError
@@ -122,7 +124,9 @@ def test_live_rows_end_as_the_final_table() -> None:
 
     assert "cortex-m4" in text()
     table.observe(Progress(job=results[0].job, step=Step.BUILD, done=3, total=40))
-    assert "3/40" in text()
+    assert text().split("\n")[3].split()[:4] == ["cortex-m4", "gcc", "7", "%"]
+    table.observe(Progress(job=results[0].job, step=Step.TEST, done=3, total=40, built=2))
+    assert text().split("\n")[3].split()[:5] == ["cortex-m4", "gcc", "2", "2", "3/40"], "extensions, as in the end"
     for result in results:
         table.observe(result)
     lines = [line.split() for line in text().splitlines() if line.strip()]
@@ -138,6 +142,29 @@ def test_summary() -> None:
         "2 extensions for 1 target built and checked, 1 test run in 3.2 s"
     )
     assert matrix.summary([*two, with_tests("rv32imac", 1, 1)], 3.0) == "1 of 3 targets failed in 3.0 s"
+
+
+def test_tests_that_were_not_run_are_named() -> None:
+    result = replace(with_tests("cortex-m4", 2), not_run=("c", "d"))
+    assert matrix.tests_not_run([result, with_tests("rv64gc", 4)]) == [
+        "cortex-m4-gcc: 2 tests run, 2 not, for their extensions were not built: c, d"
+    ]
+
+
+def test_a_test_at_build_counts_as_one() -> None:
+    done = with_tests("cortex-m4", 12)
+    failed = replace(done, failures=(Failure(step=Step.TEST, what="at_build", lines=()),))
+    assert matrix.cells(failed)[2:5] == ("2", "2", "12 of 13")
+    assert matrix.cells(replace(failed, seconds={Step.BUILD: 1.0}))[2] == "build failed", "no other test was run"
+
+
+@pytest.mark.parametrize("text", ["FOO", "=1", "FOO:BLA=1", "A B=1"])
+def test_definitions_for_cmake(text: str) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    cli_build.add_arguments(parser)
+    with pytest.raises(argparse.ArgumentError, match="is not NAME=VALUE"):
+        parser.parse_args(["-D", text])
+    assert parser.parse_args(["-DFOO=", "-D", "A:PATH=b=c"]).define == ["FOO=", "A:PATH=b=c"]
 
 
 def test_json_is_complete() -> None:
