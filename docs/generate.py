@@ -32,13 +32,13 @@ NOTE = "<!-- made by docs/generate.py: change the code, then run it -->\n"
 
 def exit_codes() -> str:
     """One row for each class of failure, with the diagnostics that end with it."""
-    rows = [("0", "success", "", "")]
+    rows = []
     classes: list[type[errors.LlextError]] = [errors.LlextError, *errors.LlextError.__subclasses__()]
     for error in sorted(classes, key=lambda e: e.exit_code):
         codes = " ".join(f"`{code}`" for code, row in CODES.items() if row.error is error)
         rows.append((str(error.exit_code), f"`{error.__name__}`", first_line(error), codes))
-    rows.append(("130", "", "Interrupted (Ctrl-C).", ""))
-    rows.append(("141", "", "The reader of the output went away, as with `llext inspect x.llext | head`.", ""))
+    rows += [(str(code), "", meaning, "") for code, meaning in errors.OTHER_EXIT_CODES.items()]
+    rows.sort(key=lambda row: int(row[0]))
     return page(
         "Exit codes",
         "The same for every command: one for each class of failure. With several failures the first one decides.\n"

@@ -55,6 +55,7 @@ CODES: dict[str, Code] = {
     "symbol-absolute": Code(errors.RefusedError, "ENOEXEC"),
     "export-entry": Code(errors.RefusedError, ""),
     "export-section": Code(errors.RefusedError, ""),
+    "no-exports": Code(errors.RefusedError, ""),
     "thread-local": Code(errors.RefusedError, ""),
     "undefined-symbol": Code(errors.UndefinedError, "ENODATA"),
     # final addresses
@@ -73,6 +74,7 @@ CODES: dict[str, Code] = {
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),
     "call-not-exported": Code(errors.UsageError, ""),
+    "call-guessed": Code(errors.UsageError, ""),
     "prototype-syntax": Code(errors.UsageError, ""),
     "run-fault": Code(errors.FaultError, ""),
     "run-abort": Code(errors.FaultError, ""),

@@ -85,3 +85,11 @@ class BuildError(LlextError):
     """Configuring or compiling a project failed."""
 
     exit_code = 12
+
+
+OTHER_EXIT_CODES = {
+    0: "No error was found.",
+    130: "Interrupted (Ctrl-C).",
+    141: "The reader of the output went away, as with `llext inspect x.llext | head`.",
+}
+"""The exit codes without a class; the last two are those of a shell for SIGINT and SIGPIPE."""

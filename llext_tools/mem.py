@@ -68,6 +68,8 @@ class Partition(NamedTuple):
 class Domain(NamedTuple):
     """Where regions go: the first free address, addresses fixed for single regions, and a least alignment.
 
+    ``exact``: the first region is at ``start`` itself, which then must be aligned, not at the next suitable address.
+
     Regions that ``fixed`` does not name follow one another from ``start`` in enum order, each at its own
     alignment, but at least at ``align`` (4096 gives each region pages of its own).
     """
@@ -75,6 +77,7 @@ class Domain(NamedTuple):
     start: int = 0
     fixed: Mapping[Mem, int] = MappingProxyType({})
     align: int = 1
+    exact: bool = False
 
     @staticmethod
     def at(**bases: int) -> Domain:

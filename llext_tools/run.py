@@ -120,7 +120,7 @@ def load(
     Args:
         exports: of the host; the built-in one by default.
         firmware: images whose memory is taken, see ``run()``.
-        at: address of the first region; by default free memory near the host.
+        at: address of the first region, the start of a page; by default free memory near the host.
     Raises:
         LlextError: what ``link()`` raises.
     """
@@ -137,7 +137,7 @@ def load(
         if following is None:
             following = free(taken, min(size, 1 << 30), EXTENSION_AT, 1 << obj.bits)
         start = -(-following // max(PAGE, biggest)) * max(PAGE, biggest) if following != at else following
-        domain = Domain(start=start, align=PAGE)
+        domain = Domain(start=start, align=PAGE, exact=following == at)
         image = link(obj, exports=ExportTable.joined(tables), domain=domain, profile=profile, reporter=reporter)
         images.append(image)
         spans = [(b, b + image.mem[m].size) for m, b in image.layout.base.items() if m in image.mem]
@@ -272,6 +272,9 @@ def plan(
         types = check_arguments(call, prototype, model)
         if prototype is None:
             prototype = Prototype(call.function, model.types["int"], types)
+            text = f"the prototype of `{call.function}` is not known: called as `{prototype}`, by the literals"
+            advice = "give `--prototype`, or keep the extension's `.debug.elf` beside it"
+            reporter.warning("call-guessed", text, at=Location(found[call.function][0].path), help=advice)
         symbols = {
             str(a.value): find_symbol(images, str(a.value), call.text, arch)
             for a in call.arguments

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from llext_tools import profile as profiles
-from llext_tools.check.rules import RULES, thumb_exports
+from llext_tools.check.rules import RULES, no_exports, thumb_exports
 from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.link.exports import ExportTable
@@ -55,6 +55,8 @@ def check(
     for rule in RULES:
         rule(obj, regions, reporter)
     if exports is not None and arch.thumb:
-        thumb_exports(exports, imports, reporter)
+        called = frozenset(obj.symbols.names(relocs.symbol[np.isin(relocs.type, list(arch.branches))].tolist()))
+        thumb_exports(exports, imports, called, reporter)
     reporter.checkpoint()
+    no_exports(obj, regions, reporter)
     return regions

@@ -65,16 +65,33 @@ def thread_local(obj: ElfObject, _regions: RegionMap, reporter: Reporter) -> Non
 RULES = (bss_alignment, export_section, thread_local)
 
 
-def thumb_exports(exports: ExportTable, imports: Iterable[str], reporter: Reporter) -> None:
-    """``exports-thumb``: functions among ``imports`` that ``exports`` gives an even address, on a CPU of Thumb code."""
-    even = [name for name in imports if exports.by_name[name].kind == "func" and not exports.by_name[name].address & 1]
+def no_exports(obj: ElfObject, regions: RegionMap, reporter: Reporter) -> None:
+    """``no-exports``: the extension loads, and nobody finds anything in it. Constructors alone can be its purpose."""
+    said = any(d.code == "export-section" for d in reporter.diagnostics)
+    if said or not regions.regions.keys().isdisjoint((Mem.EXPORT, Mem.PREINIT, Mem.INIT)):
+        return
+    reporter.warning(
+        "no-exports",
+        "the extension exports nothing: llext_call_fn() and llext_find_sym() find nothing in it",
+        at=Location(file=obj.path),
+        help="`LL_EXTENSION_SYMBOL(name);` behind its entry function exports it",
+    )
+
+
+def thumb_exports(exports: ExportTable, imports: Iterable[str], called: frozenset[str], reporter: Reporter) -> None:
+    """``exports-thumb``: functions among ``imports`` that ``exports`` gives an even address, on a CPU of Thumb code.
+
+    Where the table does not say what a name is, it is a function if it is ``called``.
+    """
+    found = [exports.by_name[name] for name in imports]
+    even = [e for e in found if not e.address & 1 and (e.kind == "func" or (not e.kind and e.name in called))]
     if not even:
         return
-    first = exports.by_name[even[0]]
+    first = even[0]
     more = f", and {len(even) - 1:,} more" if len(even) > 1 else ""
     reporter.warning(
         "exports-thumb",
-        f"`{first.name}` is exported as a function at {first.address:#010x}, without the Thumb bit{more}",
+        f"the function `{first.name}` is exported at {first.address:#010x}, without the Thumb bit{more}",
         at=Location(file=exports.source),
         help=f"give {first.address | 1:#010x}: addresses of Thumb functions are odd",
     )

@@ -121,7 +121,7 @@ def overview() -> str:
             f"low-level, used by the CMake helpers: {', '.join(LOW_LEVEL)}",
             "`llext help COMMAND` has options and an example, `llext --version` the version",
             "",
-            "example: llext run hello.llext --call 'add(2, 3)'",
+            "example: llext run hello.llext --call 'greet(\"you\")'",
         ]
     )
 

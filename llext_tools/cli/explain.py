@@ -74,7 +74,8 @@ def _find(what: str, paint: Paint, width: int) -> list[list[str]]:
         return found
     if what.isdecimal():
         found += [_exit_code(kind, paint, width) for kind in _failures() if kind.exit_code == int(what)]
-        found += [[paint("exit code 0", BOLD) + ": no error was found"]] if int(what) == 0 else []
+        if other := errors.OTHER_EXIT_CODES.get(int(what)):
+            found.append([paint(f"exit code {int(what)}", BOLD) + f": {other[:1].lower()}{other[1:-1]}"])
     return found + _relocations(what, paint) + _unsupported(what, paint)
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import sys
 from typing import Any
 
 from llext_tools import profile as profiles
@@ -60,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if not args.json:
-        report_warnings(linked(args)[0])
+        image, _ = linked(args)
+        print(summary(image, args.output))
+        sys.stdout.flush()
+        report_warnings(image)
         return 0
     try:
         image, tables = linked(args)
@@ -111,7 +115,7 @@ def domain(at: str | None, regions: str | None) -> Domain:
         UsageError: ``usage``.
     """
     if not regions:
-        return Domain(start=DEFAULT_START if at is None else address(at, "--at"))
+        return Domain(start=DEFAULT_START) if at is None else Domain(start=address(at, "--at"), exact=True)
     fixed: dict[Mem, int] = {}
     names = {mem.name.lower(): mem for mem in PERM}
     for item in regions.split(","):
@@ -134,6 +138,12 @@ def address(text: str, option: str) -> int:
     if not ADDRESS.fullmatch(text.strip()) or int(text, 0 if "x" in text.lower() else 10) >= 1 << 64:
         fail("usage", f"{option}: `{text}` is not an address", help="write it as 0x20010000")
     return int(text, 0 if "x" in text.lower() else 10)
+
+
+def summary(image: Image, output: str) -> str:
+    count, size = len(image.mem), sum(contents.size for contents in image.mem.values())
+    lowest = min((image.layout.base[mem] for mem in image.mem), default=0)
+    return f"linked {count} region{'s' * (count != 1)} at {lowest:#010x}, {size:,} bytes: {output}"
 
 
 def report_warnings(image: Image) -> None:

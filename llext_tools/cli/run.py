@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
@@ -19,7 +19,7 @@ from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail
 from llext_tools.elf.read import load_object
 from llext_tools.elf.structs import ELFMAG
-from llext_tools.errors import LlextError
+from llext_tools.errors import LlextError, UsageError
 from llext_tools.files import read_bytes, write_all
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import ExportTable
@@ -31,7 +31,7 @@ Load an extension into an emulated CPU with its regions' permissions, run its co
 functions, run its destructors. The types of a call come from --prototype, else from debug
 information (EXT or <stem>.debug.elf), else from its literals."""
 EXAMPLE = """\
-llext run math.llext --call 'half(5.0)' --expect-return 2.5
+llext run math.llext --call 'fahrenheit(37.5)' --expect-return 99.5
 llext run sensor.llext --extension logbook.llext --call 'sensor_sample(2048)'"""
 ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 
@@ -81,8 +81,9 @@ def run(args: argparse.Namespace) -> int:
     result: RunResult | None = None
     target = ""
     try:
+        expected = expectations(args)
         target, result = execute(args, screen.write, found)
-        found += judge(args, result)
+        found += judge(args, expected, result)
     except LlextError as error:
         if not args.json:
             raise
@@ -90,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     screen.end_line()
     for returned in result.returned if result else ():
         screen.print(str(returned))
+    if result and not result.fault and not args.call:
+        screen.print(f"{args.extension}: brought up and torn down")
     if args.json:
         text = json.dumps(to_json(args, target, result, found), indent=2)
         if quiet:
@@ -136,32 +139,53 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     return target.name, result
 
 
-def judge(args: argparse.Namespace, result: RunResult) -> list[Diagnostic]:
+class Expected(NamedTuple):
+    """What ``--expect-return`` and ``--expect-output`` ask for."""
+
+    value: Argument | None
+    output: re.Pattern[str] | None
+
+
+def expectations(args: argparse.Namespace) -> Expected:
+    """Raises:
+    UsageError: ``usage``: one of them can never be met."""
+    value = output = None
+    if args.expect_return is not None:
+        try:
+            value = parse_value(args.expect_return)
+        except UsageError:
+            pass
+        if value is None or value.kind == "symbol":
+            text = f"llext run: `--expect-return {args.expect_return}` is not a literal"
+            fail("usage", text, help="""for example `-5`, `0x10`, `2.5`, `true`, `'c'` or `"text"`""")
+    if args.expect_output is not None:
+        try:
+            output = re.compile(args.expect_output, re.MULTILINE)
+        except re.error as error:
+            fail("usage", f"llext run: `{args.expect_output}` is not a regular expression: {error}")
+    return Expected(value, output)
+
+
+def judge(args: argparse.Namespace, expected: Expected, result: RunResult) -> list[Diagnostic]:
     """What differs from the expectations. A fault is worse: then nothing is compared."""
     if result.fault is not None:
         return []
     reporter = Reporter()
     at = Location(args.extension)
-    if args.expect_return is not None:
-        expected = parse_value(args.expect_return)
+    if expected.value is not None:
         if not result.returned:
             reporter.error(
                 "expect-return", "a return value is expected, but nothing is called", at=at, help="use `--call`"
             )
-        elif not equals(result.returned[-1], expected):
+        elif not equals(result.returned[-1], expected.value):
             last = result.returned[-1]
-            text = f"`{last.call}` returned {last.text or 'nothing'}, expected {shown(last, expected)}"
+            text = f"`{last.call}` returned {last.text or 'nothing'}, expected {shown(last, expected.value)}"
             reporter.error("expect-return", text, at=at)
-    if args.expect_output is not None:
-        try:
-            there = re.search(args.expect_output, result.output, re.MULTILINE)
-        except re.error as error:
-            fail("usage", f"llext run: `{args.expect_output}` is not a regular expression: {error}")
-        if there is None:
-            text = f"the output does not contain `{args.expect_output}`"
-            lines = result.output.splitlines()
-            more = (f"... and {len(lines) - 20} more lines",) if len(lines) > 20 else ()
-            reporter.error("expect-output", text, at=at, detail=(*lines[:20], *more) or ("there was no output",))
+    if expected.output is not None and not expected.output.search(result.output):
+        text = f"the output does not contain `{args.expect_output}`"
+        lines = result.output.splitlines()
+        more = (f"... and {len(lines) - 20} more lines",) if len(lines) > 20 else ()
+        reporter.error("expect-output", text, at=at, detail=(*lines[:20], *more) or ("there was no output",))
     return list(reporter.diagnostics)
 
 

@@ -539,7 +539,7 @@ class Guest:
             cure = "endless recursion, or a local variable that is too large"
         elif area is None:
             message = f"{who} {verb} {count} at {address:#010x}, where there is no memory"
-            notes = ("a null pointer was used",) if address < PAGE else ()
+            notes = (_null_note(address),) if address < PAGE else ()
         elif export is not None or area.perm == Perm.X:
             message = f"{who} {verb} {count} at {address:#010x}, which is the host's and has no contents here"
             notes = (f"it is the export `{export[0].name}`",) if export else ()
@@ -564,15 +564,20 @@ class Guest:
         who, where = self.caller(), self.where_now()
         notes: tuple[str, ...] = ()
         cure = ""
-        if address < PAGE and area is None:
+        if address <= self.arch.thumb and area is None:
             message = f"{who} calls a null pointer"
             notes = ("a weak symbol that nobody defines is null",)
         elif stop.reason == "state" and area is not None and Perm.X in area.perm:
             message = f"{who} calls {target} without the Thumb bit"
             notes = ("bit 0 of the address is clear: the CPU would switch to Arm code, which it does not have",)
             cure = f"in assembly, mark the label as a function: `.thumb_func` or `.type {name}, %function`"
+            if export is not None:
+                given = export[0].address
+                odd = f"the table of exports gives {given:#010x}; a Thumb function's address is odd: {given | 1:#010x}"
+                cure = "" if given & 1 else odd
         elif area is None:
             message = f"{who} jumps to {target}, where there is no memory"
+            notes = (_null_note(address),) if address < PAGE else ()
         elif Perm.X in area.perm:
             message = f"{who} jumps to {target}, where the host has no function"
         else:
@@ -610,6 +615,12 @@ class Guest:
                     detail=(f"TEXT is {start:#010x} to {end - 1:#010x}",),
                 )
         return [int(p) for p in pointers]
+
+
+def _null_note(address: int) -> str:
+    """What an access to the first page comes from."""
+    near = f"{address:#x} is near null: a member of a null pointer's structure, or a number that is no address"
+    return near if address else "a null pointer was used"
 
 
 def _by_reference(ctype: CType, guest: Guest) -> bool:

@@ -31,11 +31,16 @@ def place(obj: ElfObject, regions: RegionMap, domain: Domain, reporter: Reporter
             continue
         align = max(region.align, domain.align, 1)
         start = domain.fixed.get(mem)
-        if start is None:
+        if start is not None:
+            align = max(region.align, 1)
+        elif domain.exact and not base:
+            start = following
+        else:
             start = -(-following // align) * align
-        elif region.align and start % region.align:
-            text = f"region {mem.name} cannot be at {start:#010x}: it is aligned to {region.align:,} bytes"
-            reporter.error("place-misaligned", text, at=at)
+        if start % align:
+            text = f"region {mem.name} cannot be at {start:#010x}: it is aligned to {align:,} bytes"
+            suitable = f"the next suitable address is {-(-start // align) * align:#010x}"
+            reporter.error("place-misaligned", text, at=at, help=suitable)
         following = start + region.size
         base[mem] = start
         if start < 0 or following > 1 << obj.bits:

@@ -127,6 +127,9 @@ def test_figures_of_a_fault(build: Build) -> None:
         line.startswith("write of 4 bytes, value 0x0000002a, by the instruction at 0x2001") for line in fault.detail
     )
     assert "a null pointer was used" in fault.notes
+    fault = one(build, "cortex-m3", "null_read(0)").fault
+    assert fault is not None
+    assert fault.notes[0].startswith("0x8 is near null")
     fault = one(build, "cortex-m3", "constant_write(1)").fault
     assert fault is not None
     assert any(

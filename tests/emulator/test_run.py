@@ -105,6 +105,17 @@ def test_a_table_without_code(build: Build) -> None:
     assert result.fault.detail[-1] == 'led_set(3, "on") at 0x08004321'
 
 
+def test_an_even_address_in_a_table_is_the_tables_fault(build: Build) -> None:
+    cpu = arch.target("cortex-m3")
+    exports = ExportTable(source="table", symbols=(Export("puts", 0x0800_1234),))
+    obj = build('void on(void) { puts("on"); } EXPORT_SYMBOL(on);', "cortex-m3", "gcc", "-mlong-calls")
+    fault = run(load([obj], cpu, exports=exports), "on()", target=cpu, exports=exports).fault
+    assert fault is not None
+    assert fault.message.endswith("calls `puts` at 0x08001234 without the Thumb bit")
+    assert "gives 0x08001234" in fault.help
+    assert fault.help.endswith("0x08001235")
+
+
 STRINGS = r"""
 const char *s[] = {"", "a", "abc", "abcabc", "  -42x", "0x1F", "077", "99999999999999999999", "+5 6", "zebra", "-0x",
                    "b\xff"};
@@ -282,7 +293,10 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> str:
         (["--call", "half(5)", "--expect-return", "2"], 10),
         (["--call", 'greet("you")', "--expect-output", "^Hello, you$"], 0),
         (["--call", 'greet("you")', "--expect-output", "^Hello$"], 10),
-        (["--call", 'greet("you")', "--expect-output", "("], 2),
+        (["--call", "crash()", "--expect-output", "("], 2),  # before the call is made
+        (["--call", "crash()", "--expect-return", "abc"], 2),
+        (["--call", "crash()", "--expect-return", "&add"], 2),
+        (["--at", "0x20010004"], 6),
         (["--call", "crash()"], 8),
         (["--call", "loop()", "--timeout", "0.1"], 9),
         (["--call", "loop()", "--timeout", "soon"], 2),
@@ -303,6 +317,24 @@ def test_exit_codes(options: list[str], code: int, extension: str, capsys: pytes
 def test_what_is_printed(extension: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", extension, "--call", 'greet("you")', "--call", "half(5.0)"]) == 0
     assert capsys.readouterr().out == 'Hello, you\nbye\ngreet("you") returned\nhalf(5.0) = 2.5\n'
+
+
+def test_without_calls_one_line_tells_the_end(extension: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", extension]) == 0
+    assert capsys.readouterr().out == f"{extension}: brought up and torn down\n"
+
+
+def test_guessed_types_are_admitted(
+    extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["finish", extension, "-o", "alone.llext"]) == 0
+    assert main(["run", "alone.llext", "--call", "half(5.0)", "--call", "half(1.0)"]) == 0
+    printed = capsys.readouterr().err
+    assert printed.count("warning[call-guessed]") == 1
+    assert "`int half(double)`" in printed
+    assert main(["run", "alone.llext", "--call", "half(5.0)", "--prototype", "double half(double)"]) == 0
+    assert capsys.readouterr() == ("half(5.0) = 2.5\n", "")
 
 
 def test_json(extension: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

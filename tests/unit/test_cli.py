@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from llext_tools.cli import COMMANDS, LOW_LEVEL
 from llext_tools.cli.parser import parser_for
 from llext_tools.cli.render import Paint, columns, count, diagnostics_to_json, render, report, wrap
 from llext_tools.diag import CODES, Diagnostic, Location
+from llext_tools.paths import samples_dir
 from transcript import llext
 
 EVERY = {**COMMANDS, **LOW_LEVEL}
@@ -80,6 +82,24 @@ def test_examples_of_the_help_can_be_parsed(name: str) -> None:
         words = shlex.split(line, comments=True)
         if words[:1] == ["llext"]:
             parser_for(words[1]).parse(words[2:])
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS, *LOW_LEVEL])
+def test_examples_of_the_help_are_about_the_samples(name: str) -> None:
+    """Oracle: the samples' CMakeLists.txt and their exported names."""
+    example = parser_for(name).example if name else cli.overview().split("example:")[1]
+    files = [path for path in Path(samples_dir()).rglob("*") if path.suffix in (".txt", ".c", ".cpp")]
+    sources = "".join(path.read_text() for path in files)
+    extensions = set(re.findall(r"llext_add_extension\((\w+)", sources))
+    functions = set(re.findall(r"(?:EXPORT|LL_EXTENSION)_SYMBOL\((\w+)\)", sources))
+    assert set(re.findall(r"([\w-]+)(?:\.debug\.elf|\.llext)\b", example)) <= extensions
+    assert set(re.findall(r"--call '(\w+)", example)) <= functions
+    assert set(re.findall(r"llext build ([a-z_]+)", example)) <= extensions
+
+
+@pytest.mark.parametrize("code", [0, 130, 141])
+def test_exit_codes_without_a_class_are_explained(code: int) -> None:
+    assert llext("explain", str(code))[1].startswith(f"exit code {code}: ")
 
 
 def test_version() -> None:

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from llext_tools.check import check
 from llext_tools.diag import Diagnostic, Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError, RangeError, RefusedError, UndefinedError
 from llext_tools.link import ExportTable, link
+from llext_tools.link.exports import Export
 from llext_tools.mem import Domain, Mem
 from needs import need
 
@@ -170,3 +172,46 @@ def test_second_nobits_section_and_overlap_are_reported_together(tmp_path: Path)
         ("region-nobits", "ENOTSUP"),
         ("region-overlap", "ENOEXEC"),
     }
+
+
+def test_an_exact_start_is_kept_or_refused(tmp_path: Path) -> None:
+    obj = assemble(tmp_path, ENTRY + ".balign 8\nbx lr\n.data\n.balign 16\n.word 1\n")
+    image = link(obj, domain=Domain(start=0x2000_0008, exact=True))
+    assert image.layout.base[Mem.TEXT] == 0x2000_0008
+    (found,) = errors(obj, {}, Domain(start=0x2000_0009, exact=True))
+    assert found.code == "place-misaligned"
+    assert found.help == "the next suitable address is 0x20000010"
+
+
+@pytest.mark.parametrize(
+    ("export", "use", "warned"),
+    [
+        (Export("f", 0x1234), "bl f", True),
+        (Export("f", 0x1234), "b.w f", True),
+        (Export("f", 0x1235), "bl f", False),
+        (Export("f", 0x1234), ".word f", False),  # data, for all that is known
+        (Export("f", 0x1234, "func"), ".word f", True),
+        (Export("f", 0x1234, "object"), "ldr r0, =f", False),
+    ],
+)
+def test_an_even_address_of_a_thumb_function(export: Export, use: str, warned: bool, tmp_path: Path) -> None:
+    reporter = Reporter()
+    table = ExportTable(source="table.toml", symbols=(export,))
+    check(assemble(tmp_path, ENTRY + use), exports=table, reporter=reporter)
+    assert ("exports-thumb" in {d.code for d in reporter.diagnostics}) == warned
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ("", True),
+        ('.section .exported_sym, "aw"\n', True),
+        ('.section .exported_sym, "aw"\n.word 0, 0\n', False),
+        ('.section .init_array, "aw", %init_array\n.word entry\n', False),
+        ('.section exported_sym, "aw"\n.word 0, 0\n', False),  # export-section says it
+    ],
+)
+def test_an_extension_without_exports(more: str, warned: bool, tmp_path: Path) -> None:
+    reporter = Reporter()
+    check(assemble(tmp_path, ENTRY + "bx lr\n" + more), reporter=reporter)
+    assert ("no-exports" in {d.code for d in reporter.diagnostics}) == warned

@@ -39,7 +39,9 @@ def partial(combination: Combination, tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.fixture
 def linked(partial: Path) -> Path:
     outputs = ["-o", "out.elf", "--map", "out.map", "--bin", "out.bin"]
-    assert llext("link", partial.name, "--exports", "host.json", "--domain", PLACES, *outputs) == (0, "")
+    code, printed = llext("link", partial.name, "--exports", "host.json", "--domain", PLACES, *outputs)
+    assert code == 0
+    assert re.fullmatch(r"linked \d regions at 0x[0-9a-f]{8}, [0-9,]+ bytes: out\.elf\n", printed), printed
     return partial.with_name("out.elf")
 
 
@@ -135,7 +137,7 @@ def test_map_says_where_symbols_are(combination: Combination, linked: Path) -> N
 def test_the_finished_file_goes_to_the_same_addresses(partial: Path, linked: Path) -> None:
     assert llext("finish", partial.name) == (0, "")
     arguments = ["link", "hello.llext", "--exports", "host.json", "--domain", PLACES, "-o", "finished.elf"]
-    assert llext(*arguments) == (0, "")
+    assert llext(*arguments)[0] == 0
     assert contents(partial.with_name("finished.elf")) == contents(linked)
 
 
@@ -203,6 +205,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["-o", "missing/a"], 3, "cannot write `missing/a`"),
         (["-o", "a", "--map", "missing/b"], 3, "cannot write `missing/b`"),
         (["-o", "a", "--bin", "b", "--domain", "text=0x20000000,data=0xf0000000"], 6, "flat binary"),
+        (["-o", "a", "--at", "0x20000001"], 6, "the next suitable address is 0x2000000"),
         ([], 2, "-o/--output"),
     ],
 )
@@ -232,7 +235,9 @@ def test_earlier_tables_win_and_the_map_names_them(folder: Path) -> None:
         chosen = names[:1] if table == "first.json" else names
         (folder / table).write_text(json.dumps({"exports": dict.fromkeys(chosen, address)}))
     arguments = ["--exports", "first.json", "--exports", "second.json", "--at", "0x20000000", "-o", "a", "--map", "m"]
-    assert llext("link", "e.llext", *arguments) == (0, "")
+    code, printed = llext("link", "e.llext", *arguments)
+    assert code == 0
+    assert re.fullmatch(r"linked \d regions at 0x20000000, [0-9,]+ bytes: a\n", printed), printed
     imports = Path("m").read_text().split("\nimports")[1]
     assert re.search(rf"0x20100001 +{names[0]} +first.json", imports)
     assert "0x20200001" in imports or len(names) == 1

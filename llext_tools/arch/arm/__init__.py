@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llext_tools.arch.arm.callconv import CALLCONV
 from llext_tools.arch.arm.fit import misfit
-from llext_tools.arch.arm.relocs import NO_HELP, RELOCS, TCB
+from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, RELOCS, TCB
 from llext_tools.arch.arm.targets import TARGETS
 from llext_tools.arch.base import Arch
 
@@ -18,6 +18,7 @@ ARCH = Arch(
     tls_bias=-TCB,
     callconv=CALLCONV,
     targets=TARGETS,
+    branches=BRANCHES,
     no_help=NO_HELP,
     misfit=misfit,
 )

@@ -395,6 +395,9 @@ RELOCS = (
     Reloc(138, "R_ARM_THM_BF18",          "((S + A) | T) - P",   pc_func,  branch_future(19), within(19)),
 )  # fmt: skip
 
+BRANCHES = frozenset({10, 30, 51})
+"""THM_CALL, THM_JUMP24, THM_JUMP19: BL, B.W and the conditional B.W, which reach another section."""
+
 PIC = "compile the extension with `-fno-pic`"
 STATIC_TLS = "compile the extension with `-fno-pic -ftls-model=local-exec`"
 PARTIAL = "link the extension with `-r`, not with `-shared`"
