@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 I32: TypeAlias = NDArray[np.int32]
-U32: TypeAlias = NDArray[np.uint32]
+U16: TypeAlias = NDArray[np.uint16]
+Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
 I64: TypeAlias = NDArray[np.int64]
 Bytes: TypeAlias = NDArray[np.uint8]
 
@@ -91,11 +92,11 @@ class Relocs:
     ``addend`` of a REL table is 0: it is in the places. ``read_relocs()`` fills the arrays and freezes them.
     """
 
-    section: I32
-    table: I32
+    section: U16
+    table: U16
     offset: I64
     symbol: I32
-    type: U32
+    type: Codes  # of one byte in a 32-bit object, of four in a 64-bit one
     addend: I64
 
     @cached_property

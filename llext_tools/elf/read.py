@@ -97,11 +97,11 @@ def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) 
         tables.append((table, target, entries))
     count = sum(entries.size for _, _, entries in tables)
     relocs = Relocs(
-        section=np.empty(count, np.int32),
-        table=np.empty(count, np.int32),
+        section=np.empty(count, np.uint16),
+        table=np.empty(count, np.uint16),
         offset=np.empty(count, np.int64),
         symbol=np.empty(count, np.int32),
-        type=np.empty(count, np.uint32),
+        type=np.empty(count, np.uint8) if obj.bits == 32 else np.empty(count, np.uint32),
         addend=np.zeros(count, np.int64),
     )
     start = 0

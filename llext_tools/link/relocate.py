@@ -77,7 +77,7 @@ def relocate(
     if not len(relocs):
         return
     assert int(relocs.type.max()) < 256, "validate() has let a type without a row pass"
-    kinds = relocs.type.astype(np.uint8)
+    kinds = relocs.type.astype(np.uint8, copy=False)
     used = [rows[code] for code in relocs.codes]
     for row in sorted(used, key=lambda row: row.order == "add"):
         index = np.flatnonzero(kinds == row.code)
