@@ -101,13 +101,13 @@ def compare_linking(shape: Shape, folder: Path, rounds: int) -> list[Figure]:
             raise SystemExit(f"{shape.name}: {section} differs from GNU ld's")
     inner = median(float(r.output) for r in alone)
     peak = max(r.peak for r in ours)
-    many = shape is SHAPES[0]
+    aimed = shape is SHAPES[0]
     what = f"{shape.name}: {count:,} Arm relocations"
     a, b = seconds(ours), seconds(theirs)
     return [
-        Figure(f"{what}, whole process / GNU ld", a / b, 0.4 if many else None, "x", shown(a), shown(b)),
-        Figure(f"{what}, relocating / GNU ld", inner / b, 0.15 if many else None, "x", shown(inner), shown(b)),
-        Figure(f"{what}, peak memory", peak, 400.0 if many else None, "MB", memory(ours), memory(theirs)),
+        Figure(f"{what}, whole process / GNU ld", a / b, 0.4 if aimed else None, "x", shown(a), shown(b)),
+        Figure(f"{what}, relocating / GNU ld", inner / b, 0.15 if aimed else None, "x", shown(inner), shown(b)),
+        Figure(f"{what}, peak memory", peak, 400.0 if aimed else None, "MB", memory(ours), memory(theirs)),
     ]
 
 
