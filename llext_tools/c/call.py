@@ -128,9 +128,11 @@ def _argument(text: str, token: Token) -> Argument:
     value: int | float | bytes | str = 0
     match token.kind:
         case "integer":
-            value = _integer(body)
-        case "float" | "hexfloat":
-            kind, value = "float", float.fromhex(body) if token.kind == "hexfloat" else float(body)
+            value = _integer(text, token, body)
+        case "float":
+            kind, value = "float", float(body)
+        case "hexfloat":
+            kind, value = "float", _hexfloat(text, token, body)
         case "text":
             kind, value = "text", unescape(token.text[1:-1])
         case "char":
@@ -149,10 +151,25 @@ def _argument(text: str, token: Token) -> Argument:
     return Argument(kind, value, token.text, token.at, token.suffix)
 
 
-def _integer(text: str) -> int:
-    sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.lstrip("+"))
+def _integer(text: str, token: Token, body: str) -> int:
+    sign, digits = (-1, body[1:]) if body[0] == "-" else (1, body.lstrip("+"))
     octal = len(digits) > 1 and digits[0] == "0" and digits[1] in "01234567"
-    return sign * int(digits, 8 if octal else 0)
+    try:
+        value = sign * int(digits, 8 if octal else 0)
+    except ValueError:  # Python reads no number of more than 4,300 decimal digits
+        value = 1 << 64
+    if not -(1 << 63) <= value < 1 << 64:
+        _refuse(text, token.at, "no type of C has room for this number")
+    return value
+
+
+def _hexfloat(text: str, token: Token, body: str) -> float:
+    try:
+        return float.fromhex(body)
+    except OverflowError:
+        return -math.inf if body[0] == "-" else math.inf  # as a decimal one
+    except ValueError:
+        _refuse(text, token.at, "this number has no digits")
 
 
 def unescape(text: str) -> bytes:

@@ -39,11 +39,17 @@ def parse_prototype(text: str, model: DataModel) -> Prototype:
     prelude = "".join(f"typedef int {name};" for name in names)
     try:
         tree = c_parser.CParser().parse(f"{prelude}\n{text.strip().rstrip(';')};", "prototype")
+        return _declared(tree, model, text)
+    except RecursionError:
+        _refuse(text, "it is nested too deeply")
     except (c_parser.ParseError, AssertionError, ValueError, IndexError, AttributeError) as error:
         unknown = [n for n in WORD.findall(text)[:-1] if n.endswith("_t") and n not in known]
         if unknown:
             _refuse(text, f"`{unknown[0]}` is not a known type")
         _refuse(text, "it is not C: " + re.sub(r"^prototype:\d+:\d+: ", "", str(error)).strip())
+
+
+def _declared(tree: c_ast.FileAST, model: DataModel, text: str) -> Prototype:
     declaration = tree.ext[-1] if tree.ext else None
     if not isinstance(declaration, c_ast.Decl) or not isinstance(declaration.type, c_ast.FuncDecl):
         _refuse(text, "it does not declare a function")

@@ -177,6 +177,7 @@ def strstr(guest: Guest, text: int, part: int) -> int:
 
 # ---- numbers
 
+MOST_DIGITS = 65  # in any base, a number of so many has more than 64 bits
 SPACE = rb"[ \t\n\v\f\r]*([-+]?)"
 
 
@@ -199,7 +200,8 @@ def number(guest: Guest, text: int, end: int, base: int, ctype: CType) -> int:
         guest.memory.write(end, (text + (match.end() if match else 0)).to_bytes(word, "little"))
     if match is None:
         return 0
-    value = int(match[2], base)
+    digits = match[2].lstrip(b"0")[:MOST_DIGITS]  # of more the value is beyond the limits as well
+    value = int(digits or b"0", base)
     bits = 8 * ctype.size
     if ctype.kind == "uint":
         return (1 << bits) - 1 if value >> bits else -value if match[1] == b"-" else value

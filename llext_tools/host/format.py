@@ -23,6 +23,9 @@ SPEC = re.compile(
 WIDEST = 1 << 16
 """Longest field: more is a mistake of the extension, and would be many megabytes on the host."""
 
+LONGEST_NUMBER = 4000
+"""Digits of a width or precision: beyond ``WIDEST`` anyway, and Python reads no number of more than 4,300."""
+
 EXACT = Context(prec=12_000)  # digits: the smallest binary128 number has 11,563
 
 
@@ -108,7 +111,7 @@ def _convert(
 def _number(field: bytes, args: Arguments, ctype: CType) -> int:
     if field == b"*":
         return int.from_bytes(args.next(ctype), "little", signed=True)
-    return int(field or b"0")
+    return int(field[:LONGEST_NUMBER] or b"0")
 
 
 def _integer(args: Arguments, model: DataModel, length: str, *, signed: bool) -> int:

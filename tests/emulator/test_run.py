@@ -159,6 +159,22 @@ EXPORT_SYMBOL(all);
 """
 
 
+LONG_NUMBER = r"""
+long long strtoll(const char *, char **, int);
+static char text[5001];
+long long longest(int digit, int base) { memset(text, digit, 5000); return strtoll(text, 0, base); }
+EXPORT_SYMBOL(longest);
+"""
+
+
+def test_a_number_of_any_length_is_read(build: Build) -> None:
+    """Expected: C17 7.22.1.4, a value out of range gives the limit of the type."""
+    cpu = arch.target("cortex-m4")
+    image = load([build(LONG_NUMBER, "cortex-m4")], cpu)
+    for call, value in {"longest('1', 10)": 2**63 - 1, "longest('0', 10)": 0, "longest('1', 2)": 2**63 - 1}.items():
+        assert run(image, call, target=cpu).value == value
+
+
 @pytest.mark.parametrize("target", ["cortex-m0plus", "rv64gc"])
 def test_string_functions_are_those_of_libc(target: str, build: Build, tmp_path: Path) -> None:
     """Oracle: the same C code, compiled for this machine and run with its libc."""

@@ -67,6 +67,11 @@ def test_types_of_literals(literal: str, arm: str, rv64: str) -> None:
         ("f(0x)", 2),
         ("f(09)", 2),
         ("f(1;2)", 3),
+        ("f(18446744073709551616)", 2),
+        ("f(1, -9223372036854775809)", 5),
+        ("f(" + "9" * 5000 + ")", 2),
+        ("f(0x" + "f" * 5000 + ")", 2),
+        ("f(0x.p1)", 2),
     ],
 )
 def test_mistakes_are_marked(text: str, column: int) -> None:
@@ -75,6 +80,16 @@ def test_mistakes_are_marked(text: str, column: int) -> None:
     (found,) = caught.value.diagnostics
     assert found.code == "call-syntax"
     assert found.detail == (text, " " * column + "^")
+
+
+def test_numbers_beyond_the_largest_double_are_infinite() -> None:
+    """C17 6.4.4.2 leaves them open; compilers make them infinities, and warn."""
+    assert [a.value for a in parse_call("f(1e999, -1e999, 0x1p9999, -0x1p9999)").arguments] == [
+        float("inf"),
+        float("-inf"),
+        float("inf"),
+        float("-inf"),
+    ]
 
 
 @given(st.text(max_size=40))
@@ -108,7 +123,20 @@ def test_prototypes(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "int", "int x", "int f(", "foo_t f(int)", "f(x)", "int f(void, int)", "int f(int) {}", "#include <x>"]
+    "text",
+    [
+        "",
+        "int",
+        "int x",
+        "int f(",
+        "foo_t f(int)",
+        "f(x)",
+        "int f(void, int)",
+        "int f(int) {}",
+        "#include <x>",
+        "(" * 3000,
+        f"int f(int {'*' * 3000})",
+    ],
 )
 def test_wrong_prototypes_are_one_diagnostic(text: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -132,7 +132,7 @@ def test_wide_strings() -> None:
 
 
 def test_what_is_refused() -> None:
-    for template in (b"%n", b"%hhn", b"%100000d", b"%.99999f"):
+    for template in (b"%n", b"%hhn", b"%100000d", b"%.99999f", b"%" + b"1" * 5000 + b"d", b"%." + b"9" * 5000 + b"f"):
         with pytest.raises(FormatError):
             ours(template, 0)
 
