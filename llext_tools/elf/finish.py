@@ -250,7 +250,7 @@ def _section(obj: ElfObject, i: int, tables: Sequence[int], number: I64, symbol_
         size=int(s.size[i]) if data is None else data.size,
         link=link,
         info=info,
-        addralign=max(int(s.addralign[i]), 1),
+        addralign=max(int(s.addralign[i]), 1) if kind not in (elf.SHT_REL, elf.SHT_RELA) else obj.bits // 8,
         entsize=0 if s.flags[i] & elf.SHF_MERGE else int(s.entsize[i]),
         data=data,
     )

@@ -169,6 +169,13 @@ def test_alignments_that_no_file_should_have(alignment: int) -> None:
         finish(read_object(bytes(data), "x"))
 
 
+def test_a_relocation_section_needs_no_alignment_but_its_own() -> None:
+    """Oracle: gABI, SHT_REL holds words; one that asks for a GiB must not make the file a GiB long."""
+    data = Elf(files()["ptrs_arm_gcc/e.llext"])
+    data.put(data.shdr(".rel.text", "addralign"), 1 << 30)
+    assert len(finish(read_object(bytes(data), "e.llext"))) < len(bytes(data)) + 64
+
+
 @given(st.lists(st.binary(max_size=6).map(lambda b: b.replace(b"\0", b"\1")), max_size=8), st.data())
 def test_kept_strings(strings: list[bytes], data: st.DataObject) -> None:
     """Oracle: the strings themselves; the new table is never larger than the old one."""
