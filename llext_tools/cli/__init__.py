@@ -44,6 +44,9 @@ LOW_LEVEL: dict[str, tuple[str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, without the program's name, and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller has closed it: nobody wants to read it
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the process ends
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be text
     try:

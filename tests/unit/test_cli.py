@@ -216,6 +216,16 @@ def test_full_disk() -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_stream_changes_no_exit_code(closed: str) -> None:
+    for arguments, code in (("explain usage", 0), ("explain nothing-of-ours", 2)):
+        command = ["sh", "-c", f'"$@" {arguments} {closed}', "sh", *LLEXT]
+        done = subprocess.run(command, capture_output=True, env=environment(), check=False)
+        assert done.returncode == code
+        assert b"Traceback" not in done.stderr
+
+
 def test_file_name_that_is_no_text(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.llext")
     assert llext("check", name)[0] == 3
