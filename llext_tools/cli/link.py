@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from typing import Any
 
 from llext_tools import profile as profiles
+from llext_tools.cli.parser import address
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import fail
 from llext_tools.elf.read import load_object
@@ -27,7 +27,6 @@ file for debuggers and binutils, a flat binary, a map. Nothing is written if any
 is wrong. Give the `.debug.elf` instead of the `.llext` to keep source lines."""
 EXAMPLE = "llext link hello.llext --exports zephyr.elf --at 0x20010000 -o hello.elf"
 DEFAULT_START = 0x2000_0000
-ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -127,17 +126,6 @@ def domain(at: str | None, regions: str | None) -> Domain:
             fail("usage", f"--domain: `{name.strip()}` has two addresses")
         fixed[mem] = address(text, "--domain")
     return Domain(start=next(iter(fixed.values())), fixed=fixed)
-
-
-def address(text: str, option: str) -> int:
-    """A decimal or hexadecimal number.
-
-    Raises:
-        UsageError: ``usage``.
-    """
-    if not ADDRESS.fullmatch(text.strip()) or int(text, 0 if "x" in text.lower() else 10) >= 1 << 64:
-        fail("usage", f"{option}: `{text}` is not an address", help="write it as 0x20010000")
-    return int(text, 0 if "x" in text.lower() else 10)
 
 
 def summary(image: Image, output: str) -> str:

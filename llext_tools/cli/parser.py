@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import re
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -13,6 +14,8 @@ from llext_tools.cli import COMMANDS, LOW_LEVEL
 from llext_tools.cli.render import columns, diagnostics_to_json, wrap
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
+
+ADDRESS = re.compile(r"\s*(?:0[xX]0*([0-9a-fA-F]{1,16})|0*([0-9]{1,20}))\s*")
 
 
 class Parser(argparse.ArgumentParser):
@@ -118,6 +121,19 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         print(json.dumps({"diagnostics": diagnostics_to_json(error.diagnostics)}, indent=2))
         return error.exit_code
     return code
+
+
+def address(text: str, option: str) -> int:
+    """A decimal or hexadecimal number of up to 64 bits, given with ``option``.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    found = ADDRESS.fullmatch(text)
+    value = (int(found[1], 16) if found[1] else int(found[2])) if found else 1 << 64
+    if value >> 64:
+        fail("usage", f"{option}: `{text}` is not an address", help="write it as 0x20010000")
+    return value
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

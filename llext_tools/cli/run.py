@@ -15,6 +15,7 @@ from llext_tools import profile as profiles
 from llext_tools.c.call import Argument, parse_value, show_value
 from llext_tools.c.types import encode
 from llext_tools.check.target import check_target
+from llext_tools.cli.parser import address
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail
 from llext_tools.elf.read import load_object
@@ -33,7 +34,6 @@ information (EXT or <stem>.debug.elf), else from its literals."""
 EXAMPLE = """\
 llext run math.llext --call 'fahrenheit(37.5)' --expect-return 99.5
 llext run sensor.llext --extension logbook.llext --call 'sensor_sample(2048)'"""
-ADDRESS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +111,8 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     Raises:
         LlextError: nothing was run.
     """
-    timeout, at = seconds(args.timeout), address(args.at)
+    timeout = seconds(args.timeout)
+    at = None if args.at is None else address(args.at, "llext run: --at")
     objects = [load_object(path) for path in [*args.first, args.extension]]
     target = archs.target(args.target) if args.target else guess_target(objects[-1])
     fits = Reporter()
@@ -228,14 +229,6 @@ def seconds(text: str) -> float:
     if not 0 < value <= 86_400:
         fail("usage", f"llext run: `--timeout {text}` is not a number of seconds", help="for example `--timeout 0.5`")
     return value
-
-
-def address(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not ADDRESS.fullmatch(text):
-        fail("usage", f"llext run: `--at {text}` is not an address", help="for example `--at 0x20010000`")
-    return int(text, 0)
 
 
 def to_json(

@@ -319,8 +319,11 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> str:
         (["--call", "add(2"], 2),
         (["--call", "none()"], 2),
         (["--at", "somewhere"], 2),
+        (["--at", "0x1_0000"], 2),
+        (["--at", "9" * 5000], 2),
         (["--expect-return", "1"], 10),
         (["--call", "add(1, 2)", "--at", "0x60000000"], 0),
+        (["--call", "add(1, 2)", "--at", "01610612736"], 0),  # decimal, as with llext link
         (["--call", "add(1, 2)", "--target", "cortex-m33"], 0),
         (["--call", "add(1, 2)", "--target", "cortex-m7"], 3),  # passes floats in other registers
         (["--call", "add(1, 2)", "--target", "rv32imac"], 3),

@@ -193,6 +193,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["-o", "a", "--map", "a"], 2, "two outputs have the same name"),
         (["-o", "a", "--at", "here"], 2, "`here` is not an address"),
         (["-o", "a", "--at", "0x10000000000000000"], 2, "is not an address"),
+        (["-o", "a", "--at", "9" * 5000], 2, "is not an address"),
         (["-o", "a", "--domain", "text"], 2, "`text` is not REGION=ADDRESS"),
         (["-o", "a", "--domain", "symtab=0"], 2, "`symtab=0` is not REGION=ADDRESS"),
         (["-o", "a", "--domain", "text=0,text=4"], 2, "`text` has two addresses"),
