@@ -425,7 +425,8 @@ class Guest:
         if back == self._return and self._entries:
             entry = self.location(self._entries[-1])
             return entry._replace(offset=None) if entry else self._file()
-        if self.location(back - 4) is None:
+        area = self.memory.at(back - 4)
+        if area is None or area.end < back or self.location(back - 4) is None:
             return self.location(back - 2) or self._file()
         return self.location(back - self.conv.call_size(self.memory.peek(back - 4, 4)))
 

@@ -209,6 +209,20 @@ def test_what_only_assembly_can_do(target: str, build: Build) -> None:
     assert arm(build, target, "waits()").value == 5
 
 
+def test_a_call_from_nowhere_has_no_place(build: Build) -> None:
+    """The return address is 2 bytes behind the only page of the extension."""
+    source = r"""
+    __asm__(".text\n.thumb\n.syntax unified\n.thumb_func\n.type astray, %function\n.global astray\n"
+            "astray: ldr r0, =end + 3\n mov lr, r0\n ldr r1, =abort\n bx r1\n.ltorg\n.balign 4096\nend:\n");
+    """
+    cpu = arch.target("cortex-m3")
+    fault = run(load([build(source, "cortex-m3")], cpu), "astray()", target=cpu).fault
+    assert fault is not None
+    assert fault.message == "the extension calls abort()"
+    assert fault.location is not None
+    assert fault.location.offset is None
+
+
 def test_the_smallest_core_faults_on_an_unaligned_access(build: Build) -> None:
     fault = arm(build, "cortex-m0plus", 'odd_load("12345678")').fault
     assert fault is not None
