@@ -30,7 +30,7 @@ ENCODINGS: dict[int, Kind] = {2: "bool", 4: "float", 5: "int", 6: "int", 7: "uin
 
 MALFORMED = (
     *(ELFError, DWARFError, LlextError, KeyError, IndexError, ValueError, AttributeError, TypeError, OverflowError),
-    *(RecursionError, AssertionError),
+    *(RecursionError, AssertionError, NotImplementedError, ZeroDivisionError),
 )
 """What reading debug information with errors in it may raise."""
 
@@ -192,7 +192,7 @@ def _type(die: Any, model: DataModel, depth: int = 0) -> CType:
     size = node.attributes["DW_AT_byte_size"].value if "DW_AT_byte_size" in node.attributes else 0
     match node.tag:
         case "DW_TAG_base_type":
-            return CType(ENCODINGS.get(node.attributes["DW_AT_encoding"].value, "record"), size, name)
+            return _scalar(ENCODINGS.get(node.attributes["DW_AT_encoding"].value, "record"), size, name)
         case "DW_TAG_pointer_type" | "DW_TAG_reference_type" | "DW_TAG_rvalue_reference_type":
             return model.pointer(_type(node, model, depth + 1))
         case "DW_TAG_subroutine_type":
@@ -206,13 +206,18 @@ def _type(die: Any, model: DataModel, depth: int = 0) -> CType:
             return inner if keeps and name != "k_timeout_t" else _named(inner, name, model)
         case "DW_TAG_enumeration_type":
             signed = "DW_AT_type" in node.attributes and _type(node, model, depth + 1).kind == "int"
-            return CType("int" if signed or size == 4 else "uint", size or 4, f"enum {name}")
+            return _scalar("int" if signed or size == 4 else "uint", size or 4, f"enum {name}")
         case "DW_TAG_structure_type" | "DW_TAG_class_type" | "DW_TAG_union_type" | "DW_TAG_array_type":
             return CType("record", size, f"struct {name}".strip())
         case "DW_TAG_unspecified_type":
             return model.types["uintptr_t"]  # nullptr_t
         case _:  # volatile, restrict, atomic: the same type to a caller
             return _type(node, model, depth + 1)
+
+
+def _scalar(kind: Kind, size: int, name: str) -> CType:
+    """A number; one of a size that no register has, such as a ``_Float16``, is as opaque as a structure."""
+    return CType(kind if size in ((4, 8, 16) if kind == "float" else (1, 2, 4, 8, 16)) else "record", size, name)
 
 
 def _named(inner: CType, name: str, model: DataModel) -> CType:

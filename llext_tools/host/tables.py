@@ -23,6 +23,7 @@ import json
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple, get_args
@@ -49,6 +50,7 @@ AREA = "llext_const_symbol_area"
 AREA_ENDS = ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end")
 SLID_NAMES = "llext_exports_strtab"
 ERRORS_SHOWN = 10  # of one file; a file of another kind would give one for each line
+SHOWN = 60  # characters of a wrong value
 KEYS = ("address", "kind", "prototype")
 KINDS = tuple(kind for kind in get_args(Kind) if kind)
 
@@ -214,7 +216,7 @@ def _kinds(firmware: ElfObject) -> dict[tuple[str, int], Kind]:
 CONTENT = (
     (".json", re.compile(r"\s*\{")),
     (".toml", re.compile(r"^\s*\[exports", re.MULTILINE)),
-    (".ld", re.compile(r"=[^;]*;")),
+    (".ld", re.compile(r"=[^=;]*;")),
     (".csv", re.compile(r"^[^,#]+,\s*(0x[0-9a-fA-F]+|\d+)", re.MULTILINE)),
 )
 """What tells a format where the file's name does not; JSON's is tried at the start of the text only."""
@@ -291,7 +293,8 @@ class _Source:
         """The line where a key first stands, found by its spelling: the parsers do not tell."""
         if self._lines is None:
             self._lines = {}
-            key = re.compile(rf"""(?:"([^"]*)"|'([^']*)'|([^\s"'#{{,=:]+))\s*{assign}""")
+            word = r"""(?<![^\s"'#{,=:])([^\s"'#{,=:]++)"""  # a whole one, so that a long text takes no long time
+            key = re.compile(rf"""(?:"([^"]*)"|'([^']*)'|{word})\s*{assign}""")
             for number, line in enumerate(self.text.split("\n"), 1):
                 for found in key.finditer(line.partition("#")[0]):
                     self._lines.setdefault(found[found.lastindex or 0], number)
@@ -301,13 +304,13 @@ class _Source:
 def _judge(source: _Source, row: Row, bits: int) -> Export | None:
     name, line = row.name, row.line
     if not isinstance(name, str) or not name or not name.isprintable() or " " in name:
-        source.error(line, f"expected the name of a symbol, found `{name}`")
+        source.error(line, f"expected the name of a symbol, found `{_shown(name)}`")
         return None
     address = _number(row.address)
     if address is None:
-        source.error(line, f"expected an address for `{name}`, such as 0x08001235, found `{row.address}`")
+        source.error(line, f"expected an address for `{name}`, such as 0x08001235, found `{_shown(row.address)}`")
     elif not 0 <= address < 1 << bits:
-        source.error(line, f"the address of `{name}`, {address:#x}, does not fit {bits} bits")
+        source.error(line, f"the address of `{name}`, {_shown(hex(address))}, does not fit {bits} bits")
     elif address == 0:
         source.error(
             line,
@@ -315,12 +318,21 @@ def _judge(source: _Source, row: Row, bits: int) -> Export | None:
             help=f"leave `{name}` out of the table",
         )
     if row.kind and row.kind not in KINDS:
-        source.error(line, f'expected the kind of `{name}`, "func" or "object", found `{row.kind}`')
+        source.error(line, f'expected the kind of `{name}`, "func" or "object", found `{_shown(row.kind)}`')
     elif not isinstance(row.prototype, str):
-        source.error(line, f"expected the prototype of `{name}` as text, found `{row.prototype}`")
+        source.error(line, f"expected the prototype of `{name}` as text, found `{_shown(row.prototype)}`")
     elif address:
         return Export(name, address, row.kind or "", row.prototype)
     return None
+
+
+def _shown(value: object) -> str:
+    """The beginning of a value, for a message. Python writes no number of more than 4,300 decimal digits."""
+    try:
+        text = str(value)
+    except ValueError:
+        text = "a number too long to be shown"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _number(value: object) -> int | None:
@@ -351,8 +363,8 @@ def _read_toml(source: _Source) -> tuple[Iterable[Row], int]:
                 help="keep one of the two",
             )
         fail("exports-syntax", f"not TOML: {_lower(message)}", at=Location(file=source.path, line=line))
-    except RecursionError:
-        fail("exports-syntax", "not TOML: nested too deeply", at=Location(file=source.path))
+    except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
+        fail("exports-syntax", "not TOML: nested too deeply, or a number too long", at=Location(file=source.path))
     return _rows_of(source, document, "=")
 
 
@@ -360,8 +372,7 @@ def _read_json(source: _Source) -> tuple[Iterable[Row], int]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) < len(pairs):
-            keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
+            twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
             source.error(source.line_of(twice, ":"), f"`{twice}` is given twice", code="exports-duplicate")
         return members
 
@@ -391,7 +402,8 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
     machine = document.get("machine", 0)
     if isinstance(machine, bool) or not isinstance(machine, int) or not 0 <= machine < 1 << 16:
         source.error(
-            source.line_of("machine", assign), f"expected the number of an ELF machine, such as 40, found `{machine}`"
+            source.line_of("machine", assign),
+            f"expected the number of an ELF machine, such as 40, found `{_shown(machine)}`",
         )
         machine = 0
     return (_row_of(source, name, value, assign) for name, value in table.items()), machine
@@ -506,8 +518,7 @@ def _script_rows(source: _Source) -> Iterator[Row]:
 def _write_toml(table: ExportTable) -> str:
     lines = [f"machine = {table.machine}", ""] if table.machine else []
     lines.append("[exports]")
-    for export in table.symbols:
-        address = _address(table, export)
+    for export, address in zip(table.symbols, _addresses(table), strict=True):
         key = export.name if re.fullmatch(r"[A-Za-z0-9_-]+", export.name) else _quoted(export.name)
         more = [f"{name} = {_quoted(value)}" for name, value in _extras(export)]
         lines.append(f"{key} = {{ {', '.join([f'address = {address}', *more])} }}" if more else f"{key} = {address}")
@@ -516,8 +527,8 @@ def _write_toml(table: ExportTable) -> str:
 
 def _write_json(table: ExportTable) -> str:
     exports: dict[str, Any] = {}
-    for export in table.symbols:
-        address, extras = _address(table, export), dict(_extras(export))
+    for export, address in zip(table.symbols, _addresses(table), strict=True):
+        extras = dict(_extras(export))
         exports[export.name] = {"address": address, **extras} if extras else address
     document = {"machine": table.machine, "exports": exports} if table.machine else {"exports": exports}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -527,22 +538,24 @@ def _write_csv(table: ExportTable) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows((e.name, _address(table, e), e.kind, e.prototype) for e in table.symbols)
+    rows = zip(table.symbols, _addresses(table), strict=True)
+    writer.writerows((e.name, address, e.kind, e.prototype) for e, address in rows)
     return out.getvalue()
 
 
 def _write_script(table: ExportTable) -> str:
     lines = []
-    for export in table.symbols:
+    for export, address in zip(table.symbols, _addresses(table), strict=True):
         name = export.name if re.fullmatch(r"[A-Za-z_.$][\w.$]*", export.name, re.ASCII) else f'"{export.name}"'
         note = (export.prototype or export.kind).replace("*/", "* /")
-        lines.append(f"{name} = {_address(table, export)};" + (f" /* {note} */" if note else ""))
+        lines.append(f"{name} = {address};" + (f" /* {note} */" if note else ""))
     return "\n".join(lines) + "\n"
 
 
-def _address(table: ExportTable, export: Export) -> str:
-    """As many digits as the widest address of the table needs, 8 or 16."""
-    return f"0x{export.address:0{16 if any(e.address >> 32 for e in table.symbols) else 8}x}"
+def _addresses(table: ExportTable) -> list[str]:
+    """Of all symbols, with as many digits as the widest one needs, 8 or 16."""
+    digits = 16 if any(e.address >> 32 for e in table.symbols) else 8
+    return [f"0x{e.address:0{digits}x}" for e in table.symbols]
 
 
 def _extras(export: Export) -> list[tuple[str, str]]:

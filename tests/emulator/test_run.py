@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import ctypes
 import json
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from emulator.compiled import CHAINS, TARGETS, compile_c
 from emulator.conftest import Build
 from llext_tools import arch
+from llext_tools.c.call import check_arguments, parse_call
+from llext_tools.c.types import DataModel
 from llext_tools.cli import main
+from llext_tools.elf.dwarf import find_line, find_prototypes
+from llext_tools.elf.read import read_object
 from llext_tools.errors import UsageError
 from llext_tools.link.exports import Export, ExportTable
 from llext_tools.run import guess_target, load, run
@@ -157,6 +163,28 @@ void all(void)
 }
 EXPORT_SYMBOL(all);
 """
+
+
+def test_spoilt_debug_information_is_none(build: Build) -> None:
+    """Whatever it says, there is a prototype that can be used, or none. Expected: no exception."""
+    good = build(LONG_NUMBER, "cortex-m4")
+    places = [
+        (int(good.sections.offset[i]), int(good.sections.size[i]))
+        for i, name in enumerate(good.sections.name)
+        if name.startswith(".debug") and good.sections.size[i]
+    ]
+    random = Random(1)
+    model = DataModel(32, 8)
+    for _ in range(400):
+        spoilt = bytearray(good.image.tobytes())
+        for _ in range(random.choice((1, 2, 4, 16))):
+            start, size = random.choice(places)
+            spoilt[start + random.randrange(size)] = random.choice((0, 1, 0x7F, 0x80, 0xFF, random.randrange(256)))
+        obj = read_object(bytes(spoilt), "spoilt.o")
+        find_line(obj, obj.sections.name.index(".text"), 4)
+        for prototype in find_prototypes(obj, ["longest"], model).values():
+            with suppress(UsageError):
+                check_arguments(parse_call("longest(1, 10)"), prototype, model)
 
 
 LONG_NUMBER = r"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elfedit import Elf
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, Location
 from llext_tools.errors import LlextError
 from llext_tools.host.tables import ERRORS_SHOWN, FORMATS, read_exports, write_exports
 from llext_tools.link.exports import Export, ExportTable
@@ -157,6 +158,11 @@ WRONG = [
     ("t.toml", "[exports]\n", "exports-missing", None, "no symbol"),
     ("t.toml", "machine = 'arm'\n[exports]\nf = 1\n", "exports-syntax", 1, "such as 40"),
     ("t.toml", "base = 4\n[exports]\nf = 1\n", "exports-syntax", 1, "base"),
+    ("t.toml", f"[exports]\nf = {'9' * 5000}\n", "exports-syntax", None, "too long"),
+    ("t.toml", f"[exports]\nf = 0x{'f' * 5000}\n", "exports-syntax", 2, "0xfff"),
+    ("t.toml", f"[exports]\nf = [0x{'f' * 5000}]\n", "exports-syntax", 2, "too long"),
+    ("t.toml", f"machine = 0x{'f' * 5000}\n[exports]\nf = 1\n", "exports-syntax", 1, "such as 40"),
+    ("t.toml", f"[exports]\nf = {{ address = 1, kind = 0x{'f' * 5000} }}\n", "exports-syntax", 2, '"func"'),
     ("t.json", '{"exports": {"f": 1,}}', "exports-syntax", 1, "not JSON"),
     ("t.json", '["f"]', "exports-syntax", None, "exports"),
     ("t.json", '{"exports": {\n"f": 1,\n"f": 2}}', "exports-duplicate", 2, "twice"),
@@ -190,6 +196,26 @@ def test_mistakes_are_named_with_their_line(
     assert first.location.file.endswith(name)
     assert first.location.line == line
     assert part in first.message
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_long_tables_are_written_in_seconds(suffix: str) -> None:
+    """0.2 s, where one look at all symbols for each of them took half a minute."""
+    table = ExportTable(source="t", symbols=tuple(Export(f"f{i}", i + 1) for i in range(20_000)))
+    start = time.monotonic()
+    assert write_exports(table, suffix).count("f19999") == 1
+    assert time.monotonic() - start < 5
+
+
+def test_long_tables_are_refused_in_seconds(tmp_path: Path) -> None:
+    """Under 1 s each, where searches that begin anew at each name or character took minutes."""
+    start = time.monotonic()
+    members = ",".join(f'"f{i}": {i + 1}' for i in range(60_000))
+    assert refused(tmp_path, "t.json", f'{{"exports": {{{members}, "f59999": 3}}}}')[0].code == "exports-duplicate"
+    assert refused(tmp_path, "t.txt", "=" * 1_000_000)[0].code == "exports-syntax"
+    text = f'[exports]\nf = {{ address = 1, prototype = "{"x" * 200_000}" }}\ng = 0\n'
+    assert refused(tmp_path, "t.toml", text)[0].location == Location(str(tmp_path / "t.toml"), line=3)
+    assert time.monotonic() - start < 10
 
 
 def test_all_mistakes_are_reported_up_to_a_limit(tmp_path: Path) -> None:
