@@ -239,7 +239,7 @@ def check_arguments(call: Call, prototype: Prototype | None, model: DataModel) -
 
 def _misfit(argument: Argument, ctype: CType) -> str:
     """Why an argument cannot be passed as that ctype."""
-    if ctype.kind == "record":
+    if ctype.kind in ("record", "void"):  # void: debug information with an error in it
         return f"a `{ctype.name}` cannot be passed by value"
     if argument.kind in ("text", "symbol"):
         return "" if ctype.kind == "pointer" else f"`{argument.text}` is not a value of type `{ctype.name}`"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from llext_tools.c.call import check_arguments, escape, literal_type, parse_call, parse_value, show_value, unescape
 from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import DataModel
+from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.errors import UsageError
 
 ARM, RV64 = DataModel(32, 8), DataModel(64, 16)
@@ -163,6 +163,12 @@ def test_arguments_are_checked_against_the_prototype() -> None:
     for wrong in ('f(256, 1, "x")', 'f(1, "x", "x")', "f(1, 2)", "f(1, 2, 3, 4)", 'f(1.5, 2, "x")'):
         with pytest.raises(UsageError):
             check_arguments(parse_call(wrong), prototype, ARM)
+
+
+def test_what_has_no_value_cannot_be_passed() -> None:
+    for opaque in (ARM.types["void"], CType("record", 8, "struct pair")):
+        with pytest.raises(UsageError):
+            check_arguments(parse_call("f(1)"), Prototype("f", ARM.types["int"], (opaque,)), ARM)
 
 
 @pytest.mark.parametrize(
