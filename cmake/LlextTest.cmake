@@ -9,6 +9,7 @@
        [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
        [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
        [AT <address>]           # where the extension lies in memory; default: near the host
+       [PROTOTYPE <prototype>]  # for example "int add(int, int)"; default: from debug information, else the literals
        [EXPECT_RETURN <value>]  # the value that the function must return
        [EXPECT_OUTPUT <regex>]  # what it must print
        [TIMEOUT <seconds>]      # default: 5
@@ -23,7 +24,7 @@ enable_testing()
 function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
-  set(one_value AT EXTENSION CALL EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
+  set(one_value AT EXTENSION CALL PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
   cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS")
   set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS)
   _llext_check_arguments("${who}" ${keywords})
@@ -57,7 +58,7 @@ function(llext_add_test test)
   list(POP_FRONT files extension)
   list(TRANSFORM files PREPEND "--extension=")
   # Each option in a variable of its own: in a list, a lone "[" of a regular expression would swallow what follows.
-  foreach(option IN ITEMS EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
+  foreach(option IN ITEMS PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
     set(${option} "")
     if(DEFINED arg_${option})
       string(TOLOWER "--${option}=" word)
@@ -77,7 +78,7 @@ function(llext_add_test test)
     set(stamp "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${test}.dir/passed")
     add_custom_command(
       OUTPUT "${stamp}"
-      COMMAND ${run} "--call=${arg_CALL}" ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT}
+      COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT}
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
       DEPENDS ${arg_EXTENSION} ${arg_EXTENSIONS} ${exports_files} ${exports_targets}
       COMMENT "Running ${test}"
@@ -87,7 +88,7 @@ function(llext_add_test test)
     if(TEST "${test}")
       message(FATAL_ERROR "${who}: there is already a test of this name")
     endif()
-    add_test(NAME ${test} COMMAND ${run} "--call=${arg_CALL}" ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT})
+    add_test(NAME ${test} COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT})
     # A test without its extension is "Not Run", which fails ctest as well, but does not blame the test.
     set_tests_properties(${test} PROPERTIES LABELS llext REQUIRED_FILES "${required}")
   endif()
