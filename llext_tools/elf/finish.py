@@ -42,6 +42,10 @@ SPENT = elf.SHF_GROUP | elf.SHF_MERGE | elf.SHF_STRINGS
 """Flags that only ask a linker to leave duplicates out: that has been done, and nobody shall do it again."""
 
 
+LARGEST_GROWTH = 16 << 20
+"""Bytes that padding may add to a file."""
+
+
 def finish(obj: ElfObject, *, keep_symbols: bool = False) -> bytes:
     """The bytes of the ``.llext`` that is made of ``obj``, an ET_REL.
 
@@ -180,6 +184,9 @@ def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_],
         region = here
         sections.append(replace(new, offset=start))
         end = start if new.data is None else start + new.size
+    if end > obj.image.size + LARGEST_GROWTH:
+        text = f"the sections' alignments make a file of {end:,} bytes out of {obj.image.size:,}"
+        fail("region-alignment", text, at=Location(file=obj.path))
     word = obj.bits // 8
     start = aligned(end, word)
     sections += [

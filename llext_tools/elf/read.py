@@ -161,6 +161,8 @@ def _read_sections(data: bytes, path: str, bits: int, header: np.void, reporter:
         name: table[name].astype(np.int64)  # addresses of 2**63 and more wrap, and wrap back when they are used
         for name in ("type", "flags", "addr", "offset", "size", "link", "info", "addralign", "entsize")
     }
+    unused = fields["type"] == elf.SHT_NULL  # gABI: the other members of such a header have undefined values
+    fields["size"][unused] = fields["offset"][unused] = 0
     names = _section_names(data, path, int(header["shstrndx"]), table["name"], fields)
     return Sections(name=names, **fields)
 

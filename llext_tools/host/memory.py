@@ -150,7 +150,7 @@ class Memory:
             AccessError: it leaves what can be read.
         """
         most = LONGEST_TEXT if most is None else most
-        found = b""
+        found = bytearray()
         while len(found) < most:
             here = address + len(found)
             size = min(PAGE - here % PAGE, most - len(found))
@@ -160,9 +160,9 @@ class Memory:
             part = self.read(here, size) if area is not None else self.read(here, 1)
             nul = part.find(0)
             if nul >= 0:
-                return found + part[:nul]
+                return bytes(found + part[:nul])
             found += part
-        return found
+        return bytes(found)
 
     def _check(self, reason: Literal["read", "write"], perm: Perm, address: int, size: int) -> None:
         at = address

@@ -16,6 +16,9 @@ from llext_tools.link.exports import Export, ExportTable
 from llext_tools.link.image import Layout
 from llext_tools.mem import Mem
 
+LARGEST = 1 << 24
+"""Bytes of an export table: a million entries, beyond any extension."""
+
 
 def export(obj: ElfObject, arch: Arch, layout: Layout, mem: Mapping[Mem, Bytes], reporter: Reporter) -> ExportTable:
     """The extension's export table, sorted by name as the loader sorts it.
@@ -28,18 +31,25 @@ def export(obj: ElfObject, arch: Arch, layout: Layout, mem: Mapping[Mem, Bytes],
     if area.size % (2 * word):
         text = f"the table has {area.size:,} bytes, not a multiple of {2 * word}: two pointers an entry"
         reporter.warning("export-entry", text, at=at)  # the loader drops the rest without a word
+    if area.size > LARGEST:
+        reporter.error("export-entry", f"the table has {area.size:,} bytes, more than {LARGEST:,}", at=at)
+        reporter.checkpoint()
     entries = area[: area.size // (2 * word) * 2 * word].tobytes()
     pairs = np.frombuffer(entries, f"<u{word}").reshape(-1, 2).tolist()
     text_start, text_end = _span(layout, mem, Mem.TEXT)
-    symbols = []
+    symbols, nameless = [], []
     for i, (name_at, address) in enumerate(pairs):
         name = _string(layout, mem, name_at)
         if name is None:
-            where = Location(file=obj.path, section=".exported_sym", offset=2 * word * i)
-            text = f"entry {i} has no name: {name_at:#010x} is no string of the extension"
-            reporter.error("export-entry", text, at=where)
+            nameless.append(i)
             continue
         symbols.append(Export(name, address, "func" if text_start <= address < text_end else "object"))
+    if nameless:
+        first = nameless[0]
+        more = f", like {len(nameless) - 1:,} more" if len(nameless) > 1 else ""
+        text = f"entry {first} has no name: {pairs[first][0]:#010x} is no string of the extension{more}"
+        where = Location(file=obj.path, section=".exported_sym", offset=2 * word * first)
+        reporter.error("export-entry", text, at=where)
     reporter.checkpoint()
     return ExportTable(source=obj.path, symbols=tuple(sorted(symbols)), machine=arch.machine)
 

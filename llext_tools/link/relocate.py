@@ -100,15 +100,15 @@ def _batch(
     one_table = relocs.table[part[0]] == relocs.table[part[-1]]  # as part is sorted, and tables stand one after another
     section = relocs.section[part[:1] if one_table else part]
     place = layout.section_addr[section] + offset
-    source = part
+    source, A = part, ZERO
     if row.pairs_with:
-        source = anchor[part]
+        source, A = anchor[part], relocs.addend[part]  # the low part's own addend counts, too, as in GNU ld
         place = layout.section_addr[relocs.section[source]] + relocs.offset[source]
     symbol = relocs.symbol.take(source).astype(np.int64)  # once, else each look-up converts it anew
     return Batch(
         offset=arena_at[section] + offset,
         S=symbols.S.take(symbol),
-        A=relocs.addend[source] if arch.rela else ZERO,
+        A=relocs.addend[source] + A if arch.rela else ZERO,
         P=place,
         T=symbols.T.take(symbol) if "T" in row.formula and arch.thumb else ZERO,
         B=symbols.B[symbol] if "B(S)" in row.formula else ZERO,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from llext_tools.arch.base import Arch
-from llext_tools.diag import Reporter
+from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.link.exports import ExportTable
@@ -71,6 +71,10 @@ def resolve(
         export = table.get(name)
         if export is not None:
             resolved[i] = True
+            if export.address >> obj.bits:
+                beyond = f"`{name}` is exported at {export.address:#x}, beyond {obj.bits}-bit addresses"
+                reporter.error("exports-syntax", beyond, at=Location(file=exports.source if exports else obj.path))
+                continue
             imports[name] = export.address
             S[i] = signed(export.address)
             if arch.thumb and (export.kind == "func" or y.type[i] == elf.STT_FUNC):

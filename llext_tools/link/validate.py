@@ -19,7 +19,7 @@ from llext_tools.elf.read import listed, read_relocs, reloc_tables
 from llext_tools.link.places import places, where
 from llext_tools.link.regions import EXPORTED, NO_RELOC
 from llext_tools.profile import Profile
-from llext_tools.reloc import I64, NONE, Reloc
+from llext_tools.reloc import I64, NONE, ULEB128_LONGEST, Reloc
 
 KINDS = ("SHT_REL", "SHT_RELA")
 FILE_TYPES = {0: "of no type", 2: "a linked executable", 3: "a shared library", 4: "a core dump"}
@@ -177,6 +177,49 @@ def _check_types(
             f"a relocated field ends behind its section, offset {offsets}",
             at=where(obj, relocs, int(beyond[0])),
         )
+    endless = _endless(obj, relocs, rows)
+    if endless.size:
+        text = "a number of variable length (ULEB128) does not end in its section"
+        reporter.error("elf-relocations", text, at=where(obj, relocs, int(endless[0])))
+    shared = _shared(relocs, rows) if not arch.rela and len(relocs) else NONE
+    if shared.size:
+        text = "two relocations change one place, each with the other's result for an addend"
+        reporter.error(
+            "elf-relocations",
+            text,
+            at=where(obj, relocs, int(shared[0])),
+            notes=places(obj, relocs, shared[1:]),
+        )
+
+
+def _shared(relocs: Relocs, rows: Mapping[int, Reloc]) -> I64:
+    """Indices of the relocations whose place another one before them changes already."""
+    ascending = (relocs.offset[1:] > relocs.offset[:-1]) | (relocs.table[1:] != relocs.table[:-1])
+    runs = relocs.section[np.append(0, np.flatnonzero(relocs.table[1:] != relocs.table[:-1]) + 1)]
+    if ascending.all() and np.unique(runs).size == runs.size:
+        return NONE  # as assemblers write them
+    writing = np.zeros(256, bool)
+    writing[[code for code, row in rows.items() if row.field]] = True
+    index = np.flatnonzero(writing[relocs.type])
+    place = relocs.section[index].astype(np.int64) << 40 | relocs.offset[index]
+    order = np.argsort(place, kind="stable")
+    again: I64 = order[1:][place[order[1:]] == place[order[:-1]]]
+    first: I64 = index[again]
+    return first
+
+
+def _endless(obj: ElfObject, relocs: Relocs, rows: Mapping[int, Reloc]) -> I64:
+    """Indices of the relocations of a ULEB128 that does not end in its section."""
+    codes = [code for code, row in rows.items() if row.field and row.field.unit == "uleb128"]
+    index = np.flatnonzero(np.isin(relocs.type, codes)) if set(codes) & set(relocs.codes) else NONE
+    section, at = relocs.section[index], relocs.offset[index]
+    room = obj.sections.size[section] - at
+    start = obj.sections.offset[section] + at
+    going = np.ones(index.shape, bool)
+    for i in range(ULEB128_LONGEST):
+        inside = i < room
+        going &= ~inside | (obj.image[np.where(inside, start + i, 0)] >= 0x80)
+    return index[going]
 
 
 def _beyond(obj: ElfObject, relocs: Relocs, size: I64) -> I64:

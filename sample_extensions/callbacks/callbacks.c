@@ -7,51 +7,51 @@
 #include <llext/host.h>
 #include <llext/symbol.h>
 
-struct person {
+struct tree {
 	const char *name;
 	int age;
 };
 
-static struct person people[] = {
-	{"Grace", 85}, {"Ada", 36}, {"Edsger", 72}, {"Mary", 88}, {"Alan", 41}, {"Claude", 84},
+static struct tree trees[] = {
+	{"oak", 85}, {"ash", 36}, {"elm", 72}, {"pine", 88}, {"birch", 41}, {"cedar", 84},
 };
 
-#define COUNT (sizeof(people) / sizeof(people[0]))
+#define COUNT (sizeof(trees) / sizeof(trees[0]))
 
 static unsigned int comparisons;
 
 static int by_age(const void *left, const void *right)
 {
 	comparisons++;
-	return ((const struct person *)left)->age - ((const struct person *)right)->age;
+	return ((const struct tree *)left)->age - ((const struct tree *)right)->age;
 }
 
 static int by_name(const void *left, const void *right)
 {
 	comparisons++;
-	return strcmp(((const struct person *)left)->name, ((const struct person *)right)->name);
+	return strcmp(((const struct tree *)left)->name, ((const struct tree *)right)->name);
 }
 
 static void show(const char *title)
 {
 	printk("%s:", title);
 	for (unsigned int i = 0; i < COUNT; i++) {
-		printk(" %s", people[i].name);
+		printk(" %s", trees[i].name);
 	}
 	printk("\n");
 }
 
-/* Returns the age of the person of that name, or -1. */
+/* Returns the age of the tree of that name, or -1. */
 int age_of(const char *name)
 {
-	struct person key = {.name = name};
-	const struct person *found;
+	struct tree key = {.name = name};
+	const struct tree *found;
 
-	qsort(people, COUNT, sizeof(people[0]), by_age);
+	qsort(trees, COUNT, sizeof(trees[0]), by_age);
 	show("by age");
-	qsort(people, COUNT, sizeof(people[0]), by_name);
+	qsort(trees, COUNT, sizeof(trees[0]), by_name);
 	show("by name");
-	found = bsearch(&key, people, COUNT, sizeof(people[0]), by_name);
+	found = bsearch(&key, trees, COUNT, sizeof(trees[0]), by_name);
 	printk("the host called back: %s\n", comparisons > 0 ? "yes" : "no");
 	return found != NULL ? found->age : -1;
 }

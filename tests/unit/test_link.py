@@ -15,7 +15,7 @@ import pytest
 from llext_tools.check import check
 from llext_tools.diag import Diagnostic, Reporter
 from llext_tools.elf.model import ElfObject
-from llext_tools.elf.read import load_object
+from llext_tools.elf.read import load_object, read_object
 from llext_tools.errors import LlextError, RangeError, RefusedError, UndefinedError
 from llext_tools.link import ExportTable, link
 from llext_tools.link.exports import Export
@@ -215,3 +215,39 @@ def test_an_extension_without_exports(more: str, warned: bool, tmp_path: Path) -
     reporter = Reporter()
     check(assemble(tmp_path, ENTRY + "bx lr\n" + more), reporter=reporter)
     assert ("no-exports" in {d.code for d in reporter.diagnostics}) == warned
+
+
+def test_low_part_may_have_an_addend_of_its_own(tmp_path: Path) -> None:
+    """Oracle: GNU ld, which adds it to the value of the pair: (target - label) + 4."""
+    source = PAIR.format(section="nop", label="high + 4")
+    image = link(
+        assemble(tmp_path, source, RISCV), exports=ExportTable.of({"target": 0x8100}), domain=Domain.at(text=0x8000)
+    )
+    assert image.mem[Mem.TEXT].view("<u4")[-1] >> 20 == 0x8100 - 0x8000 + 4
+
+
+def test_two_relocations_of_one_place_are_refused(tmp_path: Path) -> None:
+    """Oracle: gABI, "Relocation": the first one's result is the second one's addend. We do not compose them."""
+    source = (
+        ENTRY + "bx lr\n.data\nword: .word 0x10\n.reloc word, R_ARM_ABS32, entry\n.reloc word, R_ARM_ABS32, entry\n"
+    )
+    (found,) = errors(assemble(tmp_path, source), {}, Domain(start=0x1000))
+    assert (found.code, str(found.location).rpartition(": ")[2]) == ("elf-relocations", ".data+0x0")
+
+
+def test_uleb128_must_end_in_its_section(tmp_path: Path) -> None:
+    """Oracle: psABI, SET_ULEB128 (60) changes the bytes of the number that is there; this one has no last byte."""
+    source = (
+        ".text\n.globl entry\n.type entry, @function\nentry: ret\n"
+        ".data\n.byte 1\nnumber: .byte 0x80\n.reloc number, R_RISCV_SET8, entry\n"  # gas does not know the other one
+    )
+    obj = assemble(tmp_path, source, RISCV)
+    data = bytearray(obj.image.tobytes())
+    data[int(obj.sections.offset[obj.sections.name.index(".rela.data")]) + 4] = 60
+    (found,) = errors(read_object(bytes(data), "e.llext"), {}, Domain(start=0x1000), profile="abi")
+    assert (found.code, found.location and found.location.section) == ("elf-relocations", ".data")
+
+
+def test_export_beyond_the_address_space_is_refused(tmp_path: Path) -> None:
+    (found,) = errors(assemble(tmp_path, ENTRY + "bl far\n"), {"far": 1 << 32}, Domain(start=0x1000))
+    assert found.code == "exports-syntax"
