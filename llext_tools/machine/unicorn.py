@@ -23,6 +23,7 @@ import unicorn
 from unicorn import unicorn_const as const
 
 from llext_tools.arch.base import Emulator
+from llext_tools.diag import fail
 from llext_tools.machine.protocol import PAGE, Reason, Stop
 from llext_tools.mem import Perm
 
@@ -68,7 +69,11 @@ class UnicornMachine:
         prot = 0
         for bit, flag in PROT.items():
             prot |= flag if bit in perm else 0
-        self._uc.mem_map(start, size, prot)
+        try:
+            self._uc.mem_map(start, size, prot)
+        except unicorn.UcError:
+            text = f"{size:,} bytes at {start:#010x} are not free: the host or another extension is there"
+            fail("place-overlap", text, help="choose another address with `--at`")
 
     def trap(self, start: int, size: int) -> None:
         self.map(start, size, Perm.X)

@@ -346,6 +346,7 @@ def extension(tmp_path_factory: pytest.TempPathFactory) -> str:
         (["--call", "loop()", "--timeout", "soon"], 2),
         (["--call", "add(2"], 2),
         (["--call", "none()"], 2),
+        (["--at", "0x20000000"], 6),  # where the built-in host is
         (["--at", "somewhere"], 2),
         (["--at", "0x1_0000"], 2),
         (["--at", "9" * 5000], 2),
