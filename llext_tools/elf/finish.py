@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf import structs as elf
+from llext_tools.elf.attributes import SHT_ATTRIBUTES
 from llext_tools.elf.model import I64, ElfObject, Relocs
 from llext_tools.elf.read import read_relocs, reloc_tables
 from llext_tools.elf.write import Section, aligned, elf_file, head_size, kept_strings, raw_symbols
 
 UNWINDING = (".ARM.exidx", ".ARM.extab")
 NOT_MAPPED = (".relro_padding", ".heap", ".stack")  # the loader passes over sections of these names
-SHT_ATTRIBUTES = 0x7000_0003  # the same number in the Arm, AArch64, RISC-V and ARC ABIs
 LARGEST_ALIGNMENT = 1 << 20
 """Alignment is kept in the file as well, so each costs up to that many bytes of it."""
 

@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.archive import read_archive, write_archive
-from llext_tools.elf.finish import SHT_ATTRIBUTES, UNWINDING
+from llext_tools.elf.attributes import SHT_ATTRIBUTES
+from llext_tools.elf.finish import UNWINDING
 from llext_tools.elf.model import I64, ElfObject, Relocs
 from llext_tools.elf.read import read_object, read_relocs
 from llext_tools.elf.write import Section, aligned, elf_file, head_size, raw_symbols, string_table

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from llext_tools.arch import by_machine
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf import structs as elf
+from llext_tools.elf.attributes import SHT_ATTRIBUTES
 from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs
 from llext_tools.elf.read import read_relocs
 from llext_tools.elf.write import Section, aligned, elf_file, head_size, raw_symbols
@@ -30,7 +31,6 @@ from llext_tools.reloc import Reloc
 PAGE = 4096
 """The most that a segment is aligned to in the file: its address may be aligned to more."""
 LARGEST_BINARY = 1 << 28
-SHT_ATTRIBUTES = 0x7000_0003
 SHF_COMPRESSED = 0x800
 
 
