@@ -104,6 +104,8 @@ class Arch(NamedTuple):
     classes: tuple[Literal[32, 64], ...]
     rela: bool  # what its ABI puts into ET_REL: SHT_RELA, else SHT_REL
     relocs: Mapping[int, Mapping[int, Reloc]]  # ELF class, 32 or 64 -> code -> row
+    loader_relocs: Mapping[int, Mapping[int, Reloc]]  # the same, as Zephyr's loader carries them out; V is always set
+    loader_deviations: Mapping[int, str]  # code -> where the loader's row leaves the ABI, and what comes of it
     thumb: bool  # bit 0 of a function's address is a state, not part of the address
     tls_bias: int  # thread pointer - start of the TLS block, bytes
     callconv: CallConv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llext_tools.arch.arm import loader
 from llext_tools.arch.arm.callconv import CALLCONV
 from llext_tools.arch.arm.fit import misfit
 from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, RELOCS, TCB
@@ -14,6 +15,8 @@ ARCH = Arch(
     classes=(32,),
     rela=False,
     relocs={32: {row.code: row for row in RELOCS}},
+    loader_relocs={32: {row.code: row for row in loader.RELOCS}},
+    loader_deviations=loader.DEVIATIONS,
     thumb=True,
     tls_bias=-TCB,
     callconv=CALLCONV,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llext_tools.arch.base import Arch
+from llext_tools.arch.riscv import loader
 from llext_tools.arch.riscv.callconv import CALLCONV
 from llext_tools.arch.riscv.fit import misfit
 from llext_tools.arch.riscv.relocs import NO_HELP, RELOCS, modulo_2_32
@@ -17,6 +18,8 @@ ARCH = Arch(
         32: {row.code: modulo_2_32(row) for row in RELOCS},
         64: {row.code: row for row in RELOCS},
     },
+    loader_relocs={bits: {row.code: row for row in rows} for bits, rows in loader.RELOCS.items()},
+    loader_deviations=loader.DEVIATIONS,
     thumb=False,
     tls_bias=0,
     callconv=CALLCONV,
