@@ -16,9 +16,11 @@ class LlextError(Exception):
 
     exit_code = 1
 
-    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+    def __init__(self, diagnostics: tuple[Diagnostic, ...], *, errno: str = "") -> None:
         super().__init__("; ".join(d.message for d in diagnostics))
         self.diagnostics = diagnostics
+        self.errno = errno
+        """The name of what a function of ``llext.h`` returns, without its minus sign: ``"ENOEXEC"``."""
 
 
 class UsageError(LlextError):

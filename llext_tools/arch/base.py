@@ -110,6 +110,8 @@ class Arch(NamedTuple):
     tls_bias: int  # thread pointer - start of the TLS block, bytes
     callconv: CallConv
     targets: tuple[Target, ...]
+    relative: int = -1  # code of the relocation that moves an address of a shared object along
+    reach_help: str = ""  # the cure for a branch that is too short
     branches: frozenset[int] = frozenset()  # codes of relocations in calls and jumps: the symbol is a function
     no_help: Mapping[int, tuple[str, str]] = MappingProxyType({})  # code that has no row -> its name, the cure
     misfit: Callable[[ElfObject, Target], str] = lambda _obj, _target: (

@@ -27,6 +27,26 @@ class Profile(NamedTuple):
     needs_globals: bool  # refuses an object without a global function or object
     accepts_reserved: bool  # takes a global function or object of a reserved section index (SHN_ABS)
     rodata_no_reloc: bool  # CONFIG_LLEXT_RODATA_NO_RELOC: keeps .llext.rodata.noreloc apart, without relocations
+    loader_rows: bool  # relocates by Zephyr's formulas, with their deviations, not by the ABI's
+    checks_ident: bool  # compares byte order, class and machine with its own
+    strtab_after_symtab: bool  # finds the string table only behind the symbol table
+    skips_by_name: bool  # leaves .relro_padding, .heap and .stack out
+    skips_tls: bool  # leaves thread-local sections out, and takes their symbols' values as offsets
+    array_entsize_exact: bool  # sh_entsize of an array must be that of a pointer, not 0
+    aligns_regions: bool  # keeps the alignment of sections: prepad
+    collects_errors: bool  # attempts all relocations and returns the first error
+    skips_unallocated: bool  # leaves relocations of sections alone that are not loaded (debug information)
+    checks_symbol_sections: bool  # refuses a relocation against a symbol in a section that is in no region
+    dyn_image: bool  # loads a shared object as one image
+    bounds_checks: bool  # checks offsets, names and indices of the file before it uses them
+    sorts_tables: bool  # sorts sym_tab and exp_tab by name
+    strings_may_overlap: bool  # lets the two string tables share bytes of the file
+    rounds_to_powers: bool  # takes every MPU for one of power-of-two regions, and does not round for a PMP
+    checks_fn_table_first: bool  # checks all pointers of an array before it calls the first
+
+
+RULES = Profile._fields[Profile._fields.index("loader_rows") :]
+"""The rules that differ from one generation to the next, each a yes or no in the table ``[rules]``."""
 
 
 def names() -> list[str]:
@@ -57,4 +77,5 @@ def load(name: str = DEFAULT) -> Profile:
         needs_globals=data["needs_globals"],
         accepts_reserved=data["accepts_reserved"],
         rodata_no_reloc=data["rodata_no_reloc"],
+        **{rule: bool(data["rules"][rule]) for rule in RULES},
     )

@@ -1,0 +1,44 @@
+"""What a firmware's configuration says about its loader: the Kconfig options that change what ``llext_load()`` does.
+
+Source: Zephyr, ``subsys/llext/Kconfig``; the names here are the options' without ``CONFIG_LLEXT_``, in lower case.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+KIB = 1024
+
+HeapKind = Literal["k_heap", "memblk", "dynamic"]
+Protection = Literal["none", "page", "mpu-pow2", "mpu-32", "pmp"]
+Veneers = Literal["", "v7m", "v6m"]
+
+
+class Config(NamedTuple):
+    """The options of one firmware. Sizes in bytes.
+
+    ``protection`` says how memory is protected: ``page`` where there is an MMU; ``mpu-pow2``, ``mpu-32`` and ``pmp``
+    with CONFIG_USERSPACE on an MPU of that kind; ``none`` without either. ``granularity`` is the page's or the PMP's.
+    """
+
+    heap: HeapKind = "k_heap"
+    heap_start: int = 0x2000_0000
+    heap_size: int = 256 * KIB  # CONFIG_LLEXT_HEAP_SIZE; Zephyr's own default is 8 KiB
+    harvard: bool = False  # instructions have a heap of their own
+    instr_heap_start: int = 0x1000_0000
+    instr_heap_size: int = 4 * KIB
+    metadata_heap_start: int = 0x2100_0000  # memblk and harvard keep struct llext and the tables apart
+    metadata_heap_size: int = 4 * KIB
+    memblk_block_size: int = 32
+    protection: Protection = "none"
+    granularity: int = 4 * KIB
+    rodata_no_reloc: bool = False
+    import_all_globals: bool = False
+    export_devices: bool = False
+    export_builtins_by_slid: bool = False
+    veneers: Veneers = ""
+
+    @property
+    def userspace(self) -> bool:
+        """CONFIG_USERSPACE: user mode and memory domains."""
+        return self.protection != "none"

@@ -1,0 +1,92 @@
+"""A loaded extension: ``struct llext``.
+
+Source: Zephyr, ``include/zephyr/llext/llext.h``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from llext_tools.llext.arena import Arena
+from llext_tools.llext.loaders import Loader
+from llext_tools.llext.source import Shdr
+from llext_tools.llext.space import Segment
+from llext_tools.mem import Mem, Partition
+
+MAX_NAME_LEN = 15
+MAX_DEPENDENCIES = 8
+
+
+class Symbol(NamedTuple):
+    """``struct llext_symbol``. ``name`` is None for an entry without a name, or with one that is no string."""
+
+    name: str | None
+    addr: int
+
+
+class Region(NamedTuple):
+    """One region: a section header, made of those of its sections. Sizes in bytes, ``prepad`` included in ``size``."""
+
+    type: int
+    flags: int
+    addr: int
+    offset: int
+    size: int
+    align: int
+    prepad: int = 0
+    has_relocs: bool = False
+
+
+class Section(NamedTuple):
+    """Where a section went: its region, and its offset in it."""
+
+    mem: Mem
+    offset: int
+
+
+class LoadParam(NamedTuple):
+    """``struct llext_load_param``: how an extension is to be loaded.
+
+    ``place`` is ours: addresses at which regions are to be put instead of where the heap has room.
+    """
+
+    relocate_local: bool = True
+    pre_located: bool = False
+    section_detached: Callable[[Shdr], bool] | None = None
+    keep_section_info: bool = False
+    place: dict[Mem, int] = {}  # noqa: RUF012 - never changed
+
+
+class Llext:
+    """An extension in memory.
+
+    ``mem``, ``mem_on_heap``, ``mem_size``: address, whether it is on the heap, and bytes of each region that has any.
+    ``sym_tab``: its global functions and objects, ``exp_tab``: what it offers to others; each sorted by name.
+    ``dependency``: the extensions that it imports from. ``alloc_size``: bytes that it takes of the heaps.
+    """
+
+    def __init__(self, name: str, arena: Arena) -> None:
+        self.name = name[:MAX_NAME_LEN]
+        self.mem: dict[Mem, int] = {}
+        self.mem_on_heap: dict[Mem, bool] = {}
+        self.mem_size: dict[Mem, int] = {}
+        self.mem_parts: dict[Mem, Partition] = {}
+        self.alloc_size = 0
+        self.sym_tab: tuple[Symbol, ...] = ()
+        self.exp_tab: tuple[Symbol, ...] = ()
+        self.use_count = 0
+        self.dependency: list[Llext] = []
+        # what only the host knows
+        self.loaded = False
+        self.regions: dict[Mem, Region] = {}
+        self.sections: dict[int, Section] = {}
+        self.section_names: tuple[str, ...] = ()
+        self.headers: tuple[Shdr, ...] = ()
+        self.info_kept = False
+        self.arena = arena
+        self.loader: Loader | None = None
+        self.segments: list[Segment] = []
+
+    def __repr__(self) -> str:
+        return f"Llext({self.name!r}, use_count={self.use_count})"

@@ -1,0 +1,168 @@
+"""Regions into memory: which stay in the ELF buffer, which are copied to a heap, and with what size and alignment.
+
+Source: Zephyr, ``llext_mem.c``, ``llext_copy_region()``, ``llext_copy_strings()`` and ``llext_copy_regions()``.
+"""
+
+from __future__ import annotations
+
+from llext_tools.elf import structs as elf
+from llext_tools.llext.config import Config, Protection
+from llext_tools.llext.ext import Llext, LoadParam, Region
+from llext_tools.llext.heap import Heap, in_blocks, rounded
+from llext_tools.llext.loaders import Storage
+from llext_tools.llext.log import Level, Log
+from llext_tools.llext.outcome import Undefined
+from llext_tools.llext.source import Source, fail
+from llext_tools.llext.space import Space, segment
+from llext_tools.mem import PERM, Mem, Partition, Perm
+from llext_tools.profile import Profile
+
+STRINGS = (Mem.SHSTRTAB, Mem.STRTAB)
+IMAGE = tuple(mem for mem in Mem if mem in PERM and mem not in (Mem.VENEER, Mem.RODATA_NO_RELOC))
+"""The regions that lie in the one image of a shared object."""
+PARTITIONS = (Mem.TEXT, Mem.DATA, Mem.RODATA, Mem.VENEER, Mem.BSS)
+"""The regions that ``llext_add_domain()`` gives to a domain."""
+
+
+class Memory:
+    """Where one load puts its regions. What it does is recorded in ``ext``."""
+
+    def __init__(
+        self,
+        source: Source,
+        ext: Llext,
+        config: Config,
+        profile: Profile,
+        param: LoadParam,
+        log: Log,
+    ) -> None:
+        self.source, self.ext, self.config, self.profile, self.param, self.log = (
+            source, ext, config, profile, param, log,
+        )  # fmt: skip
+
+    @property
+    def space(self) -> Space:
+        return self.source.space
+
+    def copy(self, mem: Mem, region: Region) -> None:
+        """One region: used where it is, or copied.
+
+        Raises:
+            Refusal: ``load-memory``, ``pre-located`` or ``loader-failed``.
+        """
+        ext = self.ext
+        if not region.size:
+            return
+        size, align = region.size, region.align
+        if region.flags & elf.SHF_ALLOC:
+            size, align = rounded(self._rounding(), size, align)
+        ext.mem_size[mem] = size
+        if self._in_place(mem, region, align):
+            return
+        if self.param.pre_located:
+            if region.type == elf.SHT_NOBITS and self.source.loader.storage is Storage.WRITABLE:
+                ext.mem[mem], ext.mem_on_heap[mem] = 0, False
+                return
+            text = f"region {mem.name} is pre-located but cannot be used where it is in the file"
+            cure = "give the loader writable storage and `peek`, or load without `pre_located`"
+            raise fail("EFAULT", "pre-located", text, self.source.at, help=cure)
+        address = self.param.place.get(mem)
+        if address is None:
+            address = self._alloc(mem, region.flags, size, align)
+        else:
+            self._settle(address, size)
+        ext.mem[mem], ext.mem_on_heap[mem] = address, True
+        ext.alloc_size += in_blocks(self.config, size)
+        self._partition(mem, address, size)
+        self.fill(region, address)
+
+    def copy_image(self, regions: dict[Mem, Region]) -> None:
+        """The one image of a shared object: all its regions, as far apart as their addresses are in the file."""
+        parts = {mem: regions[mem] for mem in IMAGE if mem in regions and regions[mem].size}
+        at = self.source.at
+        if not parts:
+            raise fail("ENOEXEC", "region-image", "the shared object has no section that is loaded", at)
+        if self.config.harvard:
+            text = "a shared object cannot be divided between two heaps"
+            raise fail("ENOTSUP", "region-image", text, at)
+        low = min(region.addr for region in parts.values())
+        high = max(region.addr + region.size for region in parts.values())
+        align = max(4, *(region.align for region in parts.values()))
+        size = high - low
+        if self.config.protection == "page":
+            align = max(align, self.config.granularity)
+            size = -(-size // self.config.granularity) * self.config.granularity
+        placed = next(((mem, address) for mem, address in self.param.place.items() if mem in parts), None)
+        if placed:
+            base = placed[1] - (parts[placed[0]].addr - low)
+            self._settle(base, size)
+        else:
+            base = self._alloc(Mem.TEXT, elf.SHF_EXECINSTR, size, align)
+        self.space.view(base, size)[:] = 0
+        self.ext.alloc_size += in_blocks(self.config, size)
+        for mem, region in parts.items():
+            address = base + region.addr - low
+            self.ext.mem[mem], self.ext.mem_on_heap[mem] = address, False
+            self.ext.mem_size[mem] = region.size
+            self._partition(mem, address, region.size)
+            self.fill(region, address)
+
+    def fill(self, region: Region, address: int) -> None:
+        """The contents of a region: zeros, or the file's bytes behind the prepad."""
+        view = self.space.view(address, region.size)
+        if region.type == elf.SHT_NOBITS:
+            view[:] = 0
+            return
+        view[: region.prepad] = 0
+        data = self.source.read(region.offset + region.prepad, region.size - region.prepad)
+        view[region.prepad : region.prepad + len(data)] = memoryview(data)
+
+    def _in_place(self, mem: Mem, region: Region, align: int) -> bool:
+        """Use the ELF buffer itself, if the storage allows it, the loader can peek and the address is aligned."""
+        storage = self.source.loader.storage
+        untouched = not region.flags & elf.SHF_WRITE and not region.has_relocs
+        usable = storage is Storage.WRITABLE or (storage is Storage.PERSISTENT and untouched)
+        if not usable or region.type == elf.SHT_NOBITS:
+            return False
+        address = self.source.peek(region.offset)
+        if address is None:
+            return False
+        if not self.param.pre_located:
+            if not align:
+                raise Undefined(f"the address of region {mem.name} is divided by its alignment, which is 0")
+            if address % align:
+                text = f"region {mem.name} stays out of place: {address:#x} is not aligned to {align:#x}"
+                self.log(Level.WRN, text)
+                return False
+        self.space.view(address, region.size)
+        self.ext.mem[mem], self.ext.mem_on_heap[mem] = address, False
+        self._partition(mem, address, region.size)
+        return True
+
+    def _alloc(self, mem: Mem, flags: int, size: int, align: int) -> int:
+        heaps = self.ext.arena.heaps
+        heap: Heap = heaps.instr if flags & elf.SHF_EXECINSTR else heaps.data
+        address = self.ext.arena.alloc(heap, align, in_blocks(self.config, size))
+        if address is None:
+            text = f"no room for region {mem.name}: {size:,} bytes, aligned to {max(align, 1):,}"
+            detail = (f"the heap of {heap.size:,} bytes has {heap.free_bytes:,} free, {heap.largest:,} in one piece",)
+            cure = "raise CONFIG_LLEXT_HEAP_SIZE, or unload something first"
+            raise fail("ENOMEM", "load-memory", text, self.source.at, help=cure, detail=detail)
+        return address
+
+    def _rounding(self) -> Config:
+        """The protection that sizes are rounded for."""
+        powers = {"mpu-32": "mpu-pow2", "pmp": "none"} if self.profile.rounds_to_powers else {}
+        kind: Protection = powers.get(self.config.protection, self.config.protection)  # type: ignore[assignment]
+        return self.config._replace(protection=kind)
+
+    def _settle(self, address: int, size: int) -> None:
+        """Memory of its own for a region that has been given a place, unless the heap's is there."""
+        if self.space.find(address, size) is None:
+            self.ext.segments.append(self.space.add(segment(address, size, 0xA5)))
+
+    def _partition(self, mem: Mem, address: int, size: int) -> None:
+        if mem in PARTITIONS:
+            perm = PERM[mem]
+            self.ext.mem_parts[mem] = Partition(address, size, Perm(perm), mem.name)
+        self.log(Level.DBG, f"region {mem.name}: start {address:#x}, size {size}")

@@ -1,0 +1,371 @@
+"""Linking: each relocation as the loader applies it, in its order, with its errors.
+
+All relocations of a section are attempted; the first error is what ``llext_load()`` returns. Only what is wrong with
+the section itself ends the load at once, and then hides an earlier error. Relocations whose places do not overlap do
+not see one another: they are applied together, a whole type at a time.
+Source: Zephyr, ``subsys/llext/llext_link.c``, ``llext_link()``; ``arch/*/core/elf.c``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llext_tools.arch.base import Arch
+from llext_tools.diag import Diagnostic, Location
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import I64, Bytes
+from llext_tools.llext.log import Level
+from llext_tools.llext.lookup import Lookup, Problem
+from llext_tools.llext.outcome import Refusal, Undefined
+from llext_tools.llext.source import Shdr, fail
+from llext_tools.llext.veneers import Veneers
+from llext_tools.mem import Mem
+from llext_tools.reloc import Batch, Reloc, load, store
+
+Mask = NDArray[np.bool_]
+
+MOST = 20
+"""Places out of reach are described one by one up to this number."""
+PCREL_HI20, PCREL_LO12 = 23, (24, 25)
+
+
+class Entries(NamedTuple):
+    """The n relocations of a section, int64[n] each; ``target`` is the section of their places, None if shared."""
+
+    offset: I64
+    symbol: I64
+    type: I64
+    addend: I64
+    target: int | None
+
+    def take(self, n: int) -> Entries:
+        return Entries(self.offset[:n], self.symbol[:n], self.type[:n], self.addend[:n], self.target)
+
+
+class Work(NamedTuple):
+    """The relocations of a section with their letters, int64[n] each; ``origin`` is the P that values are relative to.
+
+    ``problems``: index -> what is wrong; ``usable`` (bool[n]) is False where there is no value to write.
+    """
+
+    entries: Entries
+    S: I64
+    A: I64
+    P: I64
+    origin: I64
+    T: I64
+    usable: Mask
+    problems: dict[int, Problem]
+
+
+class Linker:
+    """``llext_link()`` for one extension."""
+
+    def __init__(self, lookup: Lookup, arch: Arch, veneers: Veneers | None) -> None:
+        self.lookup, self.arch, self.veneers = lookup, arch, veneers
+        self.source, self.header, self.ext = lookup.source, lookup.header, lookup.ext
+        self.profile, self.log, self.bases = lookup.profile, lookup.log, lookup.bases
+        self.abi = not self.profile.loader_rows
+        rows = arch.relocs if self.abi else arch.loader_relocs
+        self.rows: Mapping[int, Reloc] = rows[self.header.bits]
+        self.accepted = self.profile.relocs.get(arch.name)
+        self.word = (1 << self.header.bits) - 1
+        self.problems: list[Problem] = []
+        self._left_over = 0  # the addend of the last RELA entry, which a REL entry then has, too
+
+    def run(self) -> None:
+        """All relocation sections, in the order of the file.
+
+        Raises:
+            Refusal: the first error, with the diagnostics of all that were found.
+            Undefined: the loader's code would leave its memory or read a name that is not there.
+        """
+        for i, x in enumerate(self.header.sections):
+            if x.type not in (elf.SHT_REL, elf.SHT_RELA):
+                continue
+            try:
+                self._section(i, x)
+            except Refusal as refusal:
+                refusal.diagnostics += self._found()
+                raise
+            if self.problems and (self.header.dyn or not self.profile.collects_errors):
+                break
+        if self.problems:
+            first = Refusal(*self.problems[0])
+            first.diagnostics = self._found()
+            raise first
+
+    def _found(self) -> list[Diagnostic]:
+        return list(dict.fromkeys(problem.diagnostic for problem in self.problems))
+
+    def _section(self, i: int, x: Shdr) -> None:
+        sections, names = self.header.sections, self.ext.section_names
+        at = Location(file=self.source.name, section=names[i])
+        rela = x.type == elf.SHT_RELA
+        if rela and not self.arch.rela:
+            raise fail("ENOTSUP", "reloc-rela", f"the relocations are SHT_RELA, but {self.arch.name} uses SHT_REL", at)
+        dtype = (elf.RELA_OF if rela else elf.REL_OF)[self.header.bits]
+        if x.entsize != dtype.itemsize or x.info >= len(sections) or x.size % dtype.itemsize:
+            text = f"the table has {x.size:,} bytes in entries of {x.entsize}, not a multiple of {dtype.itemsize}"
+            raise fail("ENOEXEC", "elf-relocations", text, at)
+        if self.header.dyn:
+            self._relocate(i, self._read(x, rela, dtype, None))
+            return
+        if not sections[x.info].flags & elf.SHF_ALLOC and self.profile.skips_unallocated:
+            return
+        count, name, size = x.size // dtype.itemsize, names[x.info], sections[x.info].size
+        self.log(Level.DBG, f"relocation section {names[i]} ({i}) acts on section {x.info} with {count} relocations")
+        if x.info not in self.ext.sections:
+            text = f"`{name}` is relocated, but no region takes it"
+            raise fail("ENOEXEC", "reloc-unmapped", text, at, help=unmapped_help(name))
+        entries = self._read(x, rela, dtype, x.info)
+        beyond = np.flatnonzero(entries.offset >= size)
+        if not beyond.size:
+            self._relocate(i, entries)
+            return
+        first = int(beyond[0])
+        self._relocate(i, entries.take(first))
+        text = f"relocation {first} changes {name}+{int(entries.offset[first]):#x}, but `{name}` has {size:,} bytes"
+        raise fail("ENOEXEC", "elf-relocations", text, at)
+
+    def _read(self, x: Shdr, rela: bool, dtype: np.dtype[np.void], target: int | None) -> Entries:
+        raw = np.frombuffer(self.source.table(x.offset, x.size, dtype.itemsize), dtype)
+        info = raw["info"].astype(np.int64)
+        shift = elf.R_SYM_SHIFT[self.header.bits]
+        addend = raw["addend"].astype(np.int64) if rela else np.full(raw.size, self._left_over, np.int64)
+        if rela and raw.size:
+            self._left_over = int(addend[-1])
+        symbol = info >> shift & 0xFFFF_FFFF
+        return Entries(raw["offset"].astype(np.int64), symbol, info & (1 << shift) - 1, addend, target)
+
+    def _relocate(self, i: int, entries: Entries) -> None:
+        """All relocations of section ``i``."""
+        if not entries.offset.size:
+            return
+        if entries.target is None:
+            addr = np.array([x.addr for x in self.header.sections], np.int64)
+            homes = self._homes(i, entries)
+            P = self.bases[homes] + entries.offset - addr[homes]
+        else:
+            P = self.bases[entries.target] + entries.offset
+        S = self.lookup.addresses(entries.symbol, entries.offset, entries.target)
+        problems: dict[int, Problem] = {}
+        for k in np.flatnonzero(self.lookup.failed(entries.symbol)).tolist():
+            problems[k] = self._why(entries, k)
+        self._check_types(entries, problems)
+        usable = np.ones(S.size, bool)
+        usable[list(problems)] = False
+        if self.log.inf:
+            self._say(i, entries, S, P)
+        T = np.zeros_like(S)
+        if self.abi and self.arch.thumb:
+            T = S & 1 & self._functions(entries.symbol)
+        work = Work(entries, S - T, entries.addend, P, P, T, usable, problems)
+        if self.arch.rela and PCREL_HI20 in self.rows:
+            work = self._paired(work)
+        self._apply(work)
+        for k in sorted(problems):
+            self.problems.append(problems[k])
+            if self.header.dyn or not self.profile.collects_errors:
+                break
+
+    def _why(self, entries: Entries, k: int, symbol: int | None = None) -> Problem:
+        """The problem of a symbol, at the place of relocation ``k``."""
+        problem = self.lookup.problem(int(entries.symbol[k]) if symbol is None else symbol)
+        assert problem is not None
+        return problem
+
+    def _check_types(self, entries: Entries, problems: dict[int, Problem]) -> None:
+        for code in np.unique(entries.type).tolist():
+            row = self.rows.get(code)
+            if row is not None and (self.accepted is None or code in self.accepted):
+                continue
+            known = self.arch.relocs[self.header.bits].get(code)
+            name, cure = (known.name, "") if known else self.arch.no_help.get(code, (f"type {code}", ""))
+            text = f"the loader ({self.profile.name}) does not apply `{name}`"
+            for k in np.flatnonzero(entries.type == code).tolist():
+                at = self.lookup.at(entries.target, int(entries.offset[k]))
+                found = Diagnostic("reloc-refused" if known else "reloc-unknown", text, location=at, help=cure)
+                problems.setdefault(k, Problem("ENOEXEC", found))
+
+    def _homes(self, i: int, entries: Entries) -> I64:
+        """The loaded section that holds each place of a shared object, int64[n]."""
+        s = self.header.sections
+        loaded = sorted(
+            (s[k].addr, s[k].addr + s[k].size, k) for k in self.ext.sections if s[k].flags & elf.SHF_ALLOC and s[k].size
+        )
+        starts, ends, index = np.array(loaded, np.int64).reshape(-1, 3).T
+        found = np.searchsorted(starts, entries.offset, "right") - 1
+        outside = np.flatnonzero((found < 0) | (entries.offset >= ends[found]) if loaded else found < 0)
+        if outside.size:
+            k = int(outside[0])
+            text = f"relocation {k} changes address {int(entries.offset[k]):#x}, where no loaded section is"
+            at = Location(file=self.source.name, section=self.ext.section_names[i])
+            raise fail("ENOEXEC", "elf-relocations", text, at)
+        homes: I64 = index[found]
+        return homes
+
+    def _paired(self, work: Work) -> Work:
+        """RISC-V: a PCREL_LO12 has the value of the PCREL_HI20 in its own table at the offset that its symbol has."""
+        entries = work.entries
+        low = np.flatnonzero(np.isin(entries.type, PCREL_LO12) & work.usable)
+        if not low.size:
+            return work
+        high = np.flatnonzero(entries.type == PCREL_HI20)
+        high = high[np.argsort(entries.offset[high], kind="stable")]
+        y = self.lookup.symbols
+        symbol = entries.symbol[low]
+        label = np.where(symbol < y.value.size, y.value[np.minimum(symbol, y.value.size - 1)], -1)
+        at = np.searchsorted(entries.offset[high], label)
+        partner = high[np.minimum(at, high.size - 1)] if high.size else low
+        match = (entries.offset[partner] == label) & (entries.type[partner] == PCREL_HI20)
+        failed = ~match | self.lookup.failed(entries.symbol[partner])
+        for k, j, found in zip(low[failed].tolist(), partner[failed].tolist(), match[failed].tolist(), strict=True):
+            work.usable[k] = False
+            work.problems[k] = self._why(entries, k, int(entries.symbol[j])) if found else self._unpaired(entries, k)
+        S, A, origin = work.S.copy(), work.A.copy(), work.origin.copy()
+        S[low] = self._word(S[partner] + A[partner] - origin[partner])
+        A[low] = origin[low] = 0
+        return work._replace(S=S, A=A, origin=origin)
+
+    def _unpaired(self, entries: Entries, k: int) -> Problem:
+        name = self.rows[int(entries.type[k])].name
+        text = f"`{name}` has no `R_RISCV_PCREL_HI20` in its own section at the place that its symbol names"
+        at = self.lookup.at(entries.target, int(entries.offset[k]))
+        return Problem("ENOEXEC", Diagnostic("reloc-unpaired", text, location=at))
+
+    def _word(self, x: I64) -> I64:
+        """A difference of addresses is a signed word of the target."""
+        return x.astype(np.int32).astype(np.int64) if self.header.bits == 32 else x
+
+    def _apply(self, work: Work) -> None:
+        kinds = work.entries.type
+        size = np.zeros(int(kinds.max()) + 1, np.int64)
+        for code in np.unique(kinds[work.usable]).tolist():
+            field = self.rows[code].field
+            size[code] = field.size if field else 0
+        active = np.flatnonzero(work.usable)
+        for wave in waves(work.P[active], size[kinds[active]]):
+            chosen = active[wave]
+            for code in np.unique(kinds[chosen]).tolist():
+                self._apply_type(self.rows[code], chosen[kinds[chosen] == code], work)
+
+    def _apply_type(self, row: Reloc, which: I64, work: Work) -> None:
+        """The relocations ``which``, all of one type, no two at one place."""
+        B = np.full(which.size, self.ext.mem.get(Mem.TEXT, 0))
+        batch = Batch(which, work.S[which], work.A[which], work.origin[which], work.T[which], B, B)
+        field = row.field
+        if field is None:
+            if row.check is not None:
+                self._report(row, which, row.check.misfits(row.value(batch)), work)
+            return
+        image, offset = self._image(work.P[which], field.size)
+        word = load(image, field, offset)
+        V = field.decode(word.copy())
+        batch = batch._replace(offset=offset, V=V, A=batch.A if self.arch.rela else V)
+        if row.code == self.arch.relative and not self.arch.rela:
+            batch = batch._replace(S=self._mapped(V, which, work))
+        value = row.value(batch)
+        bad = row.check.misfits(value) if row.check is not None else np.zeros(which.size, bool)
+        if bad.any() and self.veneers is not None and self.veneers.serve(row.code):
+            value, bad = self.veneers.reroute(row, batch, bad, self.source.space)
+        if bad.any():
+            self._report(row, which, bad, work)
+            good = ~bad
+            offset, word, value = offset[good], word[good], value[good]
+        store(image, field, offset, word & ~field.mask | field.encode(value) & field.mask)
+
+    def _image(self, P: I64, size: int) -> tuple[Bytes, I64]:
+        """The memory that holds all places, and their offsets in it."""
+        low, high = int(P.min()) & self.word, (int(P.max()) & self.word) + size
+        segment = self.source.space.find(low, high - low)
+        if segment is None:
+            raise Undefined(f"a relocation writes to {low:#010x}, outside the memory of the extension")
+        return segment.data, (P & self.word) - segment.start
+
+    def _mapped(self, V: I64, which: I64, work: Work) -> I64:
+        """RELATIVE: the place holds an address of the file, which becomes one of the target; 0 stays."""
+        result = V.copy()
+        s = self.header.sections
+        spans = [(s[k].addr, s[k].addr + s[k].size, int(self.bases[k])) for k in sorted(self.ext.sections)]
+        for k in np.flatnonzero(V).tolist():
+            value = int(V[k]) & self.word
+            home = next((base - start for start, end, base in spans if start <= value < end), None)
+            if home is None:
+                text = f"a place to be moved holds {value:#010x}, which is an address of no loaded section"
+                at = self.lookup.at(work.entries.target, int(work.entries.offset[which[k]]))
+                work.problems[int(which[k])] = Problem("ENOEXEC", Diagnostic("elf-relocations", text, location=at))
+            else:
+                result[k] = home + value
+        return result
+
+    def _report(self, row: Reloc, which: I64, bad: Mask, work: Work) -> None:
+        found = which[np.flatnonzero(bad)].tolist()
+        for k in found[:MOST]:
+            name = self.lookup.name(int(work.entries.symbol[k]))
+            place, target = int(work.P[k]) & self.word, int(work.S[k] + work.T[k]) & self.word
+            self.log(Level.ERR, f"sym '{name}': relocation out of range ({place:#x} -> {target:#x})")
+            found_here = Diagnostic(
+                "reloc-out-of-range",
+                f"`{row.name}` cannot reach `{name}`",
+                location=self.lookup.at(work.entries.target, int(work.entries.offset[k])),
+                detail=(f"place {place:#010x}, target {target:#010x}: {abs(target - place):,} bytes apart",),
+                help=self.arch.reach_help if row.code in self.arch.branches else "",
+            )
+            work.problems[k] = Problem("ENOEXEC", found_here)
+        for k in found[MOST:]:
+            work.problems[k] = work.problems[found[0]]
+
+    def _functions(self, symbols: I64) -> I64:
+        """1 for the symbols that are functions, or that somebody else defines."""
+        y = self.lookup.symbols
+        index = np.where(symbols < y.type.size, symbols, 0)
+        found: Mask = (y.type[index] == elf.STT_FUNC) | (y.shndx[index] == elf.SHN_UNDEF)
+        return found.astype(np.int64)
+
+    def _say(self, i: int, entries: Entries, S: I64, P: I64) -> None:
+        """The lines that the board logs for each relocation."""
+        columns = entries.offset, entries.symbol, entries.type, S & self.word, P & self.word
+        for j, (offset, symbol, kind, address, place) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+            name = self.lookup.name(symbol) if symbol else ""
+            self.log(Level.DBG, f"relocation {i}:{j} (type {kind}, sym {symbol}) offset {offset} sym_name {name}")
+            self.log(Level.INF, f"writing relocation type {kind} at {place:#x} with symbol {name} ({address:#x})")
+
+
+def waves(place: I64, length: I64) -> Sequence[I64]:
+    """Indices of relocations in groups of which no two overlap; within overlaps the order is kept.
+
+    Args:
+        place: int64[n], addresses.
+        length: int64[n], bytes written, 0 for none.
+    """
+    n = place.size
+    everything = [np.arange(n)]
+    if n < 2 or (place[1:] >= (place + length)[:-1]).all():
+        return everything
+    order = np.argsort(place, kind="stable")
+    end = np.maximum.accumulate((place + length)[order])
+    starts = np.append(True, place[order][1:] >= end[:-1])
+    if starts.all():
+        return everything
+    cluster = np.empty(n, np.int64)
+    cluster[order] = np.cumsum(starts)
+    grouped = np.argsort(cluster, kind="stable")  # in each cluster in the order of the table
+    first = np.flatnonzero(np.append(True, np.diff(cluster[grouped]) != 0))
+    rank = np.empty(n, np.int64)
+    rank[grouped] = np.arange(n) - np.repeat(first, np.diff(np.append(first, n)))
+    by_rank = np.argsort(rank, kind="stable")
+    return np.split(by_rank, np.flatnonzero(np.diff(rank[by_rank])) + 1)
+
+
+def unmapped_help(section: str) -> str:
+    """What to do about a section that no region takes."""
+    if section.startswith((".ARM.ex", ".eh_frame")):
+        return "compile with `-fno-unwind-tables -fno-asynchronous-unwind-tables`, or remove the section with objcopy"
+    if section.startswith((".tdata", ".tbss")):
+        return "the loader gives an extension no thread-local storage of its own: use ordinary variables"
+    return ""

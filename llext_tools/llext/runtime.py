@@ -1,0 +1,216 @@
+"""LLEXT on the host: the functions of ``llext.h``, over heaps and memory of a target.
+
+An error is an ``LlextError`` with diagnostics and Zephyr's ``errno``; a use count is returned as Zephyr returns it.
+Source: Zephyr, ``include/zephyr/llext/llext.h``, ``subsys/llext/llext.c``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from llext_tools import profile as profiles
+from llext_tools.arch.base import Arch
+from llext_tools.diag import CODES, Diagnostic
+from llext_tools.errors import LlextError
+from llext_tools.link.exports import ExportTable
+from llext_tools.llext.arena import STRUCT_LLEXT, Arena
+from llext_tools.llext.config import Config
+from llext_tools.llext.ext import MAX_DEPENDENCIES, MAX_NAME_LEN, Llext, LoadParam, Symbol
+from llext_tools.llext.heap import Heaps, heaps
+from llext_tools.llext.load import do_load
+from llext_tools.llext.loaders import BufLoader, Loader, Storage
+from llext_tools.llext.log import Level, Log
+from llext_tools.llext.lookup import Kernel
+from llext_tools.llext.outcome import Refusal, Undefined
+from llext_tools.llext.source import Source
+from llext_tools.llext.space import Segment, Space, segment
+from llext_tools.profile import Profile
+
+A = TypeVar("A")
+NOTHING = ExportTable(source="the firmware", symbols=())
+BUFFERS = 0x3000_0000
+DEFAULT = LoadParam()
+
+
+class Runtime:
+    """The LLEXT subsystem of one firmware.
+
+    Args:
+        arch: of the firmware.
+        bits: of its addresses.
+        exports: its table of exported symbols.
+        config: its Kconfig options.
+        profile: the generation of its loader, by name or value.
+        log: receives the loader's log.
+    """
+
+    def __init__(
+        self,
+        arch: Arch,
+        bits: int = 32,
+        *,
+        exports: ExportTable = NOTHING,
+        config: Config = Config(),  # noqa: B008 - never changed
+        profile: Profile | str = profiles.DEFAULT,
+        log: Log | None = None,
+    ) -> None:
+        self.arch, self.bits, self.exports, self.config = arch, bits, exports, config
+        self.profile = profiles.load(profile) if isinstance(profile, str) else profile
+        self.log = log or Log()
+        self.space = Space()
+        self.heaps: Heaps = heaps(config, bits)
+        self._heap_memory = [self.space.add(each) for each in heap_segments(self.heaps)]
+        self._loaded: list[Llext] = []
+        self._by_slid: Mapping[int, int] | None = None
+        if config.export_builtins_by_slid:
+            self._by_slid = exports.by_slid
+
+    # Loading.
+
+    def load(self, loader: Loader, name: str, param: LoadParam | None = None) -> tuple[int, Llext]:
+        """Load an extension, or take a further hold of one that is loaded under that name.
+
+        Returns:
+            0 and the new extension, or the use count that there was before and the extension that there is; names
+            are compared in their first 15 characters only, and the loader's contents are then not looked at.
+        Raises:
+            LlextError: with ``errno`` as ``llext_load()`` returns it, empty where C leaves undefined what it does.
+        """
+        known = self.by_name(name)
+        if known is not None:
+            known.use_count += 1
+            return known.use_count - 1, known
+        param = param or DEFAULT
+        source = Source(loader, self.space, name)
+        placed = [(at, at + 1) for at in param.place.values()]
+        ext = Llext(name, Arena(self.heaps, placed))
+        extra = bool(self.config.veneers) + self.config.rodata_no_reloc
+        size = STRUCT_LLEXT[self.bits] + extra * self.bits // 4
+        if ext.arena.alloc(self.heaps.metadata, 1, size) is None:
+            text = f"no room for the extension's own data, {size:,} bytes"
+            raise self._error("ENOMEM", [Diagnostic("load-memory", text, location=source.at)])
+        lent = self._lend(loader)
+        try:
+            do_load(
+                source,
+                ext,
+                arch=self.arch,
+                bits=self.bits,
+                kernel=Kernel(self.exports, self._by_slid, lambda wanted: self._provider(ext, wanted)),
+                config=self.config,
+                profile=self.profile,
+                param=param,
+                log=self.log,
+            )
+        except Refusal as refusal:
+            self._release(ext, lent)
+            self.log(Level.ERR, f"failed to load {name}: -{refusal.errno}")
+            raise self._error(refusal.errno, refusal.diagnostics) from None
+        except Undefined as reason:
+            self._release(ext, lent)
+            text = f"what the loader does here is undefined: {reason}"
+            raise self._error("", [Diagnostic("load-undefined", text, location=source.at)]) from None
+        finally:
+            loader.finalize()
+        if loader.storage is Storage.TEMPORARY:
+            self.space_remove(lent)
+        else:
+            ext.segments += lent
+        ext.loader = loader
+        ext.info_kept = param.keep_section_info
+        ext.use_count = 1
+        self._loaded.append(ext)
+        return 0, ext
+
+    def unload(self, ext: Llext) -> int:
+        """Give up one hold of an extension.
+
+        Returns:
+            0 if it was freed, else the use count that is left; -1 if there was none to give up.
+        """
+        if not ext.use_count:
+            self.log(Level.ERR, "assertion: a valid LLEXT cannot have a zero use-count")
+        ext.use_count -= 1
+        if ext.use_count:
+            return ext.use_count
+        self._loaded.remove(ext)
+        for provider in ext.dependency:
+            provider.use_count -= 1
+            if not provider.use_count:
+                self.log(Level.ERR, "assertion: LLEXT dependency use-count underrun")
+        self._release(ext, ())
+        return 0
+
+    def by_name(self, name: str) -> Llext | None:
+        """The loaded extension whose name has the same first 15 characters."""
+        short = name[:MAX_NAME_LEN]
+        return next((ext for ext in self._loaded if ext.name == short), None)
+
+    def iterate(self, fn: Callable[[Llext, A], int], arg: A) -> int:
+        """Call ``fn(ext, arg)`` for each extension, in the order of loading, until it returns something else than 0."""
+        for ext in tuple(self._loaded):
+            result = fn(ext, arg)
+            if result:
+                return result
+        return 0
+
+    def __iter__(self) -> Iterator[Llext]:
+        return iter(tuple(self._loaded))
+
+    def find_sym(self, table: tuple[Symbol, ...] | None, name: str | int) -> int | None:
+        """The address of a symbol in the built-in table (None), or in an ``exp_tab`` or ``sym_tab``.
+
+        With SLIDs the built-in table is asked by an integer. An entry with the address 0 is not found.
+        """
+        if table is None:
+            if isinstance(name, int):
+                return (self._by_slid or {}).get(name) or None
+            export = self.exports.by_name.get(name)
+            return (export.address if export else 0) or None
+        return next((symbol.addr for symbol in table if symbol.name == name), 0) or None
+
+    # Helpers.
+
+    def _provider(self, user: Llext, name: str) -> int:
+        """The address that another extension exports under a name; the user holds that extension from now on."""
+        for provider in self._loaded:
+            if any(symbol.name is None for symbol in provider.exp_tab):
+                raise Undefined(f"`{provider.name}` has an export without a name, which is compared with `{name}`")
+            address = self.find_sym(provider.exp_tab, name)
+            if address:
+                if provider not in user.dependency and len(user.dependency) < MAX_DEPENDENCIES:
+                    user.dependency.append(provider)
+                    provider.use_count += 1
+                return address
+        return 0
+
+    def _lend(self, loader: Loader) -> list[Segment]:
+        """The loader's buffer, made part of the memory for the time that it is needed."""
+        if isinstance(loader, BufLoader) and loader.buffer is None:
+            if loader.address is None:
+                loader.address = max((s.end + 0xFFF & -0x1000 for s in self.space.segments), default=0)
+                loader.address = max(loader.address, BUFFERS)
+            loader.place(loader.address)
+        if loader.buffer is None or any(each is loader.buffer for each in self.space.segments):
+            return []
+        return [self.space.add(loader.buffer)]
+
+    def _release(self, ext: Llext, lent: list[Segment] | tuple[()]) -> None:
+        ext.arena.free_all()
+        self.space_remove([*ext.segments, *lent])
+        ext.segments = []
+
+    def space_remove(self, segments: list[Segment]) -> None:
+        for each in segments:
+            self.space.remove(each)
+
+    @staticmethod
+    def _error(errno: str, diagnostics: list[Diagnostic]) -> LlextError:
+        return CODES[diagnostics[0].code].error(tuple(diagnostics), errno=errno)
+
+
+def heap_segments(heaps: Heaps) -> list[Segment]:
+    """Memory for each heap, once where one serves several purposes."""
+    unique = {id(heap): heap for heap in heaps}
+    return [segment(heap.start, heap.size, 0xA5) for heap in unique.values()]

@@ -1,0 +1,96 @@
+"""What the loader reads of a file: header, section headers and tables, as its C code sees them.
+
+The code reads structures over what they held before: a read that ends early leaves the rest as it was. Nothing here is
+checked that the loader does not check; ``elf.read`` is the strict reader.
+Source: Zephyr, ``llext_load.c``, ``llext_load_elf_data()``.
+"""
+
+from __future__ import annotations
+
+import errno
+from struct import Struct, calcsize
+from typing import NamedTuple
+
+from llext_tools.diag import Diagnostic, Location
+from llext_tools.llext.loaders import Loader
+from llext_tools.llext.outcome import Refusal, Undefined
+from llext_tools.llext.space import Space
+
+
+class Shdr(NamedTuple):
+    """A section header; the names are the gABI's without ``sh_``."""
+
+    name: int = 0
+    type: int = 0
+    flags: int = 0
+    addr: int = 0
+    offset: int = 0
+    size: int = 0
+    link: int = 0
+    info: int = 0
+    addralign: int = 0
+    entsize: int = 0
+
+
+EHDR = {32: Struct("<16sHHIIIIIHHHHHH"), 64: Struct("<16sHHIQQQIHHHHHH")}
+SHDR = {32: Struct("<10I"), 64: Struct("<IIQQQQIIQQ")}
+SYM_SIZE = {32: 16, 64: 24}
+POINTER = {32: 4, 64: 8}
+assert calcsize("<10I") == 40
+
+
+class Source:
+    """A loader, with its errors turned into refusals. ``name`` stands for the file in diagnostics."""
+
+    def __init__(self, loader: Loader, space: Space, name: str) -> None:
+        self.loader = loader
+        self.space = space
+        self.name = name
+
+    @property
+    def at(self) -> Location:
+        return Location(file=self.name)
+
+    def prepare(self) -> None:
+        try:
+            self.loader.prepare()
+        except OSError as error:
+            raise self._failed("prepare", error) from None
+
+    def read(self, position: int, size: int) -> bytes:
+        """Up to ``size`` bytes at ``position``: fewer where the file ends."""
+        try:
+            self.loader.seek(position)
+        except OSError as error:
+            raise self._failed("seek", error) from None
+        try:
+            return bytes(self.loader.read(size)[:size])
+        except OSError as error:
+            raise self._failed("read", error) from None
+
+    def peek(self, position: int) -> int | None:
+        return self.loader.peek(position)
+
+    def table(self, position: int, size: int, entry: int) -> bytes:
+        """A table that is read entry by entry: one that the file cuts short repeats what was read last."""
+        data = self.read(position, size)
+        if len(data) == size or not size:
+            return data
+        if size > 1 << 24:
+            raise Undefined(f"a table of {size:,} bytes goes on behind the end of the file")
+        partial = len(data) % entry
+        last = data[len(data) - partial - entry : len(data) - partial].ljust(entry, b"\0")
+        whole = data[len(data) - partial :] + last[partial:] if partial else b""
+        data = data[: len(data) - partial] + whole
+        return data + (whole or last) * ((size - len(data)) // entry)
+
+    def _failed(self, function: str, error: OSError) -> Refusal:
+        number = error.errno or errno.EIO
+        name = errno.errorcode.get(number, str(number))
+        text = f"the loader's `{function}` failed with -{name}"
+        return Refusal(name, Diagnostic("loader-failed", text, location=self.at))
+
+
+def fail(errno: str, code: str, text: str, at: Location, *, help: str = "", detail: tuple[str, ...] = ()) -> Refusal:
+    """A refusal to raise."""
+    return Refusal(errno, Diagnostic(code, text, location=at, help=help, detail=detail))

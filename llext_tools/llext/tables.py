@@ -1,0 +1,139 @@
+"""The first passes of a load: header, section headers, and the three tables that every load needs.
+
+Source: Zephyr, ``llext_load.c``, ``llext_load_elf_data()`` and ``llext_find_tables()``; the order of the checks is its.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llext_tools.arch.base import Arch
+from llext_tools.elf import structs as elf
+from llext_tools.llext.arena import SECT_MAP_ENTRY, Arena
+from llext_tools.llext.ext import Region, Section
+from llext_tools.llext.log import Level, Log
+from llext_tools.llext.outcome import Undefined
+from llext_tools.llext.source import EHDR, SHDR, SYM_SIZE, Shdr, Source, fail
+from llext_tools.mem import Mem
+from llext_tools.profile import Profile
+
+
+class Header(NamedTuple):
+    """What the loader keeps of the ELF header, and all section headers."""
+
+    bits: int
+    type: int
+    shstrndx: int
+    sections: tuple[Shdr, ...]
+
+    @property
+    def dyn(self) -> bool:
+        return self.type == elf.ET_DYN
+
+
+class Tables(NamedTuple):
+    """The string and symbol tables: their regions, and which sections they are."""
+
+    regions: dict[Mem, Region]
+    sections: dict[int, Section]
+
+
+def read_header(source: Source, arch: Arch, bits: int, profile: Profile, arena: Arena, log: Log) -> Header:
+    """The header and the section headers; the section map is allocated on the way, the headers if there is no peek."""
+    layout = EHDR[bits]
+    data = source.read(0, layout.size).ljust(layout.size, b"\0")
+    ident, kind, machine, _, _, _, shoff, _, _, _, _, shentsize, shnum, shstrndx = layout.unpack(data)
+    at = source.at
+    if not ident.startswith(elf.ELFMAG):
+        raise fail("ENOEXEC", "elf-magic", "the file does not start like an ELF file", at)
+    if profile.checks_ident:
+        if ident[5] != elf.ELFDATA2LSB:
+            raise fail("ENOEXEC", "elf-header", f"the byte order (EI_DATA {ident[5]}) is not that of the firmware", at)
+        if elf.ELFCLASS.get(ident[4]) != bits:
+            text = f"the class (EI_CLASS {ident[4]}) is not that of a {bits}-bit firmware"
+            raise fail("ENOEXEC", "elf-machine", text, at)
+        if machine != arch.machine:
+            text = f"the object is for machine {machine}, the firmware for {arch.name} ({arch.machine})"
+            raise fail("ENOEXEC", "elf-machine", text, at)
+    if kind not in (elf.ET_REL, elf.ET_DYN):
+        text = f"the file is of ELF type {kind}; the loader takes relocatable (1) and shared (3) ones"
+        raise fail("ENOEXEC", "elf-type", text, at, help="link the extension with `-r`; llext_add_extension() does")
+    log(Level.DBG, f"loading {'shared' if kind == elf.ET_DYN else 'relocatable'} ELF")
+    if shentsize != SHDR[bits].size:
+        text = f"section headers have {shentsize} bytes in this file, {SHDR[bits].size} on this firmware"
+        raise fail("ENOEXEC", "elf-header", text, at)
+    if arena.alloc(arena.heaps.metadata, 1, shnum * SECT_MAP_ENTRY[bits]) is None:
+        text = f"no room for the section map, {shnum * SECT_MAP_ENTRY[bits]:,} bytes"
+        raise fail("ENOMEM", "load-memory", text, at)
+    size = shnum * SHDR[bits].size
+    place = source.peek(shoff)
+    if place is not None:
+        raw = source.space.view(place, size).tobytes()
+    else:
+        if arena.alloc(arena.heaps.metadata, 1, size) is None:
+            raise fail("ENOMEM", "load-memory", f"no room for the section headers, {size:,} bytes", at)
+        raw = source.read(shoff, size)
+        raw += b"\xa5" * (size - len(raw))  # what the heap held before
+    return Header(bits, kind, shstrndx, tuple(map(Shdr._make, SHDR[bits].iter_unpack(raw))))
+
+
+def find_tables(source: Source, header: Header, profile: Profile, log: Log) -> Tables:
+    """The symbol table, its names, and the sections' names."""
+    wanted = elf.SHT_DYNSYM if header.dyn else elf.SHT_SYMTAB
+    s, at = header.sections, source.at
+    if log.dbg:
+        for i, x in enumerate(s):
+            log(
+                Level.DBG,
+                f"section {i} at {x.offset:#x}: name {x.name}, type {x.type}, flags {x.flags:#x}, addr {x.addr:#x}, "
+                f"align {x.addralign:#x}, size {x.size}, link {x.link}, info {x.info}",
+            )
+    symtabs = [i for i, x in enumerate(s) if x.type == wanted]
+    found: dict[Mem, int] = {}
+    if symtabs:
+        symtab = symtabs[-1]
+        found[Mem.SYMTAB] = symtab
+        strtab = s[symtab].link
+        if strtab >= len(s):
+            text = f"the symbol table names section {strtab} as its string table, but there are {len(s)} sections"
+            raise fail("ENOEXEC", "elf-symbols", text, at)
+        if s[strtab].type == elf.SHT_STRTAB and (not profile.strtab_after_symtab or strtab > symtab):
+            found[Mem.STRTAB] = strtab
+    else:
+        log(Level.WRN, "the file has no symbol table, it may have been stripped")
+    if header.shstrndx < len(s) and s[header.shstrndx].type == elf.SHT_STRTAB:
+        found[Mem.SHSTRTAB] = header.shstrndx
+    missing = [mem.name for mem in (Mem.SYMTAB, Mem.STRTAB, Mem.SHSTRTAB) if mem not in found]
+    if missing:
+        text = f"the file has no table for {', '.join(missing)}"
+        cure = "strip with `--strip-unneeded`, which keeps what the loader needs"
+        raise fail("ENOEXEC", "elf-symbols", text, at, help=cure)
+    table = s[found[Mem.SYMTAB]]
+    entry = SYM_SIZE[header.bits]
+    if table.entsize != entry or table.size % entry:
+        text = f"the symbol table has {table.size:,} bytes in entries of {table.entsize}, not a multiple of {entry}"
+        raise fail("ENOEXEC", "elf-symbols", text, at)
+    regions = {mem: region_of(s[i]) for mem, i in found.items()}
+    return Tables(regions, {i: Section(mem, 0) for mem, i in found.items()})
+
+
+def region_of(x: Shdr) -> Region:
+    """A region that consists of this section."""
+    return Region(type=x.type, flags=x.flags, addr=x.addr, offset=x.offset, size=x.size, align=x.addralign)
+
+
+def section_names(source: Source, header: Header, address: int | None, size: int) -> tuple[str | None, ...]:
+    """The name of each section, None where it lies outside the table of names at ``address``."""
+    if address is None:
+        return (None,) * len(header.sections)
+    table = source.space.view(address, size).tobytes()
+
+    def name(at: int) -> str | None:
+        if at >= size:
+            return None
+        end = table.find(0, at)
+        if end < 0:
+            raise Undefined("the table of section names does not end with a NUL")
+        return table[at:end].decode("utf-8", "backslashreplace")
+
+    return tuple(name(x.name) for x in header.sections)
