@@ -37,6 +37,11 @@ class Arena:
         if address is not None and address in self.owned:
             self.owned.pop(address).free(address)
 
+    def forget(self, address: int | None) -> None:
+        """Leave an allocation where it is for good."""
+        if address is not None:
+            del self.owned[address]
+
     def free_all(self) -> None:
         for address in list(self.owned):
             self.free(address)

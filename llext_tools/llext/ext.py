@@ -83,6 +83,8 @@ class Llext:
         self.sections: dict[int, Section] = {}
         self.section_names: tuple[str, ...] = ()
         self.headers: tuple[Shdr, ...] = ()
+        self.info: int | None = None  # the section map on the heap
+        self.header_copy: int | None = None  # the section headers on the heap
         self.info_kept = False
         self.arena = arena
         self.loader: Loader | None = None

@@ -46,7 +46,7 @@ def do_load(
     """
     memory = Memory(source, ext, config, profile, param, log)
     source.prepare()
-    header = read_header(source, arch, bits, profile, ext.arena, log)
+    header = read_header(source, arch, bits, profile, ext, log)
     tables = find_tables(source, header, profile, log)
     for mem in STRINGS:
         memory.copy(mem, tables.regions[mem])

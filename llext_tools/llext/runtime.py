@@ -16,15 +16,17 @@ from llext_tools.errors import LlextError
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.arena import STRUCT_LLEXT, Arena
 from llext_tools.llext.config import Config
-from llext_tools.llext.ext import MAX_DEPENDENCIES, MAX_NAME_LEN, Llext, LoadParam, Symbol
-from llext_tools.llext.heap import Heaps, heaps
+from llext_tools.llext.ext import MAX_DEPENDENCIES, MAX_NAME_LEN, Llext, LoadParam, Region, Section, Symbol
+from llext_tools.llext.heap import Heaps, SysHeap, heaps, k_heaps
 from llext_tools.llext.load import do_load
 from llext_tools.llext.loaders import BufLoader, Loader, Storage
 from llext_tools.llext.log import Level, Log
 from llext_tools.llext.lookup import Kernel
 from llext_tools.llext.outcome import Refusal, Undefined
-from llext_tools.llext.source import Source
+from llext_tools.llext.source import Shdr, Source
 from llext_tools.llext.space import Segment, Space, segment
+from llext_tools.llext.tables import read_names
+from llext_tools.mem import Mem
 from llext_tools.profile import Profile
 
 A = TypeVar("A")
@@ -104,6 +106,7 @@ class Runtime:
                 log=self.log,
             )
         except Refusal as refusal:
+            ext.arena.forget(ext.header_copy)  # Zephyr does not free it either where a load fails
             self._release(ext, lent)
             self.log(Level.ERR, f"failed to load {name}: -{refusal.errno}")
             raise self._error(refusal.errno, refusal.diagnostics) from None
@@ -114,11 +117,13 @@ class Runtime:
         finally:
             loader.finalize()
         if loader.storage is Storage.TEMPORARY:
-            self.space_remove(lent)
+            self._return(lent)
         else:
             ext.segments += lent
         ext.loader = loader
         ext.info_kept = param.keep_section_info
+        if not ext.info_kept:
+            ext.arena.free(ext.info)
         ext.use_count = 1
         self._loaded.append(ext)
         return 0, ext
@@ -170,6 +175,133 @@ class Runtime:
             return (export.address if export else 0) or None
         return next((symbol.addr for symbol in table if symbol.name == name), 0) or None
 
+    # Looking at an extension. Sections are those of the file, by name or index.
+
+    def find_section(self, loader: Loader, name: str) -> int:
+        """The offset of a section in the file of ``loader``.
+
+        Raises:
+            LlextError: ``ENOTSUP`` for a loader without ``peek``, ``ENOENT`` for a name that is not there.
+        """
+        source = Source(loader, self.space, name)
+        lent = self._lend(loader)
+        try:
+            if source.peek(0) is None:
+                text = f"`{name}` cannot be looked for: the loader has no `peek`"
+                raise self._error("ENOTSUP", [Diagnostic("loader-peek", text)])
+            headers, names = read_names(source, self.bits)
+        finally:
+            self._return(lent)
+        if name not in names:
+            raise self._error("ENOENT", [Diagnostic("section-unknown", f"the file has no section `{name}`")])
+        return headers[names.index(name)].offset
+
+    def get_section_header(self, ext: Llext, name: str) -> Shdr:
+        """A copy of the header of a section.
+
+        Raises:
+            LlextError: ``ENOTSUP`` if the headers were not kept, ``ENOENT`` for a name that is not there.
+        """
+        self._check_info(ext)
+        return ext.headers[self.section_shndx(ext, name)]
+
+    def get_region_info(self, ext: Llext, mem: Mem) -> tuple[Region, int | None, int]:
+        """A region: its header, its address (None if it has none), its size in bytes.
+
+        Raises:
+            LlextError: ``EINVAL`` for no region, ``ENOTSUP`` if the information was not kept.
+        """
+        if mem not in Mem.__members__.values():
+            raise self._error("EINVAL", [Diagnostic("region-unknown", f"there is no region {mem!r}")])
+        self._check_info(ext)
+        nothing = Region(0, 0, 0, 0, 0, 0)
+        return ext.regions.get(mem, nothing), ext.mem.get(mem) or None, ext.mem_size.get(mem, 0)
+
+    def section_shndx(self, ext: Llext, name: str) -> int:
+        """The index of a section.
+
+        Raises:
+            LlextError: as ``get_section_header()``.
+        """
+        self._check_info(ext)
+        if name not in ext.section_names:
+            text = f"`{ext.name}` has no section `{name}`"
+            raise self._error("ENOENT", [Diagnostic("section-unknown", text)])
+        return ext.section_names.index(name)
+
+    def get_section_info(self, ext: Llext, shndx: int) -> tuple[Shdr, Section | None]:
+        """The header of a section, and where it is: region and offset, None if it is in none.
+
+        Raises:
+            LlextError: ``EINVAL`` for an index that is not there, ``ENOTSUP`` if the information was not kept.
+        """
+        self._check_info(ext)
+        if not 0 <= shndx < len(ext.headers):
+            text = f"`{ext.name}` has {len(ext.headers)} sections, none of index {shndx}"
+            raise self._error("EINVAL", [Diagnostic("section-unknown", text)])
+        return ext.headers[shndx], ext.sections.get(shndx)
+
+    def free_inspection_data(self, ext: Llext) -> int:
+        """Give the memory of the section map and headers back; 0."""
+        ext.info_kept = False
+        ext.arena.free(ext.info)
+        return 0
+
+    def _check_info(self, ext: Llext) -> None:
+        if not ext.info_kept:
+            text = f"the sections of `{ext.name}` are not known any more"
+            cure = "load it with `keep_section_info`, and ask before free_inspection_data()"
+            raise self._error("ENOTSUP", [Diagnostic("inspection-freed", text, help=cure)])
+
+    # A heap of the application's (CONFIG_LLEXT_HEAP_DYNAMIC).
+
+    def heap_init(self, start: int, size: int) -> int:
+        """Give the loader its heap; 0.
+
+        Raises:
+            LlextError: ``ENOSYS`` for a firmware with a heap of its own or two, ``EEXIST`` if it has one already.
+        """
+        self._check_dynamic(harvard=False)
+        return self._set_heaps(k_heaps(SysHeap(start, size, self.bits)))
+
+    def heap_init_harvard(self, instr_start: int, instr_size: int, data_start: int, data_size: int) -> int:
+        """Give the loader a heap for instructions and one for data; 0.
+
+        Raises:
+            LlextError: as ``heap_init()``, and ``ENOSYS`` for a firmware that is not HARVARD.
+        """
+        self._check_dynamic(harvard=True)
+        data = SysHeap(data_start, data_size, self.bits)
+        return self._set_heaps(k_heaps(data, SysHeap(instr_start, instr_size, self.bits)))
+
+    def heap_uninit(self) -> int:
+        """Take the heap away again; 0.
+
+        Raises:
+            LlextError: ``ENOSYS`` for a firmware with a heap of its own, ``EBUSY`` while something is in it.
+        """
+        self._check_dynamic(harvard=self.config.harvard)
+        if any(not heap.empty for heap in self.heaps):
+            count = sum(heap.allocations for heap in {id(heap): heap for heap in self.heaps}.values())
+            text = f"the heap still has {count} allocations, of {len(self._loaded)} extensions"
+            raise self._error("EBUSY", [Diagnostic("heap-busy", text, help="unload all extensions first")])
+        return self._set_heaps(heaps(self.config, self.bits), check=False)
+
+    def _check_dynamic(self, *, harvard: bool) -> None:
+        if self.config.heap != "dynamic" or self.config.harvard != harvard:
+            wanted = "CONFIG_LLEXT_HEAP_DYNAMIC" + (" on a HARVARD machine" if harvard else "")
+            text = f"the firmware has its heap already: this call is for {wanted}"
+            raise self._error("ENOSYS", [Diagnostic("heap-config", text)])
+
+    def _set_heaps(self, new: Heaps, *, check: bool = True) -> int:
+        if check and any(heap.size for heap in self.heaps):
+            text = "the loader has its heap already"
+            raise self._error("EEXIST", [Diagnostic("heap-config", text, help="call heap_uninit() first")])
+        self._return(self._heap_memory)
+        self.heaps = new
+        self._heap_memory = [self.space.add(each) for each in heap_segments(new)]
+        return 0
+
     # Helpers.
 
     def _provider(self, user: Llext, name: str) -> int:
@@ -198,10 +330,10 @@ class Runtime:
 
     def _release(self, ext: Llext, lent: list[Segment] | tuple[()]) -> None:
         ext.arena.free_all()
-        self.space_remove([*ext.segments, *lent])
+        self._return([*ext.segments, *lent])
         ext.segments = []
 
-    def space_remove(self, segments: list[Segment]) -> None:
+    def _return(self, segments: list[Segment]) -> None:
         for each in segments:
             self.space.remove(each)
 
@@ -212,5 +344,5 @@ class Runtime:
 
 def heap_segments(heaps: Heaps) -> list[Segment]:
     """Memory for each heap, once where one serves several purposes."""
-    unique = {id(heap): heap for heap in heaps}
+    unique = {id(heap): heap for heap in heaps if heap.size}
     return [segment(heap.start, heap.size, 0xA5) for heap in unique.values()]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from llext_tools.arch.base import Arch
 from llext_tools.elf import structs as elf
-from llext_tools.llext.arena import SECT_MAP_ENTRY, Arena
-from llext_tools.llext.ext import Region, Section
+from llext_tools.llext.arena import SECT_MAP_ENTRY
+from llext_tools.llext.ext import Llext, Region, Section
 from llext_tools.llext.log import Level, Log
 from llext_tools.llext.outcome import Undefined
 from llext_tools.llext.source import EHDR, SHDR, SYM_SIZE, Shdr, Source, fail
@@ -38,7 +38,7 @@ class Tables(NamedTuple):
     sections: dict[int, Section]
 
 
-def read_header(source: Source, arch: Arch, bits: int, profile: Profile, arena: Arena, log: Log) -> Header:
+def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Llext, log: Log) -> Header:
     """The header and the section headers; the section map is allocated on the way, the headers if there is no peek."""
     layout = EHDR[bits]
     data = source.read(0, layout.size).ljust(layout.size, b"\0")
@@ -62,7 +62,9 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, arena: 
     if shentsize != SHDR[bits].size:
         text = f"section headers have {shentsize} bytes in this file, {SHDR[bits].size} on this firmware"
         raise fail("ENOEXEC", "elf-header", text, at)
-    if arena.alloc(arena.heaps.metadata, 1, shnum * SECT_MAP_ENTRY[bits]) is None:
+    arena = ext.arena
+    ext.info = arena.alloc(arena.heaps.metadata, 1, shnum * SECT_MAP_ENTRY[bits])
+    if ext.info is None:
         text = f"no room for the section map, {shnum * SECT_MAP_ENTRY[bits]:,} bytes"
         raise fail("ENOMEM", "load-memory", text, at)
     size = shnum * SHDR[bits].size
@@ -70,11 +72,31 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, arena: 
     if place is not None:
         raw = source.space.view(place, size).tobytes()
     else:
-        if arena.alloc(arena.heaps.metadata, 1, size) is None:
+        copy = arena.alloc(arena.heaps.metadata, 1, size)
+        if copy is None:
             raise fail("ENOMEM", "load-memory", f"no room for the section headers, {size:,} bytes", at)
+        ext.header_copy = copy
         raw = source.read(shoff, size)
         raw += b"\xa5" * (size - len(raw))  # what the heap held before
     return Header(bits, kind, shstrndx, tuple(map(Shdr._make, SHDR[bits].iter_unpack(raw))))
+
+
+def read_names(source: Source, bits: int) -> tuple[tuple[Shdr, ...], tuple[str, ...]]:
+    """Section headers and names of a file in memory, as ``llext_find_section()`` reads them."""
+    layout = EHDR[bits]
+    data = source.read(0, layout.size).ljust(layout.size, b"\0")
+    shoff, shnum, shstrndx = data_of(layout.unpack(data))
+    raw = source.read(shoff, shnum * SHDR[bits].size)
+    headers = tuple(map(Shdr._make, SHDR[bits].iter_unpack(raw[: len(raw) // SHDR[bits].size * SHDR[bits].size])))
+    if shstrndx >= len(headers):
+        return headers, ()
+    table = source.read(headers[shstrndx].offset, headers[shstrndx].size)
+    return headers, tuple(table[x.name :].split(b"\0", 1)[0].decode("utf-8", "backslashreplace") for x in headers)
+
+
+def data_of(header: tuple[int, ...]) -> tuple[int, int, int]:
+    """``e_shoff``, ``e_shnum`` and ``e_shstrndx``."""
+    return header[6], header[12], header[13]
 
 
 def find_tables(source: Source, header: Header, profile: Profile, log: Log) -> Tables:
