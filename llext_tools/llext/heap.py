@@ -12,7 +12,7 @@ chosen by size (CONFIG_SYS_HEAP_AUTO), no CONFIG_SYS_HEAP_RUNTIME_STATS, no cana
 
 Sources (Zephyr): ``lib/heap/heap.c`` and ``heap.h``, ``lib/mem_blocks/mem_blocks.c``, ``lib/utils/bitarray.c``;
 ``subsys/llext/``: ``llext_mem.c`` and ``.h``, ``llext_kheap.h``, ``llext_memblk.c`` and ``.h``;
-``arch/riscv/core/pmp.c``. The project's reference, section 2.6.
+``arch/riscv/core/pmp.c``.
 """
 
 from __future__ import annotations
