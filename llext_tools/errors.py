@@ -54,7 +54,7 @@ class RangeError(LlextError):
 
 
 class ExportsError(LlextError):
-    """An export table cannot be read."""
+    """An export table cannot be read, or names cannot be told apart by their SLIDs."""
 
     exit_code = 7
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.check.rules import RULES, no_exports, thumb_exports
+from llext_tools.check.slids import imported_slids
 from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.link.exports import ExportTable
@@ -57,6 +58,8 @@ def check(
     if exports is not None and arch.thumb:
         called = frozenset(obj.symbols.names(relocs.symbol[np.isin(relocs.type, list(arch.branches))].tolist()))
         thumb_exports(exports, imports, called, reporter)
+    if exports is not None:
+        imported_slids(obj, exports, imports, reporter)
     reporter.checkpoint()
     no_exports(obj, regions, reporter)
     return regions

@@ -83,7 +83,7 @@ def thumb_exports(exports: ExportTable, imports: Iterable[str], called: frozense
 
     Where the table does not say what a name is, it is a function if it is ``called``.
     """
-    found = [exports.by_name[name] for name in imports]
+    found = [export for name in imports if (export := exports.find(name))]
     even = [e for e in found if not e.address & 1 and (e.kind == "func" or (not e.kind and e.name in called))]
     if not even:
         return

@@ -10,7 +10,7 @@ from llext_tools import arch as archs
 from llext_tools.cli.render import DIM, Paint
 from llext_tools.diag import fail
 from llext_tools.files import write_atomically
-from llext_tools.host.tables import FORMATS, read_exports, write_exports
+from llext_tools.host.tables import FORMATS, read_exports, read_listing, write_exports
 from llext_tools.link.exports import ExportTable
 
 DESCRIPTION = """List the symbols that a firmware exports to extensions, or convert an export table.
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--builtin", action="store_true", help="what the built-in host of `llext run` exports")
     parser.add_argument("--target", metavar="CPU", default="cortex-m4", help="for --builtin: its CPU (%(default)s)")
     parser.add_argument("-o", "--output", metavar="FILE", help=f"write a table, by its ending: {', '.join(FORMATS)}")
+    parser.add_argument("--listing", metavar="FILE", help="names for the SLIDs of a firmware that has no names")
     parser.add_argument("--format", metavar="FORMAT", choices=names, help=f"print a table: {', '.join(names)}")
 
 
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
             help=f"end the name in {', '.join(FORMATS)}, or add --format",
         )
     table = _builtin(args.target) if args.builtin else ExportTable.joined(map(read_exports, args.tables))
+    if args.listing:
+        table = table.named(read_listing(args.listing))
     text = write_exports(table, f".{args.format}" if args.format else suffix) if args.format or suffix else ""
     if args.output:
         write_atomically(args.output, text)

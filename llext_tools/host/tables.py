@@ -1,12 +1,13 @@
 """Export tables: read from a firmware's ELF file or from a text file, and written as text.
 
 A firmware built with LLEXT has the section ``llext_const_symbol_area``: an array of pairs of pointers, name and
-address. Where names were replaced by SLIDs (the first bytes of the name's SHA-256), they are recovered from
-``llext_exports_strtab``. The text forms are
+address. Where names were replaced by SLIDs (``llext_tools.elf.slid``), they are recovered from
+``llext_exports_strtab``, or from a listing; without either, a symbol goes by its SLID. The text forms are
 
     TOML            [exports]
                     name = 0x08001235
                     other = { address = 0x20000010, kind = "object", prototype = "int other" }
+                    in front of [exports]: machine = 40 (ELF's number), slid_bits = 32 if it finds names by SLID
     JSON            the same shape; an address is a number or text such as "0x08001235"
     CSV             name,address[,kind[,prototype]], with or without a header line
     linker script   name = 0x08001235;  or  PROVIDE(name = 0x08001235);
@@ -17,14 +18,13 @@ Source: Zephyr, ``include/zephyr/llext/symbol.h`` and ``scripts/build/llext_prep
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, get_args
 
@@ -33,6 +33,8 @@ import numpy as np
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf.model import Bytes, ElfObject, string_at
 from llext_tools.elf.read import read_object
+from llext_tools.elf.slid import AREA, PREPARED, WIDTHS, slid, slid_from, slid_text
+from llext_tools.elf.slid import NAMES as SLID_NAMES
 from llext_tools.elf.structs import (
     ELFMAG,
     ET_DYN,
@@ -46,13 +48,18 @@ from llext_tools.elf.structs import (
 from llext_tools.files import read_bytes
 from llext_tools.link.exports import Export, ExportTable, Kind
 
-AREA = "llext_const_symbol_area"
 AREA_ENDS = ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end")
-SLID_NAMES = "llext_exports_strtab"
 ERRORS_SHOWN = 10  # of one file; a file of another kind would give one for each line
 SHOWN = 60  # characters of a wrong value
 KEYS = ("address", "kind", "prototype")
 KINDS = tuple(kind for kind in get_args(Kind) if kind)
+
+
+class Head(NamedTuple):
+    """What a text file may say about the firmware as a whole."""
+
+    machine: int = 0
+    slid_bits: int = 0
 
 
 class Row(NamedTuple):
@@ -93,6 +100,31 @@ def write_exports(table: ExportTable, suffix: str) -> str:
     return FORMATS[suffix].write(replace(table, symbols=tuple(e for e in table.symbols if table.by_name[e.name] is e)))
 
 
+def read_listing(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The names in a listing of SLIDs: ``0x87B31052 -> printk`` a line, as Zephyr's build writes it.
+
+    Only the last word of a line counts: names alone will do as well. ``//``, ``#`` and ``/*`` begin a comment.
+
+    Raises:
+        FormatError: ``file-unreadable``.
+        ExportsError: ``exports-syntax`` where a line's SLID is not that of its name.
+    """
+    path = os.fspath(path)
+    source = _Source(path, read_bytes(path).decode("utf-8", "backslashreplace"))
+    names = []
+    for number, line in enumerate(source.text.splitlines(), 1):
+        words = re.split(r"//|#|/\*", line, maxsplit=1)[0].split()
+        if not words:
+            continue
+        name, known = words[-1], slid_from(words[0])
+        if known and known[0] != slid(name, known[1]):
+            expected = slid_text(slid(name, known[1]), known[1])
+            source.error(number, f"`{words[0]}` is not the SLID of `{name}`, which is {expected}")
+        names.append(name)
+    source.reporter.checkpoint()
+    return tuple(names)
+
+
 # ---- firmware
 
 
@@ -113,10 +145,9 @@ def _from_elf(firmware: ElfObject) -> ExportTable:
             at=Location(file=firmware.path, section=AREA),
         )
     pairs = area.view(f"<u{pointer}").reshape(-1, 2).tolist()
-    name_of, kind_of = _name_reader(firmware), _kinds(firmware)
+    (names, slid_bits), kind_of = _names(firmware, [word for word, _ in pairs]), _kinds(firmware)
     reporter, symbols, wrong = Reporter(), [], []
-    for i, (name_at, address) in enumerate(pairs):
-        name = name_of(name_at)
+    for i, (name, (name_at, address)) in enumerate(zip(names, pairs, strict=True)):
         if name is None:
             wrong.append((2 * i * pointer, name_at))
         elif address:  # to Zephyr a null address is "not found": a weak symbol that nothing defines
@@ -131,7 +162,7 @@ def _from_elf(firmware: ElfObject) -> ExportTable:
             help="give the final image of the build (`zephyr.elf`), not an intermediate one",
         )
     reporter.checkpoint()
-    return ExportTable(source=firmware.path, symbols=tuple(symbols), machine=firmware.machine)
+    return ExportTable(source=firmware.path, symbols=tuple(symbols), machine=firmware.machine, slid_bits=slid_bits)
 
 
 def _area(firmware: ElfObject) -> Bytes:
@@ -167,27 +198,34 @@ def _memory(firmware: ElfObject, address: int, size: int) -> Bytes | None:
     return firmware.contents(i)[start : start + size]
 
 
-def _name_reader(firmware: ElfObject) -> Callable[[int], str | None]:
-    """A function from a table's first word to the name, None if it stands for none."""
-    by_slid: dict[int, str] = {}
-    names = b""
+def _names(firmware: ElfObject, words: Sequence[int]) -> tuple[list[str | None], int]:
+    """What the table's first words stand for, None where it is nothing, and the bits of SLIDs if they are SLIDs.
+
+    Without the section of names a table that has been prepared holds either pointers to names or SLIDs.
+    """
     section = firmware.sections.index(SLID_NAMES)
     if section is not None:
-        names = firmware.contents(section).tobytes()
-        for name in names.split(b"\0"):
-            slid = hashlib.sha256(name).digest()[: firmware.bits // 8]
-            by_slid[int.from_bytes(slid, "big")] = name.decode("utf-8", "backslashreplace")
+        strings = firmware.contents(section).tobytes()
+        by_slid = {
+            slid(name, firmware.bits): name
+            for part in strings.split(b"\0")
+            if (name := part.decode("utf-8", "backslashreplace"))
+        }
+        found = [by_slid.get(w) or (_string(strings, w) if w < len(strings) else None) for w in words]
+        return found, firmware.bits
 
     s = firmware.sections
     filled = np.flatnonzero((s.flags & SHF_ALLOC != 0) & (s.type != SHT_NOBITS) & (s.size > 0))
     parts = [(int(s.addr[i]), int(s.addr[i] + s.size[i]), firmware.contents(int(i)).tobytes()) for i in filled]
 
     def name_at(word: int) -> str | None:
-        if section is not None:
-            return by_slid.get(word) or (_string(names, word) if word < len(names) else None)
         return next((_string(data, word - start) for start, end, data in parts if start <= word < end), None)
 
-    return name_at
+    found = [name_at(word) for word in words]
+    area = s.index(AREA)
+    if None in found and area is not None and s.flags[area] & PREPARED:
+        return [slid_text(word, firmware.bits) for word in words], firmware.bits
+    return found, 0
 
 
 def _string(data: bytes, offset: int) -> str | None:
@@ -238,13 +276,13 @@ def _format_of(path: str, text: str) -> str:
     return suffix
 
 
-def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], int]]) -> ExportTable:
+def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], Head]]) -> ExportTable:
     source = _Source(path, text)
-    rows, machine = read(source)
+    rows, head = read(source)
     symbols: dict[str, Export] = {}
     first_at: dict[str, int | None] = {}
     for row in rows:
-        export = _judge(source, row, 32 if machine in (40, 3) else 64)
+        export = _judge(source, row, 32 if head.machine in (40, 3) else 64)
         if export is None:
             continue
         earlier = symbols.get(export.name)
@@ -261,7 +299,8 @@ def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Ro
     source.reporter.checkpoint()
     if not symbols:
         fail("exports-missing", f"`{path}` lists no symbol", at=Location(file=path))
-    return ExportTable(source=path, symbols=tuple(symbols.values()), machine=machine)
+    slid_bits = head.slid_bits or next((known[1] for name in symbols if (known := slid_from(name))), 0)
+    return ExportTable(source=path, symbols=tuple(symbols.values()), machine=head.machine, slid_bits=slid_bits)
 
 
 class _Source:
@@ -348,7 +387,7 @@ def _number(value: object) -> int | None:
     return None
 
 
-def _read_toml(source: _Source) -> tuple[Iterable[Row], int]:
+def _read_toml(source: _Source) -> tuple[Iterable[Row], Head]:
     try:
         document = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
@@ -368,7 +407,7 @@ def _read_toml(source: _Source) -> tuple[Iterable[Row], int]:
     return _rows_of(source, document, "=")
 
 
-def _read_json(source: _Source) -> tuple[Iterable[Row], int]:
+def _read_json(source: _Source) -> tuple[Iterable[Row], Head]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) < len(pairs):
@@ -389,16 +428,20 @@ def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[Row], int]:
-    """The rows of what TOML and JSON share: a table ``exports``, and ``machine``, the number of ELF's e_machine."""
+def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[Row], Head]:
+    """The rows of what TOML and JSON share: a table ``exports``, and ``machine``, the number of ELF's e_machine.
+
+    A firmware that looks symbols up by SLID has ``slid_bits`` as well.
+    """
     table = document.get("exports") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(table, dict):
         form = "a table `[exports]`" if assign == "=" else 'an object `{"exports": {...}}`'
         fail("exports-syntax", f"expected {form}", at=Location(file=source.path))
     for key in document:
-        if key not in ("exports", "machine"):
+        if key not in ("exports", *Head._fields):
             form = "in front of `[exports]`" if assign == "=" else 'outside `"exports"`'
-            source.error(source.line_of(key, assign), f"`{key}` stands {form}; expected only `machine` there")
+            expected = " and ".join(f"`{field}`" for field in Head._fields)
+            source.error(source.line_of(key, assign), f"`{key}` stands {form}; expected only {expected} there")
     machine = document.get("machine", 0)
     if isinstance(machine, bool) or not isinstance(machine, int) or not 0 <= machine < 1 << 16:
         source.error(
@@ -406,7 +449,12 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
             f"expected the number of an ELF machine, such as 40, found `{_shown(machine)}`",
         )
         machine = 0
-    return (_row_of(source, name, value, assign) for name, value in table.items()), machine
+    slid_bits = document.get("slid_bits", 0)
+    if type(slid_bits) is not int or slid_bits not in (0, *WIDTHS):  # neither a bool nor 32.0
+        line = source.line_of("slid_bits", assign)
+        source.error(line, f"expected 32 or 64, the bits of the firmware's SLIDs, found `{_shown(slid_bits)}`")
+        slid_bits = 0
+    return (_row_of(source, name, value, assign) for name, value in table.items()), Head(machine, slid_bits)
 
 
 def _row_of(source: _Source, name: str, value: Any, assign: str) -> Row:
@@ -432,8 +480,8 @@ def _row_of(source: _Source, name: str, value: Any, assign: str) -> Row:
 COLUMNS = ("name", *KEYS)
 
 
-def _read_csv(source: _Source) -> tuple[Iterable[Row], int]:
-    return _csv_rows(source), 0
+def _read_csv(source: _Source) -> tuple[Iterable[Row], Head]:
+    return _csv_rows(source), Head()
 
 
 def _csv_rows(source: _Source) -> Iterator[Row]:
@@ -474,8 +522,8 @@ _STATEMENT = re.compile(
 _SCALE = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
 
-def _read_script(source: _Source) -> tuple[Iterable[Row], int]:
-    return _script_rows(source), 0
+def _read_script(source: _Source) -> tuple[Iterable[Row], Head]:
+    return _script_rows(source), Head()
 
 
 def _script_rows(source: _Source) -> Iterator[Row]:
@@ -516,8 +564,8 @@ def _script_rows(source: _Source) -> Iterator[Row]:
 
 
 def _write_toml(table: ExportTable) -> str:
-    lines = [f"machine = {table.machine}", ""] if table.machine else []
-    lines.append("[exports]")
+    lines = [f"{key} = {value}" for key, value in _head(table).items()]
+    lines += [*([""] if lines else []), "[exports]"]
     for export, address in zip(table.symbols, _addresses(table), strict=True):
         key = export.name if re.fullmatch(r"[A-Za-z0-9_-]+", export.name) else _quoted(export.name)
         more = [f"{name} = {_quoted(value)}" for name, value in _extras(export)]
@@ -530,8 +578,7 @@ def _write_json(table: ExportTable) -> str:
     for export, address in zip(table.symbols, _addresses(table), strict=True):
         extras = dict(_extras(export))
         exports[export.name] = {"address": address, **extras} if extras else address
-    document = {"machine": table.machine, "exports": exports} if table.machine else {"exports": exports}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps({**_head(table), "exports": exports}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _write_csv(table: ExportTable) -> str:
@@ -552,6 +599,10 @@ def _write_script(table: ExportTable) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _head(table: ExportTable) -> dict[str, int]:
+    return {key: value for key, value in Head(table.machine, table.slid_bits)._asdict().items() if value}
+
+
 def _addresses(table: ExportTable) -> list[str]:
     """Of all symbols, with as many digits as the widest one needs, 8 or 16."""
     digits = 16 if any(e.address >> 32 for e in table.symbols) else 8
@@ -569,7 +620,7 @@ def _quoted(text: str) -> str:
 class Format(NamedTuple):
     """How a text format is read and written."""
 
-    read: Callable[[_Source], tuple[Iterable[Row], int]]
+    read: Callable[[_Source], tuple[Iterable[Row], Head]]
     write: Callable[[ExportTable], str]
 
 

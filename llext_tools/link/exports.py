@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
+
+from llext_tools.elf.slid import WIDTHS, slid, slid_from, slid_of
 
 Kind = Literal["func", "object", ""]
 
@@ -13,7 +15,7 @@ Kind = Literal["func", "object", ""]
 class Export(NamedTuple):
     """One exported symbol. On Arm the address of a function carries the Thumb bit, as in Zephyr's tables."""
 
-    name: str
+    name: str  # where a firmware keeps only the SLID of the name, that one as text: "0x87B31052"
     address: int
     kind: Kind = ""  # "" where the source of the table does not say
     prototype: str = ""  # C, for example "int name(int)"; "" if unknown
@@ -26,11 +28,39 @@ class ExportTable:
     source: str
     symbols: tuple[Export, ...]
     machine: int = 0  # e_machine of the firmware that the table came from, 0 if it did not come from one
+    slid_bits: int = 0  # 32 or 64 if the firmware finds names by SLIDs of so many bits, 0 if by name or unknown
 
     @cached_property
     def by_name(self) -> Mapping[str, Export]:
         """The first definition of a name wins, as in Zephyr's search."""
         return {export.name: export for export in reversed(self.symbols)}
+
+    @cached_property
+    def by_slid(self) -> Mapping[int, int]:
+        """SLID -> address, as a firmware that looks symbols up by SLID has it: of 32 and of 64 bits if both may be."""
+        widths = (self.slid_bits,) if self.slid_bits else WIDTHS
+        table: dict[int, int] = {}
+        for export in reversed(self.symbols):
+            table |= {slid_of(export.name, bits): export.address for bits in widths}
+        return table
+
+    @cached_property
+    def _nameless(self) -> Mapping[int, Export]:
+        found = ((slid_from(export.name), export) for export in reversed(self.symbols) if self.slid_bits)
+        return {known[0]: export for known, export in found if known and known[1] == self.slid_bits}
+
+    def find(self, name: str) -> Export | None:
+        """What is exported under a name, be it that only its SLID is known."""
+        export = self.by_name.get(name)
+        if export is None and self._nameless and (found := self._nameless.get(slid(name, self.slid_bits))):
+            export = found._replace(name=name)
+        return export
+
+    def named(self, names: Iterable[str]) -> ExportTable:
+        """The table with those of ``names`` in place of SLIDs that are theirs."""
+        known = {slid(name, self.slid_bits): name for name in names} if self._nameless else {}
+        given = {export.name: known.get(value, export.name) for value, export in self._nameless.items()}
+        return replace(self, symbols=tuple(e._replace(name=given.get(e.name, e.name)) for e in self.symbols))
 
     @staticmethod
     def of(addresses: Mapping[str, int], source: str = "table") -> ExportTable:
@@ -44,4 +74,5 @@ class ExportTable:
             source=", ".join(table.source for table in tables),
             symbols=tuple(export for table in tables for export in table.symbols),
             machine=next((table.machine for table in tables if table.machine), 0),
+            slid_bits=next((table.slid_bits for table in tables if table.slid_bits), 0),
         )

@@ -37,8 +37,8 @@ def map_text(image: Image, tables: Sequence[ExportTable]) -> str:
 
 
 def import_source(name: str, tables: Iterable[ExportTable]) -> str:
-    """Which table an import comes from: the first that has the name."""
-    return next((table.source for table in tables if name in table.by_name), "")
+    """Which table an import comes from: the first that has it."""
+    return next((table.source for table in tables if table.find(name)), "")
 
 
 def permissions(perm: Perm) -> str:

@@ -63,12 +63,11 @@ def resolve(
     needed[relocs.symbol] = True
     imports: dict[str, int] = {}
     missing: list[int] = []
-    table = exports.by_name if exports else {}
     for i in np.flatnonzero(needed & (y.shndx == elf.SHN_UNDEF)).tolist():
         if i == 0:
             continue
         name = y.name(i)
-        export = table.get(name)
+        export = exports.find(name) if exports else None
         if export is not None:
             resolved[i] = True
             if export.address >> obj.bits:
