@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 KIB = 1024
 
-HeapKind = Literal["k_heap", "memblk", "dynamic"]
+HeapKind = Literal["k_heap", "memblk", "dynamic", "plain"]
 Protection = Literal["none", "page", "mpu-pow2", "mpu-32", "pmp"]
 Veneers = Literal["", "v7m", "v6m"]
 
@@ -19,6 +19,7 @@ class Config(NamedTuple):
 
     ``protection`` says how memory is protected: ``page`` where there is an MMU; ``mpu-pow2``, ``mpu-32`` and ``pmp``
     with CONFIG_USERSPACE on an MPU of that kind; ``none`` without either. ``granularity`` is the page's or the PMP's.
+    The heap ``plain`` is none of Zephyr's: it has no bookkeeping, for firmware whose heap nobody knows.
     """
 
     heap: HeapKind = "k_heap"

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from llext_tools.diag import fail
@@ -294,6 +295,59 @@ class MemBlocks:
         return runs
 
 
+class PlainHeap:
+    """A heap without bookkeeping: the first gap in which an allocation fits, in steps of ``GRANULE`` bytes."""
+
+    GRANULE = 4
+
+    def __init__(self, start: int, size: int, bits: int = 32) -> None:
+        self.start, self.size, self._limit = start, size, 1 << bits - 1
+        self._taken: dict[int, int] = {}  # address -> bytes
+
+    def alloc(self, align: int, size: int) -> int | None:
+        if not 0 < size < self._limit:
+            return None
+        step = max(align, self.GRANULE)
+        address = _up(self.start, step)
+        for start, end in self._spans():
+            if address + size <= start:
+                break
+            address = max(address, _up(end, step))
+        if address + size > self.start + self.size:
+            return None
+        self._taken[address] = _up(size, self.GRANULE)
+        return address
+
+    def free(self, address: int) -> None:
+        if address not in self._taken:
+            raise ValueError(f"`{address:08x}` is not an allocation of this heap")
+        del self._taken[address]
+
+    def _spans(self) -> list[tuple[int, int]]:
+        return sorted((start, start + size) for start, size in self._taken.items())
+
+    @property
+    def used(self) -> int:
+        return sum(self._taken.values())
+
+    @property
+    def free_bytes(self) -> int:
+        return self.size - self.used
+
+    @property
+    def largest(self) -> int:
+        spans = [(self.start, self.start), *self._spans(), (self.start + self.size, self.start + self.size)]
+        return max(after[0] - before[1] for before, after in pairwise(spans))
+
+    @property
+    def empty(self) -> bool:
+        return not self._taken
+
+    @property
+    def allocations(self) -> int:
+        return len(self._taken)
+
+
 class NoHeap:
     """CONFIG_LLEXT_HEAP_DYNAMIC before ``llext_heap_init()``: nothing can be allocated."""
 
@@ -336,7 +390,7 @@ def heaps(config: Config, bits: int = 32) -> Heaps:
     def regions(start: int, size: int) -> Heap:
         if config.heap == "memblk":
             return MemBlocks(start, size, config.memblk_block_size, bits)
-        return SysHeap(start, size, bits)
+        return (PlainHeap if config.heap == "plain" else SysHeap)(start, size, bits)
 
     if config.heap == "dynamic":
         return k_heaps(NoHeap())

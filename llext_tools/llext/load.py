@@ -68,13 +68,13 @@ def do_load(
             memory.copy(mem, tables.regions[mem])
 
     bases = bases_of(header, ext)
-    y = read_symbols(source, header, ext)
+    y = read_symbols(source, header, ext, profile)
     count = globals_of(y)[1]
     size = count * 2 * POINTER[bits]
     if ext.arena.alloc(ext.arena.heaps.metadata, 1, size) is None:
         raise no_symbols(source.at, size)
     ext.alloc_size += size
-    ext.sym_tab = symbol_table(source, header, ext, y, bases, param, log)
+    ext.sym_tab = symbol_table(source, header, ext, y, bases, param, profile, log)
 
     if param.relocate_local:
         veneers = None
@@ -82,7 +82,7 @@ def do_load(
             veneers = Veneers(config, ext.mem[Mem.VENEER], ext.mem_size[Mem.VENEER])
         lookup = Lookup(source, header, ext, y, bases, kernel, config, profile, log)
         Linker(lookup, arch, veneers).run()
-    ext.exp_tab = ext.sym_tab if config.import_all_globals else export_table(source.space, header, ext)
+    ext.exp_tab = ext.sym_tab if config.import_all_globals else export_table(source.space, header, ext, profile)
     if ext.exp_tab:
         size = len(ext.exp_tab) * 2 * POINTER[bits]
         if ext.arena.alloc(ext.arena.heaps.metadata, 1, size) is None:

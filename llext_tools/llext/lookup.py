@@ -87,7 +87,7 @@ class Lookup:
         shndx = y.shndx[index]
         defined = (index != 0) & (shndx != elf.SHN_UNDEF) & (shndx < len(self.header.sections))
         base = self.bases[np.where(defined, shndx, 0)]
-        plain = defined & (base != 0) & (not self.header.dyn)
+        plain = defined & (base != 0) & (not (self.header.dyn and self.profile.dyn_image))
         found = np.where(plain, base + y.value[index], 0)
         others = np.flatnonzero(~plain & (unique != 0))
         for k in others[np.argsort(first[others])].tolist():
@@ -182,7 +182,7 @@ class Lookup:
             why = "is empty" if not x.size else "is in no region"
             text = f"`{name or section}` is in section `{section}`, which {why} and therefore is not loaded"
             return Problem("ENOEXEC", Diagnostic("symbol-unmapped", text, location=at))
-        if self.header.dyn:
+        if self.header.dyn and self.profile.dyn_image:
             if value < x.addr:
                 text = f"`{name}` is at {value:#x}, below its section `{section}`"
                 return Problem("ENOEXEC", Diagnostic("elf-symbols", text, location=at))

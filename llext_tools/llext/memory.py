@@ -56,10 +56,10 @@ class Memory:
         size, align = region.size, region.align
         if region.flags & elf.SHF_ALLOC:
             size, align = rounded(self._rounding(), size, align)
-        ext.mem_size[mem] = size
-        if self._in_place(mem, region, align):
+        ext.mem_size[mem] = region.size
+        if self._in_place(mem, region, size, align):
             return
-        if self.param.pre_located:
+        if self.param.pre_located and mem is not Mem.VENEER:
             if region.type == elf.SHT_NOBITS and self.source.loader.storage is Storage.WRITABLE:
                 ext.mem[mem], ext.mem_on_heap[mem] = 0, False
                 return
@@ -80,17 +80,17 @@ class Memory:
         """The one image of a shared object: all its regions, as far apart as their addresses are in the file."""
         parts = {mem: regions[mem] for mem in IMAGE if mem in regions and regions[mem].size}
         at = self.source.at
+        if self.config.harvard:
+            raise fail("ENOTSUP", "region-image", "a shared object cannot be divided between two heaps", at)
         if not parts:
             raise fail("ENOEXEC", "region-image", "the shared object has no section that is loaded", at)
-        if self.config.harvard:
-            text = "a shared object cannot be divided between two heaps"
-            raise fail("ENOTSUP", "region-image", text, at)
-        low = min(region.addr for region in parts.values())
-        high = max(region.addr + region.size for region in parts.values())
         align = max(4, *(region.align for region in parts.values()))
-        size = high - low
         if self.config.protection == "page":
             align = max(align, self.config.granularity)
+        low = min(region.addr for region in parts.values()) & -align
+        high = max(region.addr + region.size for region in parts.values())
+        size = high - low
+        if self.config.protection == "page":
             size = -(-size // self.config.granularity) * self.config.granularity
         placed = next(((mem, address) for mem, address in self.param.place.items() if mem in parts), None)
         if placed:
@@ -117,7 +117,7 @@ class Memory:
         data = self.source.read(region.offset + region.prepad, region.size - region.prepad)
         view[region.prepad : region.prepad + len(data)] = memoryview(data)
 
-    def _in_place(self, mem: Mem, region: Region, align: int) -> bool:
+    def _in_place(self, mem: Mem, region: Region, size: int, align: int) -> bool:
         """Use the ELF buffer itself, if the storage allows it, the loader can peek and the address is aligned."""
         storage = self.source.loader.storage
         untouched = not region.flags & elf.SHF_WRITE and not region.has_relocs
@@ -136,7 +136,7 @@ class Memory:
                 return False
         self.space.view(address, region.size)
         self.ext.mem[mem], self.ext.mem_on_heap[mem] = address, False
-        self._partition(mem, address, region.size)
+        self._partition(mem, address, size)
         return True
 
     def _alloc(self, mem: Mem, flags: int, size: int, align: int) -> int:

@@ -13,6 +13,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import LoadParam, Region, Section
 from llext_tools.llext.log import Level, Log
+from llext_tools.llext.outcome import Undefined
 from llext_tools.llext.source import POINTER, Shdr, Source, fail
 from llext_tools.llext.tables import Header, Tables, region_of
 from llext_tools.mem import Mem
@@ -43,6 +44,8 @@ def map_sections(
     word = (1 << header.bits) - 1
     for i, x in enumerate(header.sections):
         name = names[i]
+        if name is None and not profile.bounds_checks:
+            raise Undefined(f"the name of section {i} is read outside the table of section names")
         if name is None:
             text = f"the name of section {i} lies outside the table of section names"
             raise fail("ENOEXEC", "elf-sections", text, source.at)
@@ -58,7 +61,7 @@ def map_sections(
         log(Level.DBG, f"section {i} name {name} maps to region {mem.name}")
         homes[i] = mem
         if param.section_detached is not None and param.section_detached(x):
-            if mem is Mem.TEXT and source.peek(x.offset) is None:
+            if mem is Mem.TEXT and source.peek(x.offset) is None and profile.bounds_checks:
                 text = f"the detached section `{name}` is not in memory: the loader cannot peek at {x.offset:#x}"
                 raise fail("ENOTSUP", "section-detached", text, at)
         elif mem in regions:
@@ -69,7 +72,7 @@ def map_sections(
     for mem, region in regions.items():
         regions[mem] = _padded(region, mem, header, profile, source.at)
     _check_overlap(regions, header, profile, source.at)
-    return _offsets(source, header, names, regions, homes)
+    return _offsets(source, header, names, regions, homes, profile)
 
 
 def _region_of(x: Shdr, name: str, config: Config, profile: Profile) -> Mem | None:
@@ -130,7 +133,7 @@ def _padded(region: Region, mem: Mem, header: Header, profile: Profile, at: Loca
     """The region from its alignment on: ``prepad`` bytes come first."""
     if not region.size or not profile.aligns_regions:
         return region
-    if region.align & (region.align - 1):
+    if region.align & (region.align - 1) and profile.bounds_checks:
         text = f"the alignment {region.align:,} of region {mem.name} is not a power of two"
         raise fail("ENOEXEC", "region-alignment", text, at)
     word = (1 << header.bits) - 1
@@ -179,7 +182,12 @@ def _overlapping(a: Mem, b: Mem, what: str, x: tuple[int, int], y: tuple[int, in
 
 
 def _offsets(
-    source: Source, header: Header, names: Sequence[str | None], regions: dict[Mem, Region], homes: dict[int, Mem]
+    source: Source,
+    header: Header,
+    names: Sequence[str | None],
+    regions: dict[Mem, Region],
+    homes: dict[int, Mem],
+    profile: Profile,
 ) -> Tables:
     """Each section's offset in its region; regions that relocations change are marked."""
     word = (1 << header.bits) - 1
@@ -187,6 +195,8 @@ def _offsets(
     for i, x in enumerate(header.sections):
         if x.type not in (elf.SHT_REL, elf.SHT_RELA):
             continue
+        if x.info >= len(header.sections) and not profile.bounds_checks:
+            raise Undefined(f"the section map is read at {x.info}, behind its {len(header.sections)} entries")
         if x.info >= len(header.sections):
             text = f"the relocations in `{names[i]}` are for section {x.info}, which is not there"
             raise fail("ENOEXEC", "elf-relocations", text, source.at)

@@ -73,6 +73,7 @@ class Linker:
         rows = arch.relocs if self.abi else arch.loader_relocs
         self.rows: Mapping[int, Reloc] = rows[self.header.bits]
         self.accepted = self.profile.relocs.get(arch.name)
+        self.shared = self.header.dyn and self.profile.dyn_image
         self.word = (1 << self.header.bits) - 1
         self.problems: list[Problem] = []
         self._left_over = 0  # the addend of the last RELA entry, which a REL entry then has, too
@@ -92,7 +93,7 @@ class Linker:
             except Refusal as refusal:
                 refusal.diagnostics += self._found()
                 raise
-            if self.problems and (self.header.dyn or not self.profile.collects_errors):
+            if self.problems and (self.shared or not self.profile.collects_errors):
                 break
         if self.problems:
             first = Refusal(*self.problems[0])
@@ -112,7 +113,7 @@ class Linker:
         if x.entsize != dtype.itemsize or x.info >= len(sections) or x.size % dtype.itemsize:
             text = f"the table has {x.size:,} bytes in entries of {x.entsize}, not a multiple of {dtype.itemsize}"
             raise fail("ENOEXEC", "elf-relocations", text, at)
-        if self.header.dyn:
+        if self.shared:
             self._relocate(i, self._read(x, rela, dtype, None))
             return
         if not sections[x.info].flags & elf.SHF_ALLOC and self.profile.skips_unallocated:
@@ -124,7 +125,7 @@ class Linker:
             raise fail("ENOEXEC", "reloc-unmapped", text, at, help=unmapped_help(name))
         entries = self._read(x, rela, dtype, x.info)
         beyond = np.flatnonzero(entries.offset >= size)
-        if not beyond.size:
+        if not beyond.size or not self.profile.bounds_checks:
             self._relocate(i, entries)
             return
         first = int(beyond[0])
@@ -170,7 +171,7 @@ class Linker:
         self._apply(work)
         for k in sorted(problems):
             self.problems.append(problems[k])
-            if self.header.dyn or not self.profile.collects_errors:
+            if self.shared or not self.profile.collects_errors:
                 break
 
     def _why(self, entries: Entries, k: int, symbol: int | None = None) -> Problem:
@@ -289,6 +290,8 @@ class Linker:
 
     def _mapped(self, V: I64, which: I64, work: Work) -> I64:
         """RELATIVE: the place holds an address of the file, which becomes one of the target; 0 stays."""
+        if not self.profile.dyn_image:
+            return V + self.ext.mem.get(Mem.TEXT, 0)
         result = V.copy()
         s = self.header.sections
         spans = [(s[k].addr, s[k].addr + s[k].size, int(self.bases[k])) for k in sorted(self.ext.sections)]

@@ -278,12 +278,14 @@ class Runtime:
         """Take the heap away again; 0.
 
         Raises:
-            LlextError: ``ENOSYS`` for a firmware with a heap of its own, ``EBUSY`` while something is in it.
+            LlextError: ``ENOSYS`` for a firmware with a heap of its own, ``EEXIST`` if there is none now, ``EBUSY`` while an
+                extension is loaded.
         """
         self._check_dynamic(harvard=self.config.harvard)
-        if any(not heap.empty for heap in self.heaps):
-            count = sum(heap.allocations for heap in {id(heap): heap for heap in self.heaps}.values())
-            text = f"the heap still has {count} allocations, of {len(self._loaded)} extensions"
+        if not any(heap.size for heap in self.heaps):
+            raise self._error("EEXIST", [Diagnostic("heap-config", "the loader has no heap that could be taken away")])
+        if self._loaded:
+            text = f"the heap still holds {len(self._loaded)} extensions"
             raise self._error("EBUSY", [Diagnostic("heap-busy", text, help="unload all extensions first")])
         return self._set_heaps(heaps(self.config, self.bits), check=False)
 

@@ -19,6 +19,7 @@ from llext_tools.llext.source import POINTER, SYM_SIZE, Source, fail
 from llext_tools.llext.space import Space
 from llext_tools.llext.tables import Header
 from llext_tools.mem import Mem
+from llext_tools.profile import Profile
 from llext_tools.reloc import NONE
 
 
@@ -36,7 +37,7 @@ class SymbolData(NamedTuple):
         return self.strtab[int(self.name_at[i]) :].split(b"\0", 1)[0]
 
 
-def read_symbols(source: Source, header: Header, ext: Llext) -> SymbolData:
+def read_symbols(source: Source, header: Header, ext: Llext, profile: Profile) -> SymbolData:
     """The table as the loader reads it. Names in range are checked here.
 
     Raises:
@@ -49,6 +50,8 @@ def read_symbols(source: Source, header: Header, ext: Llext) -> SymbolData:
     size = strings.size
     strtab = source.space.view(ext.mem[Mem.STRTAB], size).tobytes() if Mem.STRTAB in ext.mem else b""
     beyond = np.flatnonzero(y["name"][1:] >= size)
+    if beyond.size and not profile.bounds_checks:
+        raise Undefined(f"the name of symbol {int(beyond[0]) + 1} is read outside the string table")
     if beyond.size:
         i = int(beyond[0]) + 1
         text = f"the name of symbol {i} is at {y['name'][i]:,}, but the string table has {size:,} bytes"
@@ -75,7 +78,7 @@ def globals_of(y: SymbolData) -> tuple[I64, int]:
 
 
 def symbol_table(
-    source: Source, header: Header, ext: Llext, y: SymbolData, bases: I64, param: LoadParam, log: Log
+    source: Source, header: Header, ext: Llext, y: SymbolData, bases: I64, param: LoadParam, profile: Profile, log: Log
 ) -> tuple[Symbol, ...]:
     """``sym_tab``: sorted, with an entry without a name for each undefined function or object that was counted.
 
@@ -100,6 +103,8 @@ def symbol_table(
             raise fail("ENOTSUP", "symbol-nowhere", text, source.at)
         bases[home] = peeked or 0
         log(Level.DBG, f"section {home} peeked at {peeked or 0:#x}")
+    if astray.size and not profile.bounds_checks:
+        raise Undefined("a section header is read behind the last one")
     if astray.size:
         i = int(found[astray[0]])
         text = f"`{y.name(i).decode(errors='replace')}` is in section {int(y.shndx[i]):,}, which is not there"
@@ -114,7 +119,7 @@ def symbol_table(
         address = bases[shndx] + y.value[found] - (addr[shndx] if header.dyn else 0)
     entries = [(y.name(i), a & word) for i, a in zip(found.tolist(), address.tolist(), strict=True)]
     padded: list[tuple[bytes | None, int]] = [*entries, *[(None, 0)] * (count - len(entries))]
-    ordered = sort(padded, "the symbol table has an entry without a name")
+    ordered = sort(padded, "the symbol table has an entry without a name") if profile.sorts_tables else padded
     return tuple(Symbol(_text(name), at) for name, at in ordered)
 
 
@@ -122,7 +127,7 @@ def _detached(header: Header, param: LoadParam, i: int) -> bool:
     return param.section_detached is not None and bool(param.section_detached(header.sections[i]))
 
 
-def export_table(space: Space, header: Header, ext: Llext) -> tuple[Symbol, ...]:
+def export_table(space: Space, header: Header, ext: Llext, profile: Profile) -> tuple[Symbol, ...]:
     """``exp_tab`` from the EXPORT region: pairs of pointers, name and address."""
     pointer = POINTER[header.bits]
     size = ext.regions[Mem.EXPORT].size if Mem.EXPORT in ext.regions else 0
@@ -132,7 +137,8 @@ def export_table(space: Space, header: Header, ext: Llext) -> tuple[Symbol, ...]
     raw = space.view(ext.mem[Mem.EXPORT], count * 2 * pointer).tobytes()
     pairs = np.frombuffer(raw, f"<u{pointer}").reshape(-1, 2).tolist()
     entries = [(space.string(name) if name else None, address) for name, address in pairs]
-    ordered = sort(entries, "the export table has an entry whose name is no string")
+    nameless = "the export table has an entry whose name is no string"
+    ordered = sort(entries, nameless) if profile.sorts_tables else entries
     return tuple(Symbol(_text(name), at) for name, at in ordered)
 
 

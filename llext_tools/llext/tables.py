@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llext_tools.arch.base import Arch
+from llext_tools.diag import Location
 from llext_tools.elf import structs as elf
 from llext_tools.llext.arena import SECT_MAP_ENTRY
 from llext_tools.llext.ext import Llext, Region, Section
@@ -101,7 +102,6 @@ def data_of(header: tuple[int, ...]) -> tuple[int, int, int]:
 
 def find_tables(source: Source, header: Header, profile: Profile, log: Log) -> Tables:
     """The symbol table, its names, and the sections' names."""
-    wanted = elf.SHT_DYNSYM if header.dyn else elf.SHT_SYMTAB
     s, at = header.sections, source.at
     if log.dbg:
         for i, x in enumerate(s):
@@ -110,21 +110,9 @@ def find_tables(source: Source, header: Header, profile: Profile, log: Log) -> T
                 f"section {i} at {x.offset:#x}: name {x.name}, type {x.type}, flags {x.flags:#x}, addr {x.addr:#x}, "
                 f"align {x.addralign:#x}, size {x.size}, link {x.link}, info {x.info}",
             )
-    symtabs = [i for i, x in enumerate(s) if x.type == wanted]
-    found: dict[Mem, int] = {}
-    if symtabs:
-        symtab = symtabs[-1]
-        found[Mem.SYMTAB] = symtab
-        strtab = s[symtab].link
-        if strtab >= len(s):
-            text = f"the symbol table names section {strtab} as its string table, but there are {len(s)} sections"
-            raise fail("ENOEXEC", "elf-symbols", text, at)
-        if s[strtab].type == elf.SHT_STRTAB and (not profile.strtab_after_symtab or strtab > symtab):
-            found[Mem.STRTAB] = strtab
-    else:
+    found = _in_one_pass(header) if profile.strtab_after_symtab else _by_link(header, at)
+    if Mem.SYMTAB not in found:
         log(Level.WRN, "the file has no symbol table, it may have been stripped")
-    if header.shstrndx < len(s) and s[header.shstrndx].type == elf.SHT_STRTAB:
-        found[Mem.SHSTRTAB] = header.shstrndx
     missing = [mem.name for mem in (Mem.SYMTAB, Mem.STRTAB, Mem.SHSTRTAB) if mem not in found]
     if missing:
         text = f"the file has no table for {', '.join(missing)}"
@@ -132,11 +120,49 @@ def find_tables(source: Source, header: Header, profile: Profile, log: Log) -> T
         raise fail("ENOEXEC", "elf-symbols", text, at, help=cure)
     table = s[found[Mem.SYMTAB]]
     entry = SYM_SIZE[header.bits]
+    if (table.entsize != entry or table.size % entry) and not profile.bounds_checks:
+        raise Undefined(f"the symbol table has entries of {table.entsize} bytes, which are read as {entry}")
     if table.entsize != entry or table.size % entry:
         text = f"the symbol table has {table.size:,} bytes in entries of {table.entsize}, not a multiple of {entry}"
         raise fail("ENOEXEC", "elf-symbols", text, at)
     regions = {mem: region_of(s[i]) for mem, i in found.items()}
     return Tables(regions, {i: Section(mem, 0) for mem, i in found.items()})
+
+
+def _by_link(header: Header, at: Location) -> dict[Mem, int]:
+    """The last symbol table, and the string table that it names."""
+    s, found = header.sections, {}
+    wanted = elf.SHT_DYNSYM if header.dyn else elf.SHT_SYMTAB
+    symtabs = [i for i, x in enumerate(s) if x.type == wanted]
+    if symtabs:
+        found[Mem.SYMTAB] = symtabs[-1]
+        strtab = s[symtabs[-1]].link
+        if strtab >= len(s):
+            text = f"the symbol table names section {strtab} as its string table, but there are {len(s)} sections"
+            raise fail("ENOEXEC", "elf-symbols", text, at)
+        if s[strtab].type == elf.SHT_STRTAB:
+            found[Mem.STRTAB] = strtab
+    if header.shstrndx < len(s) and s[header.shstrndx].type == elf.SHT_STRTAB:
+        found[Mem.SHSTRTAB] = header.shstrndx
+    return found
+
+
+def _in_one_pass(header: Header) -> dict[Mem, int]:
+    """The tables as they come, until there are three: a string table only behind its symbol table."""
+    found: dict[Mem, int] = {}
+    strtab, seen = -1, 0
+    wanted = elf.SHT_DYNSYM if header.dyn else elf.SHT_SYMTAB
+    for i, x in enumerate(header.sections):
+        if x.type == wanted:
+            found[Mem.SYMTAB], strtab = i, x.link
+        elif x.type == elf.SHT_STRTAB and i in (header.shstrndx, strtab):
+            found[Mem.SHSTRTAB if i == header.shstrndx else Mem.STRTAB] = i
+        else:
+            continue
+        seen += 1
+        if seen == 3:
+            break
+    return found
 
 
 def region_of(x: Shdr) -> Region:
