@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -122,7 +123,7 @@ class Entry(NamedTuple):
 def _list(what: Iterable[str], exports: ExportTable, reporter: Reporter) -> Result:
     """The SLIDs of names, or the names of SLIDs; without either all that ``exports`` have, as these are sorted."""
     widths = (exports.slid_bits,) if exports.slid_bits else WIDTHS
-    asked = list(what)
+    asked = [os.fsencode(text).decode("utf-8", "backslashreplace") for text in what]
     known = sorted((_entry(name, widths) for name in exports.by_name), key=lambda entry: max(entry.slids.items()))
     entries = [_found(text, known, exports.source, widths) for text in asked] if asked else known
     names = [entry.name for entry in entries if entry.name]

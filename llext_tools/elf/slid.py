@@ -223,31 +223,27 @@ def prepare(firmware: ElfObject, reporter: Reporter) -> Prepared:
     image = firmware.image.copy()
     start = int(s.offset[area])
     table = image[start : start + int(s.size[area])].view(f"<u{word}").reshape(-1, 2)
-    names = _names(firmware, table[:, 0].tolist(), firmware.contents(strings).tobytes(), at, reporter)
-    reporter.checkpoint()
+    names = _names(firmware, table[:, 0].tolist(), firmware.contents(strings).tobytes(), at)
     _report_entries(names, firmware.bits, at, reporter)
     reporter.checkpoint()
     found = slids(names, firmware.bits)
     order = np.argsort(found)
     table[:] = np.stack([found.astype(table.dtype), table[:, 1]], axis=1)[order]
-    headers = np.frombuffer(image, elf.EHDR_OF[firmware.bits], 1)
-    head = int(headers["shoff"][0]) + area * elf.SHDR_OF[firmware.bits].itemsize
-    header = image[head : head + elf.SHDR_OF[firmware.bits].itemsize].view(elf.SHDR_OF[firmware.bits])
-    header["flags"] |= PREPARED
+    shdr = elf.SHDR_OF[firmware.bits]
+    head = int(np.frombuffer(firmware.image, elf.EHDR_OF[firmware.bits], 1)["shoff"][0]) + area * shdr.itemsize
+    image[head : head + shdr.itemsize].view(shdr)["flags"] |= PREPARED
     entries = tuple((int(found[i]), names[i]) for i in order.tolist())
     return Prepared(image.tobytes(), entries)
 
 
-def _names(firmware: ElfObject, offsets: list[int], strings: bytes, at: Location, reporter: Reporter) -> list[str]:
+def _names(firmware: ElfObject, offsets: list[int], strings: bytes, at: Location) -> list[str]:
     """The names at ``offsets`` of the section of names."""
     names = []
     for i, offset in enumerate(offsets):
         end = strings.find(0, offset)
         if end <= offset:
-            where = at._replace(offset=i * firmware.bits // 4)
             text = f"entry {i} has no name: {offset:#x} is no string in `{NAMES}`, of {len(strings):,} bytes"
-            reporter.error("exports-syntax", text, at=where)
-            reporter.checkpoint()
+            fail("exports-syntax", text, at=at._replace(offset=i * firmware.bits // 4))
         names.append(strings[offset:end].decode("utf-8", "backslashreplace"))
     return names
 

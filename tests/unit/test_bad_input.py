@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from conformance.cases import files, objects
 from elfedit import Elf, tiny, widen
 from llext_tools.check import check
-from llext_tools.diag import CODES
+from llext_tools.diag import CODES, Reporter
 from llext_tools.elf.finish import finish
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_object
+from llext_tools.elf.slid import inject
 from llext_tools.errors import LlextError
 from llext_tools.link import ExportTable, link
 from llext_tools.mem import Domain
@@ -46,7 +47,13 @@ def link_anywhere(obj: ElfObject) -> Any:
     return link(obj, exports=HOST, domain=Domain(start=0x2001_0000), profile="abi")
 
 
-STEPS: tuple[Callable[[ElfObject], Any], ...] = (link_anywhere, check, finish)
+def inject_slids(obj: ElfObject) -> None:
+    reporter = Reporter()
+    inject(obj, reporter)
+    reporter.checkpoint()
+
+
+STEPS: tuple[Callable[[ElfObject], Any], ...] = (link_anywhere, check, finish, inject_slids)
 """What may be done with a file that could be read. Each either works or fails with diagnostics."""
 
 

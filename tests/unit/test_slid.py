@@ -411,6 +411,29 @@ def test_what_cannot_be_prepared(tmp_path: Path) -> None:
         assert part in message
 
 
+@pytest.mark.toolchain
+@pytest.mark.parametrize("arch", ["arm", "riscv64"])
+def test_a_damaged_firmware_is_refused_with_diagnostics(arch: str, tmp_path: Path) -> None:
+    """Whatever a field of the file holds, the result is a file of the same size or a diagnostic."""
+    good = firmware(tmp_path, arch).read_bytes()
+    done = prepare(read_object(good, "fw.elf"), Reporter())
+    refusals = 0
+    for data in (good, done.data):
+        for _, place in Elf(data).fields():
+            for value in (0, 1, 3, 1 << 8 * place[1] - 1, -1, -8, len(data) - 8):
+                elf = Elf(data)
+                elf.put(place, value)
+                (tmp_path / "bad.elf").write_bytes(bytes(elf))
+                try:
+                    found = prepare(read_object(bytes(elf), "bad.elf"), Reporter())
+                    assert len(found.data) == len(data)
+                    read_exports(tmp_path / "bad.elf")
+                except LlextError as error:
+                    assert error.exit_code in (FormatError.exit_code, ExportsError.exit_code)
+                    refusals += 1
+    assert refusals > 100
+
+
 # ---- tables without names
 
 
@@ -582,6 +605,11 @@ def test_list_of_names() -> None:
     code, text = llext("slid", "--list", "printk", "--json")
     entry = {"name": "printk", "slid": {"32": "0x87B31052", "64": "0x87B3105268827052"}}
     assert (code, json.loads(text)) == (0, {"symbols": [entry], "diagnostics": []})
+
+
+def test_a_name_need_not_be_text() -> None:
+    expected = hashlib.sha256(b"f\xff").hexdigest()[:8].upper()
+    assert llext("slid", "--list", "f\udcff")[1].startswith(f"0x{expected}  ")
 
 
 def test_list_reports_collisions_after_the_list() -> None:
