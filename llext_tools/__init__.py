@@ -27,6 +27,14 @@ _PUBLIC = {
     "read_object": "llext_tools.elf.read",
     "read_exports": "llext_tools.host.tables",
     "run": "llext_tools.run",
+    "BufLoader": "llext_tools.llext",
+    "Config": "llext_tools.llext",
+    "FileLoader": "llext_tools.llext",
+    "Llext": "llext_tools.llext",
+    "LoadParam": "llext_tools.llext",
+    "Loader": "llext_tools.llext",
+    "Runtime": "llext_tools.llext",
+    "Storage": "llext_tools.llext",
 }
 
 __all__ = ["__version__", "cmake_dir", *_PUBLIC]

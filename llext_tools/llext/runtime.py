@@ -278,8 +278,8 @@ class Runtime:
         """Take the heap away again; 0.
 
         Raises:
-            LlextError: ``ENOSYS`` for a firmware with a heap of its own, ``EEXIST`` if there is none now, ``EBUSY`` while an
-                extension is loaded.
+            LlextError: ``ENOSYS`` for a firmware with a heap of its own, ``EEXIST`` if there is none,
+                ``EBUSY`` while an extension is loaded.
         """
         self._check_dynamic(harvard=self.config.harvard)
         if not any(heap.size for heap in self.heaps):
