@@ -55,6 +55,7 @@ CODES: dict[str, Code] = {
     "symbol-absolute": Code(errors.RefusedError, "ENOEXEC"),
     "region-addresses": Code(errors.RefusedError, "ENOEXEC"),
     "region-image": Code(errors.RefusedError, "ENOEXEC"),
+    "reloc-deviates": Code(errors.RefusedError, ""),
     "reloc-rela": Code(errors.RefusedError, "ENOTSUP"),
     "symbol-nowhere": Code(errors.RefusedError, "ENOTSUP"),
     "section-detached": Code(errors.RefusedError, "ENOTSUP"),

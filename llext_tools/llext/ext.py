@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from llext_tools.diag import Diagnostic
 from llext_tools.llext.arena import Arena
 from llext_tools.llext.loaders import Loader
 from llext_tools.llext.source import Shdr
@@ -77,8 +78,9 @@ class Llext:
         self.exp_tab: tuple[Symbol, ...] = ()
         self.use_count = 0
         self.dependency: list[Llext] = []
-        # what only the host knows
+        # what only the host knows; ``diagnostics`` are warnings, of what the loader does not notice
         self.loaded = False
+        self.diagnostics: list[Diagnostic] = []
         self.regions: dict[Mem, Region] = {}
         self.sections: dict[int, Section] = {}
         self.section_names: tuple[str, ...] = ()

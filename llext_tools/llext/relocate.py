@@ -75,6 +75,7 @@ class Linker:
         self.accepted = self.profile.relocs.get(arch.name)
         self.shared = self.header.dyn and self.profile.dyn_image
         self.word = (1 << self.header.bits) - 1
+        self.deviating = frozenset() if self.abi else self.profile.deviations.get(arch.name, frozenset())
         self.problems: list[Problem] = []
         self._left_over = 0  # the addend of the last RELA entry, which a REL entry then has, too
 
@@ -228,6 +229,9 @@ class Linker:
         for k, j, found in zip(low[failed].tolist(), partner[failed].tolist(), match[failed].tolist(), strict=True):
             work.usable[k] = False
             work.problems[k] = self._why(entries, k, int(entries.symbol[j])) if found else self._unpaired(entries, k)
+        elsewhere = ~failed & (y.shndx[np.minimum(symbol, y.value.size - 1)] != entries.target)
+        for code in PCREL_LO12 if not self.shared else ():
+            self._warn(self.rows[code], low[elsewhere & (entries.type[low] == code)], work)
         S, A, origin = work.S.copy(), work.A.copy(), work.origin.copy()
         S[low] = self._word(S[partner] + A[partner] - origin[partner])
         A[low] = origin[low] = 0
@@ -272,6 +276,9 @@ class Linker:
             batch = batch._replace(S=self._mapped(V, which, work))
         value = row.value(batch)
         bad = row.check.misfits(value) if row.check is not None else np.zeros(which.size, bool)
+        if row.code in self.deviating:
+            written = word & ~field.mask | field.encode(value) & field.mask
+            self._compare(row, which, batch, word, written, bad, work)
         if bad.any() and self.veneers is not None and self.veneers.serve(row.code):
             value, bad = self.veneers.reroute(row, batch, bad, self.source.space)
         if bad.any():
@@ -322,6 +329,32 @@ class Linker:
             work.problems[k] = Problem("ENOEXEC", found_here)
         for k in found[MOST:]:
             work.problems[k] = work.problems[found[0]]
+
+    def _compare(self, row: Reloc, which: I64, batch: Batch, word: I64, written: I64, bad: Mask, work: Work) -> None:
+        """Warn where the loader's value is another one than the ABI's, or where only one of the two fits."""
+        ours = self.arch.relocs[self.header.bits].get(row.code)
+        if ours is None and self.shared:
+            return  # at home there
+        if ours is None or ours.field is None or row.field is None or ours.field.unit != row.field.unit:
+            deviates = np.ones(which.size, bool) & (written != word)
+        else:
+            V = ours.field.decode(word.copy())
+            T = batch.S & 1 & self._functions(work.entries.symbol[which]) if self.arch.thumb else batch.T
+            value = ours.value(batch._replace(S=batch.S - T, T=T, V=V, A=batch.A if self.arch.rela else V))
+            misfits = ours.check.misfits(value) if ours.check is not None else np.zeros(which.size, bool)
+            theirs = word & ~ours.field.mask | ours.field.encode(value) & ours.field.mask
+            deviates = np.where(misfits | bad, misfits != bad, theirs != written)
+        self._warn(row, which[np.flatnonzero(deviates)], work)
+
+    def _warn(self, row: Reloc, found: I64, work: Work) -> None:
+        """Name the deviation at the places ``found``, if there are any."""
+        if not found.size or row.code not in self.deviating:
+            return
+        at = [self.lookup.at(work.entries.target, offset) for offset in work.entries.offset[found[:4]].tolist()]
+        more = [f"and from {found.size - 4:,} more places"] if found.size > 4 else []
+        notes = (*(f"also at {each.section}+{each.offset:#x}" for each in at[1:]), *more)
+        text = f"`{row.name}`: {self.arch.loader_deviations[row.code]}"
+        self.ext.diagnostics.append(Diagnostic("reloc-deviates", text, "warning", location=at[0], notes=notes))
 
     def _functions(self, symbols: I64) -> I64:
         """1 for the symbols that are functions, or that somebody else defines."""

@@ -109,7 +109,7 @@ class Runtime:
             ext.arena.forget(ext.header_copy)  # Zephyr does not free it either where a load fails
             self._release(ext, lent)
             self.log(Level.ERR, f"failed to load {name}: -{refusal.errno}")
-            raise self._error(refusal.errno, refusal.diagnostics) from None
+            raise self._error(refusal.errno, [*refusal.diagnostics, *ext.diagnostics]) from None
         except Undefined as reason:
             self._release(ext, lent)
             text = f"what the loader does here is undefined: {reason}"

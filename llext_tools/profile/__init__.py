@@ -27,6 +27,7 @@ class Profile(NamedTuple):
     needs_globals: bool  # refuses an object without a global function or object
     accepts_reserved: bool  # takes a global function or object of a reserved section index (SHN_ABS)
     rodata_no_reloc: bool  # CONFIG_LLEXT_RODATA_NO_RELOC: keeps .llext.rodata.noreloc apart, without relocations
+    deviations: Mapping[str, frozenset[int]]  # per architecture the codes with which the loader leaves the ABI
     loader_rows: bool  # relocates by Zephyr's formulas, with their deviations, not by the ABI's
     checks_ident: bool  # compares byte order, class and machine with its own
     strtab_after_symtab: bool  # finds the string table only behind the symbol table
@@ -77,5 +78,6 @@ def load(name: str = DEFAULT) -> Profile:
         needs_globals=data["needs_globals"],
         accepts_reserved=data["accepts_reserved"],
         rodata_no_reloc=data["rodata_no_reloc"],
+        deviations={arch: frozenset(codes) for arch, codes in data.get("deviations", {}).items()},
         **{rule: bool(data["rules"][rule]) for rule in RULES},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from conformance.cases import Case, files
@@ -32,12 +32,15 @@ def runtime(case: Case, exports: Mapping[str, int]) -> Runtime:
     )
 
 
-def replay(case: Case, raw: Mapping[str, Any], *, place: bool) -> list[dict[str, Any]]:
+def replay(
+    case: Case, raw: Mapping[str, Any], *, place: bool, seen: Callable[[Llext], None] = lambda _: None
+) -> list[dict[str, Any]]:
     """What each step gives, in the form of the recorded ``answers``, up to the first that is undefined.
 
     Args:
         raw: the case as ``cases.json`` has it.
         place: put the regions of the heap where they were, instead of where our heap has room.
+        seen: is called with each extension that was loaded.
     """
     rt = runtime(case, {name: int(address, 0) for name, address in raw["exports"].items()})
     buffer = BUFFER + case.options.get("bufofs", 0)
@@ -56,6 +59,8 @@ def replay(case: Case, raw: Mapping[str, Any], *, place: bool) -> list[dict[str,
                 bases = {Mem[region["region"]]: int(region["base"], 0) for region in answer.get("regions", ())}
                 bases = {mem: base for mem, base in bases.items() if place and base in HEAP}
                 given.append(_load(rt, loader, name, _param(case, bases)))
+                if (ext := rt.by_name(name)) is not None:
+                    seen(ext)
             case ["unload", name]:
                 ext = rt.by_name(name)
                 result = {"op": "unload", "name": name, "rc": str(rt.unload(ext)) if ext else "no handle"}
