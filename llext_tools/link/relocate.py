@@ -6,7 +6,7 @@ Source: gABI, "Relocation"; RISC-V psABI, "PC-Relative Symbol Addresses".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from llext_tools.diag import Reporter
 from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs
 from llext_tools.link.image import Layout, SymTab
 from llext_tools.link.places import places, where
+from llext_tools.profile import Profile
 from llext_tools.reloc import NONE, Batch, Reloc, apply
 
 ZERO = np.zeros(1, np.int64)
@@ -61,6 +62,7 @@ def pair(
 def relocate(
     obj: ElfObject,
     arch: Arch,
+    profile: Profile,
     rows: Mapping[int, Reloc],
     relocs: Relocs,
     anchor: I64,
@@ -72,7 +74,8 @@ def relocate(
 ) -> None:
     """Apply all relocations to ``arena``, a copy of the relocated sections: section i starts at ``arena_at[i]``.
 
-    Reports ``reloc-out-of-range`` and ``reloc-misaligned``, once for each symbol and type; the arena is then unfit.
+    Reports ``reloc-out-of-range``, ``reloc-misaligned`` and, where the loader would write a wrong value without a word,
+    ``reloc-deviates``, once for each symbol and type; the arena is then unfit.
     """
     if not len(relocs):
         return
@@ -89,7 +92,10 @@ def relocate(
             found.append(part[bad])
             values.append(x)
         if any(x.size for x in values):
-            _report_misfits(obj, relocs, row, layout, symbols, np.concatenate(found), np.concatenate(values), reporter)
+            lax = _lax(arch, profile, obj.bits, row, values)
+            _report_misfits(
+                obj, relocs, row, lax, layout, symbols, np.concatenate(found), np.concatenate(values), reporter
+            )
 
 
 def _batch(
@@ -121,6 +127,7 @@ def _report_misfits(
     obj: ElfObject,
     relocs: Relocs,
     row: Reloc,
+    lax: str,
     layout: Layout,
     tab: SymTab,
     found: I64,
@@ -153,11 +160,22 @@ def _report_misfits(
             text = f"`{row.name}` cannot reach `{name}`"
             apart = f"{target - place:,} bytes apart, at most {max(-low, high):,}"
             detail = f"place {place:#010x}, target {target:#010x}: {apart}"
-            reporter.error("reloc-out-of-range", text, at=at, detail=(detail,), notes=notes, help=_cure(row))
+            code = "reloc-deviates" if lax else "reloc-out-of-range"
+            notes += (lax,) if lax else ()
+            reporter.error(code, text, at=at, detail=(detail,), notes=notes, help=_cure(row))
         else:
             text = f"`{row.name}` cannot hold `{name}`"
             detail = f"the value is {value:,}, allowed {low:,} to {high - 1:,}"
             reporter.error("reloc-out-of-range", text, at=at, detail=(detail,), notes=notes)
+
+
+def _lax(arch: Arch, profile: Profile, bits: int, row: Reloc, values: Sequence[I64]) -> str:
+    """In which way the profile's loader takes values that do not fit, ``""`` if it refuses them as well."""
+    theirs = arch.loader_relocs[bits].get(row.code)
+    if theirs is None or row.code not in profile.deviations.get(arch.name, ()):
+        return ""
+    refused = theirs.check is not None and theirs.check.misfits(np.concatenate(values)).any()
+    return "" if refused else arch.loader_deviations[row.code]
 
 
 def _section_name(obj: ElfObject, symbol: int) -> str:

@@ -1,7 +1,8 @@
 """Does our link accept what the loader accepts, and refuse the rest with the loader's errno?
 
-Oracle: Zephyr's own loader code (README.md). ``DIFFERS`` is the complete list of loads for which the answer is another
-one today: whoever makes one of them agree deletes its line.
+A link has no heap, no storage and no board, and refuses what would run wrong; the loader on the host (test_load.py) has
+them, and agrees everywhere. Oracle: Zephyr's own loader code (README.md). ``DIFFERS`` is the complete list of loads for
+which a link answers otherwise: whoever makes one of them agree deletes its line.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ DIFFERS: dict[str, tuple[str, str]] = {
     "arm_elf_rel_sym_oob": ("-ENOEXEC", "the loader reads beyond the symbol table, and crashes"),
     "arm_elf_rel_offset_last": ("-ENOEXEC", STRICTER),
     "arm_elf_sh_offset_past": ("-ENOEXEC", STRICTER),
-    "rv_jal_far": ("-ENOEXEC", STRICTER),
+    "rv_jal_far": ("no errno", STRICTER),
     "rv_rel_after_rela": ("-ENOEXEC", STRICTER),
     "arm_blx_arm": ("no errno", STRICTER),
     "arm_elf_rela": ("-ENOEXEC", ERRNO),
@@ -105,7 +106,7 @@ def test_check_refuses_no_more_and_no_less_than_link(load: Load) -> None:
         first = next(d for d in found.diagnostics if d.severity == "error")
         assert first.code == "bss-misaligned" or ours == f"-{first.errno}"
     else:
-        assert error is None or {d.code for d in error.diagnostics} <= {"reloc-out-of-range", "reloc-misaligned"}
+        assert error is None or {d.code for d in error.diagnostics} <= {"reloc-out-of-range", "reloc-misaligned", "reloc-deviates"}
 
 
 def test_most_answers_agree() -> None:
