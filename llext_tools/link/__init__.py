@@ -67,7 +67,7 @@ def link(
     reporter.checkpoint()  # each LO12 has its HI20
 
     arena, arena_at = gather(obj, regions)
-    relocate(obj, arch, profile, rows, relocs, anchor, layout, symbols, arena, arena_at, reporter)
+    relocate(obj, arch, rows, relocs, anchor, layout, symbols, arena, arena_at, reporter, profile)
     reporter.checkpoint()  # all bytes are final
 
     mem = memory(regions, arena, arena_at)

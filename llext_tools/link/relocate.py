@@ -62,7 +62,6 @@ def pair(
 def relocate(
     obj: ElfObject,
     arch: Arch,
-    profile: Profile,
     rows: Mapping[int, Reloc],
     relocs: Relocs,
     anchor: I64,
@@ -71,6 +70,7 @@ def relocate(
     arena: Bytes,
     arena_at: I64,
     reporter: Reporter,
+    profile: Profile | None = None,
 ) -> None:
     """Apply all relocations to ``arena``, a copy of the relocated sections: section i starts at ``arena_at[i]``.
 
@@ -169,10 +169,10 @@ def _report_misfits(
             reporter.error("reloc-out-of-range", text, at=at, detail=(detail,), notes=notes)
 
 
-def _lax(arch: Arch, profile: Profile, bits: int, row: Reloc, values: Sequence[I64]) -> str:
+def _lax(arch: Arch, profile: Profile | None, bits: int, row: Reloc, values: Sequence[I64]) -> str:
     """In which way the profile's loader takes values that do not fit, ``""`` if it refuses them as well."""
     theirs = arch.loader_relocs[bits].get(row.code)
-    if theirs is None or row.code not in profile.deviations.get(arch.name, ()):
+    if theirs is None or profile is None or row.code not in profile.deviations.get(arch.name, ()):
         return ""
     refused = theirs.check is not None and theirs.check.misfits(np.concatenate(values)).any()
     return "" if refused else arch.loader_deviations[row.code]
