@@ -440,12 +440,12 @@ FUNCTIONS: tuple[HostFunction, ...] = tuple(
 BY_NAME = {function.name: function for function in FUNCTIONS}
 
 
-def exports(arch: Arch) -> ExportTable:
+def exports(arch: Arch, at: int = HOST_AT) -> ExportTable:
     """The functions with their addresses, as an extension for that architecture sees them."""
     return ExportTable(
         source="the built-in host",
         symbols=tuple(
-            Export(f.name, HOST_AT + SPACING * i | arch.thumb, "func", f.prototype) for i, f in enumerate(FUNCTIONS)
+            Export(f.name, at + SPACING * i | arch.thumb, "func", f.prototype) for i, f in enumerate(FUNCTIONS)
         ),
         machine=arch.machine,
     )

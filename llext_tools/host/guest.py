@@ -134,7 +134,7 @@ class Guest:
         self.images: list[Image] = []
         self.clock_us = 0
         self.calls: list[HostCall] = []
-        self._deadline, self._limit = deadline, limit
+        self.deadline, self._limit = deadline, limit
         self._functions: dict[int, tuple[Export, HostFunction | None]] = {}
         self._inside: list[str] = []  # host functions that run, the innermost last
         self._entries: list[int] = []  # functions of the extension that the host has called, the innermost last
@@ -309,7 +309,7 @@ class Guest:
     def _run(self, pc: int) -> None:
         """Run until the extension returns, serving its calls."""
         while True:
-            stop = self.machine.run(pc, self._deadline)
+            stop = self.machine.run(pc, self.deadline)
             if stop.reason != "trap":
                 self._explain(stop)
             if stop.pc == self._return:

@@ -51,6 +51,7 @@ class Memory:
         self._top = 1 << bits
         self._areas: list[Area] = []
         self._starts: list[int] = []
+        self._grounds: dict[int, Area] = {}
 
     @property
     def areas(self) -> tuple[Area, ...]:
@@ -59,7 +60,21 @@ class Memory:
     def at(self, address: int) -> Area | None:
         """The area that an address is in."""
         i = bisect_right(self._starts, address) - 1
-        return self._areas[i] if i >= 0 and address < self._areas[i].end else None
+        if i >= 0 and address < self._areas[i].end:
+            return self._areas[i]
+        for ground in self._grounds.values():
+            if ground.start <= address < ground.end:
+                end = self._starts[i + 1] if i + 1 < len(self._starts) else ground.end
+                return ground._replace(start=address, end=min(end, ground.end))
+        return None
+
+    def add_ground(self, name: str, start: int, end: int, perm: Perm) -> None:
+        """Memory that somebody else has mapped, in which areas may be."""
+        self._grounds[start] = Area(start, end, name, perm)
+
+    def drop(self, start: int) -> None:
+        """Forget such memory."""
+        del self._grounds[start]
 
     def add(self, name: str, size: int, perm: Perm, start: int) -> Area:
         """Map zeros in pages that nothing else has, with a page around them that stays free."""
@@ -71,7 +86,8 @@ class Memory:
 
     def free(self, size: int, start: int) -> int:
         """Where ``size`` bytes have pages of their own, from ``start`` on."""
-        return free(((a.start, a.end) for a in self._areas), size, start, self._top)
+        taken = (*self._areas, *self._grounds.values())
+        return free(((a.start, a.end) for a in taken), size, start, self._top)
 
     def add_traps(self, name: str, addresses: Iterable[int]) -> None:
         """Stop at these addresses: of code that is there, or in pages of their own that nobody can read."""

@@ -75,6 +75,7 @@ class Linker:
         self.accepted = self.profile.relocs.get(arch.name)
         self.shared = self.header.dyn and self.profile.dyn_image
         self.word = (1 << self.header.bits) - 1
+        self.mask = np.int64(-1 if self.header.bits == 64 else self.word)  # the same, for arrays
         self.deviating = frozenset() if self.abi else self.profile.deviations.get(arch.name, frozenset())
         self.problems: list[Problem] = []
         self._left_over = 0  # the addend of the last RELA entry, which a REL entry then has, too
@@ -293,7 +294,7 @@ class Linker:
         segment = self.source.space.find(low, high - low)
         if segment is None:
             raise Undefined(f"a relocation writes to {low:#010x}, outside the memory of the extension")
-        return segment.data, (P & self.word) - segment.start
+        return segment.data, (P & self.mask) - segment.start
 
     def _mapped(self, V: I64, which: I64, work: Work) -> I64:
         """RELATIVE: the place holds an address of the file, which becomes one of the target; 0 stays."""
@@ -365,7 +366,7 @@ class Linker:
 
     def _say(self, i: int, entries: Entries, S: I64, P: I64) -> None:
         """The lines that the board logs for each relocation."""
-        columns = entries.offset, entries.symbol, entries.type, S & self.word, P & self.word
+        columns = entries.offset, entries.symbol, entries.type, S & self.mask, P & self.mask
         for j, (offset, symbol, kind, address, place) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
             name = self.lookup.name(symbol) if symbol else ""
             self.log(Level.DBG, f"relocation {i}:{j} (type {kind}, sym {symbol}) offset {offset} sym_name {name}")

@@ -7,8 +7,9 @@ Source: Zephyr, ``include/zephyr/llext/llext.h``, ``subsys/llext/llext.c``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
 from llext_tools.diag import CODES, Diagnostic
@@ -28,6 +29,13 @@ from llext_tools.llext.space import Segment, Space, segment
 from llext_tools.llext.tables import read_names
 from llext_tools.mem import Mem
 from llext_tools.profile import Profile
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from llext_tools.arch.base import Target
+    from llext_tools.host.guest import HostFunction
+    from llext_tools.llext.execute import Cpu
 
 A = TypeVar("A")
 NOTHING = ExportTable(source="the firmware", symbols=())
@@ -67,6 +75,41 @@ class Runtime:
         self._by_slid: Mapping[int, int] | None = None
         if config.export_builtins_by_slid:
             self._by_slid = exports.by_slid
+        self.cpu: Cpu | None = None
+
+    @classmethod
+    def on(
+        cls,
+        target: Target | str,
+        *,
+        exports: ExportTable | None = None,
+        functions: Mapping[str, HostFunction] | None = None,
+        config: Config = Config(),  # noqa: B008 - never changed
+        profile: Profile | str = profiles.DEFAULT,
+        log: Log | None = None,
+        timeout: float = 5.0,
+        output_limit: int = 1 << 20,
+        sink: Callable[[bytes], None] | None = None,
+    ) -> Self:
+        """A runtime that runs: ``Runtime.on("cortex-m4f")``.
+
+        Args:
+            target: the CPU, or its name.
+            exports: the firmware's table; by default the built-in host's, which has code behind each name.
+            functions: what runs where an extension calls an export, by name; by default the built-in host's.
+            timeout: seconds for each call.
+            output_limit: bytes that extensions may print; ``sink`` gets them as they come.
+        """
+        from llext_tools.llext.execute import Cpu, host_exports
+
+        cpu = archs.target(target) if isinstance(target, str) else target
+        arch = archs.load(cpu.arch)
+        table = exports if exports is not None else host_exports(arch, cpu.bits, config)
+        made = cls(arch, cpu.bits, exports=table, config=config, profile=profile, log=log)
+        made.cpu = Cpu(
+            cpu, made.space, table, functions=functions, timeout=timeout, output_limit=output_limit, sink=sink
+        )
+        return made
 
     # Loading.
 
@@ -126,6 +169,8 @@ class Runtime:
             ext.arena.free(ext.info)
         ext.use_count = 1
         self._loaded.append(ext)
+        if self.cpu is not None:
+            self.cpu.loaded(ext)
         return 0, ext
 
     def unload(self, ext: Llext) -> int:
@@ -174,6 +219,34 @@ class Runtime:
             export = self.exports.by_name.get(name)
             return (export.address if export else 0) or None
         return next((symbol.addr for symbol in table if symbol.name == name), 0) or None
+
+    # Running.
+
+    def call_fn(self, ext: Llext, name: str) -> int:
+        """Call a ``void function(void)`` that the extension exports; 0. Arrays of functions are not called.
+
+        Raises:
+            LlextError: ``ENOENT`` if ``exp_tab`` does not have the name; what the function does wrong.
+        """
+        address = self.find_sym(ext.exp_tab, name)
+        if address is None:
+            text = f"`{ext.name}` does not export `{name}`"
+            cure = f"`LL_EXTENSION_SYMBOL({name});` in the source exports it"
+            raise self._error("ENOENT", [Diagnostic("call-unknown", text, help=cure)])
+        self._cpu.call(address, "void f(void)")
+        return 0
+
+    def close(self) -> None:
+        """Give the CPU back, with all its memory."""
+        if self.cpu is not None:
+            self.cpu.close()
+
+    @property
+    def _cpu(self) -> Cpu:
+        if self.cpu is None:
+            text = "this runtime only loads: it has no CPU"
+            raise self._error("", [Diagnostic("usage", text, help="make it with `Runtime.on(target)`")])
+        return self.cpu
 
     # Looking at an extension. Sections are those of the file, by name or index.
 

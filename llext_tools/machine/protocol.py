@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from llext_tools.elf.model import Bytes
 from llext_tools.mem import Perm
 
 Reason = Literal[
@@ -43,6 +44,22 @@ class Machine(Protocol):
 
     def map(self, start: int, size: int, perm: Perm) -> None:
         """Add memory, zeroed. It must not overlap what is there."""
+
+    def map_shared(self, start: int, memory: Bytes, perm: Perm) -> None:
+        """Add memory that is already there: uint8[n], whole pages from a page of the host on, used without a copy."""
+
+    def unmap(self, start: int, size: int) -> None:
+        """Take memory away again."""
+
+    def protect(self, start: int, size: int, perm: Perm) -> None:
+        """Give mapped memory other permissions."""
+
+    def changed(self, start: int, size: int) -> None:
+        """Say that shared memory was written: code in it that has been translated is forgotten."""
+
+    @property
+    def regions(self) -> tuple[tuple[int, int, Perm], ...]:
+        """All that is mapped: start, end, permissions."""
 
     def trap(self, start: int, size: int) -> None:
         """Map addresses where code ends: running stops there with the reason ``trap``."""

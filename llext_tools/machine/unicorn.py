@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import unicorn
 from unicorn import unicorn_const as const
 
 from llext_tools.arch.base import Emulator
 from llext_tools.diag import fail
+from llext_tools.elf.model import Bytes
 from llext_tools.machine.protocol import PAGE, Reason, Stop
 from llext_tools.mem import Perm
 
@@ -58,6 +59,7 @@ class UnicornMachine:
         self._thumb = "THUMB" in emulator.mode
         self._pc = pc
         self._found: Stop | None = None
+        self._shared: dict[int, Bytes] = {}
         for name, value in emulator.setup.items():
             self.set(name.lower(), value)
         self._uc.hook_add(const.UC_HOOK_MEM_INVALID, self._on_access)
@@ -66,14 +68,33 @@ class UnicornMachine:
         self._watchdog = Watchdog(self._uc.emu_stop)
 
     def map(self, start: int, size: int, perm: Perm) -> None:
-        prot = 0
-        for bit, flag in PROT.items():
-            prot |= flag if bit in perm else 0
         try:
-            self._uc.mem_map(start, size, prot)
+            self._uc.mem_map(start, size, prot(perm))
         except unicorn.UcError:
-            text = f"{size:,} bytes at {start:#010x} are not free: the host or another extension is there"
-            fail("place-overlap", text, help="choose another address with `--at`")
+            not_free(start, size)
+
+    def map_shared(self, start: int, memory: Bytes, perm: Perm) -> None:
+        try:
+            self._uc.mem_map_ptr(start, memory.size, prot(perm), memory.ctypes.data)
+        except unicorn.UcError:
+            not_free(start, memory.size)
+        self._shared[start] = memory  # it must not be freed while the emulator uses it
+
+    def unmap(self, start: int, size: int) -> None:
+        self._uc.mem_unmap(start, size)
+        self._shared.pop(start, None)
+
+    def protect(self, start: int, size: int, perm: Perm) -> None:
+        self._uc.mem_protect(start, size, prot(perm))
+
+    def changed(self, start: int, size: int) -> None:
+        self._uc.ctl_remove_cache(start, start + size)
+
+    @property
+    def regions(self) -> tuple[tuple[int, int, Perm], ...]:
+        if self._uc is None:
+            return ()
+        return tuple((start, last + 1, perm_of(bits)) for start, last, bits in self._uc.mem_regions())
 
     def trap(self, start: int, size: int) -> None:
         self.map(start, size, Perm.X)
@@ -163,6 +184,23 @@ class UnicornMachine:
     def _taken(self) -> Stop | None:
         """What a hook has found."""
         return self._found
+
+
+def prot(perm: Perm) -> int:
+    """Permissions as Unicorn has them."""
+    return sum(flag for bit, flag in PROT.items() if bit in perm)
+
+
+def perm_of(bits: int) -> Perm:
+    perm = Perm(0)
+    for bit, flag in PROT.items():
+        perm |= bit if bits & flag else Perm(0)
+    return perm
+
+
+def not_free(start: int, size: int) -> NoReturn:
+    text = f"{size:,} bytes at {start:#010x} are not free: the host or another extension is there"
+    fail("place-overlap", text, help="choose another address with `--at`")
 
 
 class Watchdog:
