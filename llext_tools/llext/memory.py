@@ -108,14 +108,15 @@ class Memory:
             self.fill(region, address)
 
     def fill(self, region: Region, address: int) -> None:
-        """The contents of a region: zeros, or the file's bytes behind the prepad."""
+        """The contents of a region: zeros, or the file's bytes; with SHF_ALLOC the prepad is zeros as well."""
         view = self.space.view(address, region.size)
         if region.type == elf.SHT_NOBITS:
             view[:] = 0
             return
-        view[: region.prepad] = 0
-        data = self.source.read(region.offset + region.prepad, region.size - region.prepad)
-        view[region.prepad : region.prepad + len(data)] = memoryview(data)
+        prepad = region.prepad if region.flags & elf.SHF_ALLOC else 0
+        view[:prepad] = 0
+        data = self.source.read(region.offset + prepad, region.size - prepad)
+        view[prepad : prepad + len(data)] = memoryview(data)
 
     def _in_place(self, mem: Mem, region: Region, size: int, align: int) -> bool:
         """Use the ELF buffer itself, if the storage allows it, the loader can peek and the address is aligned."""
