@@ -128,13 +128,12 @@ class Memory:
         address = self.source.peek(region.offset)
         if address is None:
             return False
-        if not self.param.pre_located:
-            if not align:
-                raise Undefined(f"the address of region {mem.name} is divided by its alignment, which is 0")
-            if address % align:
-                text = f"region {mem.name} stays out of place: {address:#x} is not aligned to {align:#x}"
-                self.log(Level.WRN, text)
-                return False
+        if not align:
+            raise Undefined(f"the address of region {mem.name} is divided by its alignment, which is 0")
+        if address % align and not self.param.pre_located:
+            text = f"region {mem.name} stays out of place: {address:#x} is not aligned to {align:#x}"
+            self.log(Level.WRN, text)
+            return False
         self.space.view(address, region.size)
         self.ext.mem[mem], self.ext.mem_on_heap[mem] = address, False
         self._partition(mem, address, size)
@@ -143,6 +142,10 @@ class Memory:
     def _alloc(self, mem: Mem, flags: int, size: int, align: int) -> int:
         heaps = self.ext.arena.heaps
         heap: Heap = heaps.instr if flags & elf.SHF_EXECINSTR else heaps.data
+        if align & (align - 1):
+            if not self.profile.bounds_checks:
+                raise Undefined(f"the heap is asked for memory aligned to {align:,}, which is no power of two")
+            align = 1  # a string table, which is copied before its alignment is looked at and the file refused
         address = self.ext.arena.alloc(heap, align, in_blocks(self.config, size))
         if address is None:
             text = f"no room for region {mem.name}: {size:,} bytes, aligned to {max(align, 1):,}"
