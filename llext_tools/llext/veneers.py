@@ -30,11 +30,11 @@ ALIGN = 4
 
 
 class Veneers:
-    """The table of one extension. ``address`` and ``slots`` say where it is, and how many stubs it can have."""
+    """The table of one extension. ``address`` and ``size`` are those of its region, in bytes."""
 
-    def __init__(self, config: Config, address: int, slots: int) -> None:
+    def __init__(self, config: Config, address: int, size: int) -> None:
         self.size, self.code = STUB[config.veneers]
-        self.address, self.slots = address, slots
+        self.address, self.slots = address, size // self.size
         self.stubs: dict[int, int] = {}  # target -> address of its stub
 
     def serve(self, code: int) -> bool:
