@@ -74,12 +74,13 @@ class Lookup:
         self.kernel, self.config, self.profile, self.log = kernel, config, profile, log
         self._known: dict[int, tuple[int, Problem | None]] = {}
 
-    def addresses(self, symbols: I64, offsets: I64, target: int | None) -> I64:
+    def addresses(self, symbols: I64, offsets: I64, target: int | None, *, stops: bool = False) -> I64:
         """S of ``n`` relocations, int64[n], 0 where ``problem()`` knows why there is none.
 
         Args:
             symbols, offsets: int64[n], index of the symbol and offset of the place.
             target: the section that holds the places, None in a shared object.
+            stops: nothing is looked up behind the first symbol that has none, and so no further extension is held.
         """
         unique, first, share = np.unique(symbols, return_index=True, return_inverse=True)
         y = self.symbols
@@ -92,6 +93,8 @@ class Lookup:
         others = np.flatnonzero(~plain & (unique != 0))
         for k in others[np.argsort(first[others])].tolist():
             found[k] = self._one(int(unique[k]), int(offsets[first[k]]), target)
+            if stops and self.problem(int(unique[k])):
+                break
         addresses: I64 = found[share.ravel()]
         return addresses
 

@@ -74,6 +74,7 @@ class Linker:
         self.rows: Mapping[int, Reloc] = rows[self.header.bits]
         self.accepted = self.profile.relocs.get(arch.name)
         self.shared = self.header.dyn and self.profile.dyn_image
+        self.stops = self.shared or not self.profile.collects_errors  # at the first error
         self.word = (1 << self.header.bits) - 1
         self.mask = np.int64(-1 if self.header.bits == 64 else self.word)  # the same, for arrays
         self.deviating = frozenset() if self.abi else self.profile.deviations.get(arch.name, frozenset())
@@ -95,7 +96,7 @@ class Linker:
             except Refusal as refusal:
                 refusal.diagnostics += self._found()
                 raise
-            if self.problems and (self.shared or not self.profile.collects_errors):
+            if self.problems and self.stops:
                 break
         if self.problems:
             first = Refusal(*self.problems[0])
@@ -116,7 +117,8 @@ class Linker:
             text = f"the table has {x.size:,} bytes in entries of {x.entsize}, not a multiple of {dtype.itemsize}"
             raise fail("ENOEXEC", "elf-relocations", text, at)
         if self.shared:
-            self._relocate(i, self._read(x, rela, dtype, None))
+            entries = self._read(x, rela, dtype, None)
+            self._relocate_inside(i, entries, self._homes(entries) < 0, at, "which is in no loaded section")
             return
         if not sections[x.info].flags & elf.SHF_ALLOC and self.profile.skips_unallocated:
             return
@@ -126,14 +128,19 @@ class Linker:
             text = f"`{name}` is relocated, but no region takes it"
             raise fail("ENOEXEC", "reloc-unmapped", text, at, help=unmapped_help(name))
         entries = self._read(x, rela, dtype, x.info)
-        beyond = np.flatnonzero(entries.offset >= size)
-        if not beyond.size or not self.profile.bounds_checks:
-            self._relocate(i, entries)
-            return
-        first = int(beyond[0])
+        beyond = entries.offset.view(np.uint64) >= size
+        if not self.profile.bounds_checks:
+            beyond[:] = False
+        self._relocate_inside(i, entries, beyond, at, f"but `{name}` has {size:,} bytes")
+
+    def _relocate_inside(self, i: int, entries: Entries, beyond: Mask, at: Location, why: str) -> None:
+        """The relocations in front of the first one whose place is ``beyond`` what it may change (bool[n])."""
+        outside = np.flatnonzero(beyond)
+        first = int(outside[0]) if outside.size else beyond.size
         self._relocate(i, entries.take(first))
-        text = f"relocation {first} changes {name}+{int(entries.offset[first]):#x}, but `{name}` has {size:,} bytes"
-        raise fail("ENOEXEC", "elf-relocations", text, at)
+        if outside.size and not (self.problems and self.stops):
+            text = f"relocation {first} changes offset {int(entries.offset[first]) & self.word:#x}, {why}"
+            raise fail("ENOEXEC", "elf-relocations", text, at)
 
     def _read(self, x: Shdr, rela: bool, dtype: np.dtype[np.void], target: int | None) -> Entries:
         raw = np.frombuffer(self.source.table(x.offset, x.size, dtype.itemsize), dtype)
@@ -150,12 +157,12 @@ class Linker:
         if not entries.offset.size:
             return
         if entries.target is None:
-            addr = np.array([x.addr for x in self.header.sections], np.int64)
-            homes = self._homes(i, entries)
+            addr = np.array([x.addr for x in self.header.sections], np.uint64).astype(np.int64)
+            homes = self._homes(entries)
             P = self.bases[homes] + entries.offset - addr[homes]
         else:
             P = self.bases[entries.target] + entries.offset
-        S = self.lookup.addresses(entries.symbol, entries.offset, entries.target)
+        S = self.lookup.addresses(entries.symbol, entries.offset, entries.target, stops=self.stops)
         problems: dict[int, Problem] = {}
         for k in np.flatnonzero(self.lookup.failed(entries.symbol)).tolist():
             problems[k] = self._why(entries, k)
@@ -173,7 +180,7 @@ class Linker:
         self._apply(work)
         for k in sorted(problems):
             self.problems.append(problems[k])
-            if self.shared or not self.profile.collects_errors:
+            if self.stops:
                 break
 
     def _why(self, entries: Entries, k: int, symbol: int | None = None) -> Problem:
@@ -195,21 +202,18 @@ class Linker:
                 found = Diagnostic("reloc-refused" if known else "reloc-unknown", text, location=at, help=cure)
                 problems.setdefault(k, Problem("ENOEXEC", found))
 
-    def _homes(self, i: int, entries: Entries) -> I64:
-        """The loaded section that holds each place of a shared object, int64[n]."""
+    def _homes(self, entries: Entries) -> I64:
+        """The loaded section that holds each place of a shared object, int64[n]; -1 where there is none."""
         s = self.header.sections
         loaded = sorted(
-            (s[k].addr, s[k].addr + s[k].size, k) for k in self.ext.sections if s[k].flags & elf.SHF_ALLOC and s[k].size
+            (s[k].addr, s[k].addr + s[k].size & self.word, k)
+            for k in self.ext.sections
+            if s[k].flags & elf.SHF_ALLOC and s[k].size
         )
-        starts, ends, index = np.array(loaded, np.int64).reshape(-1, 3).T
-        found = np.searchsorted(starts, entries.offset, "right") - 1
-        outside = np.flatnonzero((found < 0) | (entries.offset >= ends[found]) if loaded else found < 0)
-        if outside.size:
-            k = int(outside[0])
-            text = f"relocation {k} changes address {int(entries.offset[k]):#x}, where no loaded section is"
-            at = Location(file=self.source.name, section=self.ext.section_names[i])
-            raise fail("ENOEXEC", "elf-relocations", text, at)
-        homes: I64 = index[found]
+        starts, ends, index = np.array([(0, 0, 0), *loaded], np.uint64).T
+        place = entries.offset.view(np.uint64)
+        found = np.searchsorted(starts, place, "right") - 1
+        homes: I64 = np.where(place < ends[found], index[found].astype(np.int64), -1)
         return homes
 
     def _paired(self, work: Work) -> Work:
@@ -250,15 +254,20 @@ class Linker:
 
     def _apply(self, work: Work) -> None:
         kinds = work.entries.type
-        size = np.zeros(int(kinds.max()) + 1, np.int64)
-        for code in np.unique(kinds[work.usable]).tolist():
-            field = self.rows[code].field
-            size[code] = field.size if field else 0
         active = np.flatnonzero(work.usable)
-        for wave in waves(work.P[active], size[kinds[active]]):
+        codes, which = np.unique(kinds[active], return_inverse=True)
+        fields = [self.rows[code].field for code in codes.tolist()]
+        size = np.array([field.size if field else 0 for field in fields], np.int64)
+        for wave in waves(work.P[active], size[which]):
             chosen = active[wave]
-            for code in np.unique(kinds[chosen]).tolist():
-                self._apply_type(self.rows[code], chosen[kinds[chosen] == code], work)
+            for group in self._groups(chosen, kinds[chosen]):
+                self._apply_type(self.rows[int(kinds[group[0]])], group, work)
+
+    def _groups(self, chosen: I64, kinds: I64) -> list[I64]:
+        """What is applied together: a type; where there are veneers, neighbours only, so that stubs come in order."""
+        if self.veneers is not None:
+            return np.split(chosen, np.flatnonzero(np.diff(kinds)) + 1)
+        return [chosen[kinds == code] for code in np.unique(kinds).tolist()]
 
     def _apply_type(self, row: Reloc, which: I64, work: Work) -> None:
         """The relocations ``which``, all of one type, no two at one place."""
