@@ -25,8 +25,8 @@ KINDS = ("SHT_REL", "SHT_RELA")
 FILE_TYPES = {0: "of no type", 2: "a linked executable", 3: "a shared library", 4: "a core dump"}
 
 
-def find_arch(obj: ElfObject, reporter: Reporter) -> Arch:
-    """The architecture of an object that can be an extension.
+def find_arch(obj: ElfObject, reporter: Reporter, *, shared: bool = False) -> Arch:
+    """The architecture of an object that can be an extension; ``shared``: also of a shared one (ET_DYN).
 
     Raises:
         FormatError: ``elf-type`` or ``elf-machine``.
@@ -38,7 +38,7 @@ def find_arch(obj: ElfObject, reporter: Reporter) -> Arch:
         reporter.error("elf-machine", f"the object is for machine {obj.machine}; supported are {known}", at=at)
     elif obj.bits not in arch.classes:
         reporter.error("elf-machine", f"a {obj.bits}-bit object cannot be for {arch.name}", at=at)
-    if obj.type != elf.ET_REL:
+    if obj.type != elf.ET_REL and not (shared and obj.type == elf.ET_DYN):
         kind = FILE_TYPES.get(obj.type, f"of type {obj.type}")
         reporter.error(
             "elf-type",
