@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("llext_tools.cli.demo", "copy the sample extensions, build and run them for every target"),
     "build": ("llext_tools.cli.build", "build, check and run the extensions of a CMake project"),
     "check": ("llext_tools.cli.check", "say what a board's loader would refuse, and what is missing"),
+    "load": ("llext_tools.cli.load", "say what a board's loader answers: verdict, addresses, memory"),
     "run": ("llext_tools.cli.run", "load an extension into an emulator and call its functions"),
     "link": ("llext_tools.cli.link", "link an extension to final addresses: ELF, binary and map"),
     "inspect": ("llext_tools.cli.inspect", "show regions, imports, exports and relocations of an extension"),

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from itertools import islice
 from typing import Any, NoReturn
 
 from llext_tools.cli import COMMANDS, LOW_LEVEL
@@ -28,6 +29,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=f"llext {name}", description=description, add_help=False, allow_abbrev=False)
         self.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
         self.example = example.strip()
+        self.interleaved = False
+        """Whether operands may stand between options; ``args.before`` then tells each option's position."""
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse everything.
@@ -36,9 +39,13 @@ class Parser(argparse.ArgumentParser):
             UsageError: an argument is unknown, missing or malformed.
             SystemExit: ``--help`` was printed.
         """
+        before: dict[str, list[int]] = {}
+        if self.interleaved:
+            arguments, before = self._sorted(arguments)
         args, unknown = self.parse_known_args(arguments)
         if unknown:
             self._refuse(unknown)
+        args.before = before
         return args
 
     def format_help(self) -> str:
@@ -63,6 +70,26 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
         fail("usage", f"{self.prog}: {message}", help=f"`llext help {self.prog.split()[-1]}` shows the arguments")
+
+    def _sorted(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, list[int]]]:
+        """Options, then operands; and for each time that an option is given, how many operands stood before it."""
+        options: list[str] = []
+        operands: list[str] = []
+        before: dict[str, list[int]] = {}
+        rest = iter(arguments)
+        for word in rest:
+            if word == "--":
+                operands += rest
+            elif not word.startswith("-") or word == "-":
+                operands.append(word)
+            else:
+                name, equals, _ = word.partition("=")
+                action = self._option_string_actions.get(name)
+                options.append(word)
+                if action is not None:
+                    before.setdefault(action.dest, []).append(len(operands))
+                    options += islice(rest, 0 if equals or action.nargs == 0 else 1)
+        return [*options, "--", *operands], before
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """argparse's hook for ``choices``, whose wording differs between Python versions."""

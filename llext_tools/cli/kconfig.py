@@ -1,0 +1,163 @@
+"""Kconfig options of a firmware that change its loader: ``--config`` of the commands that load.
+
+``--config CONFIG_LLEXT_HEAP_SIZE=16`` gives one of them, with or without ``CONFIG_``; ``--config build/zephyr/.config``
+takes all that a build has. In such a file whatever does not concern the loader is passed over; on the command line it
+is an error.
+Source: Zephyr, ``subsys/llext/Kconfig``, ``arch/Kconfig``, ``arch/arm/core/mpu/Kconfig``; sizes in KiB are so there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from llext_tools.cli.parser import nearest
+from llext_tools.diag import Location, fail
+from llext_tools.files import read_bytes
+from llext_tools.llext.config import KIB, Config, HeapKind, Protection
+
+GIVEN = re.compile(r"(?:CONFIG_)?([A-Z0-9_]+)=(.*)", re.DOTALL)
+LINE = re.compile(r"CONFIG_(\w+)=(.*)|# CONFIG_(\w+) is not set")
+YES_NO = {"y": True, "n": False}
+
+FIELDS: dict[str, tuple[str, int]] = {
+    "LLEXT_RODATA_NO_RELOC": ("rodata_no_reloc", 0),
+    "LLEXT_IMPORT_ALL_GLOBALS": ("import_all_globals", 0),
+    "LLEXT_EXPORT_DEVICES": ("export_devices", 0),
+    "LLEXT_EXPORT_BUILTINS_BY_SLID": ("export_builtins_by_slid", 0),
+    "HARVARD": ("harvard", 0),
+    "LLEXT_HEAP_SIZE": ("heap_size", KIB),
+    "LLEXT_EXT_HEAP_SIZE": ("heap_size", KIB),  # in place of the former with blocks
+    "LLEXT_DATA_HEAP_SIZE": ("heap_size", KIB),  # and on a Harvard machine
+    "LLEXT_INSTR_HEAP_SIZE": ("instr_heap_size", KIB),
+    "LLEXT_METADATA_HEAP_SIZE": ("metadata_heap_size", KIB),
+    "LLEXT_HEAP_MEMBLK_BLOCK_SIZE": ("memblk_block_size", 1),
+    "MMU_PAGE_SIZE": ("granularity", 1),
+    "PMP_GRANULARITY": ("granularity", 1),
+}
+"""Options that are a field of ``Config`` each: its name, and the bytes that a number counts, 0 for yes or no."""
+
+HEAPS: dict[str, HeapKind] = {
+    "LLEXT_HEAP_K_HEAP": "k_heap",
+    "LLEXT_HEAP_MEMBLK": "memblk",
+    "LLEXT_HEAP_DYNAMIC": "dynamic",
+}
+ARCHS = {"ARM": "arm", "RISCV": "riscv"}
+SWITCHES = (
+    "LLEXT_VENEERS", "ARMV6_M_ARMV8_M_BASELINE",
+    "USERSPACE", "MMU", "MPU_REQUIRES_POWER_OF_TWO_ALIGNMENT", "ARM_MPU", "RISCV_PMP",
+    "64BIT", *HEAPS, *ARCHS,
+)  # fmt: skip
+"""Yes or no, of which several together make a field."""
+SIZES = {"": 1, "K": KIB, "M": KIB * KIB}
+
+
+class Kconfig(NamedTuple):
+    """What the options say. ``heap`` is None if they do not say which one; ``arch`` is ``""``, ``bits`` 0 likewise."""
+
+    fields: Mapping[str, Any]  # of Config
+    heap: HeapKind | None
+    arch: str
+    bits: int
+
+    def config(self, heap: HeapKind) -> Config:
+        """The firmware's options, with this heap if they do not name one."""
+        return Config(**self.fields, heap=self.heap or heap)
+
+
+def read_kconfig(given: Iterable[str]) -> Kconfig:
+    """All that ``--config`` says, a later one before an earlier one.
+
+    Raises:
+        UsageError: ``usage``: an option is unknown, or cannot have this value.
+        FormatError: ``file-unreadable``.
+    """
+    values: dict[str, str] = {}
+    where: dict[str, Location] = {}
+    for text in given:
+        found = GIVEN.fullmatch(text)
+        if found is None:
+            for number, name, value in _lines(text):
+                values[name], where[name] = value, Location(file=text, line=number)
+            continue
+        name, value = found.groups()
+        if name not in FIELDS and name not in SWITCHES:
+            near = nearest(f"CONFIG_{name}", [f"CONFIG_{known}" for known in (*FIELDS, *SWITCHES)])
+            cure = f"did you mean `{near}`?" if near else "known are " + ", ".join((*FIELDS, *SWITCHES))
+            fail("usage", f"--config: `CONFIG_{name}` does not change what the loader does", help=cure)
+        values[name] = value
+        where.pop(name, None)
+    return _meaning({name: _value(name, text, where.get(name)) for name, text in values.items()})
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes: a number, decimal or hexadecimal, or one with ``K`` or ``M`` behind it.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    found = re.fullmatch(r"(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,16})([KkMm]?)", text)
+    if found is None:
+        fail("usage", f"{option}: `{text}` is not a size", help="write it as 8K, 1M or 0x4000")
+    return int(found[1], 16 if found[1][:2].lower() == "0x" else 10) * SIZES[found[2].upper()]
+
+
+def _lines(path: str) -> Iterable[tuple[int, str, str]]:
+    """The options that matter in a ``.config``: line, name, value."""
+    text = read_bytes(path).decode("utf-8", "backslashreplace")
+    options = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        found = LINE.fullmatch(line.strip())
+        if found is None:
+            continue
+        options += 1
+        name = found[1] or found[3]
+        if name in FIELDS or name in SWITCHES:
+            yield number, name, "n" if found[1] is None else found[2]
+    if not options:
+        cure = "give one option as `CONFIG_LLEXT_HEAP_SIZE=16`, or the `.config` of a build"
+        fail("usage", f"--config: there is no option in `{path}`", help=cure)
+
+
+def _value(name: str, text: str, at: Location | None) -> int:
+    unit = FIELDS.get(name, ("", 0))[1]
+    if not unit:
+        if text not in YES_NO:
+            fail("usage", f"--config: `CONFIG_{name}` is `y` or `n`, not `{text}`", at=at)
+        return YES_NO[text]
+    number = re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9}", text)
+    if number is None:
+        fail("usage", f"--config: `CONFIG_{name}` is a number, not `{text}`", at=at)
+    return int(text, 16 if text[:2].lower() == "0x" else 10) * unit
+
+
+def _meaning(options: Mapping[str, int]) -> Kconfig:
+    fields: dict[str, Any] = {}
+    for name, value in options.items():
+        if name in FIELDS:
+            fields[FIELDS[name][0]] = value
+    on = {name for name, value in options.items() if value}
+    if "LLEXT_VENEERS" in on:
+        fields["veneers"] = "v6m" if "ARMV6_M_ARMV8_M_BASELINE" in on else "v7m"
+    if protection := _protection(on):
+        fields["protection"] = protection
+    heap = next((kind for name, kind in HEAPS.items() if name in on), None)
+    if heap is None and any("HEAP" in name for name in options):
+        heap = "k_heap"
+    bits = 0 if "64BIT" not in options else 64 if "64BIT" in on else 32
+    return Kconfig(fields, heap, next((arch for name, arch in ARCHS.items() if name in on), ""), bits)
+
+
+def _protection(on: set[str]) -> Protection | None:
+    """How memory is protected: by pages with an MMU, else only where there is a user mode to protect it from."""
+    if "MMU" in on:
+        return "page"
+    if "USERSPACE" not in on:
+        return None
+    kinds: dict[str, Protection] = {
+        "MPU_REQUIRES_POWER_OF_TWO_ALIGNMENT": "mpu-pow2",
+        "ARM_MPU": "mpu-32",
+        "RISCV_PMP": "pmp",
+    }
+    return next((kind for name, kind in kinds.items() if name in on), None)
