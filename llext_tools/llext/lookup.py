@@ -200,5 +200,5 @@ class Lookup:
             raise Undefined(f"symbol {i} lies behind the symbol table, and behind the end of the file")
         found = np.frombuffer(raw, elf.SYM_OF[self.header.bits])[0]
         at, strtab = int(found["name"]), self.symbols.strtab
-        name = strtab[at:].split(b"\0", 1)[0] if at < len(strtab) else None
+        name = strtab[at:].split(b"\0", 1)[0] if at < self.ext.regions[Mem.STRTAB].size else None
         return int(found["value"]), int(found["shndx"]), name, int(found["info"]) >> 4

@@ -76,6 +76,15 @@ class Space:
             raise Undefined(f"{size:,} bytes at {address:#010x} lie outside the memory of heap and ELF buffer")
         return found.data[address - found.start : address - found.start + size]
 
+    def strings(self, address: int, size: int) -> bytes:
+        """A table of strings, with what follows it in memory up to a NUL if its last string does not end in the table.
+
+        Raises:
+            Undefined: no segment has the table.
+        """
+        table = self.view(address, size).tobytes()
+        return table if table.endswith(b"\0") else table + (self.string(address + size) or b"")
+
     def string(self, address: int) -> bytes | None:
         """The bytes in front of the next NUL, or None where there is no memory."""
         found = self.find(address)

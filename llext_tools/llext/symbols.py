@@ -48,7 +48,7 @@ def read_symbols(source: Source, header: Header, ext: Llext, profile: Profile) -
     raw = source.table(region.offset + region.prepad, region.size - region.prepad, entry)
     y = np.frombuffer(raw, elf.SYM_OF[header.bits])
     size = strings.size
-    strtab = source.space.view(ext.mem[Mem.STRTAB], size).tobytes() if Mem.STRTAB in ext.mem else b""
+    strtab = source.space.strings(ext.mem[Mem.STRTAB], size) if Mem.STRTAB in ext.mem else b""
     beyond = np.flatnonzero(y["name"][1:] >= size)
     if beyond.size and not profile.bounds_checks:
         raise Undefined(f"the name of symbol {int(beyond[0]) + 1} is read outside the string table")
