@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.diag import CODES, Diagnostic
+from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import LlextError
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.arena import STRUCT_LLEXT, Arena
@@ -26,7 +26,7 @@ from llext_tools.llext.lookup import Kernel
 from llext_tools.llext.outcome import Refusal, Undefined
 from llext_tools.llext.source import Shdr, Source
 from llext_tools.llext.space import Segment, Space, segment
-from llext_tools.llext.tables import read_names
+from llext_tools.llext.tables import find_section
 from llext_tools.mem import Mem
 from llext_tools.profile import Profile
 
@@ -155,8 +155,10 @@ class Runtime:
             raise self._error(refusal.errno, [*refusal.diagnostics, *ext.diagnostics]) from None
         except Undefined as reason:
             self._release(ext, lent)
-            text = f"what the loader does here is undefined: {reason}"
-            raise self._error("", [Diagnostic("load-undefined", text, location=source.at)]) from None
+            raise self._undefined(reason, source.at) from None
+        except BaseException:  # of the caller's own loader
+            self._release(ext, lent)
+            raise
         finally:
             loader.finalize()
         if loader.storage is Storage.TEMPORARY:
@@ -256,18 +258,15 @@ class Runtime:
         Raises:
             LlextError: ``ENOTSUP`` for a loader without ``peek``, ``ENOENT`` for a name that is not there.
         """
-        source = Source(loader, self.space, name)
         lent = self._lend(loader)
         try:
-            if source.peek(0) is None:
-                text = f"`{name}` cannot be looked for: the loader has no `peek`"
-                raise self._error("ENOTSUP", [Diagnostic("loader-peek", text)])
-            headers, names = read_names(source, self.bits)
+            return find_section(Source(loader, self.space, name), self.bits, name)
+        except Refusal as refusal:
+            raise self._error(refusal.errno, refusal.diagnostics) from None
+        except Undefined as reason:
+            raise self._undefined(reason) from None
         finally:
             self._return(lent)
-        if name not in names:
-            raise self._error("ENOENT", [Diagnostic("section-unknown", f"the file has no section `{name}`")])
-        return headers[names.index(name)].offset
 
     def get_section_header(self, ext: Llext, name: str) -> Shdr:
         """A copy of the header of a section.
@@ -279,16 +278,16 @@ class Runtime:
         return ext.headers[self.section_shndx(ext, name)]
 
     def get_region_info(self, ext: Llext, mem: Mem) -> tuple[Region, int | None, int]:
-        """A region: its header, its address (None if it has none), its size in bytes.
+        """A region: its header, its address (None if it has none), its size in bytes; the last two without prepad.
 
         Raises:
-            LlextError: ``EINVAL`` for no region, ``ENOTSUP`` if the information was not kept.
+            LlextError: ``EINVAL`` for no region.
         """
         if mem not in Mem.__members__.values():
             raise self._error("EINVAL", [Diagnostic("region-unknown", f"there is no region {mem!r}")])
-        self._check_info(ext)
-        nothing = Region(0, 0, 0, 0, 0, 0)
-        return ext.regions.get(mem, nothing), ext.mem.get(mem) or None, ext.mem_size.get(mem, 0)
+        region = ext.regions.get(mem, Region(0, 0, 0, 0, 0, 0))
+        address = ext.mem.get(mem, 0) + region.prepad
+        return region, address or None, ext.mem_size.get(mem, 0) - region.prepad
 
     def section_shndx(self, ext: Llext, name: str) -> int:
         """The index of a section.
@@ -297,22 +296,25 @@ class Runtime:
             LlextError: as ``get_section_header()``.
         """
         self._check_info(ext)
-        if name not in ext.section_names:
+        if name not in ext.section_names[1:]:  # the first header is nobody's
             text = f"`{ext.name}` has no section `{name}`"
             raise self._error("ENOENT", [Diagnostic("section-unknown", text)])
-        return ext.section_names.index(name)
+        return ext.section_names.index(name, 1)
 
     def get_section_info(self, ext: Llext, shndx: int) -> tuple[Shdr, Section | None]:
-        """The header of a section, and where it is: region and offset, None if it is in none.
+        """The header of a section, and where it is: region and offset behind its prepad, None if it is in none.
 
         Raises:
             LlextError: ``EINVAL`` for an index that is not there, ``ENOTSUP`` if the information was not kept.
         """
-        self._check_info(ext)
         if not 0 <= shndx < len(ext.headers):
             text = f"`{ext.name}` has {len(ext.headers)} sections, none of index {shndx}"
             raise self._error("EINVAL", [Diagnostic("section-unknown", text)])
-        return ext.headers[shndx], ext.sections.get(shndx)
+        self._check_info(ext)
+        home = ext.sections.get(shndx)
+        if home is not None and home.mem in ext.regions:
+            home = home._replace(offset=home.offset - ext.regions[home.mem].prepad)
+        return ext.headers[shndx], home
 
     def free_inspection_data(self, ext: Llext) -> int:
         """Give the memory of the section map and headers back; 0."""
@@ -411,6 +413,10 @@ class Runtime:
     def _return(self, segments: list[Segment]) -> None:
         for each in segments:
             self.space.remove(each)
+
+    def _undefined(self, reason: Undefined, at: Location | None = None) -> LlextError:
+        text = f"what the loader does here is undefined: {reason}"
+        return self._error("", [Diagnostic("load-undefined", text, location=at)])
 
     @staticmethod
     def _error(errno: str, diagnostics: list[Diagnostic]) -> LlextError:

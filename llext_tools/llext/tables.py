@@ -5,7 +5,8 @@ Source: Zephyr, ``llext_load.c``, ``llext_load_elf_data()`` and ``llext_find_tab
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from struct import Struct
+from typing import Any, NamedTuple
 
 from llext_tools.arch.base import Arch
 from llext_tools.diag import Location
@@ -83,7 +84,7 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Ll
 
 
 def read_names(source: Source, bits: int) -> tuple[tuple[Shdr, ...], tuple[str, ...]]:
-    """Section headers and names of a file in memory, as ``llext_find_section()`` reads them."""
+    """Section headers and names of a file in memory, as far as they can be read."""
     layout = EHDR[bits]
     data = source.read(0, layout.size).ljust(layout.size, b"\0")
     shoff, shnum, shstrndx = data_of(layout.unpack(data))
@@ -98,6 +99,35 @@ def read_names(source: Source, bits: int) -> tuple[tuple[Shdr, ...], tuple[str, 
 def data_of(header: tuple[int, ...]) -> tuple[int, int, int]:
     """``e_shoff``, ``e_shnum`` and ``e_shstrndx``."""
     return header[6], header[12], header[13]
+
+
+def find_section(source: Source, bits: int, name: str) -> int:
+    """The offset of a section in a file in memory: ``llext_find_section()``, which only peeks.
+
+    Raises:
+        Refusal: ``loader-peek`` where a header cannot be looked at, ``section-unknown``.
+        Undefined: a header or a name is where no memory is.
+    """
+
+    def look(position: int, layout: Struct) -> tuple[Any, ...]:
+        place = source.peek(position)
+        if place is None:
+            text = f"`{name}` cannot be looked for: the loader does not let anyone peek at byte {position:,}"
+            raise fail("ENOTSUP", "loader-peek", text, source.at)
+        return layout.unpack(source.space.view(place, layout.size).tobytes())
+
+    header = look(0, EHDR[bits])
+    shoff, shnum, shstrndx = data_of(header)
+    entry = SHDR[bits]
+    names = look(shoff + shstrndx * entry.size, entry)[4] if shstrndx < shnum else 0
+    for i in range(shnum):
+        x = Shdr._make(look(shoff + i * entry.size, entry))
+        place = source.peek(names + x.name)
+        if place is None:
+            raise Undefined(f"the name of section {i} is read outside the file")
+        if source.space.string(place) == name.encode():
+            return x.offset
+    raise fail("ENOENT", "section-unknown", f"the file has no section `{name}`", source.at)
 
 
 def find_tables(source: Source, header: Header, profile: Profile, log: Log) -> Tables:
@@ -174,14 +204,10 @@ def section_names(source: Source, header: Header, address: int | None, size: int
     """The name of each section, None where it lies outside the table of names at ``address``."""
     if address is None:
         return (None,) * len(header.sections)
-    table = source.space.view(address, size).tobytes()
+    table = source.space.strings(address, size)
 
     def name(at: int) -> str | None:
-        if at >= size:
-            return None
         end = table.find(0, at)
-        if end < 0:
-            raise Undefined("the table of section names does not end with a NUL")
-        return table[at:end].decode("utf-8", "backslashreplace")
+        return table[at : end if end >= 0 else None].decode("utf-8", "backslashreplace") if at < size else None
 
     return tuple(name(x.name) for x in header.sections)
