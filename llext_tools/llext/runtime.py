@@ -15,7 +15,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import LlextError
 from llext_tools.link.exports import ExportTable
-from llext_tools.llext.arena import STRUCT_LLEXT, Arena
+from llext_tools.llext.arena import SECT_MAP_ENTRY, STRUCT_LLEXT, Arena
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import MAX_DEPENDENCIES, MAX_NAME_LEN, Llext, LoadParam, Region, Section, Symbol
 from llext_tools.llext.heap import Heaps, SysHeap, heaps, k_heaps
@@ -167,7 +167,9 @@ class Runtime:
             ext.segments += lent
         ext.loader = loader
         ext.info_kept = param.keep_section_info
-        if not ext.info_kept:
+        if ext.info_kept:
+            ext.alloc_size += self._map_size(ext)
+        else:
             ext.arena.free(ext.info)
         ext.use_count = 1
         self._loaded.append(ext)
@@ -176,7 +178,7 @@ class Runtime:
         return 0, ext
 
     def unload(self, ext: Llext) -> int:
-        """Give up one hold of an extension.
+        """Give up one hold of an extension. A section map that was kept and not freed by now stays on the heap.
 
         Returns:
             0 if it was freed, else the use count that is left; -1 if there was none to give up.
@@ -191,6 +193,8 @@ class Runtime:
             provider.use_count -= 1
             if not provider.use_count:
                 self.log(Level.ERR, "assertion: LLEXT dependency use-count underrun")
+        if ext.info_kept:
+            ext.arena.forget(ext.info)
         self._release(ext, ())
         return 0
 
@@ -317,10 +321,15 @@ class Runtime:
         return ext.headers[shndx], home
 
     def free_inspection_data(self, ext: Llext) -> int:
-        """Give the memory of the section map and headers back; 0."""
+        """Give the memory of the section map back; 0."""
+        if ext.info_kept:
+            ext.alloc_size -= self._map_size(ext)
         ext.info_kept = False
         ext.arena.free(ext.info)
         return 0
+
+    def _map_size(self, ext: Llext) -> int:
+        return len(ext.headers) * SECT_MAP_ENTRY[self.bits]
 
     def _check_info(self, ext: Llext) -> None:
         if not ext.info_kept:
