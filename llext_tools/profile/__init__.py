@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from os import listdir
 from os.path import dirname, join
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, get_origin, get_type_hints
 
 from llext_tools.diag import fail
 
@@ -18,36 +18,48 @@ DEFAULT = "zephyr-next"
 
 
 class Profile(NamedTuple):
-    """One loader. ``relocs``: per architecture the relocation codes that it applies, None for all of the ABI's."""
+    """One loader. ``relocs``: per architecture the relocation codes that it applies, None for all of the ABI's.
+
+    The text of a rule goes on after "the loader".
+    """
 
     name: str
     summary: str
     relocs: Mapping[str, frozenset[int] | None]
-    weak_undefined: Literal["error", "null"]  # what an undefined weak symbol without an export becomes
-    needs_globals: bool  # refuses an object without a global function or object
-    accepts_reserved: bool  # takes a global function or object of a reserved section index (SHN_ABS)
-    rodata_no_reloc: bool  # CONFIG_LLEXT_RODATA_NO_RELOC: keeps .llext.rodata.noreloc apart, without relocations
     deviations: Mapping[str, frozenset[int]]  # per architecture the codes with which the loader leaves the ABI
-    loader_rows: bool  # relocates by Zephyr's formulas, with their deviations, not by the ABI's
-    checks_ident: bool  # compares byte order, class and machine with its own
-    strtab_after_symtab: bool  # finds the string table only behind the symbol table
-    skips_by_name: bool  # leaves .relro_padding, .heap and .stack out
-    skips_tls: bool  # leaves thread-local sections out, and takes their symbols' values as offsets
-    array_entsize_exact: bool  # sh_entsize of an array must be that of a pointer, not 0
-    aligns_regions: bool  # keeps the alignment of sections: prepad
-    collects_errors: bool  # attempts all relocations and returns the first error
-    skips_unallocated: bool  # leaves relocations of sections alone that are not loaded (debug information)
-    checks_symbol_sections: bool  # refuses a relocation against a symbol in a section that is in no region
-    dyn_image: bool  # loads a shared object as one image
-    bounds_checks: bool  # checks offsets, names and indices of the file before it uses them
-    sorts_tables: bool  # sorts sym_tab and exp_tab by name
-    strings_may_overlap: bool  # lets the two string tables share bytes of the file
-    rounds_to_powers: bool  # takes every MPU for one of power-of-two regions, and does not round for a PMP
-    checks_fn_table_first: bool  # checks all pointers of an array before it calls the first
+    weak_undefined: Annotated[
+        Literal["error", "null"],
+        "takes an undefined weak symbol that nobody exports for an error, or for the address 0 (`null`)",
+    ]
+    needs_globals: Annotated[bool, "refuses an object without a global function or object"]
+    accepts_reserved: Annotated[bool, "takes a global function or object of a reserved section index (`SHN_ABS`)"]
+    rodata_no_reloc: Annotated[
+        bool, "keeps `.llext.rodata.noreloc` apart, without relocations (`CONFIG_LLEXT_RODATA_NO_RELOC`)"
+    ]
+    loader_rows: Annotated[bool, "relocates by Zephyr's formulas, with their deviations, not by the ABI's"]
+    checks_ident: Annotated[bool, "compares byte order, class and machine with its own"]
+    strtab_after_symtab: Annotated[bool, "finds the string table only behind the symbol table"]
+    skips_by_name: Annotated[bool, "leaves `.relro_padding`, `.heap` and `.stack` out"]
+    skips_tls: Annotated[bool, "leaves thread-local sections out, and takes their symbols' values as offsets"]
+    array_entsize_exact: Annotated[bool, "wants `sh_entsize` of an array to be that of a pointer, and not 0"]
+    aligns_regions: Annotated[bool, "puts padding in front of a region, so that its sections keep their alignment"]
+    collects_errors: Annotated[bool, "attempts all relocations and returns the first error"]
+    skips_unallocated: Annotated[bool, "passes over relocations of sections that are not loaded (debug information)"]
+    checks_symbol_sections: Annotated[bool, "refuses a relocation against a symbol in a section that is in no region"]
+    dyn_image: Annotated[bool, "loads a shared object as one image"]
+    bounds_checks: Annotated[bool, "checks offsets, names and indices of the file before it uses them"]
+    sorts_tables: Annotated[bool, "sorts `sym_tab` and `exp_tab` by name"]
+    strings_may_overlap: Annotated[bool, "lets the two string tables share bytes of the file"]
+    rounds_to_powers: Annotated[bool, "takes every MPU for one of power-of-two regions, and does not round for a PMP"]
+    checks_fn_table_first: Annotated[bool, "checks all pointers of an array before it calls the first"]
 
 
-RULES = Profile._fields[Profile._fields.index("loader_rows") :]
-"""The rules that differ from one generation to the next, each a yes or no in the table ``[rules]``."""
+RULES: dict[str, str] = {
+    field: hint.__metadata__[0]
+    for field, hint in get_type_hints(Profile, include_extras=True).items()
+    if get_origin(hint) is Annotated
+}
+"""What may differ from one loader to the next, field -> text: a yes or no unless the text says otherwise."""
 
 
 def names() -> list[str]:
@@ -74,10 +86,6 @@ def load(name: str = DEFAULT) -> Profile:
         name=name,
         summary=data["summary"],
         relocs={arch: frozenset(codes) for arch, codes in data.get("relocs", {}).items()},
-        weak_undefined=data["weak_undefined"],
-        needs_globals=data["needs_globals"],
-        accepts_reserved=data["accepts_reserved"],
-        rodata_no_reloc=data["rodata_no_reloc"],
         deviations={arch: frozenset(codes) for arch, codes in data.get("deviations", {}).items()},
-        **{rule: bool(data["rules"][rule]) for rule in RULES},
+        **{rule: (data | data["rules"])[rule] for rule in RULES},
     )
