@@ -8,6 +8,7 @@ symbol for each local label. A board pays for all of that in flash, transfer tim
 
 The loader maps the span from a region's first section to its last in the file, so sections of one region stand
 next to each other, and derives padding from a region's file offset, of SHT_NOBITS too, which LLVM does not align.
+LLVM also leaves ``sh_entsize`` of arrays 0, which older loaders refuse (Zephyr 4.2 does): they get that of a pointer.
 Groups are dissolved: the partial link has chosen among their copies, and the loader does not know them.
 Symbols with hidden visibility become local, as any final link would make them. Otherwise the compiler's helper
 functions would take room in the extension's symbol table on the board.
@@ -248,6 +249,9 @@ def _section(obj: ElfObject, i: int, tables: Sequence[int], number: I64, symbol_
     elif flags & elf.SHF_LINK_ORDER:
         link = int(number[s.link[i]]) if s.link[i] < len(s) else 0
         flags &= ~elf.SHF_LINK_ORDER if link == 0 else -1
+    entsize = 0 if s.flags[i] & elf.SHF_MERGE else int(s.entsize[i])
+    if kind in ARRAYS:
+        entsize = entsize or obj.bits // 8
     return Section(
         name=s.name[i],
         type=kind,
@@ -258,6 +262,6 @@ def _section(obj: ElfObject, i: int, tables: Sequence[int], number: I64, symbol_
         link=link,
         info=info,
         addralign=max(int(s.addralign[i]), 1) if kind not in (elf.SHT_REL, elf.SHT_RELA) else obj.bits // 8,
-        entsize=0 if s.flags[i] & elf.SHF_MERGE else int(s.entsize[i]),
+        entsize=entsize,
         data=data,
     )

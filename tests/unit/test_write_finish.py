@@ -89,6 +89,16 @@ def test_only_what_the_loader_needs_is_left(finished: Path) -> None:
 
 
 @pytest.mark.toolchain
+def test_arrays_have_entries_of_a_pointer(finished: Path) -> None:
+    """Oracle: pyelftools. Zephyr 4.2 compares sh_entsize with the size of a pointer; Clang and lld leave it 0."""
+    with finished.open("rb") as file:
+        elf = ELFFile(file)
+        array = elf.get_section_by_name(".init_array")
+        assert array["sh_size"] > 0
+        assert array["sh_entsize"] == elf.elfclass // 8
+
+
+@pytest.mark.toolchain
 def test_lief_reads_the_same_relocations(partial: Path, finished: Path) -> None:
     """Oracle: LIEF; place, type and the symbol's name of each relocation that is loaded stay."""
 
