@@ -19,8 +19,9 @@ class Arena:
         self.heaps = heaps
         self.taken = taken  # address ranges that regions with a given place occupy: (start, end)
         self.owned: dict[int, Heap] = {}
+        self.what: dict[int, str] = {}  # address -> what was allocated there; a region by its name
 
-    def alloc(self, heap: Heap, align: int, size: int) -> int | None:
+    def alloc(self, heap: Heap, align: int, size: int, what: str) -> int | None:
         """An address, or None if there is no room. What someone else has been placed on is passed over."""
         passed = []
         address = heap.alloc(align, size)
@@ -31,6 +32,7 @@ class Arena:
             heap.free(each)
         if address is not None:
             self.owned[address] = heap
+            self.what[address] = what
         return address
 
     def free(self, address: int | None) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from llext_tools.mem import Mem
+
 KIB = 1024
 
 HeapKind = Literal["k_heap", "memblk", "dynamic", "plain"]
@@ -38,6 +40,11 @@ class Config(NamedTuple):
     export_devices: bool = False
     export_builtins_by_slid: bool = False
     veneers: Veneers = ""
+    log_level_dbg: bool = True  # sym_tab is kept after loading; Zephyr's own default is to free it
+
+    def number(self, mem: Mem) -> str:
+        """A region as the log names it: ``1 (DATA)``. VENEER changes the numbers of those behind it."""
+        return f"{mem - (mem > Mem.VENEER and not self.veneers)} ({mem.name})"
 
     @property
     def userspace(self) -> bool:

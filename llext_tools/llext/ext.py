@@ -86,6 +86,7 @@ class Llext:
         self.section_names: tuple[str, ...] = ()
         self.headers: tuple[Shdr, ...] = ()
         self.info: int | None = None  # the section map on the heap
+        self.sym_tab_at: int | None = None  # the table itself on the heap
         self.header_copy: int | None = None  # the section headers on the heap
         self.info_kept = False
         self.arena = arena

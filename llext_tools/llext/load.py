@@ -10,13 +10,14 @@ from llext_tools.arch.base import Arch
 from llext_tools.diag import Location
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import Llext, LoadParam
-from llext_tools.llext.log import Level, Log
+from llext_tools.llext.log import Level, Log, ret
 from llext_tools.llext.lookup import Kernel, Lookup
 from llext_tools.llext.memory import IMAGE, STRINGS, Memory
+from llext_tools.llext.outcome import Refusal
 from llext_tools.llext.regions import map_sections
 from llext_tools.llext.relocate import Linker
 from llext_tools.llext.source import POINTER, Source, fail
-from llext_tools.llext.symbols import bases_of, export_table, globals_of, read_symbols, symbol_table
+from llext_tools.llext.symbols import bases_of, export_table, globals_of, read_symbols, say_symbols, symbol_table
 from llext_tools.llext.tables import find_tables, read_header, section_names
 from llext_tools.llext.veneers import Veneers, veneer_region
 from llext_tools.mem import Mem
@@ -44,55 +45,87 @@ def do_load(
         Refusal: what Zephyr returns, with everything that was found.
         Undefined: where its code does what C leaves undefined.
     """
-    memory = Memory(source, ext, config, profile, param, log)
-    source.prepare()
-    header = read_header(source, arch, bits, profile, ext, log)
-    tables = find_tables(source, header, profile, log)
-    for mem in STRINGS:
-        memory.copy(mem, tables.regions[mem])
-    names = section_names(source, header, ext.mem.get(Mem.SHSTRTAB), tables.regions[Mem.SHSTRTAB].size)
-    tables = map_sections(source, header, tables, names, config, profile, param, log)
-    ext.headers, ext.sections = header.sections, tables.sections
-    ext.section_names = tuple(name or "" for name in names)
-    if config.veneers:
-        veneer = veneer_region(source, header, tables, config)
-        if veneer is not None:
-            tables.regions[Mem.VENEER] = veneer
-    ext.regions = tables.regions
-
-    image = IMAGE if header.dyn and profile.dyn_image else ()
-    if image:
-        memory.copy_image(tables.regions)
-    for mem in sorted(tables.regions):
-        if mem not in STRINGS and mem not in image:
+    memory = Memory(source, ext, config, profile, param, bits, log)
+    with Step(log, "", "prepare the loader"):
+        source.prepare()
+    with Step(log, "reading the ELF header", "read the ELF header and the section headers"):
+        header = read_header(source, arch, bits, profile, ext, log)
+    with Step(log, "looking for the tables", "find the tables that every load needs"):
+        tables = find_tables(source, header, profile, log)
+    with Step(log, "string tables into memory", "get the string tables into memory"):
+        for mem in STRINGS:
             memory.copy(mem, tables.regions[mem])
+    with Step(log, "sections to regions", "map the sections to regions"):
+        names = section_names(source, header, ext.mem.get(Mem.SHSTRTAB), tables.regions[Mem.SHSTRTAB].size)
+        tables = map_sections(source, header, tables, names, config, profile, param, log)
+        ext.headers, ext.sections = header.sections, tables.sections
+        ext.section_names = tuple(name or "" for name in names)
+        if config.veneers:
+            veneer = veneer_region(source, header, tables, config)
+            if veneer is not None:
+                tables.regions[Mem.VENEER] = veneer
+        ext.regions = tables.regions
 
-    bases = bases_of(header, ext)
-    y = read_symbols(source, header, ext, profile)
-    count = globals_of(y)[1]
-    size = count * 2 * POINTER[bits]
-    if ext.arena.alloc(ext.arena.heaps.metadata, 1, size) is None:
-        raise no_symbols(source.at, size)
-    ext.alloc_size += size
-    ext.sym_tab = symbol_table(source, header, ext, y, bases, param, profile, log)
-
-    if param.relocate_local:
-        veneers = None
-        if Mem.VENEER in ext.mem:
-            veneers = Veneers(config, ext.mem[Mem.VENEER], ext.mem_size[Mem.VENEER])
-        lookup = Lookup(source, header, ext, y, bases, kernel, config, profile, log)
-        Linker(lookup, arch, veneers).run()
-    ext.exp_tab = ext.sym_tab if config.import_all_globals else export_table(source.space, header, ext, profile)
-    if ext.exp_tab:
-        size = len(ext.exp_tab) * 2 * POINTER[bits]
-        if ext.arena.alloc(ext.arena.heaps.metadata, 1, size) is None:
-            raise fail("ENOMEM", "load-memory", f"no room for the export table, {size:,} bytes", source.at)
-    for symbol in ext.exp_tab:
-        log(Level.DBG, f"sym {symbol.addr:#x} name {symbol.name}")
+    with Step(log, "regions into memory", "get the regions into memory"):
+        image = IMAGE if header.dyn and profile.dyn_image else ()
+        if image:
+            memory.copy_image(tables.regions)
+        for mem in sorted(tables.regions):
+            if mem not in STRINGS and mem not in image:
+                memory.copy(mem, tables.regions[mem])
     if log.dbg:
         log(Level.DBG, gdb_line(ext, source.name))
+
+    bases = bases_of(header, ext)
+    with Step(log, "counting symbols", "count the symbols"):
+        y = read_symbols(source, header, ext, profile)
+        if log.dbg:
+            say_symbols(y, log)
+    with Step(log, "room for the symbol table", "get room for the symbol table"):
+        size = globals_of(y)[1] * 2 * POINTER[bits]
+        ext.sym_tab_at = ext.arena.alloc(ext.arena.heaps.metadata, 1, size, "sym_tab")
+        if ext.sym_tab_at is None:
+            raise no_symbols(source.at, size)
+        ext.alloc_size += size
+    with Step(log, "symbols to addresses", "give the symbols their addresses"):
+        ext.sym_tab = symbol_table(source, header, ext, y, bases, param, profile, log)
+
+    if param.relocate_local:
+        with Step(log, "linking", "link"):
+            veneers = None
+            if Mem.VENEER in ext.mem:
+                veneers = Veneers(config, ext.mem[Mem.VENEER], ext.mem_size[Mem.VENEER])
+            lookup = Lookup(source, header, ext, y, bases, kernel, config, profile, log)
+            Linker(lookup, arch, veneers).run()
+    with Step(log, "", "export"):
+        ext.exp_tab = ext.sym_tab if config.import_all_globals else export_table(source.space, header, ext, profile)
+        if ext.exp_tab:
+            size = len(ext.exp_tab) * 2 * POINTER[bits]
+            if ext.arena.alloc(ext.arena.heaps.metadata, 1, size, "exp_tab") is None:
+                raise fail("ENOMEM", "load-memory", f"no room for the export table, {size:,} bytes", source.at)
+    if log.dbg:
+        for symbol in ext.exp_tab:
+            log(Level.DBG, "exported: {} at {:#x}", symbol.name, symbol.addr)
         text, rodata = ext.mem.get(Mem.TEXT, 0), ext.mem.get(Mem.RODATA, 0)
-        log(Level.DBG, f"loaded: {ext.alloc_size} bytes in heap, .text at {text:#x}, .rodata at {rodata:#x}")
+        log(Level.DBG, "loaded: {} bytes of heap, .text at {:#x}, .rodata at {:#x}", ext.alloc_size, text, rodata)
+
+
+class Step:
+    """One pass, with what the log says before it, and after it if it is refused."""
+
+    def __init__(self, log: Log, doing: str, failed: str) -> None:
+        self.log, self.failed = log, failed
+        if doing:
+            log(Level.DBG, doing)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, reason: BaseException | None, trace: object) -> None:
+        if isinstance(reason, Refusal):
+            if reason.said:
+                self.log(Level.ERR, reason.said)
+            self.log(Level.ERR, "could not {}: {}", self.failed, ret(reason.errno))
 
 
 def no_symbols(at: Location, size: int) -> Exception:

@@ -18,7 +18,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import Llext
-from llext_tools.llext.log import Level, Log
+from llext_tools.llext.log import Level, Line, Log
 from llext_tools.llext.outcome import Undefined
 from llext_tools.llext.source import SYM_SIZE, Source
 from llext_tools.llext.symbols import SymbolData
@@ -29,10 +29,15 @@ from llext_tools.reloc import I64
 
 
 class Problem(NamedTuple):
-    """What is wrong with one relocation; ``errno`` as in ``Refusal``."""
+    """What is wrong with one relocation; ``errno`` as in ``Refusal``.
+
+    ``said`` is what the log says of it, beyond ``Lookup.said()``; ``resolved``: its value was found nevertheless.
+    """
 
     errno: str
     diagnostic: Diagnostic
+    said: tuple[Line, ...] = ()
+    resolved: bool = True
 
 
 class Kernel(NamedTuple):
@@ -73,6 +78,7 @@ class Lookup:
         self.source, self.header, self.ext, self.symbols, self.bases = source, header, ext, symbols, bases
         self.kernel, self.config, self.profile, self.log = kernel, config, profile, log
         self._known: dict[int, tuple[int, Problem | None]] = {}
+        self._shndx: dict[int, int] = {}  # of the same symbols
 
     def addresses(self, symbols: I64, offsets: I64, target: int | None, *, stops: bool = False) -> I64:
         """S of ``n`` relocations, int64[n], 0 where ``problem()`` knows why there is none.
@@ -106,6 +112,29 @@ class Lookup:
         """Which of n symbols have a problem."""
         return np.isin(symbols, [i for i, (_, problem) in self._known.items() if problem])
 
+    def said(self, i: int, offset: int, link: int) -> tuple[Line, ...]:
+        """What the log says when a symbol is looked up: where somebody else has it, or why it has no address.
+
+        Args:
+            offset, link: of the relocation, and of its section.
+        """
+        address, problem = self._known.get(i, (0, None))
+        name, shndx = self.name(i), self._shndx.get(i, 0)
+        if problem is None:
+            found = address and shndx == elf.SHN_UNDEF
+            return (Line(Level.INF, f"symbol {name} found at {address:#x}"),) if found else ()
+        match problem.diagnostic.code:
+            case "undefined-symbol":
+                first = Line(Level.ERR, f"nobody has symbol {name}: offset {offset}, link section {link}")
+                text = "devices are not exported: CONFIG_LLEXT_EXPORT_DEVICES is not enabled"
+                return (first, Line(Level.WRN, text)) if self._is_hidden_device(name) else (first,)
+            case "symbol-unmapped":
+                return (Line(Level.ERR, f"cannot relocate: section {shndx} of symbol {name} is not loaded"),)
+        return (Line(Level.ERR, f"cannot relocate: symbol {name} is in section {shndx} ({shndx:#x})"),)
+
+    def _is_hidden_device(self, name: str) -> bool:
+        return name.startswith("__device_dts_ord_") and not self.config.export_devices
+
     def name(self, i: int) -> str:
         """A symbol's name for a person: its section's for a section symbol."""
         if i >= self.symbols.value.size:
@@ -137,6 +166,7 @@ class Lookup:
             value, shndx, name, bind = int(y.value[i]), int(y.shndx[i]), y.name(i), int(y.bind[i])
         else:
             value, shndx, name, bind = self._behind(i)
+        self._shndx[i] = shndx
         text = "" if name is None else name.decode("utf-8", "backslashreplace")
         at = self.at(target, offset)
         if shndx == elf.SHN_UNDEF:
@@ -158,11 +188,9 @@ class Lookup:
     def _import(self, name: str, slid: int, bind: int, at: Location) -> int | Problem:
         address = self.kernel.address(name, slid)
         if address:
-            self.log(Level.INF, f"found symbol {name} at {address:#x}")
             return address
         if bind == elf.STB_WEAK and self.profile.weak_undefined == "null":
             return 0
-        self.log(Level.ERR, f"undefined symbol {name}, offset {at.offset}")
         from llext_tools.link.hints import missing_help  # only here, where something is wrong already
 
         exports = self.kernel.exports
@@ -170,8 +198,6 @@ class Lookup:
         if name in exports.by_name:
             text = f"`{name}` is exported by {exports.source}, but with the address 0"
         notes = ("it is weak, but the loader looks for it all the same",) if bind == elf.STB_WEAK else ()
-        if name.startswith("__device_dts_ord_") and not self.config.export_devices:
-            self.log(Level.WRN, "devices cannot be imported: CONFIG_LLEXT_EXPORT_DEVICES is not enabled")
         cure = missing_help(name, exports)
         return Problem("ENODATA", Diagnostic("undefined-symbol", text, location=at, notes=notes, help=cure))
 

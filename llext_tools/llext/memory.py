@@ -34,10 +34,11 @@ class Memory:
         config: Config,
         profile: Profile,
         param: LoadParam,
+        bits: int,
         log: Log,
     ) -> None:
-        self.source, self.ext, self.config, self.profile, self.param, self.log = (
-            source, ext, config, profile, param, log,
+        self.source, self.ext, self.config, self.profile, self.param, self.bits, self.log = (
+            source, ext, config, profile, param, bits, log,
         )  # fmt: skip
 
     @property
@@ -68,7 +69,7 @@ class Memory:
             raise fail("EFAULT", "pre-located", text, self.source.at, help=cure)
         address = self.param.place.get(mem)
         if address is None:
-            address = self._alloc(mem, region.flags, size, align)
+            address = self._alloc(mem.name, region.flags, size, align, f"region {self.config.number(mem)}")
         else:
             self._settle(address, size)
         ext.mem[mem], ext.mem_on_heap[mem] = address, True
@@ -81,9 +82,11 @@ class Memory:
         parts = {mem: regions[mem] for mem in IMAGE if mem in regions and regions[mem].size}
         at = self.source.at
         if self.config.harvard:
-            raise fail("ENOTSUP", "region-image", "a shared object cannot be divided between two heaps", at)
+            text = "a shared object cannot be divided between two heaps"
+            raise fail("ENOTSUP", "region-image", text, at, said=text)
         if not parts:
-            raise fail("ENOEXEC", "region-image", "the shared object has no section that is loaded", at)
+            text = "the shared object has no section that is loaded"
+            raise fail("ENOEXEC", "region-image", text, at, said=text)
         align = max(4, *(region.align for region in parts.values()))
         if self.config.protection == "page":
             align = max(align, self.config.granularity)
@@ -97,7 +100,9 @@ class Memory:
             base = placed[1] - (parts[placed[0]].addr - low)
             self._settle(base, size)
         else:
-            base = self._alloc(Mem.TEXT, elf.SHF_EXECINSTR, size, align)
+            base = self._alloc("image", elf.SHF_EXECINSTR, size, align, "the image of the shared object")
+        linked = min(region.addr for region in parts.values())
+        self.log(Level.DBG, "image of the shared object: {:#x}, size {:#x}, linked for {:#x}", base, size, linked)
         self.space.view(base, size)[:] = 0
         self.ext.alloc_size += in_blocks(self.config, size)
         for mem, region in parts.items():
@@ -131,27 +136,31 @@ class Memory:
         if not align:
             raise Undefined(f"the address of region {mem.name} is divided by its alignment, which is 0")
         if address % align and not self.param.pre_located:
-            text = f"region {mem.name} stays out of place: {address:#x} is not aligned to {align:#x}"
-            self.log(Level.WRN, text)
+            text = "region {} cannot stay in the ELF buffer: {:#x} is not aligned to {:#x}"
+            self.log(Level.WRN, text, self.config.number(mem), address, align)
             return False
         self.space.view(address, region.size)
         self.ext.mem[mem], self.ext.mem_on_heap[mem] = address, False
         self._partition(mem, address, size)
         return True
 
-    def _alloc(self, mem: Mem, flags: int, size: int, align: int) -> int:
+    def _alloc(self, what: str, flags: int, size: int, align: int, name: str) -> int:
         heaps = self.ext.arena.heaps
         heap: Heap = heaps.instr if flags & elf.SHF_EXECINSTR else heaps.data
         if align & (align - 1):
             if not self.profile.bounds_checks:
                 raise Undefined(f"the heap is asked for memory aligned to {align:,}, which is no power of two")
             align = 1  # a string table, which is copied before its alignment is looked at and the file refused
-        address = self.ext.arena.alloc(heap, align, in_blocks(self.config, size))
+        wanted = in_blocks(self.config, size)
+        address = self.ext.arena.alloc(heap, align, wanted, what)
         if address is None:
-            text = f"no room for region {mem.name}: {size:,} bytes, aligned to {max(align, 1):,}"
+            text = f"no room for {'the image' if what == 'image' else f'region {what}'}: {size:,} bytes, "
+            text += f"aligned to {max(align, 1):,}"
+            signed = wanted - (wanted >> self.bits - 1 << self.bits)  # so the board prints a size
+            said = f"no room for {signed} bytes, aligned to {align}: {name}"
             detail = (f"the heap of {heap.size:,} bytes has {heap.free_bytes:,} free, {heap.largest:,} in one piece",)
             cure = "raise CONFIG_LLEXT_HEAP_SIZE, or unload something first"
-            raise fail("ENOMEM", "load-memory", text, self.source.at, help=cure, detail=detail)
+            raise fail("ENOMEM", "load-memory", text, self.source.at, said=said, help=cure, detail=detail)
         return address
 
     def _rounding(self) -> Config:
@@ -169,4 +178,8 @@ class Memory:
         if mem in PARTITIONS:
             perm = PERM[mem]
             self.ext.mem_parts[mem] = Partition(address, size, Perm(perm), mem.name)
-        self.log(Level.DBG, f"region {mem.name}: start {address:#x}, size {size}")
+        if self.log.dbg:
+            how = "on the heap" if self.ext.mem_on_heap[mem] else "where the file is"
+            if "image" in self.ext.arena.what.values() and mem in IMAGE:
+                how = "in the image"
+            self.log(Level.DBG, "region {}: at {:#x}, size {}, {}", self.config.number(mem), address, size, how)

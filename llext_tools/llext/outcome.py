@@ -10,11 +10,15 @@ from llext_tools.diag import Diagnostic
 
 
 class Refusal(Exception):  # noqa: N818 - an answer of the loader, not a failure of ours
-    """An error return. ``errno`` without the minus sign, for example ``ENOEXEC``."""
+    """An error return. ``errno`` without the minus sign, for example ``ENOEXEC``.
 
-    def __init__(self, errno: str, diagnostic: Diagnostic) -> None:
+    ``said`` is what the board's log says of it, before the pass itself is said to have failed.
+    """
+
+    def __init__(self, errno: str, diagnostic: Diagnostic, said: str = "") -> None:
         super().__init__(diagnostic.message)
         self.errno = errno
+        self.said = said
         self.diagnostics = [diagnostic]
 
 

@@ -18,7 +18,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, Bytes
-from llext_tools.llext.log import Level
+from llext_tools.llext.log import Level, Line
 from llext_tools.llext.lookup import Lookup, Problem
 from llext_tools.llext.outcome import Refusal, Undefined
 from llext_tools.llext.source import Shdr, fail
@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 
 MOST = 20
 """Places out of reach are described one by one up to this number."""
-PCREL_HI20, PCREL_LO12 = 23, (24, 25)
+PCREL_HI20, PCREL_LO12, ALIGN = 23, (24, 25), 43  # of RISC-V
 
 
 class Entries(NamedTuple):
@@ -99,7 +99,7 @@ class Linker:
             if self.problems and self.stops:
                 break
         if self.problems:
-            first = Refusal(*self.problems[0])
+            first = Refusal(self.problems[0].errno, self.problems[0].diagnostic)
             first.diagnostics = self._found()
             raise first
 
@@ -111,11 +111,15 @@ class Linker:
         at = Location(file=self.source.name, section=names[i])
         rela = x.type == elf.SHT_RELA
         if rela and not self.arch.rela:
-            raise fail("ENOTSUP", "reloc-rela", f"the relocations are SHT_RELA, but {self.arch.name} uses SHT_REL", at)
+            text = f"the relocations are SHT_RELA, but {self.arch.name} uses SHT_REL"
+            said = f"section {i} is SHT_RELA, which {self.arch.name} does not have"
+            raise fail("ENOTSUP", "reloc-rela", text, at, said=said)
         dtype = (elf.RELA_OF if rela else elf.REL_OF)[self.header.bits]
         if x.entsize != dtype.itemsize or x.info >= len(sections) or x.size % dtype.itemsize:
             text = f"the table has {x.size:,} bytes in entries of {x.entsize}, not a multiple of {dtype.itemsize}"
-            raise fail("ENOEXEC", "elf-relocations", text, at)
+            table = f"{x.size} bytes in entries of {x.entsize}, for section {x.info}"
+            said = f"the relocations in section {i} ({'SHT_RELA' if rela else 'SHT_REL'}) cannot be read: {table}"
+            raise fail("ENOEXEC", "elf-relocations", text, at, said=said)
         if self.shared:
             entries = self._read(x, rela, dtype, None)
             self._relocate_inside(i, entries, self._homes(entries) < 0, at, "which is in no loaded section")
@@ -123,10 +127,11 @@ class Linker:
         if not sections[x.info].flags & elf.SHF_ALLOC and self.profile.skips_unallocated:
             return
         count, name, size = x.size // dtype.itemsize, names[x.info], sections[x.info].size
-        self.log(Level.DBG, f"relocation section {names[i]} ({i}) acts on section {x.info} with {count} relocations")
+        self.log(Level.DBG, "section {} ({}) changes section {}: {} relocations", names[i], i, x.info, count)
         if x.info not in self.ext.sections:
             text = f"`{name}` is relocated, but no region takes it"
-            raise fail("ENOEXEC", "reloc-unmapped", text, at, help=unmapped_help(name))
+            said = f"section {x.info} is relocated but not loaded"
+            raise fail("ENOEXEC", "reloc-unmapped", text, at, said=said, help=unmapped_help(name))
         entries = self._read(x, rela, dtype, x.info)
         beyond = entries.offset.view(np.uint64) >= size
         if not self.profile.bounds_checks:
@@ -139,8 +144,13 @@ class Linker:
         first = int(outside[0]) if outside.size else beyond.size
         self._relocate(i, entries.take(first))
         if outside.size and not (self.problems and self.stops):
-            text = f"relocation {first} changes offset {int(entries.offset[first]) & self.word:#x}, {why}"
-            raise fail("ENOEXEC", "elf-relocations", text, at)
+            offset = int(entries.offset[first]) & self.word
+            said = f"relocation {first} of section {i} changes offset {offset:#x}, in no loaded section"
+            if entries.target is not None:
+                size = self.header.sections[entries.target].size
+                said = f"offset {offset:#x} to be relocated is outside section {entries.target} (size {size:#x})"
+            text = f"relocation {first} changes offset {offset:#x}, {why}"
+            raise fail("ENOEXEC", "elf-relocations", text, at, said=said)
 
     def _read(self, x: Shdr, rela: bool, dtype: np.dtype[np.void], target: int | None) -> Entries:
         raw = np.frombuffer(self.source.table(x.offset, x.size, dtype.itemsize), dtype)
@@ -166,18 +176,20 @@ class Linker:
         problems: dict[int, Problem] = {}
         for k in np.flatnonzero(self.lookup.failed(entries.symbol)).tolist():
             problems[k] = self._why(entries, k)
-        self._check_types(entries, problems)
+        self._check_types(entries, P, problems)
         usable = np.ones(S.size, bool)
         usable[list(problems)] = False
-        if self.log.inf:
-            self._say(i, entries, S, P)
         T = np.zeros_like(S)
         if self.abi and self.arch.thumb:
             T = S & 1 & self._functions(entries.symbol)
         work = Work(entries, S - T, entries.addend, P, P, T, usable, problems)
         if self.arch.rela and PCREL_HI20 in self.rows:
-            work = self._paired(work)
+            work = self._paired(work, self.header.sections[i].link)
         self._apply(work)
+        if problems or self.log.inf:
+            from llext_tools.llext.narrate import narrate
+
+            narrate(self.lookup, i, entries, S, P, work.S + work.T, problems, stops=self.stops)
         for k in sorted(problems):
             self.problems.append(problems[k])
             if self.stops:
@@ -189,7 +201,7 @@ class Linker:
         assert problem is not None
         return problem
 
-    def _check_types(self, entries: Entries, problems: dict[int, Problem]) -> None:
+    def _check_types(self, entries: Entries, P: I64, problems: dict[int, Problem]) -> None:
         for code in np.unique(entries.type).tolist():
             row = self.rows.get(code)
             if row is not None and (self.accepted is None or code in self.accepted):
@@ -200,7 +212,12 @@ class Linker:
             for k in np.flatnonzero(entries.type == code).tolist():
                 at = self.lookup.at(entries.target, int(entries.offset[k]))
                 found = Diagnostic("reloc-refused" if known else "reloc-unknown", text, location=at, help=cure)
-                problems.setdefault(k, Problem("ENOEXEC", found))
+                said = [f"type {code} is not applied, for symbol {self.lookup.name(int(entries.symbol[k]))}"]
+                if code == ALIGN and self.arch.rela:
+                    step = 1 << max(int(entries.addend[k]) - 1, 0).bit_length()
+                    said = [f"{said[0]} at {int(P[k]) & self.word:#x}: to align to {step}", "code cannot be moved"]
+                lines = tuple(Line(Level.ERR, text, "elf") for text in said)
+                problems.setdefault(k, Problem("ENOEXEC", found, lines))
 
     def _homes(self, entries: Entries) -> I64:
         """The loaded section that holds each place of a shared object, int64[n]; -1 where there is none."""
@@ -216,7 +233,7 @@ class Linker:
         homes: I64 = np.where(place < ends[found], index[found].astype(np.int64), -1)
         return homes
 
-    def _paired(self, work: Work) -> Work:
+    def _paired(self, work: Work, link: int) -> Work:
         """RISC-V: a PCREL_LO12 has the value of the PCREL_HI20 in its own table at the offset that its symbol has."""
         entries = work.entries
         low = np.flatnonzero(np.isin(entries.type, PCREL_LO12) & work.usable)
@@ -233,7 +250,11 @@ class Linker:
         failed = ~match | self.lookup.failed(entries.symbol[partner])
         for k, j, found in zip(low[failed].tolist(), partner[failed].tolist(), match[failed].tolist(), strict=True):
             work.usable[k] = False
-            work.problems[k] = self._why(entries, k, int(entries.symbol[j])) if found else self._unpaired(entries, k)
+            problem = self._why(entries, k, int(entries.symbol[j])) if found else self._unpaired(entries, k)
+            said: tuple[Line, ...] = (Line(Level.ERR, "no R_RISCV_PCREL_HI20 for this R_RISCV_PCREL_LO12", "elf"),)
+            if found:
+                said = self.lookup.said(int(entries.symbol[j]), int(entries.offset[j]) & self.word, link)
+            work.problems[k] = problem._replace(said=(*said, self._unresolved(work, k)), resolved=False)
         elsewhere = ~failed & (y.shndx[np.minimum(symbol, y.value.size - 1)] != entries.target)
         for code in PCREL_LO12 if not self.shared else ():
             self._warn(self.rows[code], low[elsewhere & (entries.type[low] == code)], work)
@@ -247,6 +268,12 @@ class Linker:
         text = f"`{name}` has no `R_RISCV_PCREL_HI20` in its own section at the place that its symbol names"
         at = self.lookup.at(entries.target, int(entries.offset[k]))
         return Problem("ENOEXEC", Diagnostic("reloc-unpaired", text, location=at))
+
+    def _unresolved(self, work: Work, k: int) -> Line:
+        name, kind = self.lookup.name(int(work.entries.symbol[k])), int(work.entries.type[k])
+        place, label = int(work.P[k]) & self.word, int(work.S[k]) & self.word
+        figures = f"{place:#x}, its label at {label:#x}, the text at {self.ext.mem.get(Mem.TEXT, 0):#x}"
+        return Line(Level.ERR, f"type {kind} has no value: symbol {name} at {figures}", "elf")
 
     def _word(self, x: I64) -> I64:
         """A difference of addresses is a signed word of the target."""
@@ -276,7 +303,8 @@ class Linker:
         field = row.field
         if field is None:
             if row.check is not None:
-                self._report(row, which, row.check.misfits(row.value(batch)), work)
+                value = row.value(batch)
+                self._report(row, which, value, row.check.misfits(value), work)
             return
         image, offset = self._image(work.P[which], field.size)
         word = load(image, field, offset)
@@ -292,7 +320,7 @@ class Linker:
         if bad.any() and self.veneers is not None and self.veneers.serve(row.code):
             value, bad = self.veneers.reroute(row, batch, bad, self.source.space)
         if bad.any():
-            self._report(row, which, bad, work)
+            self._report(row, which, value, bad, work)
             good = ~bad
             offset, word, value = offset[good], word[good], value[good]
         store(image, field, offset, word & ~field.mask | field.encode(value) & field.mask)
@@ -318,17 +346,25 @@ class Linker:
             if home is None:
                 text = f"a place to be moved holds {value:#010x}, which is an address of no loaded section"
                 at = self.lookup.at(work.entries.target, int(work.entries.offset[which[k]]))
-                work.problems[int(which[k])] = Problem("ENOEXEC", Diagnostic("elf-relocations", text, location=at))
+                said = (Line(Level.ERR, f"address {value:#x} is in no loaded section", "elf"),)
+                found = Diagnostic("elf-relocations", text, location=at)
+                work.problems[int(which[k])] = Problem("ENOEXEC", found, said)
             else:
                 result[k] = home + value
         return result
 
-    def _report(self, row: Reloc, which: I64, bad: Mask, work: Work) -> None:
+    def _report(self, row: Reloc, which: I64, value: I64, bad: Mask, work: Work) -> None:
         found = which[np.flatnonzero(bad)].tolist()
-        for k in found[:MOST]:
+        assert row.check is not None
+        for n, (k, wanted) in enumerate(zip(found, value[bad].tolist(), strict=True)):
             name = self.lookup.name(int(work.entries.symbol[k]))
             place, target = int(work.P[k]) & self.word, int(work.S[k] + work.T[k]) & self.word
-            self.log(Level.ERR, f"sym '{name}': relocation out of range ({place:#x} -> {target:#x})")
+            most = -row.check.low if wanted < 0 else row.check.high - 1
+            figures = f"{place:#x} to {target:#x} ({wanted} bytes, at most {most})"
+            said = (Line(Level.ERR, f"type {row.code} does not reach symbol {name}: {figures}", "elf"),)
+            if n >= MOST:
+                work.problems[k] = work.problems[found[0]]._replace(said=said)
+                continue
             found_here = Diagnostic(
                 "reloc-out-of-range",
                 f"`{row.name}` cannot reach `{name}`",
@@ -336,9 +372,7 @@ class Linker:
                 detail=(f"place {place:#010x}, target {target:#010x}: {abs(target - place):,} bytes apart",),
                 help=self.arch.reach_help if row.code in self.arch.branches else "",
             )
-            work.problems[k] = Problem("ENOEXEC", found_here)
-        for k in found[MOST:]:
-            work.problems[k] = work.problems[found[0]]
+            work.problems[k] = Problem("ENOEXEC", found_here, said)
 
     def _compare(self, row: Reloc, which: I64, batch: Batch, word: I64, written: I64, bad: Mask, work: Work) -> None:
         """Warn where the loader's value is another one than the ABI's, or where only one of the two fits."""
@@ -372,14 +406,6 @@ class Linker:
         index = np.where(symbols < y.type.size, symbols, 0)
         found: Mask = (y.type[index] == elf.STT_FUNC) | (y.shndx[index] == elf.SHN_UNDEF)
         return found.astype(np.int64)
-
-    def _say(self, i: int, entries: Entries, S: I64, P: I64) -> None:
-        """The lines that the board logs for each relocation."""
-        columns = entries.offset, entries.symbol, entries.type, S & self.mask, P & self.mask
-        for j, (offset, symbol, kind, address, place) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-            name = self.lookup.name(symbol) if symbol else ""
-            self.log(Level.DBG, f"relocation {i}:{j} (type {kind}, sym {symbol}) offset {offset} sym_name {name}")
-            self.log(Level.INF, f"writing relocation type {kind} at {place:#x} with symbol {name} ({address:#x})")
 
 
 def waves(place: I64, length: I64) -> Sequence[I64]:

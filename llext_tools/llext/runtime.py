@@ -21,7 +21,7 @@ from llext_tools.llext.ext import MAX_DEPENDENCIES, MAX_NAME_LEN, Llext, LoadPar
 from llext_tools.llext.heap import Heaps, SysHeap, heaps, k_heaps
 from llext_tools.llext.load import do_load
 from llext_tools.llext.loaders import BufLoader, Loader, Storage
-from llext_tools.llext.log import Level, Log
+from llext_tools.llext.log import Level, Log, ret
 from llext_tools.llext.lookup import Kernel
 from llext_tools.llext.outcome import Refusal, Undefined
 from llext_tools.llext.source import Shdr, Source
@@ -132,7 +132,8 @@ class Runtime:
         ext = Llext(name, Arena(self.heaps, placed))
         extra = bool(self.config.veneers) + self.config.rodata_no_reloc
         size = STRUCT_LLEXT[self.bits] + extra * self.bits // 4
-        if ext.arena.alloc(self.heaps.metadata, 1, size) is None:
+        if ext.arena.alloc(self.heaps.metadata, 1, size, "struct llext") is None:
+            self.log(Level.ERR, "no room for struct llext, {} bytes", size)
             text = f"no room for the extension's own data, {size:,} bytes"
             raise self._error("ENOMEM", [Diagnostic("load-memory", text, location=source.at)])
         lent = self._lend(loader)
@@ -150,8 +151,9 @@ class Runtime:
             )
         except Refusal as refusal:
             ext.arena.forget(ext.header_copy)  # Zephyr does not free it either where a load fails
+            self.log(Level.DBG, "not loaded: {}", ret(refusal.errno))
+            self._say_freeing(ext)
             self._release(ext, lent)
-            self.log(Level.ERR, f"failed to load {name}: -{refusal.errno}")
             raise self._error(refusal.errno, [*refusal.diagnostics, *ext.diagnostics]) from None
         except Undefined as reason:
             self._release(ext, lent)
@@ -171,6 +173,9 @@ class Runtime:
             ext.alloc_size += self._map_size(ext)
         else:
             ext.arena.free(ext.info)
+        if not self.config.log_level_dbg:
+            ext.arena.free(ext.sym_tab_at)
+            ext.sym_tab = ()
         ext.use_count = 1
         self._loaded.append(ext)
         if self.cpu is not None:
@@ -195,6 +200,7 @@ class Runtime:
                 self.log(Level.ERR, "assertion: LLEXT dependency use-count underrun")
         if ext.info_kept:
             ext.arena.forget(ext.info)
+        self._say_freeing(ext)
         self._release(ext, ())
         return 0
 
@@ -413,6 +419,13 @@ class Runtime:
         if loader.buffer is None or any(each is loader.buffer for each in self.space.segments):
             return []
         return [self.space.add(loader.buffer)]
+
+    def _say_freeing(self, ext: Llext) -> None:
+        if self.log.dbg:
+            for mem in sorted(mem for mem, on_heap in ext.mem_on_heap.items() if on_heap):
+                self.log(Level.DBG, "freeing region {}", self.config.number(mem))
+            if "image" in ext.arena.what.values():
+                self.log(Level.DBG, "freeing the image of the shared object")
 
     def _release(self, ext: Llext, lent: list[Segment] | tuple[()]) -> None:
         ext.arena.free_all()

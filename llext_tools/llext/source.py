@@ -91,6 +91,8 @@ class Source:
         return Refusal(name, Diagnostic("loader-failed", text, location=self.at))
 
 
-def fail(errno: str, code: str, text: str, at: Location, *, help: str = "", detail: tuple[str, ...] = ()) -> Refusal:
-    """A refusal to raise."""
-    return Refusal(errno, Diagnostic(code, text, location=at, help=help, detail=detail))
+def fail(
+    errno: str, code: str, text: str, at: Location, *, said: str = "", help: str = "", detail: tuple[str, ...] = ()
+) -> Refusal:
+    """A refusal to raise; ``said`` is its line in the log."""
+    return Refusal(errno, Diagnostic(code, text, location=at, help=help, detail=detail), said)

@@ -28,6 +28,7 @@ class SymbolData(NamedTuple):
 
     name_at: I64
     value: I64
+    size: I64
     shndx: I64
     bind: Bytes
     type: Bytes
@@ -55,11 +56,13 @@ def read_symbols(source: Source, header: Header, ext: Llext, profile: Profile) -
     if beyond.size:
         i = int(beyond[0]) + 1
         text = f"the name of symbol {i} is at {y['name'][i]:,}, but the string table has {size:,} bytes"
-        raise fail("ENOEXEC", "elf-symbols", text, source.at)
+        said = f"the name of symbol {i} is at {y['name'][i]}, outside the string table"
+        raise fail("ENOEXEC", "elf-symbols", text, source.at, said=said)
     info = y["info"]
     return SymbolData(
         name_at=y["name"].astype(np.int64),
         value=y["value"].astype(np.int64),
+        size=y["size"].astype(np.int64),
         shndx=y["shndx"].astype(np.int64),
         bind=(info >> 4).astype(np.uint8),
         type=(info & 15).astype(np.uint8),
@@ -75,6 +78,17 @@ def globals_of(y: SymbolData) -> tuple[I64, int]:
     wanted[0] = False
     found = np.flatnonzero(wanted)
     return found[y.shndx[found] != elf.SHN_UNDEF], found.size
+
+
+def say_symbols(y: SymbolData, log: Log) -> None:
+    """Log each symbol, whether it is counted or not."""
+    log(Level.DBG, "{} symbols", y.value.size)
+    columns = (column.tolist() for column in (y.type, y.bind, y.shndx))
+    for i, (kind, bind, shndx) in enumerate(zip(*columns, strict=True)):
+        if i:
+            counted = kind in (elf.STT_FUNC, elf.STT_OBJECT) and bind == elf.STB_GLOBAL
+            text = "symbol {}: {}, type {}, bind {}, section {}, " + ("counted" if counted else "not counted")
+            log(Level.DBG, text, i, _text(y.name(i)) or "-", kind, bind, shndx)
 
 
 def symbol_table(
@@ -100,16 +114,18 @@ def symbol_table(
         if peeked is None and not param.pre_located:
             name = y.name(int(found[i])).decode(errors="replace")
             text = f"`{name}` is in section `{ext.section_names[home]}`, which is not loaded and not in memory either"
-            raise fail("ENOTSUP", "symbol-nowhere", text, source.at)
+            said = f"section {home} is nowhere in memory"
+            raise fail("ENOTSUP", "symbol-nowhere", text, source.at, said=said)
         bases[home] = peeked or 0
-        log(Level.DBG, f"section {home} peeked at {peeked or 0:#x}")
+        log(Level.DBG, "section {} is in the ELF buffer, at {:#x}", home, peeked or 0)
     if astray.size and not profile.bounds_checks:
         raise Undefined("a section header is read behind the last one")
     if astray.size:
         i = int(found[astray[0]])
         text = f"`{y.name(i).decode(errors='replace')}` is in section {int(y.shndx[i]):,}, which is not there"
         code = {elf.SHN_ABS: "symbol-absolute", elf.SHN_COMMON: "symbol-common"}.get(int(y.shndx[i]), "elf-symbols")
-        raise fail("ENOEXEC", code, text, source.at)
+        said = f"symbol {i} is in section {int(y.shndx[i])}, which is not there"
+        raise fail("ENOEXEC", code, text, source.at, said=said)
     addr = np.array([x.addr for x in header.sections], np.uint64).astype(np.int64)
     if param.pre_located:
         address = y.value[found] + (0 if header.dyn else addr[shndx])
@@ -118,6 +134,8 @@ def symbol_table(
     else:
         address = bases[shndx] + y.value[found] - (addr[shndx] if header.dyn else 0)
     entries = [(y.name(i), a & word) for i, a in zip(found.tolist(), address.tolist(), strict=True)]
+    for j, entry in enumerate(entries) if log.dbg else ():
+        log(Level.DBG, "global symbol {}: {} at {:#x}", j, _text(entry[0]), entry[1])
     padded: list[tuple[bytes | None, int]] = [*entries, *[(None, 0)] * (count - len(entries))]
     ordered = sort(padded, "the symbol table has an entry without a name") if profile.sorts_tables else padded
     return tuple(Symbol(_text(name), at) for name, at in ordered)

@@ -47,36 +47,41 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Ll
     ident, kind, machine, _, _, _, shoff, _, _, _, _, shentsize, shnum, shstrndx = layout.unpack(data)
     at = source.at
     if not ident.startswith(elf.ELFMAG):
-        raise fail("ENOEXEC", "elf-magic", "the file does not start like an ELF file", at)
+        said = f"not an ELF file, it starts with {ident.hex(' ')}"
+        raise fail("ENOEXEC", "elf-magic", "the file does not start like an ELF file", at, said=said)
     if profile.checks_ident:
         if ident[5] != elf.ELFDATA2LSB:
-            raise fail("ENOEXEC", "elf-header", f"the byte order (EI_DATA {ident[5]}) is not that of the firmware", at)
+            text = f"the byte order (EI_DATA {ident[5]}) is not that of the firmware"
+            raise fail("ENOEXEC", "elf-header", text, at, said=text)
         if elf.ELFCLASS.get(ident[4]) != bits:
             text = f"the class (EI_CLASS {ident[4]}) is not that of a {bits}-bit firmware"
-            raise fail("ENOEXEC", "elf-machine", text, at)
+            raise fail("ENOEXEC", "elf-machine", text, at, said=text)
         if machine != arch.machine:
             text = f"the object is for machine {machine}, the firmware for {arch.name} ({arch.machine})"
-            raise fail("ENOEXEC", "elf-machine", text, at)
+            raise fail("ENOEXEC", "elf-machine", text, at, said=text)
     if kind not in (elf.ET_REL, elf.ET_DYN):
         text = f"the file is of ELF type {kind}; the loader takes relocatable (1) and shared (3) ones"
-        raise fail("ENOEXEC", "elf-type", text, at, help="link the extension with `-r`; llext_add_extension() does")
-    log(Level.DBG, f"loading {'shared' if kind == elf.ET_DYN else 'relocatable'} ELF")
+        cure = "link the extension with `-r`; llext_add_extension() does"
+        raise fail("ENOEXEC", "elf-type", text, at, said=f"cannot load a file of ELF type {kind:x}", help=cure)
+    log(Level.DBG, "it is a shared object" if kind == elf.ET_DYN else "it is a relocatable object")
     if shentsize != SHDR[bits].size:
         text = f"section headers have {shentsize} bytes in this file, {SHDR[bits].size} on this firmware"
-        raise fail("ENOEXEC", "elf-header", text, at)
+        raise fail("ENOEXEC", "elf-header", text, at, said=text)
     arena = ext.arena
-    ext.info = arena.alloc(arena.heaps.metadata, 1, shnum * SECT_MAP_ENTRY[bits])
+    size = shnum * SECT_MAP_ENTRY[bits]
+    ext.info = arena.alloc(arena.heaps.metadata, 1, size, "section map")
     if ext.info is None:
-        text = f"no room for the section map, {shnum * SECT_MAP_ENTRY[bits]:,} bytes"
-        raise fail("ENOMEM", "load-memory", text, at)
+        said = f"no room for the section map, {size} bytes"
+        raise fail("ENOMEM", "load-memory", f"no room for the section map, {size:,} bytes", at, said=said)
     size = shnum * SHDR[bits].size
     place = source.peek(shoff)
     if place is not None:
         raw = source.space.view(place, size).tobytes()
     else:
-        copy = arena.alloc(arena.heaps.metadata, 1, size)
+        copy = arena.alloc(arena.heaps.metadata, 1, size, "section headers")
         if copy is None:
-            raise fail("ENOMEM", "load-memory", f"no room for the section headers, {size:,} bytes", at)
+            said = f"no room for the section headers, {size} bytes"
+            raise fail("ENOMEM", "load-memory", f"no room for the section headers, {size:,} bytes", at, said=said)
         ext.header_copy = copy
         raw = source.read(shoff, size)
         raw += b"\xa5" * (size - len(raw))  # what the heap held before
@@ -133,62 +138,74 @@ def find_section(source: Source, bits: int, name: str) -> int:
 def find_tables(source: Source, header: Header, profile: Profile, log: Log) -> Tables:
     """The symbol table, its names, and the sections' names."""
     s, at = header.sections, source.at
-    if log.dbg:
-        for i, x in enumerate(s):
-            log(
-                Level.DBG,
-                f"section {i} at {x.offset:#x}: name {x.name}, type {x.type}, flags {x.flags:#x}, addr {x.addr:#x}, "
-                f"align {x.addralign:#x}, size {x.size}, link {x.link}, info {x.info}",
-            )
-    found = _in_one_pass(header) if profile.strtab_after_symtab else _by_link(header, at)
-    if Mem.SYMTAB not in found:
-        log(Level.WRN, "the file has no symbol table, it may have been stripped")
+    found = _in_one_pass(header, log) if profile.strtab_after_symtab else _by_link(header, at, log)
+    if Mem.SYMTAB not in found and not profile.strtab_after_symtab:
+        log(Level.WRN, "there is no symbol table: has the file been stripped?")
     missing = [mem.name for mem in (Mem.SYMTAB, Mem.STRTAB, Mem.SHSTRTAB) if mem not in found]
     if missing:
         text = f"the file has no table for {', '.join(missing)}"
         cure = "strip with `--strip-unneeded`, which keeps what the loader needs"
-        raise fail("ENOEXEC", "elf-symbols", text, at, help=cure)
+        raise fail("ENOEXEC", "elf-symbols", text, at, said=text, help=cure)
     table = s[found[Mem.SYMTAB]]
     entry = SYM_SIZE[header.bits]
     if (table.entsize != entry or table.size % entry) and not profile.bounds_checks:
         raise Undefined(f"the symbol table has entries of {table.entsize} bytes, which are read as {entry}")
     if table.entsize != entry or table.size % entry:
         text = f"the symbol table has {table.size:,} bytes in entries of {table.entsize}, not a multiple of {entry}"
-        raise fail("ENOEXEC", "elf-symbols", text, at)
+        raise fail("ENOEXEC", "elf-symbols", text, at, said=text)
     regions = {mem: region_of(s[i]) for mem, i in found.items()}
     return Tables(regions, {i: Section(mem, 0) for mem, i in found.items()})
 
 
-def _by_link(header: Header, at: Location) -> dict[Mem, int]:
+TABLE = {Mem.SYMTAB: "symbol table", Mem.STRTAB: "string table", Mem.SHSTRTAB: "table of section names"}
+
+
+def _say_section(i: int, x: Shdr, log: Log) -> None:
+    log(
+        Level.DBG,
+        "section {}, at {:#x}: sh_name {}, type {}, flags {:#x}, addr {:#x}, align {:#x}, size {}, link {}, info {}",
+        i, x.offset, x.name, x.type, x.flags, x.addr, x.addralign, x.size, x.link, x.info,
+    )  # fmt: skip
+
+
+def _by_link(header: Header, at: Location, log: Log) -> dict[Mem, int]:
     """The last symbol table, and the string table that it names."""
     s, found = header.sections, {}
     wanted = elf.SHT_DYNSYM if header.dyn else elf.SHT_SYMTAB
+    for i, x in enumerate(s) if log.dbg else ():
+        _say_section(i, x, log)
     symtabs = [i for i, x in enumerate(s) if x.type == wanted]
     if symtabs:
         found[Mem.SYMTAB] = symtabs[-1]
         strtab = s[symtabs[-1]].link
         if strtab >= len(s):
             text = f"the symbol table names section {strtab} as its string table, but there are {len(s)} sections"
-            raise fail("ENOEXEC", "elf-symbols", text, at)
+            raise fail("ENOEXEC", "elf-symbols", text, at, said=text)
         if s[strtab].type == elf.SHT_STRTAB:
             found[Mem.STRTAB] = strtab
     if header.shstrndx < len(s) and s[header.shstrndx].type == elf.SHT_STRTAB:
         found[Mem.SHSTRTAB] = header.shstrndx
+    for mem, i in found.items():
+        log(Level.DBG, "the {} is section {}", TABLE[mem], i)
     return found
 
 
-def _in_one_pass(header: Header) -> dict[Mem, int]:
+def _in_one_pass(header: Header, log: Log) -> dict[Mem, int]:
     """The tables as they come, until there are three: a string table only behind its symbol table."""
     found: dict[Mem, int] = {}
     strtab, seen = -1, 0
     wanted = elf.SHT_DYNSYM if header.dyn else elf.SHT_SYMTAB
     for i, x in enumerate(header.sections):
+        if log.dbg:
+            _say_section(i, x, log)
         if x.type == wanted:
-            found[Mem.SYMTAB], strtab = i, x.link
+            mem, strtab = Mem.SYMTAB, x.link
         elif x.type == elf.SHT_STRTAB and i in (header.shstrndx, strtab):
-            found[Mem.SHSTRTAB if i == header.shstrndx else Mem.STRTAB] = i
+            mem = Mem.SHSTRTAB if i == header.shstrndx else Mem.STRTAB
         else:
             continue
+        found[mem] = i
+        log(Level.DBG, "the {} is section {}", TABLE[mem], i)
         seen += 1
         if seen == 3:
             break

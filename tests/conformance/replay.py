@@ -9,7 +9,7 @@ from conformance.cases import Case, files
 from llext_tools import arch
 from llext_tools.errors import LlextError
 from llext_tools.link.exports import ExportTable
-from llext_tools.llext import BufLoader, Config, Llext, LoadParam, Runtime, Storage
+from llext_tools.llext import BufLoader, Config, Llext, LoadParam, Log, Runtime, Storage
 from llext_tools.mem import Mem
 
 HEAP = range(0x2000_0000, 0x2004_0000)
@@ -17,7 +17,7 @@ BUFFER, GUARD = 0x3000_0000, 0x2000
 VENEERS = {"arm_veneers": "v7m", "arm_veneers_v6m": "v6m"}
 
 
-def runtime(case: Case, exports: Mapping[str, int]) -> Runtime:
+def runtime(case: Case, exports: Mapping[str, int], log: Log | None = None) -> Runtime:
     """The firmware of a case: its architecture, table, options and heap."""
     config = Config(
         heap="plain",
@@ -28,12 +28,17 @@ def runtime(case: Case, exports: Mapping[str, int]) -> Runtime:
         import_all_globals=case.variant == "arm_allglobals",
     )
     return Runtime(
-        arch.load("riscv" if case.arch == "riscv" else "arm"), exports=ExportTable.of(exports), config=config
+        arch.load("riscv" if case.arch == "riscv" else "arm"), exports=ExportTable.of(exports), config=config, log=log
     )
 
 
 def replay(
-    case: Case, raw: Mapping[str, Any], *, place: bool, seen: Callable[[Llext], None] = lambda _: None
+    case: Case,
+    raw: Mapping[str, Any],
+    *,
+    place: bool,
+    seen: Callable[[Llext], None] = lambda _: None,
+    log: Log | None = None,
 ) -> list[dict[str, Any]]:
     """What each step gives, in the form of the recorded ``answers``, up to the first that is undefined.
 
@@ -41,8 +46,9 @@ def replay(
         raw: the case as ``cases.json`` has it.
         place: put the regions of the heap where they were, instead of where our heap has room.
         seen: is called with each extension that was loaded.
+        log: receives the loader's log.
     """
-    rt = runtime(case, {name: int(address, 0) for name, address in raw["exports"].items()})
+    rt = runtime(case, {name: int(address, 0) for name, address in raw["exports"].items()}, log)
     buffer = BUFFER + case.options.get("bufofs", 0)
     given: list[dict[str, Any]] = []
     for step, answer in zip(raw["steps"], raw["answers"], strict=False):
