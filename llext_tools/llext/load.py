@@ -84,7 +84,7 @@ def do_load(
     with Step(log, "room for the symbol table", "get room for the symbol table"):
         size = globals_of(y)[1] * 2 * POINTER[bits]
         ext.sym_tab_at = ext.arena.alloc(ext.arena.heaps.metadata, 1, size, "sym_tab")
-        if ext.sym_tab_at is None:
+        if ext.sym_tab_at is None and (size or profile.needs_globals):
             raise no_symbols(source.at, size)
         ext.alloc_size += size
     with Step(log, "symbols to addresses", "give the symbols their addresses"):

@@ -102,8 +102,10 @@ def symbol_table(
     """
     found, count = globals_of(y)
     shndx = y.shndx[found]
+    absolute = (shndx == elf.SHN_ABS) & profile.accepts_reserved
+    shndx = np.where(absolute, 0, shndx)  # section 0 is at address 0
     astray = np.flatnonzero(shndx >= len(header.sections))
-    nowhere = np.flatnonzero(bases[np.minimum(shndx, len(header.sections) - 1)] == 0)
+    nowhere = np.flatnonzero((bases[np.minimum(shndx, len(header.sections) - 1)] == 0) & ~absolute)
     word = (1 << header.bits) - 1
     bases = bases.copy()
     for i in nowhere.tolist():
