@@ -8,7 +8,6 @@ Nothing that the extension does raises anything but an ``LlextError`` here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -18,10 +17,8 @@ from llext_tools.arch.base import Arch, Piece, Placer, Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype, Value, decode, encode, widen
 from llext_tools.diag import Location, fail
-from llext_tools.elf import structs as elf
-from llext_tools.elf.model import ElfObject
 from llext_tools.host.heap import Heap, HeapError
-from llext_tools.host.memory import AccessError, Area, Memory
+from llext_tools.host.memory import AccessError, Area, Memory, View
 from llext_tools.link.exports import Export
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import PAGE, Machine, Stop
@@ -32,7 +29,13 @@ HEAP_SIZE = 1 << 20
 DEEPEST = 64
 """Calls of the extension by the host by the extension, and so on."""
 
-RIGHTS = {Perm.R: "read-only", Perm.R | Perm.X: "code, read-only", Perm.X: "code"}
+RIGHTS = {
+    Perm.R: "read-only",
+    Perm.R | Perm.X: "code, read-only",
+    Perm.X: "code",
+    Perm.R | Perm.W | Perm.X: "not protected",
+}
+NEEDED = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
 MOST_CALLS = 10_000
 """Calls of host functions that are remembered."""
 
@@ -131,7 +134,7 @@ class Guest:
         self.conv = arch.callconv
         self.model = DataModel(target.bits, self.conv.long_double)
         self.memory = Memory(machine, target.bits)
-        self.images: list[Image] = []
+        self.files: list[str] = []  # of the extensions, the one that is meant without a better clue last
         self.clock_us = 0
         self.calls: list[HostCall] = []
         self.deadline, self._limit = deadline, limit
@@ -139,6 +142,7 @@ class Guest:
         self._inside: list[str] = []  # host functions that run, the innermost last
         self._entries: list[int] = []  # functions of the extension that the host has called, the innermost last
         self._heap: Heap | None = None
+        self._heap_area: Area | None = None
         self._stack: Area | None = None
         self._texts: Area | None = None
         self._texts_used = 0
@@ -160,7 +164,7 @@ class Guest:
 
     def add_image(self, image: Image) -> None:
         self.memory.add_image(image)
-        self.images.append(image)
+        self.files.append(image.path)
 
     def start(self) -> None:
         """Give the stack and the place where calls return to; after all images are there."""
@@ -173,14 +177,30 @@ class Guest:
     def close(self) -> None:
         self.machine.close()
 
+    @property
+    def running(self) -> bool:
+        """Whether the extension is in a call: it has called the host."""
+        return bool(self._entries)
+
+    def confine(self, view: View | None, *, again: bool = False) -> None:
+        """Let what runs touch only what it sees; None lifts that. ``again``: there is other memory than before."""
+        if again or (view and view.ranges) != (self.memory.view and self.memory.view.ranges):
+            self.machine.confine(view.ranges if view else None)
+        self.memory.view = view
+
     # ---- memory for the host's own use
 
     @property
     def heap(self) -> Heap:
         if self._heap is None:
-            area = self.memory.add("heap", HEAP_SIZE, Perm.R | Perm.W, HEAP_AT)
-            self._heap = Heap(self.memory, area.start, HEAP_SIZE)
+            self._heap = Heap(self.memory, self.heap_area.start, HEAP_SIZE)
         return self._heap
+
+    @property
+    def heap_area(self) -> Area:
+        if self._heap_area is None:
+            self._heap_area = self.memory.add("heap", HEAP_SIZE, Perm.R | Perm.W, HEAP_AT)
+        return self._heap_area
 
     @property
     def heap_used(self) -> int:
@@ -247,11 +267,13 @@ class Guest:
         machine.set(conv.ra, self._return | self.arch.thumb)
         inside, self._inside = self._inside, []
         self._entries.append(address & ~1 if self.arch.thumb else address)
-        self._run(address)
-        self._entries.pop()
-        self._inside = inside
-        self._check_return(sp, kept, address)
-        result = self._result(prototype)
+        try:
+            self._run(address)
+            self._check_return(sp, kept, address)
+            result = self._result(prototype)
+        finally:
+            self._entries.pop()
+            self._inside = inside
         machine.set(conv.sp, before[0])
         machine.set(conv.ra, before[1])
         return result
@@ -400,15 +422,10 @@ class Guest:
     def location(self, address: int) -> Location | None:
         """The section, offset and function of an address in an extension or in the firmware."""
         area = self.memory.at(address)
-        if area is None or (area.image is None and area.firmware is None):
+        if area is None or area.owner is None:
             return None
-        obj, section, offset = _place(area, address)
-        if section is None:
-            return Location(obj.path, area.name, offset)
-        code = int(obj.sections.flags[section]) & elf.SHF_EXECINSTR
-        in_table = offset + (int(obj.sections.addr[section]) if area.firmware else 0)
-        name = obj.function_at(section, in_table) if code else ""
-        return Location(obj.path, obj.sections.name[section], offset, name)
+        section, offset = area.owner.section(area, address) or (area.name, address - area.start)
+        return Location(area.owner.path, section, offset, area.owner.function(area, address))
 
     def name_of(self, address: int) -> str:
         """The function that an address is in, or the address."""
@@ -441,20 +458,26 @@ class Guest:
         if area is None:
             return ""
         rights = RIGHTS.get(area.perm, "not executable")
-        if area.image is None and area.firmware is None:
-            return f"the {area.name} ({rights})"
-        obj, section, offset = _place(area, address)
-        several = len(self.images) > 1 or area.firmware is not None
-        of = f" of {os.path.basename(obj.path)}" if several else ""
-        text = f"{'section' if area.firmware else 'region'} {area.name}{of} ({rights})"
-        if section is None:
+        beside = "" if self.memory.view else f" ({rights})"  # where a view decides, they say nothing
+        if area.owner is None:
+            return f"the {area.name}{beside}"
+        text = self._region(area) + beside
+        place = area.owner.section(area, address)
+        if place is None:
             return text
-        symbol = _symbol_at(obj, section, offset + (int(obj.sections.addr[section]) if area.firmware else 0))
-        place = f"{obj.sections.name[section]}+{offset:#x}"
-        return f"{symbol}, {place}, {text}" if symbol else f"{place}, {text}"
+        symbol = area.owner.symbol(area, address)
+        where = f"{place[0]}+{place[1]:#x}"
+        return f"{symbol}, {where}, {text}" if symbol else f"{where}, {text}"
+
+    def _region(self, area: Area) -> str:
+        """What an area is called: "region DATA of x.llext"."""
+        if area.owner is None:
+            return f"the {area.name}"
+        several = len(self.files) > 1 or area.owner.kind == "section" or self.memory.view is not None
+        return f"{area.owner.kind} {area.name}" + (f" of {area.owner.title}" if several else "")
 
     def _file(self) -> Location | None:
-        return Location(self.images[-1].path) if self.images else None
+        return Location(self.files[-1]) if self.files else None
 
     def _who(self) -> str:
         return f"`{self._inside[-1]}`" if self._inside else self.caller()
@@ -535,7 +558,12 @@ class Guest:
         export = self._functions.get(address & ~1)
         notes: tuple[str, ...] = ()
         cure = ""
-        if area is None and self._stack and self._stack.start - PAGE <= address < self._stack.start:
+        able = "readable" if reason == "read" else "writable"
+        refused = None if area is None else self.memory.refused(NEEDED[reason], address, size)
+        if area is not None and refused is not None:
+            message = f"{who} {verb} {count} at {address:#010x}{self._outside(area, refused)}"
+            cure = self.memory.view.help if self.memory.view else ""
+        elif area is None and self._stack and self._stack.start - PAGE <= address < self._stack.start:
             message = f"{who} overflows the stack of {STACK_SIZE:,} bytes"
             cure = "endless recursion, or a local variable that is too large"
         elif area is None:
@@ -545,7 +573,6 @@ class Guest:
             message = f"{who} {verb} {count} at {address:#010x}, which is the host's and has no contents here"
             notes = (f"it is the export `{export[0].name}`",) if export else ()
         else:
-            able = "readable" if reason == "read" else "writable"
             message = f"{who} {verb} {count} at {address:#010x}, which is not {able}"
         detail = [f"{address:#010x} is {text}" for text in (self.describe(address),) if text and export is None]
         if called:
@@ -554,6 +581,12 @@ class Guest:
             written = f", value {value:#0{2 * size + 2}x}" if reason == "write" else ""
             detail.insert(0, f"{reason} of {count}{written}, by the instruction at {pc or 0:#010x}")
         self.fail("run-fault", message, where, detail=tuple(detail), notes=notes, help=cure)
+
+    def _outside(self, area: Area, address: int) -> str:
+        """The end of a sentence about an access to ``area`` that the view refuses at ``address``."""
+        assert self.memory.view is not None
+        place = "the host's memory" if area.perm == Perm.X and area.owner is None else self._region(area)
+        return f", in {place}: {self.memory.view.why(address)}"
 
     def _refuse_jump(self, stop: Stop) -> NoReturn:
         """``execute``: the address is no code. ``state``: it is, but without the Thumb bit."""
@@ -579,6 +612,9 @@ class Guest:
         elif area is None:
             message = f"{who} jumps to {target}, where there is no memory"
             notes = (_null_note(address),) if address < PAGE else ()
+        elif self.memory.refused(Perm.X, address, 1) is not None:
+            message = f"{who} jumps to {target}{self._outside(area, address)}"
+            cure = self.memory.view.help if self.memory.view else ""
         elif Perm.X in area.perm:
             message = f"{who} jumps to {target}, where the host has no function"
         else:
@@ -588,7 +624,7 @@ class Guest:
 
     def _code_at(self, pc: int) -> str:
         area = self.memory.at(pc)
-        if area is None or area.image is None:
+        if area is None or area.owner is None:
             return ""
         code = self.memory.peek(pc, min(4, area.end - pc) & ~1)
         return ": " + " ".join(code[i : i + 2][::-1].hex() for i in range(0, len(code), 2))
@@ -627,30 +663,3 @@ def _null_note(address: int) -> str:
 def _by_reference(ctype: CType, guest: Guest) -> bool:
     limit = guest.conv.by_reference
     return bool(limit) and ctype.size > limit * guest.model.word
-
-
-def _place(area: Area, address: int) -> tuple[ElfObject, int | None, int]:
-    """The object, the section of it that an address is in, and the offset there; None between sections."""
-    if area.firmware is not None:
-        return area.firmware, area.section, address - area.start
-    assert area.image is not None
-    assert area.mem is not None
-    image = area.image
-    for section in image.regions.regions[area.mem].sections:
-        start = int(image.layout.section_addr[section])
-        if start <= address < start + int(image.obj.sections.size[section]):
-            return image.obj, section, address - start
-    return image.obj, None, address - area.start
-
-
-def _symbol_at(obj: ElfObject, section: int, value: int) -> str:
-    """The function or object that has a value in a section, as "`name`+0x4"."""
-    y = obj.symbols
-    start = y.value & ~(y.type == elf.STT_FUNC).astype(np.int64)
-    here = np.flatnonzero((y.shndx == section) & np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & (start <= value))
-    here = here[value < start[here] + np.maximum(y.size[here], 1)]
-    if not here.size:
-        return ""
-    i = int(here[np.argmax(start[here])])
-    distance = value - int(start[i])
-    return f"`{y.name(i)}`" + (f"+{distance:#x}" if distance else "")

@@ -1,38 +1,87 @@
 """The memory that an extension sees while it runs: named areas with permissions, and checked access for the host.
 
 A page has the permissions of all the areas in it; an extension that is linked with ``Domain(align=PAGE)`` has pages
-of its own for each region.
+of its own for each region. A ``View`` says by the byte what the running code may touch of all this.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llext_tools.elf import structs as elf
-from llext_tools.elf.model import ElfObject
+from llext_tools.elf.model import I64, ElfObject
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import PAGE, Machine
 from llext_tools.mem import PERM, Mem, Perm
 
+START = attrgetter("start")
 LONGEST_TEXT = 1 << 24
 """Bytes: no string in target memory is longer, there is not that much of it."""
 
 
+class Owner(Protocol):
+    """Whose an area is, for telling a person what an address in it is."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def title(self) -> str:
+        """Its name in a sentence."""
+        ...
+
+    @property
+    def kind(self) -> Literal["region", "section"]:
+        """What its areas are."""
+        ...
+
+    def section(self, area: Area, address: int) -> tuple[str, int] | None:
+        """The section that an address is in, and the offset there; None between sections."""
+        ...
+
+    def function(self, area: Area, address: int) -> str:
+        """The function that an address is in, "" if it is in none."""
+        ...
+
+    def symbol(self, area: Area, address: int) -> str:
+        """The function or object that an address is in, as "`name`+0x4", "" if it is in none."""
+        ...
+
+
 class Area(NamedTuple):
-    """A range of addresses: a region of an extension (``image`` and ``mem``), a section of the firmware, or neither."""
+    """A range of addresses: a region of an extension, a section of the firmware, or something of the host's own."""
 
     start: int
     end: int
     name: str
     perm: Perm
-    image: Image | None = None
-    mem: Mem | None = None
-    firmware: ElfObject | None = None
-    section: int = 0
+    owner: Owner | None = None
+
+
+class Range(NamedTuple):
+    """Addresses and what may be done there."""
+
+    start: int
+    end: int
+    perm: Perm
+
+
+class View(NamedTuple):
+    """What the running code may touch, where that is not all that is mapped.
+
+    ``why(address)`` says why an access is refused, as the end of a sentence; ``help`` what to do about it.
+    """
+
+    ranges: tuple[Range, ...]
+    why: Callable[[int], str]
+    help: str = ""
 
 
 class AccessError(Exception):
@@ -51,7 +100,9 @@ class Memory:
         self._top = 1 << bits
         self._areas: list[Area] = []
         self._starts: list[int] = []
-        self._grounds: dict[int, Area] = {}
+        self.grounds: tuple[Area, ...] = ()
+        """Memory that somebody else has mapped, in which areas may be."""
+        self.view: View | None = None
 
     @property
     def areas(self) -> tuple[Area, ...]:
@@ -62,31 +113,23 @@ class Memory:
         i = bisect_right(self._starts, address) - 1
         if i >= 0 and address < self._areas[i].end:
             return self._areas[i]
-        for ground in self._grounds.values():
+        for ground in self.grounds:
             if ground.start <= address < ground.end:
                 end = self._starts[i + 1] if i + 1 < len(self._starts) else ground.end
                 return ground._replace(start=address, end=min(end, ground.end))
         return None
-
-    def add_ground(self, name: str, start: int, end: int, perm: Perm) -> None:
-        """Memory that somebody else has mapped, in which areas may be."""
-        self._grounds[start] = Area(start, end, name, perm)
-
-    def drop(self, start: int) -> None:
-        """Forget such memory."""
-        del self._grounds[start]
 
     def add(self, name: str, size: int, perm: Perm, start: int) -> Area:
         """Map zeros in pages that nothing else has, with a page around them that stays free."""
         start = self.free(size, start)
         area = Area(start, start + size, name, perm)
         self._machine.map(area.start, -(-size // PAGE) * PAGE, perm)
-        self._insert(area)
+        self.insert([area])
         return area
 
     def free(self, size: int, start: int) -> int:
         """Where ``size`` bytes have pages of their own, from ``start`` on."""
-        taken = (*self._areas, *self._grounds.values())
+        taken = (*self._areas, *self.grounds)
         return free(((a.start, a.end) for a in taken), size, start, self._top)
 
     def add_traps(self, name: str, addresses: Iterable[int]) -> None:
@@ -102,26 +145,21 @@ class Memory:
     def _add_trap_pages(self, name: str, addresses: Iterable[int]) -> None:
         for start, end in page_runs((a, a + 1) for a in addresses):
             self._machine.trap(start, end - start)
-            self._insert(Area(start, end, name, Perm.X))
+            self.insert([Area(start, end, name, Perm.X)])
 
     def add_image(self, image: Image) -> None:
         """Map the regions of an extension and fill them."""
+        owner = Linked(image)
         filled = []
         for mem, data in image.mem.items():
             if mem in PERM and data.size:
                 start = image.layout.base[mem]
-                filled.append((Area(start, start + data.size, mem.name, PERM[mem], image, mem), data.tobytes()))
+                filled.append((Area(start, start + data.size, mem.name, PERM[mem], owner), data.tobytes()))
         self._add_filled(filled)
 
     def add_firmware(self, obj: ElfObject) -> None:
         """Map the sections of a linked image as they are after its start: ``.data`` filled, the rest of RAM zeros."""
-        filled = []
-        for i in firmware_sections(obj):
-            start, size, flags = (int(x[i]) for x in (obj.sections.addr, obj.sections.size, obj.sections.flags))
-            perm = Perm.R | (Perm.W if flags & elf.SHF_WRITE else 0) | (Perm.X if flags & elf.SHF_EXECINSTR else 0)
-            area = Area(start, start + size, obj.sections.name[i], perm, firmware=obj, section=i)
-            filled.append((area, obj.contents(i).tobytes()))
-        self._add_filled(filled)
+        self._add_filled([(area, obj.contents(i).tobytes()) for area, i in firmware_areas(obj)])
 
     def _add_filled(self, filled: list[tuple[Area, bytes]]) -> None:
         perms: dict[int, Perm] = {}
@@ -132,7 +170,17 @@ class Memory:
             self._machine.map(start, end - start, perm)
         for area, data in filled:
             self._machine.write(area.start, data)
-            self._insert(area)
+        self.insert([area for area, _ in filled])
+
+    def insert(self, areas: Iterable[Area]) -> None:
+        """Name memory that is mapped."""
+        self._areas = sorted([*self._areas, *areas], key=START)
+        self._starts = [area.start for area in self._areas]
+
+    def drop(self, owner: Owner) -> None:
+        """Forget all areas of an owner."""
+        self._areas = [area for area in self._areas if area.owner is not owner]
+        self._starts = [area.start for area in self._areas]
 
     def read(self, address: int, size: int) -> bytes:
         """Raises:
@@ -187,15 +235,128 @@ class Memory:
             if area is None or perm not in area.perm:
                 raise AccessError(reason, at, size)
             at = area.end
+        refused = self.refused(perm, address, size)
+        if refused is not None:
+            raise AccessError(reason, refused, size)
 
-    def _insert(self, area: Area) -> None:
-        insort(self._areas, area, key=lambda a: a.start)
-        self._starts = [a.start for a in self._areas]
+    def refused(self, perm: Perm, address: int, size: int) -> int | None:
+        """The first of ``size`` bytes that is outside of the view, None if they all are inside."""
+        if self.view is None:
+            return None
+        at = address
+        while at < address + size:
+            end = next((r.end for r in self.view.ranges if r.start <= at < r.end and perm in r.perm), None)
+            if end is None:
+                return at
+            at = end
+        return None
+
+
+class Linked:
+    """An extension that ``link()`` has placed."""
+
+    kind: Literal["region"] = "region"
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    @property
+    def path(self) -> str:
+        return self.image.path
+
+    @property
+    def title(self) -> str:
+        return os.path.basename(self.path)
+
+    def _place(self, area: Area, address: int) -> tuple[int, int] | None:
+        """Index of the section, and the offset in it."""
+        image = self.image
+        for section in image.regions.regions[Mem[area.name]].sections:
+            start = int(image.layout.section_addr[section])
+            if start <= address < start + int(image.obj.sections.size[section]):
+                return section, address - start
+        return None
+
+    def section(self, area: Area, address: int) -> tuple[str, int] | None:
+        place = self._place(area, address)
+        return (self.image.obj.sections.name[place[0]], place[1]) if place else None
+
+    def function(self, area: Area, address: int) -> str:
+        place = self._place(area, address)
+        obj = self.image.obj
+        code = place and int(obj.sections.flags[place[0]]) & elf.SHF_EXECINSTR
+        return obj.function_at(*place) if place and code else ""
+
+    def symbol(self, area: Area, address: int) -> str:
+        place = self._place(area, address)
+        return symbol_at(self.image.obj, *place) if place else ""
+
+
+class Firmware:
+    """A linked image; ``index`` is the section that an area of it is."""
+
+    kind: Literal["section"] = "section"
+
+    def __init__(self, obj: ElfObject, index: int) -> None:
+        self.obj, self.index = obj, index
+
+    @property
+    def path(self) -> str:
+        return self.obj.path
+
+    @property
+    def title(self) -> str:
+        return os.path.basename(self.path)
+
+    def section(self, area: Area, address: int) -> tuple[str, int] | None:
+        return area.name, address - area.start
+
+    def function(self, area: Area, address: int) -> str:  # noqa: ARG002 - symbols have addresses here
+        code = int(self.obj.sections.flags[self.index]) & elf.SHF_EXECINSTR
+        return self.obj.function_at(self.index, address) if code else ""
+
+    def symbol(self, area: Area, address: int) -> str:  # noqa: ARG002
+        return symbol_at(self.obj, self.index, address)
+
+
+def firmware_areas(obj: ElfObject) -> list[tuple[Area, int]]:
+    """The areas of a linked image, with the index of the section that each is."""
+    found = []
+    for i in firmware_sections(obj):
+        start, size, flags = (int(x[i]) for x in (obj.sections.addr, obj.sections.size, obj.sections.flags))
+        perm = Perm.R | (Perm.W if flags & elf.SHF_WRITE else 0) | (Perm.X if flags & elf.SHF_EXECINSTR else 0)
+        found.append((Area(start, start + size, obj.sections.name[i], perm, Firmware(obj, i)), i))
+    return found
 
 
 def firmware_sections(obj: ElfObject) -> list[int]:
     """The sections of a linked image that take memory."""
     return np.flatnonzero((obj.sections.flags & elf.SHF_ALLOC != 0) & (obj.sections.size > 0)).tolist()
+
+
+def symbol_at(obj: ElfObject, section: int, value: int) -> str:
+    """The function or object that has a value in a section, as "`name`+0x4"."""
+    y = obj.symbols
+    i = symbol_index(y.type, y.shndx, y.value, y.size, section, value)
+    return f"`{y.name(i[0])}`" + (f"+{i[1]:#x}" if i[1] else "") if i else ""
+
+
+def symbol_index(
+    type: NDArray[np.integer[Any]],
+    shndx: NDArray[np.integer[Any]],
+    values: I64,
+    sizes: I64,
+    section: int,
+    value: int,
+) -> tuple[int, int] | None:
+    """The last function or object (index, distance) that starts at or before ``value`` in a section and reaches it."""
+    start = values & ~(type == elf.STT_FUNC).astype(np.int64)
+    here = np.flatnonzero((shndx == section) & np.isin(type, (elf.STT_FUNC, elf.STT_OBJECT)) & (start <= value))
+    here = here[value < start[here] + np.maximum(sizes[here], 1)]
+    if not here.size:
+        return None
+    i = int(here[np.argmax(start[here])])
+    return i, value - int(start[i])
 
 
 def runs_of_pages(perms: dict[int, Perm]) -> list[tuple[int, int, Perm]]:

@@ -41,6 +41,19 @@ class Config(NamedTuple):
     export_builtins_by_slid: bool = False
     veneers: Veneers = ""
     log_level_dbg: bool = True  # sym_tab is kept after loading; Zephyr's own default is to free it
+    max_domain_partitions: int = 16  # CONFIG_MAX_DOMAIN_PARTITIONS
+    mpu_regions: int = 8  # of the MPU, or entries of the PMP
+    mpu_static: int = 2  # of them the firmware's own: flash and RAM
+
+    @property
+    def max_partitions(self) -> int:
+        """How many partitions a domain can have: ``arch_mem_domain_max_partitions_get()``.
+
+        An MMU has no limit of its own. Of an MPU's regions the thread's stack takes one.
+        """
+        if self.protection == "page":
+            return self.max_domain_partitions
+        return min(self.max_domain_partitions, self.mpu_regions - self.mpu_static - 1)
 
     def number(self, mem: Mem) -> str:
         """A region as the log names it: ``1 (DATA)``. VENEER changes the numbers of those behind it."""

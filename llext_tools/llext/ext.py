@@ -6,7 +6,7 @@ Source: Zephyr, ``include/zephyr/llext/llext.h``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from llext_tools.diag import Diagnostic
 from llext_tools.llext.arena import Arena
@@ -14,6 +14,9 @@ from llext_tools.llext.loaders import Loader
 from llext_tools.llext.source import Shdr
 from llext_tools.llext.space import Segment
 from llext_tools.mem import Mem, Partition
+
+if TYPE_CHECKING:
+    from llext_tools.llext.symbols import SymbolData
 
 MAX_NAME_LEN = 15
 MAX_DEPENDENCIES = 8
@@ -92,6 +95,8 @@ class Llext:
         self.arena = arena
         self.loader: Loader | None = None
         self.segments: list[Segment] = []
+        self.symbols: SymbolData | None = None
+        self.image = False  # a shared object: its regions are one image
 
     def __repr__(self) -> str:
         return f"Llext({self.name!r}, use_count={self.use_count})"

@@ -78,7 +78,7 @@ def do_load(
 
     bases = bases_of(header, ext)
     with Step(log, "counting symbols", "count the symbols"):
-        y = read_symbols(source, header, ext, profile)
+        y = ext.symbols = read_symbols(source, header, ext, profile)
         if log.dbg:
             say_symbols(y, log)
     with Step(log, "room for the symbol table", "get room for the symbol table"):

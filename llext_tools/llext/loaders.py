@@ -84,7 +84,7 @@ class BufLoader(Loader):
         size = len(self.data)
         room = -(-((address & 0xFFF) + size) // 0x1000) * 0x1000 + BEHIND - (address & 0xFFF)
         self.address = address
-        self.buffer = segment(address, room)
+        self.buffer = segment(address, room, name="ELF buffer")
         self.buffer.data[:size] = memoryview(self.data)
 
     def seek(self, position: int) -> None:

@@ -105,6 +105,7 @@ class Memory:
         self.log(Level.DBG, "image of the shared object: {:#x}, size {:#x}, linked for {:#x}", base, size, linked)
         self.space.view(base, size)[:] = 0
         self.ext.alloc_size += in_blocks(self.config, size)
+        self.ext.image = True
         for mem, region in parts.items():
             address = base + region.addr - low
             self.ext.mem[mem], self.ext.mem_on_heap[mem] = address, False

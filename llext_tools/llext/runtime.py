@@ -6,7 +6,7 @@ Source: Zephyr, ``include/zephyr/llext/llext.h``, ``subsys/llext/llext.c``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from llext_tools import arch as archs
@@ -16,6 +16,7 @@ from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import LlextError
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.arena import SECT_MAP_ENTRY, STRUCT_LLEXT, Arena
+from llext_tools.llext.calls import Calls
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import MAX_DEPENDENCIES, MAX_NAME_LEN, Llext, LoadParam, Region, Section, Symbol
 from llext_tools.llext.heap import Heaps, SysHeap, heaps, k_heaps
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from llext_tools.arch.base import Target
+    from llext_tools.elf.model import ElfObject
     from llext_tools.host.guest import HostFunction
     from llext_tools.llext.execute import Cpu
 
@@ -43,7 +45,7 @@ BUFFERS = 0x3000_0000
 DEFAULT = LoadParam()
 
 
-class Runtime:
+class Runtime(Calls):
     """The LLEXT subsystem of one firmware.
 
     Args:
@@ -83,6 +85,7 @@ class Runtime:
         target: Target | str,
         *,
         exports: ExportTable | None = None,
+        firmware: Iterable[ElfObject] = (),
         functions: Mapping[str, HostFunction] | None = None,
         config: Config = Config(),  # noqa: B008 - never changed
         profile: Profile | str = profiles.DEFAULT,
@@ -96,8 +99,10 @@ class Runtime:
         Args:
             target: the CPU, or its name.
             exports: the firmware's table; by default the built-in host's, which has code behind each name.
+            firmware: linked images whose code and data are there, such as the one that the table came from. What they
+                have code for and ``functions`` does not have runs there.
             functions: what runs where an extension calls an export, by name; by default the built-in host's.
-            timeout: seconds for each call.
+            timeout: seconds for each call from outside.
             output_limit: bytes that extensions may print; ``sink`` gets them as they come.
         """
         from llext_tools.llext.execute import Cpu, host_exports
@@ -107,7 +112,15 @@ class Runtime:
         table = exports if exports is not None else host_exports(arch, cpu.bits, config)
         made = cls(arch, cpu.bits, exports=table, config=config, profile=profile, log=log)
         made.cpu = Cpu(
-            cpu, made.space, table, functions=functions, timeout=timeout, output_limit=output_limit, sink=sink
+            cpu,
+            made.space,
+            config,
+            table,
+            firmware=firmware,
+            functions=functions,
+            timeout=timeout,
+            output_limit=output_limit,
+            sink=sink,
         )
         return made
 
@@ -179,7 +192,7 @@ class Runtime:
         ext.use_count = 1
         self._loaded.append(ext)
         if self.cpu is not None:
-            self.cpu.loaded(ext)
+            self.cpu.loaded(ext, protect=not param.pre_located)
         return 0, ext
 
     def unload(self, ext: Llext) -> int:
@@ -201,6 +214,8 @@ class Runtime:
         if ext.info_kept:
             ext.arena.forget(ext.info)
         self._say_freeing(ext)
+        if self.cpu is not None:
+            self.cpu.unloaded(ext)
         self._release(ext, ())
         return 0
 
@@ -231,34 +246,6 @@ class Runtime:
             export = self.exports.by_name.get(name)
             return (export.address if export else 0) or None
         return next((symbol.addr for symbol in table if symbol.name == name), 0) or None
-
-    # Running.
-
-    def call_fn(self, ext: Llext, name: str) -> int:
-        """Call a ``void function(void)`` that the extension exports; 0. Arrays of functions are not called.
-
-        Raises:
-            LlextError: ``ENOENT`` if ``exp_tab`` does not have the name; what the function does wrong.
-        """
-        address = self.find_sym(ext.exp_tab, name)
-        if address is None:
-            text = f"`{ext.name}` does not export `{name}`"
-            cure = f"`LL_EXTENSION_SYMBOL({name});` in the source exports it"
-            raise self._error("ENOENT", [Diagnostic("call-unknown", text, help=cure)])
-        self._cpu.call(address, "void f(void)")
-        return 0
-
-    def close(self) -> None:
-        """Give the CPU back, with all its memory."""
-        if self.cpu is not None:
-            self.cpu.close()
-
-    @property
-    def _cpu(self) -> Cpu:
-        if self.cpu is None:
-            text = "this runtime only loads: it has no CPU"
-            raise self._error("", [Diagnostic("usage", text, help="make it with `Runtime.on(target)`")])
-        return self.cpu
 
     # Looking at an extension. Sections are those of the file, by name or index.
 
@@ -448,4 +435,4 @@ class Runtime:
 def heap_segments(heaps: Heaps) -> list[Segment]:
     """Memory for each heap, once where one serves several purposes."""
     unique = {id(heap): heap for heap in heaps if heap.size}
-    return [segment(heap.start, heap.size, 0xA5) for heap in unique.values()]
+    return [segment(heap.start, heap.size, 0xA5, name="loader's heap") for heap in unique.values()]

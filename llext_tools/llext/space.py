@@ -1,7 +1,8 @@
 """Target memory: segments of bytes at target addresses.
 
-A segment's bytes start at a page of the host, so that an emulator can use them where they are. Heap memory that nobody
-has written reads as a5, which is what one sees on a board that fills its RAM; buffers end in zeros.
+Segments are in blocks of whole pages, host pages too, so that an emulator can use the bytes where they are: segments
+that share a page share a block. Heap memory that nobody has written reads as a5, which is what one sees on a board
+that fills its RAM; buffers end in zeros.
 """
 
 from __future__ import annotations
@@ -17,46 +18,88 @@ PAGE = 4096
 UNWRITTEN = 0xA5
 
 
-class Segment(NamedTuple):
-    """``data`` is uint8[size], the bytes from ``start`` on; ``pages`` are the whole pages that hold them."""
+class Block(NamedTuple):
+    """Whole pages: uint8[n] from the address ``start`` on."""
 
     start: int
-    data: Bytes
     pages: Bytes
 
     @property
     def end(self) -> int:
-        return self.start + self.data.size
+        return self.start + self.pages.size
 
-    @property
-    def page(self) -> int:
-        """The address of ``pages``."""
-        return self.start & -PAGE
+    def view(self, start: int, size: int) -> Bytes:
+        return self.pages[start - self.start : start - self.start + size]
 
 
-def segment(start: int, size: int, fill: int = 0) -> Segment:
+class Segment:
+    """``data`` is uint8[size], the bytes from ``start`` on, in ``block``. ``name`` is for people."""
+
+    __slots__ = ("block", "data", "end", "name", "start")
+
+    def __init__(self, start: int, size: int, block: Block, name: str) -> None:
+        self.start, self.end, self.name = start, start + size, name
+        self.put(block)
+
+    def put(self, block: Block) -> None:
+        self.block = block
+        self.data = block.view(self.start, self.end - self.start)
+
+
+def segment(start: int, size: int, fill: int = 0, *, name: str = "loader's memory") -> Segment:
     """A new segment of ``size`` bytes at ``start``, filled."""
-    lead = start & (PAGE - 1)
-    length = -(-(lead + size) // PAGE) * PAGE
+    return Segment(start, size, new_block(start, start + size, fill), name)
+
+
+def new_block(start: int, end: int, fill: int) -> Block:
+    """The pages of a range of addresses, filled."""
+    low = start & -PAGE
+    length = -(-(end - low) // PAGE) * PAGE
     raw = np.empty(length + PAGE, np.uint8)
     first = -raw.ctypes.data % PAGE
     pages = raw[first : first + length]
     pages.fill(fill)
-    return Segment(start, pages[lead : lead + size], pages)
+    return Block(low, pages)
 
 
 class Space:
-    """The segments that there are. Where two overlap, the one added last is seen."""
+    """The segments that there are. Where two overlap, they are the same memory. ``version`` counts changes."""
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
+        self.version = 0
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks that segments are in, each once."""
+        return list({id(each.block.pages): each.block for each in self.segments}.values())
 
     def add(self, new: Segment) -> Segment:
+        """Add memory with its contents."""
+        block = new.block
+        sharing = [s for s in self.segments if s.block.start < block.end and block.start < s.block.end]
         self.segments.append(new)
+        self.version += 1
+        if sharing:
+            self._join([*sharing, new])
         return new
+
+    def _join(self, sharing: list[Segment]) -> None:
+        """Put segments of several blocks into one; of bytes that two have the last ones are taken."""
+        found = {id(each.block.pages): each.block for each in sharing}
+        if len(found) == 1:
+            return
+        blocks = found.values()
+        everyone = [each for each in self.segments if id(each.block.pages) in found]
+        block = new_block(min(b.start for b in blocks), max(b.end for b in blocks), UNWRITTEN)
+        for each in everyone:
+            block.view(each.start, each.data.size)[:] = each.data
+        for each in everyone:
+            each.put(block)
 
     def remove(self, old: Segment) -> None:
         self.segments = [each for each in self.segments if each is not old]
+        self.version += 1
 
     def find(self, address: int, size: int = 1) -> Segment | None:
         """The segment that holds all of ``size`` bytes at ``address``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -56,6 +57,17 @@ class Machine(Protocol):
 
     def changed(self, start: int, size: int) -> None:
         """Say that shared memory was written: code in it that has been translated is forgotten."""
+
+    def confine(self, ranges: Sequence[tuple[int, int, Perm]] | None) -> None:
+        """Let code touch only these ranges (start, end, permissions), to the byte; None: all that is mapped.
+
+        Mapped memory keeps its own permissions beside that.
+        """
+
+    def save(self) -> object:
+        """All registers."""
+
+    def restore(self, saved: object) -> None: ...
 
     @property
     def regions(self) -> tuple[tuple[int, int, Perm], ...]:

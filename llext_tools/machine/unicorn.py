@@ -8,6 +8,10 @@ What was learnt about Unicorn 2.1.4 (each line by a test or a measurement):
 * RISC-V: after an illegal instruction or ``ecall`` the program counter is 4 bytes on, however long the instruction is.
 * Unaligned LDRD, LDM and VLDR go through, where a Cortex-M3 or later faults.
 * With two hooks on code the instruction behind a hook that stops is still executed: trap pages hold NOPs.
+* ``mem_protect`` keeps memory that was mapped by its pointer shared, and divides its region for good.
+* A hook on accesses is called before a read or write and stops it at that instruction, but a write still takes place.
+* Translated code knows only the hooks that there were: ``ctl_remove_cache`` after adding one. ``ctl_flush_tb`` does
+  that, too, but the next run then takes 0.5 ms.
 * WFI ends ``emu_start`` without a word: go on behind it.
 """
 
@@ -15,7 +19,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -37,7 +42,11 @@ ACCESS: dict[int, Reason] = {
     const.UC_MEM_FETCH_PROT: "execute",
 }
 PROT = {Perm.R: const.UC_PROT_READ, Perm.W: const.UC_PROT_WRITE, Perm.X: const.UC_PROT_EXEC}
+KINDS: dict[Reason, Perm] = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
+FENCES = {"read": const.UC_HOOK_MEM_READ, "write": const.UC_HOOK_MEM_WRITE}
+WIDEST = 15  # bytes of an access but one: so far in front of a fence it may begin
 AGAIN = 0.005  # seconds: the watchdog's order to stop is lost if it comes before the emulator has started
+NEVER = float("inf")
 
 
 class UnicornMachine:
@@ -59,7 +68,10 @@ class UnicornMachine:
         self._thumb = "THUMB" in emulator.mode
         self._pc = pc
         self._found: Stop | None = None
+        self._undo: tuple[int, bytes] | None = None
         self._shared: dict[int, Bytes] = {}
+        self._fences: list[int] = []
+        self._allowed: dict[Reason, tuple[list[int], list[int]]] = {}
         for name, value in emulator.setup.items():
             self.set(name.lower(), value)
         self._uc.hook_add(const.UC_HOOK_MEM_INVALID, self._on_access)
@@ -90,11 +102,39 @@ class UnicornMachine:
     def changed(self, start: int, size: int) -> None:
         self._uc.ctl_remove_cache(start, start + size)
 
+    def confine(self, ranges: Sequence[tuple[int, int, Perm]] | None) -> None:
+        for hook in self._fences:
+            self._uc.hook_del(hook)
+        self._fences.clear()
+        top = (1 << 64) if self._is_wide else (1 << 32)
+        for kind, perm in KINDS.items() if ranges is not None else ():
+            allowed = joined((start, end) for start, end, own in ranges or () if perm in own)
+            self._allowed[kind] = [start for start, _ in allowed], [end for _, end in allowed]
+            for start, end in complement(allowed, top):
+                if kind == "execute":
+                    fence = self._uc.hook_add(const.UC_HOOK_CODE, self._on_fenced_code, begin=start, end=end - 1)
+                else:
+                    what, call = FENCES[kind], self._on_fenced_access
+                    fence = self._uc.hook_add(what, call, begin=max(start - WIDEST, 0), end=end - 1)
+                self._fences.append(fence)
+        for start, end, perm in self.regions:  # translated code has no calls of hooks that were not there
+            if Perm.X in perm:
+                self.changed(start, end - start)
+
+    def save(self) -> object:
+        return self._uc.context_save()
+
+    def restore(self, saved: object) -> None:
+        self._uc.context_restore(saved)
+
     @property
     def regions(self) -> tuple[tuple[int, int, Perm], ...]:
-        if self._uc is None:
-            return ()
-        return tuple((start, last + 1, perm_of(bits)) for start, last, bits in self._uc.mem_regions())
+        found: list[tuple[int, int, Perm]] = []
+        for start, last, bits in sorted(self._uc.mem_regions()) if self._uc is not None else ():
+            perm = perm_of(bits)
+            same = bool(found) and found[-1][1:] == (start, perm)  # protect() has divided it, once and for all
+            found.append((found.pop()[0] if same else start, last + 1, perm))
+        return tuple(found)
 
     def trap(self, start: int, size: int) -> None:
         self.map(start, size, Perm.X)
@@ -150,6 +190,25 @@ class UnicornMachine:
         self._found = Stop(reason="trap", pc=address)
         uc.emu_stop()
 
+    def _on_fenced_code(self, uc: Any, address: int, _size: int, _data: object) -> None:
+        self._found = Stop(reason="execute", pc=address, address=address)
+        uc.emu_stop()
+
+    def _on_fenced_access(self, uc: Any, access: int, address: int, size: int, value: int, _data: object) -> None:
+        reason: Reason = "read" if access == const.UC_MEM_READ else "write"
+        starts, ends = self._allowed[reason]
+        i = bisect_right(starts, address) - 1
+        if i >= 0 and address + size <= ends[i]:
+            return  # begins in front of a fence and ends there, too
+        if reason == "write":
+            try:
+                self._undo = address, bytes(uc.mem_read(address, size))  # it is written after this
+            except unicorn.UcError:
+                pass  # nothing is mapped there
+        value &= (1 << 8 * size) - 1
+        self._found = Stop(reason=reason, pc=self.get(self._pc), address=address, size=size, value=value)
+        uc.emu_stop()
+
     def _on_access(self, _uc: Any, access: int, address: int, size: int, value: int, _data: object) -> bool:
         value &= (1 << 8 * size) - 1
         self._found = Stop(reason=ACCESS[access], pc=self.get(self._pc), address=address, size=size, value=value)
@@ -182,7 +241,10 @@ class UnicornMachine:
         return int.from_bytes(self.read(address, size), "little")
 
     def _taken(self) -> Stop | None:
-        """What a hook has found."""
+        """What a hook has found. A write over a fence is undone."""
+        if self._undo is not None:
+            self._uc.mem_write(*self._undo)
+            self._undo = None
         return self._found
 
 
@@ -198,31 +260,55 @@ def perm_of(bits: int) -> Perm:
     return perm
 
 
+def complement(ranges: Iterable[tuple[int, int]], top: int) -> list[tuple[int, int]]:
+    """What is left of 0 to ``top`` between ranges (start, end)."""
+    left, at = [], 0
+    for start, end in sorted(ranges):
+        if start > at:
+            left.append((at, start))
+        at = max(at, end)
+    return [*left, (at, top)] if at < top else left
+
+
+def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges in order, those that touch made one."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(ranges):
+        low, high = found.pop() if found and start <= found[-1][1] else (start, end)
+        found.append((low, max(high, end)))
+    return found
+
+
 def not_free(start: int, size: int) -> NoReturn:
     text = f"{size:,} bytes at {start:#010x} are not free: the host or another extension is there"
     fail("place-overlap", text, help="choose another address with `--at`")
 
 
 class Watchdog:
-    """A thread that calls ``stop`` again and again once a deadline has passed. It starts with the first deadline."""
+    """A thread that calls ``stop`` again and again once a deadline has passed. It starts with the first deadline.
+
+    It wakes at the deadline that there was when it went to sleep and then looks for a later one: a deadline that moves
+    on, from one run to the next, wakes nobody.
+    """
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop = stop
         self._changed = threading.Condition()
-        self._deadline = 0.0
+        self._deadline = self._wakes = 0.0
         self._running = self._closed = False
         self._thread: threading.Thread | None = None
 
     def until(self, deadline: float) -> Watchdog:
         """To be entered while something runs that has to end at ``time.monotonic() == deadline``."""
+        self._deadline = deadline
         self._running = True
-        if deadline != self._deadline:
+        if self._thread is None:
+            self._wakes = deadline
+            self._thread = threading.Thread(target=self._watch, name="llext-watchdog", daemon=True)
+            self._thread.start()
+        elif deadline < self._wakes:
             with self._changed:
-                self._deadline = deadline
                 self._changed.notify()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="llext-watchdog", daemon=True)
-                self._thread.start()
         return self
 
     def __enter__(self) -> None:
@@ -241,11 +327,12 @@ class Watchdog:
     def _watch(self) -> None:
         with self._changed:
             while not self._closed:
-                left = self._deadline - time.monotonic()
-                if left > 0:
-                    self._changed.wait(left)
-                elif self._running:
+                deadline = self._deadline
+                left = deadline - time.monotonic()
+                if left <= 0 and self._running:
                     self._stop()
                     self._changed.wait(AGAIN)
-                else:
-                    self._changed.wait()  # for another deadline: nobody starts running after this one
+                    continue
+                self._wakes = deadline if left > 0 else NEVER
+                if self._deadline == deadline:  # else a run has begun that may not have seen when this wakes
+                    self._changed.wait(left if left > 0 else None)
