@@ -186,12 +186,20 @@ def _relocation(arch: Arch, bits: int, row: Reloc) -> list[str]:
     for code in row.pairs_with:
         facts.append(("pairs", f"S, A and P are those of the `{arch.relocs[bits][code].name}` at the symbol's address"))
     for name in sorted(profile.names(), key=lambda name: name != profile.DEFAULT):
-        accepted = profile.load(name).relocs.get(arch.name)
+        known = profile.load(name)
+        accepted = known.relocs.get(arch.name)
         verdict = "applied" if accepted is None or row.code in accepted else "refused"
-        facts.append(("loader", f"{verdict} under the profile {name}"))
+        deviates = ", otherwise than the ABI has it" if row.code in known.deviations.get(arch.name, ()) else ""
+        facts.append(("loader", f"{verdict} under the profile {name}{deviates}"))
     facts += [(letter, meaning) for letter, meaning in LETTERS.items() if _mentions(row.formula, letter)]
+    if row.code in arch.loader_deviations:
+        facts.append(("but", arch.loader_deviations[row.code]))
     width = max(len(label) for label, _ in facts)
-    return [f"  {label:{width}}  {text}" for label, text in facts]
+    lines: list[str] = []
+    for label, text in facts:
+        first, *rest = wrap(text, columns() - width - 4, "")
+        lines += [f"  {label:{width}}  {first}", *(" " * (width + 4) + line for line in rest)]
+    return lines
 
 
 def _mentions(formula: str, letter: str) -> bool:
