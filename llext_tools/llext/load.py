@@ -67,7 +67,7 @@ def do_load(
         ext.regions = tables.regions
 
     with Step(log, "regions into memory", "get the regions into memory"):
-        image = IMAGE if header.dyn and profile.dyn_image else ()
+        image = IMAGE if header.dyn and profile.dyn_image and not param.pre_located else ()
         if image:
             memory.copy_image(tables.regions)
         for mem in sorted(tables.regions):
@@ -98,7 +98,7 @@ def do_load(
             lookup = Lookup(source, header, ext, y, bases, kernel, config, profile, log)
             Linker(lookup, arch, veneers).run()
     with Step(log, "", "export"):
-        ext.exp_tab = ext.sym_tab if config.import_all_globals else export_table(source.space, header, ext, profile)
+        ext.exp_tab = ext.sym_tab if config.import_all_globals else export_table(source, header, ext, param, profile)
         if ext.exp_tab:
             size = len(ext.exp_tab) * 2 * POINTER[bits]
             if ext.arena.alloc(ext.arena.heaps.metadata, 1, size, "exp_tab") is None:

@@ -16,7 +16,6 @@ from llext_tools.llext.ext import Llext, LoadParam, Symbol
 from llext_tools.llext.log import Level, Log
 from llext_tools.llext.outcome import Undefined
 from llext_tools.llext.source import POINTER, SYM_SIZE, Source, fail
-from llext_tools.llext.space import Space
 from llext_tools.llext.tables import Header
 from llext_tools.mem import Mem
 from llext_tools.profile import Profile
@@ -147,19 +146,32 @@ def _detached(header: Header, param: LoadParam, i: int) -> bool:
     return param.section_detached is not None and bool(param.section_detached(header.sections[i]))
 
 
-def export_table(space: Space, header: Header, ext: Llext, profile: Profile) -> tuple[Symbol, ...]:
-    """``exp_tab`` from the EXPORT region: pairs of pointers, name and address."""
+def export_table(source: Source, header: Header, ext: Llext, param: LoadParam, profile: Profile) -> tuple[Symbol, ...]:
+    """``exp_tab`` from the EXPORT region: pairs of pointers, name and address.
+
+    The names of a pre-located extension are at addresses of the file, and are read in its buffer.
+    """
     pointer = POINTER[header.bits]
     size = ext.regions[Mem.EXPORT].size if Mem.EXPORT in ext.regions else 0
     count = size // (2 * pointer)
     if not count:
         return ()
-    raw = space.view(ext.mem[Mem.EXPORT], count * 2 * pointer).tobytes()
+    raw = source.space.view(ext.mem[Mem.EXPORT], count * 2 * pointer).tobytes()
     pairs = np.frombuffer(raw, f"<u{pointer}").reshape(-1, 2).tolist()
-    entries = [(space.string(name) if name else None, address) for name, address in pairs]
+    if param.pre_located:
+        pairs = [[_in_buffer(source, ext, name), address] for name, address in pairs]
+    entries = [(source.space.string(name) if name else None, address) for name, address in pairs]
     nameless = "the export table has an entry whose name is no string"
     ordered = sort(entries, nameless) if profile.sorts_tables else entries
     return tuple(Symbol(_text(name), at) for name, at in ordered)
+
+
+def _in_buffer(source: Source, ext: Llext, address: int) -> int:
+    """Where the byte of an address of the file is: ``llext_file_offset()`` and ``peek``, or the address itself."""
+    homes = (region for _, region in sorted(ext.regions.items()) if 0 <= address - region.addr < region.size)
+    home = next(homes, None)
+    offset = address - home.addr + home.offset if home else 0
+    return (source.peek(offset) if offset > 0 else None) or address
 
 
 def sort(entries: list[tuple[bytes | None, int]], nameless: str) -> list[tuple[bytes | None, int]]:
