@@ -339,7 +339,8 @@ class Linker:
             return V + self.ext.mem.get(Mem.TEXT, 0)
         result = V.copy()
         s = self.header.sections
-        spans = [(s[k].addr, s[k].addr + s[k].size, int(self.bases[k])) for k in sorted(self.ext.sections)]
+        loaded = [k for k in sorted(self.ext.sections) if s[k].flags & elf.SHF_ALLOC]
+        spans = [(s[k].addr, s[k].addr + s[k].size, int(self.bases[k])) for k in loaded]
         for k in np.flatnonzero(V).tolist():
             value = int(V[k]) & self.word
             home = next((base - start for start, end, base in spans if start <= value < end), None)
