@@ -21,7 +21,8 @@ class Config(NamedTuple):
 
     ``protection`` says how memory is protected: ``page`` where there is an MMU; ``mpu-pow2``, ``mpu-32`` and ``pmp``
     with CONFIG_USERSPACE on an MPU of that kind; ``none`` without either. ``granularity`` is the page's or the PMP's.
-    The heap ``plain`` is none of Zephyr's: it has no bookkeeping, for firmware whose heap nobody knows.
+    Two heaps are none of Zephyr's: ``plain`` has no bookkeeping, for firmware whose heap nobody knows; ``counted`` has
+    the room of a ``k_heap`` and the addresses of ``plain``.
     """
 
     heap: HeapKind = "k_heap"
@@ -30,7 +31,7 @@ class Config(NamedTuple):
     harvard: bool = False  # instructions have a heap of their own
     instr_heap_start: int = 0x1000_0000
     instr_heap_size: int = 4 * KIB
-    metadata_heap_start: int = 0x2100_0000  # memblk and harvard keep struct llext and the tables apart
+    metadata_heap_start: int = 0x2100_0000  # memblk keeps struct llext and the tables apart
     metadata_heap_size: int = 4 * KIB
     memblk_block_size: int = 32
     protection: Protection = "none"

@@ -348,6 +348,46 @@ class PlainHeap:
         return len(self._taken)
 
 
+class CountedHeap(PlainHeap):
+    """The room of a ``k_heap``, bookkeeping included, with the addresses of a plain heap.
+
+    It is for a heap of which size and place are known, but not what is in it before or how its bookkeeping was built:
+    an allocation fails where an empty ``k_heap`` of this size would have no room.
+    """
+
+    def __init__(self, start: int, size: int, bits: int = 32) -> None:
+        super().__init__(start, size, bits)
+        self._room = SysHeap(start, size, bits)
+        self._counted: dict[int, int] = {}  # address -> what stands for it in the k_heap
+
+    def alloc(self, align: int, size: int) -> int | None:
+        counted = self._room.alloc(align, size)
+        if counted is None:
+            return None
+        address = super().alloc(align, size)
+        if address is None:
+            self._room.free(counted)
+        else:
+            self._counted[address] = counted
+        return address
+
+    def free(self, address: int) -> None:
+        super().free(address)
+        self._room.free(self._counted.pop(address))
+
+    @property
+    def used(self) -> int:
+        return self._room.used
+
+    @property
+    def free_bytes(self) -> int:
+        return self._room.free_bytes
+
+    @property
+    def largest(self) -> int:
+        return self._room.largest
+
+
 class NoHeap:
     """CONFIG_LLEXT_HEAP_DYNAMIC before ``llext_heap_init()``: nothing can be allocated."""
 
@@ -359,6 +399,10 @@ class NoHeap:
 
     def free(self, address: int) -> None:
         raise ValueError(f"`{address:08x}` is not an allocation of this heap")
+
+
+OTHERS: dict[str, type[PlainHeap]] = {"plain": PlainHeap, "counted": CountedHeap}
+"""The kinds of heap that are not Zephyr's."""
 
 
 class Heaps(NamedTuple):
@@ -390,7 +434,7 @@ def heaps(config: Config, bits: int = 32) -> Heaps:
     def regions(start: int, size: int) -> Heap:
         if config.heap == "memblk":
             return MemBlocks(start, size, config.memblk_block_size, bits)
-        return (PlainHeap if config.heap == "plain" else SysHeap)(start, size, bits)
+        return OTHERS.get(config.heap, SysHeap)(start, size, bits)
 
     if config.heap == "dynamic":
         return k_heaps(NoHeap())

@@ -22,9 +22,11 @@ from hypothesis import strategies as st
 from llext_tools.errors import UsageError
 from llext_tools.llext.config import Config, Protection
 from llext_tools.llext.heap import (
+    CountedHeap,
     Heap,
     Heaps,
     MemBlocks,
+    PlainHeap,
     SysHeap,
     heaps,
     in_blocks,
@@ -274,3 +276,14 @@ def test_entries_of_a_pmp(regions: list[tuple[int, int]], entries: int) -> None:
 def test_regions_of_an_mpu(protection: Protection, each: int) -> None:
     regions = [(START, 0x1800), (START + 0x1800, 0x320), (0, 0), (START + 0x2000, 0x20)]
     assert mpu_regions(Config(protection=protection), regions) == 3 * each
+
+
+@given(sizes=st.lists(st.tuples(st.sampled_from([1, 4, 8, 32]), st.integers(1, 300)), max_size=40))
+def test_a_counted_heap_has_the_room_of_a_k_heap_and_the_addresses_of_a_plain_one(sizes: list[tuple[int, int]]) -> None:
+    counted, k_heap, plain = (kind(0x2000_0000, 2048) for kind in (CountedHeap, SysHeap, PlainHeap))
+    for align, size in sizes:
+        room, address = k_heap.alloc(align, size), counted.alloc(align, size)
+        assert (address is None) == (room is None)
+        if address is not None:
+            assert address == plain.alloc(align, size)
+        assert (counted.used, counted.free_bytes, counted.largest) == (k_heap.used, k_heap.free_bytes, k_heap.largest)
