@@ -27,6 +27,65 @@ HERE = Path(__file__).parent
 PREFIX = "arm-none-eabi-"
 ONE_FUNCTION = ".syntax unified\n.cpu cortex-m4\n.thumb\n.globl add\n.type add, %function\nadd: adds r0, r1\nbx lr\n"
 
+HELLO = """\
+.syntax unified
+.cpu cortex-m4
+.thumb
+.text
+.globl hello, twice
+.type hello, %function
+hello:
+    push {r4, lr}
+    ldr r3, =hook
+    ldr r3, [r3]
+    ldr r0, =count
+    ldr r0, [r0]
+    blx r3
+    mov r1, r0
+    ldr r0, =format
+    ldr r3, =printk
+    blx r3
+    pop {r4, pc}
+.type twice, %function
+twice:
+    lsls r0, #1
+    adds r0, #1
+    bx lr
+.type start, %function
+start:
+    ldr r3, =count
+    movs r2, #1
+    str r2, [r3]
+    bx lr
+.type stop, %function
+stop:
+    ldr r3, =count
+    movs r2, #0
+    str r2, [r3]
+    bx lr
+.ltorg
+.section .rodata, "a"
+format: .asciz "hello %d\\n"
+name1: .asciz "hello"
+name2: .asciz "twice"
+.section .exported_sym, "a"
+.balign 4
+.word name1, hello, name2, twice
+.section .init_array, "aw", %init_array
+.balign 4
+.word start
+.section .fini_array, "aw", %fini_array
+.balign 4
+.word stop
+.data
+.balign 4
+hook: .word twice
+.bss
+.balign 4
+count: .space 4
+"""
+"""What a small extension has: arrays of both kinds, two exports, one import; 15 symbols or so, 11 relocations."""
+
 
 class Run(NamedTuple):
     """One process: seconds from start to end, the most memory it held in MB, what it printed."""
@@ -139,6 +198,15 @@ def compare_help(folder: Path, rounds: int) -> list[Figure]:
     return [Figure("llext --help / python -c pass", a / b, 2.0, "x", shown(a), shown(b))]
 
 
+def compare_life(folder: Path, rounds: int) -> list[Figure]:
+    """A small extension on a runtime that is up, against what starting Python takes."""
+    (folder / "hello.s").write_text(HELLO)
+    run([PREFIX + "as", "hello.s", "-o", "hello.o"], folder)
+    out = run([sys.executable, str(HERE / "cycle.py"), "hello.o", str(rounds)], folder).output
+    a, b = map(float, out.split())
+    return [Figure("load, bring up, call, tear down, unload / python -c pass", a / b, 0.3, "x", shown(a), shown(b))]
+
+
 def report(figures: Sequence[Figure]) -> str:
     rows = [("what", "ours", "theirs", "value", "target", "")]
     for f in figures:
@@ -168,13 +236,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="turns for each comparison (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
-    parser.add_argument("--only", choices=["large", "small", "help"], help="one comparison")
+    parser.add_argument("--only", choices=["large", "small", "help", "life"], help="one comparison")
     args = parser.parse_args()
     if not shutil.which(PREFIX + "ld"):
         print(f"{PREFIX}ld is not installed: apt-get install binutils-arm-none-eabi", file=sys.stderr)
         return 1
     steps: dict[str, list[Callable[[Path], list[Figure]]]] = {
         "help": [lambda folder: compare_help(folder, 4 * args.rounds)],
+        "life": [lambda folder: compare_life(folder, 20 * args.rounds)],
         "small": [lambda folder: compare_small(folder, 2 * args.rounds)],
         "large": [lambda folder, s=shape: compare_linking(s, folder, args.rounds) for shape in SHAPES],  # type: ignore[misc]
     }

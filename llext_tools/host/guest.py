@@ -141,6 +141,7 @@ class Guest:
         self._functions: dict[int, tuple[Export, HostFunction | None]] = {}
         self._inside: list[str] = []  # host functions that run, the innermost last
         self._entries: list[int] = []  # functions of the extension that the host has called, the innermost last
+        self._kept: tuple[int, ...] | None = None  # the registers that calls from outside leave as they are
         self._heap: Heap | None = None
         self._heap_area: Area | None = None
         self._stack: Area | None = None
@@ -173,6 +174,12 @@ class Guest:
         self.machine.set(self.conv.sp, stack.end)
         self._return = self.memory.free(PAGE, RETURN_AT)
         self.memory.add_traps("return", [self._return])
+
+    def restore(self, saved: object) -> None:
+        """Give the machine registers that it had before."""
+        self.machine.restore(saved)
+        if not self._entries:
+            self._kept = None
 
     def close(self) -> None:
         self.machine.close()
@@ -262,14 +269,15 @@ class Guest:
         before = machine.get(conv.sp), machine.get(conv.ra)
         for pieces, data in placed:
             self._put(pieces, data, sp)
-        kept = [machine.get(name) for name in conv.saved] if not self._entries else []
+        if self._kept is None and not self._entries:
+            self._kept = machine.get_all(conv.saved)
         machine.set(conv.sp, sp)
         machine.set(conv.ra, self._return | self.arch.thumb)
         inside, self._inside = self._inside, []
         self._entries.append(address & ~1 if self.arch.thumb else address)
         try:
             self._run(address)
-            self._check_return(sp, kept, address)
+            self._check_return(sp, address)
             result = self._result(prototype)
         finally:
             self._entries.pop()
@@ -338,11 +346,15 @@ class Guest:
                 return
             pc = self._serve(stop.pc)
 
-    def _check_return(self, sp: int, kept: list[int], address: int) -> None:
+    def _check_return(self, sp: int, address: int) -> None:
         """That a function has kept to the procedure call standard."""
         off = self.machine.get(self.conv.sp) - sp
-        changed = [n for n, v in zip(self.conv.saved, kept, strict=False) if self.machine.get(n) != v]
-        if off or changed:
+        outermost = len(self._entries) == 1
+        found = self.machine.get_all(self.conv.saved) if outermost else self._kept
+        if off or found != self._kept:
+            kept = zip(self.conv.saved, self._kept or (), found or (), strict=True)
+            changed = [name for name, before, now in kept if before != now]
+            self._kept = None
             what = f"its stack pointer off by {off:,} bytes" if off else f"{', '.join(changed)} changed"
             self.fail(
                 "run-fault",

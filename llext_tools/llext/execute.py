@@ -28,7 +28,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.host import builtin
 from llext_tools.host.guest import Guest, HostFunction, Output
-from llext_tools.host.memory import Area, Range, View, firmware_areas, free, symbol_index
+from llext_tools.host.memory import Area, Range, View, firmware_areas, free, page_runs, symbol_index
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.config import Config
 from llext_tools.llext.domain import MemDomain
@@ -151,9 +151,10 @@ class Cpu:
         owner = self._owners[id(ext)] = Loaded(ext)
         for mem, start in ext.mem.items():
             if mem in PERM and start and ext.mem_size[mem]:
-                self.machine.changed(start, ext.mem_size[mem])
                 areas.append(Area(start, start + ext.mem_size[mem], mem.name, perms[mem], owner))
         self.guest.memory.insert(areas)
+        for start, end in page_runs(area[:2] for area in areas):
+            self.machine.changed(start, end - start)
 
     def unloaded(self, ext: Llext) -> None:
         """The loader is about to free an extension."""
@@ -224,7 +225,7 @@ class Cpu:
             return guest.call(address, prototype, prototype.params, passed)
         except BaseException:
             self.registers = guest.registers()
-            self.machine.restore(saved)
+            guest.restore(saved)
             raise
         finally:
             if nested:

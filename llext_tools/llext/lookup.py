@@ -88,29 +88,36 @@ class Lookup:
             target: the section that holds the places, None in a shared object.
             stops: nothing is looked up behind the first symbol that has none, and so no further extension is held.
         """
-        unique, first, share = np.unique(symbols, return_index=True, return_inverse=True)
         y = self.symbols
-        index = np.where(unique < y.value.size, unique, 0)
+        index = np.where(symbols < y.value.size, symbols, 0)
         shndx = y.shndx[index]
         defined = (index != 0) & (shndx != elf.SHN_UNDEF) & (shndx < len(self.header.sections))
         base = self.bases[np.where(defined, shndx, 0)]
         plain = defined & (base != 0) & (not (self.header.dyn and self.profile.dyn_image))
-        found = np.where(plain, base + y.value[index], 0)
-        others = np.flatnonzero(~plain & (unique != 0))
-        for k in others[np.argsort(first[others])].tolist():
-            found[k] = self._one(int(unique[k]), int(offsets[first[k]]), target)
-            if stops and self.problem(int(unique[k])):
-                break
-        addresses: I64 = found[share.ravel()]
+        addresses: I64 = np.where(plain, base + y.value[index], 0)
+        others = np.flatnonzero(~plain & (symbols != 0))
+        if others.size:
+            unique, first, share = np.unique(symbols[others], return_index=True, return_inverse=True)
+            found = np.zeros_like(unique)
+            for k in np.argsort(first).tolist():
+                found[k] = self._one(int(unique[k]), int(offsets[others[first[k]]]), target)
+                if stops and self.problem(int(unique[k])):
+                    break
+            addresses[others] = found[share.ravel()]
         return addresses
 
     def problem(self, symbol: int) -> Problem | None:
         """Why a symbol has no address, if it has none."""
         return self._known.get(symbol, (0, None))[1]
 
+    @property
+    def failures(self) -> list[int]:
+        """The symbols that have a problem."""
+        return [i for i, (_, problem) in self._known.items() if problem]
+
     def failed(self, symbols: I64) -> NDArray[np.bool_]:
         """Which of n symbols have a problem."""
-        return np.isin(symbols, [i for i, (_, problem) in self._known.items() if problem])
+        return np.isin(symbols, self.failures)
 
     def said(self, i: int, offset: int, link: int) -> tuple[Line, ...]:
         """What the log says when a symbol is looked up: where somebody else has it, or why it has no address.

@@ -40,6 +40,7 @@ class Memory:
         self.source, self.ext, self.config, self.profile, self.param, self.bits, self.log = (
             source, ext, config, profile, param, bits, log,
         )  # fmt: skip
+        self._rounded = self._rounding()
 
     @property
     def space(self) -> Space:
@@ -56,7 +57,7 @@ class Memory:
             return
         size, align = region.size, region.align
         if region.flags & elf.SHF_ALLOC:
-            size, align = rounded(self._rounding(), size, align)
+            size, align = rounded(self._rounded, size, align)
         ext.mem_size[mem] = region.size
         if self._in_place(mem, region, size, align):
             return

@@ -174,12 +174,14 @@ class Linker:
             P = self.bases[entries.target] + entries.offset
         S = self.lookup.addresses(entries.symbol, entries.offset, entries.target, stops=self.stops)
         problems: dict[int, Problem] = {}
-        for k in np.flatnonzero(self.lookup.failed(entries.symbol)).tolist():
-            problems[k] = self._why(entries, k)
+        if self.lookup.failures:
+            for k in np.flatnonzero(self.lookup.failed(entries.symbol)).tolist():
+                problems[k] = self._why(entries, k)
         self._check_types(entries, P, problems)
         usable = np.ones(S.size, bool)
-        usable[list(problems)] = False
-        T = np.zeros_like(S)
+        if problems:
+            usable[list(problems)] = False
+        T = np.zeros(S.size, np.int64)
         if self.abi and self.arch.thumb:
             T = S & 1 & self._functions(entries.symbol)
         work = Work(entries, S - T, entries.addend, P, P, T, usable, problems)
@@ -202,7 +204,7 @@ class Linker:
         return problem
 
     def _check_types(self, entries: Entries, P: I64, problems: dict[int, Problem]) -> None:
-        for code in np.unique(entries.type).tolist():
+        for code in set(entries.type.tolist()):
             row = self.rows.get(code)
             if row is not None and (self.accepted is None or code in self.accepted):
                 continue
@@ -280,21 +282,23 @@ class Linker:
         return x.astype(np.int32).astype(np.int64) if self.header.bits == 32 else x
 
     def _apply(self, work: Work) -> None:
-        kinds = work.entries.type
         active = np.flatnonzero(work.usable)
-        codes, which = np.unique(kinds[active], return_inverse=True)
-        fields = [self.rows[code].field for code in codes.tolist()]
-        size = np.array([field.size if field else 0 for field in fields], np.int64)
-        for wave in waves(work.P[active], size[which]):
-            chosen = active[wave]
-            for group in self._groups(chosen, kinds[chosen]):
-                self._apply_type(self.rows[int(kinds[group[0]])], group, work)
+        kinds = work.entries.type[active]
+        codes = sorted(set(kinds.tolist()))
+        size = np.zeros(max(codes, default=0) + 1, np.int64)
+        for code in codes:
+            field = self.rows[code].field
+            size[code] = field.size if field else 0
+        for wave in waves(work.P[active], size[kinds]):
+            for group in self._groups(active[wave], kinds[wave], codes):
+                self._apply_type(self.rows[int(work.entries.type[group[0]])], group, work)
 
-    def _groups(self, chosen: I64, kinds: I64) -> list[I64]:
+    def _groups(self, chosen: I64, kinds: I64, codes: list[int]) -> list[I64]:
         """What is applied together: a type; where there are veneers, neighbours only, so that stubs come in order."""
-        if self.veneers is not None:
+        if self.veneers is not None and chosen.size:
             return np.split(chosen, np.flatnonzero(np.diff(kinds)) + 1)
-        return [chosen[kinds == code] for code in np.unique(kinds).tolist()]
+        groups = (chosen[kinds == code] for code in codes) if len(codes) > 1 else (chosen,)
+        return [group for group in groups if group.size]
 
     def _apply_type(self, row: Reloc, which: I64, work: Work) -> None:
         """The relocations ``which``, all of one type, no two at one place."""

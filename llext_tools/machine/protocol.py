@@ -88,6 +88,9 @@ class Machine(Protocol):
     def get(self, register: str) -> int:
         """A register as an unsigned number."""
 
+    def get_all(self, registers: tuple[str, ...]) -> tuple[int, ...]:
+        """Several registers at once."""
+
     def set(self, register: str, value: int) -> None: ...
 
     def run(self, pc: int, deadline: float) -> Stop:

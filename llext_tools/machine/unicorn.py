@@ -68,6 +68,7 @@ class UnicornMachine:
         self._thumb = "THUMB" in emulator.mode
         self._pc = pc
         self._found: Stop | None = None
+        self._numbers: dict[tuple[str, ...], list[int]] = {}
         self._undo: tuple[int, bytes] | None = None
         self._shared: dict[int, Bytes] = {}
         self._fences: list[int] = []
@@ -153,6 +154,12 @@ class UnicornMachine:
 
     def get(self, register: str) -> int:
         return int(self._uc.reg_read(self._registers[register]))
+
+    def get_all(self, registers: tuple[str, ...]) -> tuple[int, ...]:
+        numbers = self._numbers.get(registers)
+        if numbers is None:
+            numbers = self._numbers[registers] = [self._registers[name] for name in registers]
+        return tuple(self._uc.reg_read_batch(numbers))
 
     def set(self, register: str, value: int) -> None:
         self._uc.reg_write(self._registers[register], value)
