@@ -7,13 +7,12 @@ refused does not end the run, for the firmware goes on, too; one whose outcome C
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import product
-from typing import Any, NamedTuple, get_args
+from itertools import combinations
+from typing import NamedTuple, get_args
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
@@ -21,16 +20,16 @@ from llext_tools.arch.base import Arch
 from llext_tools.cli.kconfig import Kconfig, parse_size, read_kconfig
 from llext_tools.cli.link import NOBODY
 from llext_tools.cli.parser import Parser, address, nearest
-from llext_tools.cli.render import BOLD, DIM, GREEN, RED, YELLOW, Paint, columns, diagnostics_to_json, report, wrap
+from llext_tools.cli.render import Paint, report
+from llext_tools.cli.verdict import Span, Step, document, heap_lines, heaps_of, load_step, text, unload_step
 from llext_tools.diag import CODES, Diagnostic, fail
 from llext_tools.elf.structs import ELFCLASS, ELFMAG
-from llext_tools.errors import LlextError, UsageError
+from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.config import HeapKind, Protection
-from llext_tools.llext.ext import Llext, LoadParam
-from llext_tools.llext.heap import Heap
+from llext_tools.llext.ext import LoadParam
 from llext_tools.llext.loaders import BEHIND, BufLoader, Storage
 from llext_tools.llext.log import Level, Line, Log
 from llext_tools.llext.runtime import BUFFERS, Runtime
@@ -79,13 +78,11 @@ class File(NamedTuple):
     data: bytes
     address: int
     place: dict[Mem, int]
+    detached: frozenset[Shdr]
 
-
-class Step(NamedTuple):
-    """What one call of the loader gave; ``facts`` is what ``--json`` prints of it."""
-
-    facts: dict[str, Any]
-    diagnostics: tuple[Diagnostic, ...] = ()
+    @property
+    def span(self) -> Span:
+        return Span(f"the file of `{self.name}`", self.address, self.address + len(self.data))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,15 +90,13 @@ def run(args: argparse.Namespace) -> int:
     kconfig = read_kconfig(args.config)
     tables = [read_exports(path) for path in args.exports]
     exports = ExportTable.joined(tables) if tables else NOBODY
-    arch, bits = machine(args, kconfig, exports, files)
-    check_addresses(files, bits)
-    detached = [detachment(args.detach, file, bits) for file in files]
-    check_detached(args.detach, detached)
     log = Log(Level(min(Level.WRN + args.verbose, Level.DBG)), show_line if args.verbose else None)
+    arch, bits = machine(args, kconfig, exports, files)
     rt, warnings = runtime(args, kconfig, arch, bits, exports, log)
+    check_addresses(rt, files)
     paint = Paint(sys.stdout)
     steps: list[Step] = []
-    for step in replay(rt, files, detached, args):
+    for step in replay(rt, files, args):
         steps.append(step)
         if not args.json:
             print("\n".join(text(step, paint, bits // 4, logged=args.verbose > 0)))
@@ -112,16 +107,39 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document(rt, steps, warnings), indent=2))
     else:
-        last = [f"nothing is known of what follows: {left} left out"] if left else heap_lines(rt)
-        print("\n".join(last))
+        print("\n".join([f"nothing is known of what follows: {left} left out"] if left else heap_lines(rt)))
         sys.stdout.flush()
         if warnings:
             report(warnings)
-    found = (d for step in steps for d in step.diagnostics if d.severity == "error")
-    return next((CODES[d.code].error.exit_code for d in found), 0)
+    errors = (d for step in steps for d in step.diagnostics if d.severity == "error")
+    return next((CODES[d.code].error.exit_code for d in errors), 0)
 
 
-# ---- what is asked for
+def replay(rt: Runtime, files: Sequence[File], args: argparse.Namespace) -> Iterator[Step]:
+    """All loads, then all unloads; nothing comes after one that is undefined."""
+    for file in files:
+        param = LoadParam(
+            relocate_local=not args.no_relocate,
+            pre_located=args.pre_located,
+            section_detached=file.detached.__contains__ if file.detached else None,
+            place=file.place,
+        )
+        loader = BufLoader(file.data, Storage(args.storage), address=file.address, peek=not args.no_peek)
+        step = load_step(rt, file.name, file.path, loader, param, [each.span for each in files])
+        yield step
+        if step.facts["rc"] == "undefined":
+            return
+    for name in args.unload:
+        yield unload_step(rt, name)
+
+
+def show_line(line: Line) -> None:
+    """The log as it comes, in its place between the lines on stdout."""
+    sys.stdout.flush()
+    print(line, file=sys.stderr)
+
+
+# ---- files
 
 
 def read_files(args: argparse.Namespace) -> list[File]:
@@ -145,9 +163,9 @@ def read_files(args: argparse.Namespace) -> list[File]:
     at = address(args.buffer, "--buffer") if args.buffer else BUFFERS
     for (name, path), place in zip(named, places, strict=True):
         data = read_bytes(path)
-        files.append(File(name, path, data, at, place))
+        files.append(File(name, path, data, at, place, frozenset()))
         at += -(-len(data) // PAGE) * PAGE + BEHIND
-    return files
+    return with_detached(files, args.detach)
 
 
 def split_name(operand: str) -> tuple[str, str]:
@@ -177,13 +195,37 @@ def add_places(places: dict[Mem, int], regions: str) -> None:
         name, equals, where = item.partition("=")
         name = name.strip().upper()
         if name not in Mem.__members__ or not equals:
-            near = nearest(name, Mem.__members__)
-            cure = f"did you mean `{near}={where}`?" if near != name and near else ""
-            cure = cure or "the regions are " + ", ".join(Mem.__members__)
+            near = nearest(name, Mem.__members__) if equals else ""
+            cure = f"did you mean `{near}={where}`?" if near else "the regions are " + ", ".join(Mem.__members__)
             fail("usage", f"--place: `{item}` is not REGION=ADDRESS", help=cure)
         if Mem[name] in places:
             fail("usage", f"--place: region {name} has two addresses")
         places[Mem[name]] = address(where, "--place")
+
+
+def with_detached(files: Sequence[File], wanted: Sequence[str]) -> list[File]:
+    """The files with the sections that each ``--detach`` means: those of a name, or at ``@`` an offset in the file.
+
+    Raises:
+        UsageError: ``usage``: no file has such a section.
+    """
+    result, found = [], set()
+    for file in files:
+        headers, names = read_names(Source(BufLoader(file.data), Space(), file.name), class_of(file.data) or 32)
+        chosen = set()
+        for each in wanted:
+            offset = address(each[1:], "--detach") if each.startswith("@") else -1
+            meant = {x for x, name in zip(headers, names, strict=False) if name == each or x.offset == offset}
+            chosen |= meant
+            found |= {each} if meant else set()
+        result.append(file._replace(detached=frozenset(chosen)))
+    for each in wanted:
+        if each not in found:
+            fail("usage", f"--detach: no file has a section `{each}`", help="`llext inspect` shows the sections")
+    return result
+
+
+# ---- the firmware
 
 
 def machine(
@@ -202,36 +244,21 @@ def machine(
     if arch is None and exports.machine:
         known = " and ".join(f"{each.name} ({each.machine})" for each in archs.discover())
         fail("usage", f"{exports.source} is for machine {exports.machine}", help=f"supported are {known}")
-    bits = kconfig.bits or bits_of(args.exports) or exports.slid_bits
+    bits = kconfig.bits or next(filter(None, (class_of(read_bytes(path)) for path in args.exports)), exports.slid_bits)
     for file in files:
-        if arch is None and file.data.startswith(ELFMAG):
+        if arch is None and class_of(file.data):
             arch = archs.by_machine(int.from_bytes(file.data[18:20], "little"))
-            bits = bits or (ELFCLASS.get(file.data[4], 32) if arch else 0)
+            bits = bits or (class_of(file.data) if arch else 0)
     if arch is None:
         arch = archs.discover()[0]  # any: none of the files is for it
     if kconfig.bits and kconfig.bits not in arch.classes:
-        fail("usage", f"--config: {arch.name} has no addresses of {bits} bits")
+        fail("usage", f"--config: {arch.name} has no addresses of {kconfig.bits} bits")
     return arch, bits if bits in arch.classes else 32
 
 
-def bits_of(tables: Sequence[str]) -> int:
-    """The bits of the first firmware image among the tables, 0 if there is none."""
-    starts = (read_bytes(path)[:5] for path in tables)
-    return next((ELFCLASS.get(start[4], 0) for start in starts if start.startswith(ELFMAG) and len(start) == 5), 0)
-
-
-def check_addresses(files: Sequence[File], bits: int) -> None:
-    """Raises:
-    UsageError: ``usage``: a file or a region is placed beyond the last address."""
-    for file in files:
-        check_address("--buffer", file.address + len(file.data) + BEHIND - 1, bits)
-        for at in file.place.values():
-            check_address("--place", at, bits)
-
-
-def check_address(option: str, at: int, bits: int) -> None:
-    if at >= 1 << min(bits, 62):
-        fail("usage", f"{option}: `{at:#x}` is beyond the addresses of {bits} bits")
+def class_of(data: bytes) -> int:
+    """32 or 64 for an ELF file, 0 for anything else."""
+    return ELFCLASS.get(data[4], 0) if data.startswith(ELFMAG) and len(data) > 4 else 0
 
 
 def runtime(
@@ -242,6 +269,7 @@ def runtime(
     Raises:
         UsageError: ``usage``: it cannot have such a heap, or the profile is not known.
     """
+    profile = profiles.load(args.profile)
     config = kconfig.config("k_heap" if args.heap else "plain")
     start, size = parse_heap(args.heap) if args.heap else (config.heap_start, config.heap_size)
     config = config._replace(
@@ -253,10 +281,9 @@ def runtime(
     for each in (size, config.instr_heap_size, config.metadata_heap_size):
         if each > LARGEST:
             fail("usage", f"a heap of {each:,} bytes is larger than the {LARGEST:,} that are simulated")
-    check_address("--heap", start + size - 1, bits)
 
     def made(heap: HeapKind) -> Runtime:
-        return Runtime(arch, bits, exports=exports, config=config._replace(heap=heap), profile=args.profile, log=log)
+        return Runtime(arch, bits, exports=exports, config=config._replace(heap=heap), profile=profile, log=log)
 
     if config.heap == "dynamic":
         if not args.heap:
@@ -265,7 +292,6 @@ def runtime(
         rt = made("dynamic")
         rt.heap_init(start, size)
         return rt, []
-    profiles.load(args.profile)
     try:
         return made(config.heap), []
     except UsageError as error:
@@ -275,265 +301,34 @@ def runtime(
         return made("dynamic"), [none]
 
 
-def parse_heap(text: str) -> tuple[int, int]:
+def parse_heap(operand: str) -> tuple[int, int]:
     """Start and size of ``ADDR+SIZE``.
 
     Raises:
         UsageError: ``usage``.
     """
-    start, plus, size = text.partition("+")
+    start, plus, size = operand.partition("+")
     if not plus:
-        fail("usage", f"--heap: `{text}` is not ADDR+SIZE", help="write it as 0x20010000+8K")
+        fail("usage", f"--heap: `{operand}` is not ADDR+SIZE", help="write it as 0x20010000+8K")
     return address(start, "--heap"), parse_size(size, "--heap")
 
 
-def detachment(wanted: Sequence[str], file: File, bits: int) -> dict[str, list[Shdr]]:
-    """Which sections of a file each ``--detach`` means: by name, or ``@`` and the offset in the file.
+def check_addresses(rt: Runtime, files: Sequence[File]) -> None:
+    """Whether heaps and files are in the address space, and apart from one another.
 
     Raises:
         UsageError: ``usage``.
     """
-    if not wanted:
-        return {}
-    headers, names = read_names(Source(BufLoader(file.data), Space(), file.name), bits)
-    names = names or ("",) * len(headers)
-    found: dict[str, list[Shdr]] = {}
-    for each in wanted:
-        offset = address(each[1:], "--detach") if each.startswith("@") else -1
-        chosen = [x for x, name in zip(headers, names, strict=True) if name == each or x.offset == offset]
-        if chosen:
-            found[each] = chosen
-    return found
-
-
-def check_detached(wanted: Sequence[str], found: Sequence[dict[str, list[Shdr]]]) -> None:
-    """Raises:
-    UsageError: ``usage``: no file has such a section."""
-    for each in wanted:
-        if not any(each in file for file in found):
-            fail("usage", f"--detach: no file has a section `{each}`", help="`llext inspect` shows the sections")
-
-
-# ---- what the loader does
-
-
-def replay(
-    rt: Runtime, files: Sequence[File], detached: Sequence[dict[str, list[Shdr]]], args: argparse.Namespace
-) -> Iterator[Step]:
-    """All loads, then all unloads; nothing comes after one that is undefined."""
-    for file, sections in zip(files, detached, strict=True):
-        headers = {x for each in sections.values() for x in each}
-        param = LoadParam(
-            relocate_local=not args.no_relocate,
-            pre_located=args.pre_located,
-            section_detached=headers.__contains__ if headers else None,
-            place=file.place,
-        )
-        loader = BufLoader(file.data, Storage(args.storage), address=file.address, peek=not args.no_peek)
-        step = load(rt, file, loader, param)
-        yield step
-        if step.facts["rc"] == "undefined":
-            return
-    for name in args.unload:
-        yield unload(rt, name)
-
-
-def load(rt: Runtime, file: File, loader: BufLoader, param: LoadParam) -> Step:
-    logged = len(rt.log.lines)
-    facts: dict[str, Any] = {"op": "load", "name": file.name, "file": file.path}
-    facts |= {"file_size": len(file.data), "buffer": file.address}
-    found: tuple[Diagnostic, ...] = ()
-    ext = None
-    try:
-        rc, ext = rt.load(loader, file.name, param)
-        facts["rc"] = rc
-        if rc == 0 and param.place:
-            found = overlaps(rt, ext)
-    except LlextError as error:
-        facts["rc"] = f"-{error.errno}" if error.errno else "undefined"
-        found = tuple(with_path(d, file) for d in error.diagnostics)
-    facts["diagnostics"] = diagnostics_to_json(found)
-    return Step(facts | described(rt, ext) | state(rt, logged), found)
-
-
-def unload(rt: Runtime, name: str) -> Step:
-    logged = len(rt.log.lines)
-    facts: dict[str, Any] = {"op": "unload", "name": name, "rc": "no handle", "use_count": 0}
-    ext = rt.by_name(name)
-    if ext is not None:
-        facts["rc"] = rt.unload(ext)
-        facts["use_count"] = ext.use_count
-    return Step(facts | state(rt, logged))
-
-
-def with_path(d: Diagnostic, file: File) -> Diagnostic:
-    """The loader knows an extension by its name; a person looks for the file."""
-    if d.location is None or d.location.file != file.name:
-        return d
-    return d._replace(location=d.location._replace(file=file.path))
-
-
-def overlaps(rt: Runtime, ext: Llext) -> tuple[Diagnostic, ...]:
-    """A warning for each region that was placed where something else is."""
-    everyone = [(other, mem) for other in rt for mem in other.mem if occupies(other, mem)]
-    mine = [(ext, mem) for mem in ext.mem if occupies(ext, mem)]
-    found = []
-    for (_, mem), (other, its) in product(mine, everyone):
-        start, end = max(ext.mem[mem], other.mem[its]), min(end_of(ext, mem), end_of(other, its))
-        if start < end and (other is not ext or its > mem):
-            whose = f"region {its.name}" + (f" of `{other.name}`" if other is not ext else "")
-            message = f"region {mem.name} and {whose} have been given the same {end - start:,} bytes at `{start:08x}`"
-            found.append(Diagnostic("place-overlap", message, severity="warning"))
-    return tuple(found)
-
-
-def occupies(ext: Llext, mem: Mem) -> bool:
-    return ext.mem_on_heap[mem] and ext.mem_size[mem] > 0
-
-
-def end_of(ext: Llext, mem: Mem) -> int:
-    return ext.mem[mem] + ext.mem_size[mem]
-
-
-def described(rt: Runtime, ext: Llext | None) -> dict[str, Any]:
-    """What is known of an extension; the same keys if it was not loaded."""
-    if ext is None:
-        empty: dict[str, Any] = {key: [] for key in ("regions", "sections", "exports", "sym_tab", "dependencies")}
-        return {"use_count": 0, "alloc_size": 0, **empty}
-    return {
-        "use_count": ext.use_count,
-        "alloc_size": ext.alloc_size,
-        "regions": [
-            {
-                "region": mem.name,
-                "base": base,
-                "size": ext.mem_size[mem],
-                "align": ext.regions[mem].align,
-                "prepad": ext.regions[mem].prepad,
-                "file_offset": ext.regions[mem].offset,
-                "on_heap": ext.mem_on_heap[mem],
-                "sha256": sha256(rt, base, ext.mem_size[mem]),
-            }
-            for mem, base in sorted(ext.mem.items())
-        ],
-        "sections": [
-            {"index": i, "name": ext.section_names[i], "region": mem.name, "offset": at, "addr": ext.mem[mem] + at}
-            for i, (mem, at) in sorted(ext.sections.items())
-            if mem in ext.mem
-        ],
-        "exports": [[symbol.name, symbol.addr] for symbol in ext.exp_tab],
-        "sym_tab": [[symbol.name, symbol.addr] for symbol in ext.sym_tab],
-        "dependencies": [each.name for each in ext.dependency],
-    }
-
-
-def sha256(rt: Runtime, base: int, size: int) -> str | None:
-    """Of a region's contents, None if it has no memory: a pre-located .bss."""
-    return hashlib.sha256(rt.space.view(base, size).tobytes()).hexdigest() if base else None
-
-
-def state(rt: Runtime, logged: int) -> dict[str, Any]:
-    """The heaps after a step, and what it logged."""
-    heaps = {id(heap): heap for heap in rt.heaps}.values()
-    return {"allocations": sum(heap.allocations for heap in heaps), "log": [str(x) for x in rt.log.lines[logged:]]}
-
-
-# ---- what is said
-
-
-def document(rt: Runtime, steps: Sequence[Step], warnings: Sequence[Diagnostic]) -> dict[str, Any]:
-    """What ``--json`` prints; ``heaps`` are as the last step left them."""
-    return {
-        "arch": rt.arch.name,
-        "bits": rt.bits,
-        "profile": rt.profile.name,
-        "steps": [step.facts for step in steps],
-        "heaps": [
-            {
-                "for": purposes,
-                "start": heap.start,
-                "size": heap.size,
-                "used": heap.used,
-                "free": heap.free_bytes,
-                "largest": heap.largest,
-                "allocations": heap.allocations,
-            }
-            for purposes, heap in heaps_of(rt)
-        ],
-        "diagnostics": diagnostics_to_json(warnings),
-    }
-
-
-def heaps_of(rt: Runtime) -> list[tuple[list[str], Heap]]:
-    """Each heap with what it is for: one may be for everything."""
-    unique = {id(heap): heap for heap in rt.heaps}
-    return [([name for name, heap in rt.heaps._asdict().items() if heap is each], each) for each in unique.values()]
-
-
-def show_line(line: Line) -> None:
-    """The log as it comes, in its place between the lines on stdout."""
-    sys.stdout.flush()
-    print(line, file=sys.stderr)
-
-
-def text(step: Step, paint: Paint, digits: int, *, logged: bool) -> list[str]:
-    """The verdict for a person. ``digits``: of an address; ``logged``: the log is shown anyway."""
-    facts = step.facts
-    name = paint(facts["name"], BOLD)
-    if facts["op"] == "unload":
-        lines = [f"{name}: {unload_verdict(facts, paint)}"]
-    else:
-        lines = [f"{name}: {load_verdict(facts, paint)}"]
-        lines += details(facts, paint, digits) if facts["rc"] == 0 else []
-    if not logged and not step.diagnostics:
-        lines += [line for each in facts["log"] for line in wrap(f"  {each}", columns(), "    ")]
-    return lines
-
-
-def load_verdict(facts: dict[str, Any], paint: Paint) -> str:
-    rc = facts["rc"]
-    if rc == "undefined":
-        return f"{paint('undefined', RED)}: the board may stop, hang or go on with wrong data"
-    if isinstance(rc, str):
-        return paint(f"refused ({rc})", RED)
-    if rc:
-        return f"{paint(f'already loaded ({rc})', GREEN)}, its use count is {facts['use_count']} now"
-    return f"{paint('loaded (0)', GREEN)}, {facts['alloc_size']:,} bytes of heap"
-
-
-def unload_verdict(facts: dict[str, Any], paint: Paint) -> str:
-    rc = facts["rc"]
-    if rc == "no handle":
-        return paint("no extension of this name is loaded", YELLOW)
-    if rc < 0:
-        return f"{paint(f'not unloaded ({rc})', YELLOW)}, its use count was 0 already: it stays in memory"
-    return f"{paint(f'still in use ({rc})', YELLOW)}" if rc else paint("unloaded (0)", GREEN)
-
-
-def details(facts: dict[str, Any], paint: Paint, digits: int) -> list[str]:
-    """What a fresh extension consists of: regions, exports, those that it imports from."""
-    lines = []
-    buffer = range(facts["buffer"], facts["buffer"] + facts["file_size"])
-    for region in facts["regions"]:
-        base, size, padding = region["base"], region["size"], region["prepad"]
-        where = "heap" if region["on_heap"] else "ELF buffer" if base in buffer else "image on the heap"
-        where += f", {padding:,} of padding first" if padding else ""
-        lines.append(f"  {region['region']:<8} 0x{base:0{digits}x} {size:>9,} bytes  {paint(where, DIM)}")
-    width = max((len(str(name)) for name, _ in facts["exports"]), default=0)
-    for i, (name, at) in enumerate(facts["exports"]):
-        lines.append(f"  {'' if i else 'exports':<8} {name or '(no name)':{width}}  0x{at:0{digits}x}")
-    if not facts["exports"]:
-        lines.append("  exports  nothing")
-    if facts["dependencies"]:
-        lines += wrap(f"  needs    {', '.join(facts['dependencies'])}", columns(), " " * 11)
-    return lines
-
-
-def heap_lines(rt: Runtime) -> list[str]:
-    """What is taken of each heap in the end."""
-    lines = []
-    for purposes, heap in heaps_of(rt):
-        which = "heap" if len(purposes) == len(rt.heaps) else f"heap for {' and '.join(purposes)}"
-        count = f"{heap.allocations:,} allocation{'s' * (heap.allocations != 1)}"
-        lines.append(f"{which}: {heap.used:,} of {heap.size:,} bytes in {count}, largest free {heap.largest:,}")
-    return lines
+    spans = [
+        Span(f"the heap for {' and '.join(purposes)}", heap.start, heap.start + heap.size)
+        for purposes, heap in heaps_of(rt)
+    ]
+    spans += [file.span for file in files]
+    places = [Span(f"region {mem.name}", at, at + 1) for file in files for mem, at in file.place.items()]
+    for span in (*spans, *places):
+        if span.end > 1 << min(rt.bits, 62):
+            fail("usage", f"{span.what} reaches beyond the addresses of {rt.bits} bits", help="give a lower address")
+    for a, b in combinations(spans, 2):
+        if common := a.common(b):
+            cure = "`--heap` and `--buffer` say where they are"
+            fail("usage", f"{a.what} and {b.what} have {common:,} bytes in common", help=cure)
