@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
 from llext_tools.check import ANYWHERE
 from llext_tools.check.target import fitting_targets
 from llext_tools.cli.render import BOLD, DIM, Paint, columns, wrap
-from llext_tools.diag import Reporter
+from llext_tools.diag import Reporter, fail
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.elf.read import load_object, read_relocs
@@ -21,19 +22,45 @@ from llext_tools.errors import LlextError
 from llext_tools.link import link
 from llext_tools.link.regions import map_regions
 from llext_tools.link.validate import find_arch
+from llext_tools.llext.config import Protection
 from llext_tools.mem import PERM
 
 DESCRIPTION = """Show what is in an extension: for which machine it is, the memory that its regions take,
-what it imports and exports, and its relocations. Nothing is judged; `llext check` does that."""
-EXAMPLE = "llext inspect hello.llext"
+what it imports and exports, and its relocations. Nothing is judged; `llext check` does that.
+
+With `--memory` it is loaded as a board does it, to say what it takes of the heap."""
+EXAMPLE = """
+llext inspect hello.llext
+llext inspect hello.llext --memory --heap 8K --protection mpu-pow2
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="an extension: a `.llext` or `.debug.elf` file")
+    parser.add_argument("--memory", action="store_true", help="what loading it takes of the firmware's heap")
+    add = parser.add_argument_group().add_argument
+    add("--heap", metavar="[ADDR+]SIZE", help="--memory: of regions, such as 8K (Zephyr's default) or 0x20010000+8K")
+    add("--heap-kind", choices=("k_heap", "memblk", "dynamic"), metavar="KIND", help="k_heap, memblk, dynamic")
+    add("--protection", choices=get_args(Protection), metavar="KIND", help=", ".join(get_args(Protection)))
+    add("--storage", choices=STORAGES, metavar="KIND", help=", ".join(STORAGES))
+    add("--no-peek", action="store_true", help="the loader reads files and cannot point into them")
+    add("--buffer", metavar="ADDR", help="where the file is in memory")
+    add("--config", metavar="OPTION=VALUE", action="append", default=[], help="of Kconfig, or a build's `.config`")
+    add("--profile", metavar="NAME", help=f"generation of the loader (default {profiles.DEFAULT})")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
+STORAGES = ("temporary", "persistent", "writable")
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.memory:
+        from llext_tools.cli import memory
+
+        return memory.run(args)
+    given = (args.heap, args.heap_kind, args.protection, args.storage, args.buffer, args.profile)
+    if given != (None,) * len(given) or args.config or args.no_peek:
+        fail("usage", "llext inspect: the options of a firmware are for `--memory`", help="add `--memory`")
     facts = overview(load_object(args.file))
     if args.json:
         print(json.dumps(facts, indent=2))

@@ -26,6 +26,7 @@ FIELDS: dict[str, tuple[str, int]] = {
     "LLEXT_IMPORT_ALL_GLOBALS": ("import_all_globals", 0),
     "LLEXT_EXPORT_DEVICES": ("export_devices", 0),
     "LLEXT_EXPORT_BUILTINS_BY_SLID": ("export_builtins_by_slid", 0),
+    "LLEXT_LOG_LEVEL_DBG": ("log_level_dbg", 0),
     "HARVARD": ("harvard", 0),
     "LLEXT_HEAP_SIZE": ("heap_size", KIB),
     "LLEXT_EXT_HEAP_SIZE": ("heap_size", KIB),  # in place of the former with blocks

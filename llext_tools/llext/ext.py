@@ -90,6 +90,7 @@ class Llext:
         self.headers: tuple[Shdr, ...] = ()
         self.info: int | None = None  # the section map on the heap
         self.sym_tab_at: int | None = None  # the table itself on the heap
+        self.mem_rounded: dict[Mem, int] = {}  # bytes of a region that was allocated, with what its protection needs
         self.header_copy: int | None = None  # the section headers on the heap
         self.info_kept = False
         self.arena = arena

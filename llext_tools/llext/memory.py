@@ -73,7 +73,7 @@ class Memory:
             address = self._alloc(mem.name, region.flags, size, align, f"region {self.config.number(mem)}")
         else:
             self._settle(address, size)
-        ext.mem[mem], ext.mem_on_heap[mem] = address, True
+        ext.mem[mem], ext.mem_on_heap[mem], ext.mem_rounded[mem] = address, True, size
         ext.alloc_size += in_blocks(self.config, size)
         self._partition(mem, address, size)
         self.fill(region, address)
