@@ -1,7 +1,8 @@
 """Write the pages of docs/reference that come from the code: ``python docs/generate.py`` (``--check`` only compares).
 
-Exit codes, the index of diagnostics, relocation tables, targets and the command line's help are each a table in the
-code; ``tests/test_docs.py`` fails when a page is not what this makes of them. Run it after changing one of the tables.
+Exit codes, the index of diagnostics, relocation tables, loader profiles, targets and the command line's help are each
+a table in the code; ``tests/test_docs.py`` fails when a page is not what this makes of them. Run it after changing one
+of the tables.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from llext_tools.reloc import Range, Reloc
 REFERENCE = Path(__file__).parent / "reference"
 CMAKE = Path(__file__).parents[1] / "cmake"
 PAGES_OF = "../../llext_tools/explain"
+PROFILES_IN = "../../llext_tools/profile"
 NOTE = "<!-- made by docs/generate.py: change the code, then run it -->\n"
 
 
@@ -122,6 +124,68 @@ def profiles(arch: Arch, row: Reloc) -> str:
     return " ".join(f"`{name}`" for name in accepted) or "no"
 
 
+def loader_profiles() -> str:
+    """What each loader does, and where it leaves the ABI: a column for each, the differences in its cells."""
+    loaders = [profile.load(name) for name in profile.names()]
+    head = [f"`{loader.name}`" for loader in loaders]
+    commands = [f"`{name}`" for name in (*COMMANDS, *LOW_LEVEL) if "--profile" in parser_for(name).format_help()]
+    parts = []
+    for arch in archs.discover():
+        names = {code: row.name for rows in arch.loader_relocs.values() for code, row in rows.items()}
+        taken = [loader.relocs.get(arch.name) for loader in loaders]
+        by_text: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for code, text in arch.loader_deviations.items():
+            who = tuple(f"`{x.name}`" for x in loaders if code in x.deviations.get(arch.name, ()))
+            by_text.setdefault((text, who), []).append(f"`{names[code]}`")
+        parts += [
+            f"## Relocations of {arch.name}",
+            table(
+                ("", *head),
+                [
+                    ("applied", *("all of the ABI's" if codes is None else str(len(codes)) for codes in taken)),
+                    *(
+                        (f"`{names[code]}`", *(cell(codes is None or code in codes) for codes in taken))
+                        for code in sorted(names)
+                        if len({code in codes for codes in taken if codes is not None}) > 1
+                    ),
+                ],
+            ),
+            "Where they leave the ABI:",
+            table(
+                ("relocations", "what the loader does", "which"),
+                [(" ".join(some), text, " ".join(who)) for (text, who), some in by_text.items()],
+            ),
+        ]
+    return page(
+        "Loader profiles",
+        "Which generation of Zephyr's loader an extension is for: `llext_add_extension(... PROFILE <profile>)` and "
+        f"`LLEXT_PROFILE` of the [CMake package](cmake.md), and the option `--profile` of {', '.join(commands)}. "
+        "`llext profiles` lists them. `abi` is no loader of Zephyr's but what one could take at most.",
+        table(
+            ("profile", "what it is", "where each rule comes from"),
+            [
+                (
+                    f"`{loader.name}`",
+                    loader.summary + (", the default" if loader.name == profile.DEFAULT else ""),
+                    f"[{loader.name}.toml]({PROFILES_IN}/{loader.name}.toml)",
+                )
+                for loader in loaders
+            ],
+        ),
+        "## Rules",
+        table(
+            ("the loader", *head),
+            [(text, *(cell(getattr(loader, rule)) for loader in loaders)) for rule, text in profile.RULES.items()],
+        ),
+        *parts,
+        "[Relocations](relocations.md) has the formulas and ranges, and which loader applies each.",
+    )
+
+
+def cell(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else f"`{value}`"
+
+
 def targets() -> str:
     """All targets with their default flags, each with its reason."""
     known = archs.targets().values()
@@ -210,6 +274,7 @@ PAGES = {
     "exit-codes.md": exit_codes,
     "diagnostics.md": diagnostics,
     "relocations.md": relocations,
+    "profiles.md": loader_profiles,
     "targets.md": targets,
     "command-line.md": command_line,
     "cmake.md": cmake,

@@ -29,7 +29,8 @@ def generator() -> ModuleType:
 
 
 @pytest.mark.parametrize(
-    "name", ["exit-codes.md", "diagnostics.md", "relocations.md", "targets.md", "command-line.md", "cmake.md"]
+    "name",
+    ["exit-codes.md", "diagnostics.md", "relocations.md", "profiles.md", "targets.md", "command-line.md", "cmake.md"],
 )
 def test_generated_page_is_up_to_date(name: str, generator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(generator.PAGES) == sorted(path.name for path in (ROOT / "docs/reference").glob("*.md"))

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "slid": ("llext_tools.cli.slid", "give an extension the numbers by which a firmware looks symbols up"),
     "explain": ("llext_tools.cli.explain", "explain a diagnostic, a relocation or an exit code"),
     "targets": ("llext_tools.cli.targets", "list the CPUs that extensions can be built for"),
+    "profiles": ("llext_tools.cli.profiles", "list the loaders that --profile can name, and what each does"),
     "doctor": ("llext_tools.cli.doctor", "say which toolchains are installed, and how to get the others"),
     "cmake-dir": ("llext_tools.cli.cmake_dir", "print the folder for -DLlextTools_DIR=..."),
 }

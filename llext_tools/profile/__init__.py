@@ -29,7 +29,7 @@ class Profile(NamedTuple):
     deviations: Mapping[str, frozenset[int]]  # per architecture the codes with which the loader leaves the ABI
     weak_undefined: Annotated[
         Literal["error", "null"],
-        "takes an undefined weak symbol that nobody exports for an error, or for the address 0 (`null`)",
+        "makes this of an undefined weak symbol that nobody exports (`null` is the address 0)",
     ]
     needs_globals: Annotated[bool, "refuses an object without a global function or object"]
     accepts_reserved: Annotated[bool, "takes a global function or object of a reserved section index (`SHN_ABS`)"]
