@@ -6,6 +6,7 @@
      llext_add_extension(<name>
        SOURCES <file>...        # C, C++ or assembly, at least one
        [EXPORTS <exports>...]   # from llext_add_exports(): every undefined symbol must be among them
+       [PROFILE <profile>]      # the loader that it is for, one of `llext profiles`; default: LLEXT_PROFILE
        [OUTPUT <file>]          # default: <name>.llext in the current binary directory
        [COMPILER_RUNTIME]       # add the compiler's helper functions that it needs (64-bit division, soft float, ...)
        [KEEP_SYMBOLS])          # keep local symbols; by default only those stay that a relocation uses
@@ -25,8 +26,8 @@ function(llext_add_extension name)
   set(here "${CMAKE_CURRENT_FUNCTION_LIST_DIR}")
   include("${here}/LlextCommand.cmake")
   set(who "llext_add_extension(${name})")
-  cmake_parse_arguments(PARSE_ARGV 1 arg "COMPILER_RUNTIME;KEEP_SYMBOLS" "OUTPUT" "SOURCES;EXPORTS")
-  set(keywords SOURCES EXPORTS OUTPUT COMPILER_RUNTIME KEEP_SYMBOLS)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "COMPILER_RUNTIME;KEEP_SYMBOLS" "PROFILE;OUTPUT" "SOURCES;EXPORTS")
+  set(keywords SOURCES EXPORTS PROFILE OUTPUT COMPILER_RUNTIME KEEP_SYMBOLS)
   _llext_check_arguments("${who}" ${keywords})
   if(NOT arg_SOURCES)
     message(FATAL_ERROR "${who}: SOURCES is missing")
@@ -40,6 +41,13 @@ function(llext_add_extension name)
   _llext_check_source_words("${who}" ${arg_SOURCES})
   _llext_languages("${who}" languages ${arg_SOURCES})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
+  set(profile "${arg_PROFILE}")
+  set(profile_from PROFILE)
+  if(profile STREQUAL "")
+    set(profile "${LLEXT_PROFILE}")
+    set(profile_from LLEXT_PROFILE)
+  endif()
+  _llext_profile("${who}" profile_options ${profile_from} "${profile}")
 
   get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   if(NOT arg_OUTPUT)
@@ -65,6 +73,7 @@ function(llext_add_extension name)
   set_target_properties(${name} PROPERTIES
     LLEXT_OUTPUT "${output}"
     LLEXT_EXTENSION TRUE
+    LLEXT_PROFILE "${profile}"
     OUTPUT_NAME "${name}.debug"
     SUFFIX .elf
     RUNTIME_OUTPUT_DIRECTORY "${folder}/$<0:>" # the expression keeps multi-config generators from adding a folder
@@ -107,7 +116,7 @@ function(llext_add_extension name)
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
     COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" ${finish_options}
-            --check --target "${LLEXT_TARGET}" ${exports_options}
+            --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options}
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename ${name}.debug.elf "$<TARGET_FILE:${name}>"
     BYPRODUCTS "${output}"

@@ -8,6 +8,7 @@
        CALL <call>              # for example "add(2, 3)"
        [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
        [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
+       [PROFILE <profile>]      # the loader whose rules hold, one of `llext profiles`; default: the extension's
        [AT <address>]           # where the extension lies in memory; default: near the host
        [PROTOTYPE <prototype>]  # for example "int add(int, int)"; default: from debug information, else the literals
        [EXPECT_RETURN <value>]  # the value that the function must return
@@ -24,7 +25,7 @@ enable_testing()
 function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
-  set(one_value AT EXTENSION CALL PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
+  set(one_value AT EXTENSION CALL PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
   cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS")
   set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS)
   _llext_check_arguments("${who}" ${keywords})
@@ -53,6 +54,11 @@ function(llext_add_test test)
     list(APPEND files "${file}")
   endforeach()
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
+  set(profile "${arg_PROFILE}")
+  if(profile STREQUAL "")
+    get_property(profile TARGET "${arg_EXTENSION}" PROPERTY LLEXT_PROFILE)
+  endif()
+  _llext_profile("${who}" profile_options PROFILE "${profile}")
 
   set(required "${files}")
   list(POP_FRONT files extension)
@@ -66,7 +72,7 @@ function(llext_add_test test)
       string(REPLACE ";" "\\;" ${option} "${word}${arg_${option}}")
     endif()
   endforeach()
-  set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${exports_options} ${files})
+  set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${files})
   if(DEFINED arg_AT)
     list(APPEND run "--at=${arg_AT}")
   endif()

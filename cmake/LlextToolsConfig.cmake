@@ -35,6 +35,7 @@ if(NOT LLEXT_COMMAND)
 endif()
 
 include("${CMAKE_CURRENT_LIST_DIR}/LlextArguments.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/LlextProfile.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExports.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExtension.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextTest.cmake")

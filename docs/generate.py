@@ -1,8 +1,7 @@
 """Write the pages of docs/reference that come from the code: ``python docs/generate.py`` (``--check`` only compares).
 
-Exit codes, the index of diagnostics, relocation tables, loader profiles, targets and the command line's help are each
-a table in the code; ``tests/test_docs.py`` fails when a page is not what this makes of them. Run it after changing one
-of the tables.
+Exit codes, the index of diagnostics, relocation tables, targets and the command line's help are each a table in the
+code; ``tests/test_docs.py`` fails when a page is not what this makes of them. Run it after changing one of the tables.
 """
 
 from __future__ import annotations

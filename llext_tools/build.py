@@ -142,6 +142,7 @@ class Options:
     source: Path
     cores: int
     keep_going: bool = False
+    profile: str = ""  # the loader; "" leaves it to the project
     define: tuple[str, ...] = ()  # NAME=VALUE for CMake
 
 
@@ -256,6 +257,7 @@ def _configure(shell: _Shell, options: Options, tools: Mapping[str, str]) -> tup
         f"-DLLEXT_TOOLCHAIN={job.toolchain}",
         f"-DLLEXT_COMMAND={sys.executable};-m;llext_tools",
         f"-DLlextTools_DIR={paths.cmake_dir()}",
+        *([f"-DLLEXT_PROFILE={options.profile}"] if options.profile else []),
         *(f"-D{definition}" for definition in options.define),
     ]
     stamp = job.build / STAMP

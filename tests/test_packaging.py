@@ -30,7 +30,7 @@ TREE = Path(__file__).parents[1]
 PACKAGE = TREE / "llext_tools"
 CMAKE_FILES = {
     *("LlextToolsConfig.cmake", "LlextToolsConfigVersion.cmake", "LlextCommand.cmake", "LlextExports.cmake"),
-    "LlextArguments.cmake",
+    *("LlextArguments.cmake", "LlextProfile.cmake"),
     *("LlextExtension.cmake", "LlextTest.cmake", "atexit.cpp", "llext-merge.ld"),
     *("toolchains/llext.cmake", "toolchains/zig-rules.cmake"),
 }

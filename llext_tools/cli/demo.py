@@ -46,12 +46,14 @@ def run(args: argparse.Namespace) -> int:
     matrix.print_end(results, time.monotonic() - start, notes)
     good = next((result for result in results if result.passed), None)
     if good is not None:
+        again = f"--target {good.job.target} --toolchain {good.job.toolchain}"
+        again += f" --profile {args.profile}" if args.profile else ""
         print(
             f"\nnext:\n"
             f"  cd {shlex.quote(args.dir)}\n"
             f"  llext run dist/{good.job.name}/hello.llext --call 'greet(\"you\")'\n"
             f"  llext inspect dist/{good.job.name}/cpp.llext\n"
-            f"  llext build --target {good.job.target} --toolchain {good.job.toolchain}  # after a change\n"
+            f"  llext build {again}  # after a change\n"
         )
     return exit_code(results)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from llext_tools import profile as profiles
 from llext_tools.elf.finish import finish
 from llext_tools.elf.read import load_object
 from llext_tools.files import write_atomically
@@ -23,16 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
     parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")
+    parser.add_argument(
+        "--profile", metavar="NAME", default=profiles.DEFAULT, help="for the check (default %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    profiles.load(args.profile)  # a wrong name leaves no file behind
     output = args.output or default_output(args.object)
     write_atomically(output, finish(load_object(args.object), keep_symbols=args.keep_symbols))
     if not args.check:
         return 0
     from llext_tools.cli import check, parser
 
-    options = [f"--exports={table}" for table in args.exports] + ([f"--target={args.target}"] if args.target else [])
+    options = [f"--profile={args.profile}", *(f"--exports={table}" for table in args.exports)]
+    options += [f"--target={args.target}"] if args.target else []
     return check.run(parser.parser_for("check").parse([output, "--quiet", *options]))
 
 

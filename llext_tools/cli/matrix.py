@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
+from llext_tools import profile as profiles
 from llext_tools import toolchains
 from llext_tools.arch import target, targets
 from llext_tools.build import (
@@ -56,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="gcc, zig or auto (gcc if it is installed, else zig); may be repeated; default: auto",
     )
+    parser.add_argument(
+        "--profile", metavar="NAME", default="", help="the loader (`llext profiles`); default: the project's"
+    )
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core")
     parser.add_argument("--json", metavar="FILE", help="write the results of all targets, as JSON")
     parser.add_argument(
@@ -73,9 +77,11 @@ def choose_jobs(args: argparse.Namespace, build_dir: Path, output: Path) -> tupl
     """The jobs that the arguments ask for, and lines about targets that are left out for want of a toolchain.
 
     Raises:
-        UsageError: there is no such target or toolchain.
+        UsageError: there is no such target, toolchain or loader profile.
         ToolError: a target that was asked for has no toolchain, or no target has one.
     """
+    if args.profile:
+        profiles.load(args.profile)
     wanted = [target(name) for name in args.target] if args.target else list(targets().values())
     jobs: dict[str, Job] = {}
     missing: dict[str, list[str]] = {}  # how to install -> targets
@@ -101,7 +107,13 @@ def choose_jobs(args: argparse.Namespace, build_dir: Path, output: Path) -> tupl
 
 def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define: Sequence[str] = ()) -> list[Result]:
     """Build all jobs and show them; then print what failed on stderr and write the JSON file."""
-    options = Options(source=source, cores=args.jobs or cores(), keep_going=args.keep_going, define=tuple(define))
+    options = Options(
+        source=source,
+        cores=args.jobs or cores(),
+        keep_going=args.keep_going,
+        profile=args.profile,
+        define=tuple(define),
+    )
     start = time.monotonic()
     with _view(jobs) as view:
         results = list(build(jobs, options, view.observe))

@@ -280,6 +280,54 @@ def test_extensions_are_run(project: Project, target: str, toolchain: str) -> No
     assert "Running step" in log, "an extension that it uses was built again"
 
 
+def test_an_extension_is_checked_for_its_loader(project: Project) -> None:
+    """Oracle: arch/arm/core/elf.c of Zephyr 4.2 has no R_ARM_TLS_LE32; the pull request 106643 has brought it."""
+    need_toolchain("cortex-m4", "gcc")
+    project.write(
+        counter__c="#include <llext/symbol.h>\n"
+        "__thread int mine;\nint count(void) { return ++mine; }\nEXPORT_SYMBOL(count);\n"
+    )
+    project.cmake_lists(
+        "llext_add_extension(newer SOURCES counter.c)\n"
+        "llext_add_extension(older SOURCES counter.c PROFILE zephyr-4.2)\n"
+    )
+    project.configured("cortex-m4", "gcc")
+    refused = "error[reloc-refused]: the loader (zephyr-4.2) does not apply `R_ARM_TLS_LE32`"
+    project.built("--target", "newer")
+    assert refused in project.build("--target", "older").stdout
+    assert not project.path("older.llext").exists()
+
+    project.configured("cortex-m4", "gcc", "-DLLEXT_PROFILE=zephyr-4.2")
+    assert refused in project.build("--target", "newer").stdout, "it is checked again, though no file has changed"
+    assert not project.path("newer.llext").exists()
+
+
+def test_an_extension_is_run_by_the_rules_of_its_loader(project: Project) -> None:
+    """Oracles: gABI, "Symbol Table", where an undefined weak symbol is 0; and Zephyr's loader, which gives -ENODATA."""
+    need_toolchain("cortex-m4", "gcc")
+    project.write(
+        ask__c="#include <llext/symbol.h>\nint board(void) __attribute__((weak));\n"
+        "int ask(void) { return board ? board() : 7; }\nEXPORT_SYMBOL(ask);\n",
+        board__toml=table("something_else"),
+    )
+    project.cmake_lists(
+        "llext_add_exports(board TABLE board.toml)\n"
+        "llext_add_extension(lacking SOURCES ask.c EXPORTS board)\n"
+        "set(LLEXT_PROFILE abi)\n"
+        "llext_add_extension(ask SOURCES ask.c EXPORTS board)\n"
+        "set(LLEXT_PROFILE zephyr-next)\n"
+        'llext_add_test(asks EXTENSION ask CALL "ask()" EXPECT_RETURN 7)\n'
+        'llext_add_test(asks_zephyr EXTENSION ask CALL "ask()" PROFILE zephyr-next)\n'
+    )
+    project.configured("cortex-m4", "gcc")
+    assert "error[undefined-symbol]: `board`" in project.build("--target", "lacking").stdout
+    project.built("--target", "ask")
+    assert project.ctest("-R", "asks$").returncode == 0, "by the profile of its extension"
+    failed = project.ctest("-R", "asks_zephyr")
+    assert failed.returncode != 0
+    assert "error[undefined-symbol]: `board`" in failed.stdout
+
+
 def test_a_moved_project_builds(project: Project) -> None:
     """Nothing outside the build folder remembers where it was."""
     need_toolchain("cortex-m4", "zig")

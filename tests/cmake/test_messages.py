@@ -19,6 +19,17 @@ pytestmark = pytest.mark.cmake
 EXTENSION = {
     "SOURCES is missing": "llext_add_extension(hello)",
     "SOURCES needs a value": "llext_add_extension(hello SOURCES)",
+    "PROFILE needs a value": "llext_add_extension(hello SOURCES hello.o PROFILE)",
+    "unknown argument 'PROFLE'; did you mean PROFILE?": "llext_add_extension(hello SOURCES hello.o PROFLE abi)",
+    (
+        "PROFILE 'zephyr-4.3' is not a loader profile error[usage]: there is no loader profile `zephyr-4.3` "
+        "= help: did you mean `zephyr-4.2`?"
+    ): "llext_add_extension(hello SOURCES hello.o PROFILE zephyr-4.3)",
+    "PROFILE '--json' is not a loader profile": "llext_add_extension(hello SOURCES hello.o PROFILE --json)",
+    (
+        "LLEXT_PROFILE '4.2' is not a loader profile error[usage]: there is no loader profile `4.2` "
+        "= help: the profiles are abi, zephyr-4.2, zephyr-next"
+    ): "set(LLEXT_PROFILE 4.2)\nllext_add_extension(hello SOURCES hello.o)",
     "OUTPUT needs a value": "llext_add_extension(hello SOURCES hello.o OUTPUT)",
     "unknown argument 'hello.c'": "llext_add_extension(hello hello.c)",
     "unknown argument 'SOURCE', 'hello.c'": "llext_add_extension(hello SOURCE hello.c)",
@@ -70,6 +81,9 @@ TEST = {
     ),
     "unknown argument 'TIMEOT'; did you mean TIMEOUT?": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" EXTENSIONS hello TIMEOT 5)'
+    ),
+    "PROFILE 'zephyr-nxt' is not a loader profile error[usage]: there is no loader profile `zephyr-nxt`": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" PROFILE zephyr-nxt)'
     ),
     "AT 'RAM' is not an address": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" AT RAM)',
     "TIMEOUT 'soon' is not a number of seconds": (

@@ -101,6 +101,34 @@ def test_each_sample_is_a_project_of_its_own(sample: str, tmp_path: Path) -> Non
     assert set(result.seconds) == set(Step)
 
 
+def test_arrays_of_clang_suit_an_older_loader(tmp_path: Path) -> None:
+    """Oracle: Zephyr 4.2 refuses an array whose sh_entsize is not the size of a pointer; Clang leaves it 0."""
+    need_toolchain("rv32imac", "zig")
+    job = Job(target="rv32imac", toolchain="zig", build=tmp_path / "build", output=tmp_path / "dist")
+    (result,) = build([job], Options(source=SAMPLES / "init_fini", cores=cores(), profile="zephyr-4.2"))
+    assert result.passed, "\n".join(render(found, Paint(sys.stderr)) for found in diagnose([result]))
+    assert result.tests
+
+
+def test_a_build_is_configured_anew_for_another_loader(tmp_path: Path) -> None:
+    """Oracle: arch/arm/core/elf.c of Zephyr 4.2 has no R_ARM_TLS_LE32."""
+    need_toolchain("cortex-m4", "gcc")
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.25)\nproject(counter LANGUAGES C)\nfind_package(LlextTools REQUIRED)\n"
+        "llext_add_extension(counter SOURCES counter.c)\n"
+    )
+    (tmp_path / "counter.c").write_text(
+        "#include <llext/symbol.h>\n__thread int mine;\nint count(void) { return ++mine; }\nEXPORT_SYMBOL(count);\n"
+    )
+    command = ("build", ".", "--target", "cortex-m4", "--toolchain", "gcc")
+    output = tmp_path / "dist" / "cortex-m4-gcc" / "counter.llext"
+    for profile, code in (((), 0), (("--profile", "zephyr-4.2"), 4), (("--profile", "zephyr-next"), 0)):
+        done = llext(*command, *profile, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        assert ("`R_ARM_TLS_LE32`" in done.stderr) == bool(code)
+        assert output.exists() == (code == 0)
+
+
 def test_an_up_to_date_build_compiles_nothing(tmp_path: Path) -> None:
     need_toolchain("rv32imac", "gcc")
     job = Job(target="rv32imac", toolchain="gcc", build=tmp_path / "build", output=tmp_path / "dist")

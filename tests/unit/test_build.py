@@ -176,6 +176,11 @@ def test_cmake_runs_only_when_its_arguments_change(tools: Tools) -> None:
     tools.run(define=("BOARD=a",))
     assert tools.calls.count("cmake") == 2
     assert "-DBOARD=a" in tools.calls_file.read_text(encoding="utf-8")
+    assert "-DLLEXT_PROFILE" not in tools.calls_file.read_text(encoding="utf-8"), "the project says which"
+    for _ in range(2):
+        tools.run(profile="zephyr-4.2")
+    assert tools.calls.count("cmake") == 3
+    assert "-DLLEXT_PROFILE=zephyr-4.2" in tools.calls_file.read_text(encoding="utf-8")
 
 
 def test_cmake_runs_again_after_it_has_failed(tools: Tools) -> None:
