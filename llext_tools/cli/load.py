@@ -22,7 +22,7 @@ from llext_tools.cli.link import NOBODY
 from llext_tools.cli.parser import Parser, address, nearest
 from llext_tools.cli.render import Paint, report
 from llext_tools.cli.verdict import Span, Step, document, heap_lines, heaps_of, load_step, text, unload_step
-from llext_tools.diag import CODES, Diagnostic, fail
+from llext_tools.diag import CODES, Diagnostic, Location, fail
 from llext_tools.elf.structs import ELFCLASS, ELFMAG
 from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes
@@ -88,12 +88,13 @@ class File(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     files = read_files(args)
     kconfig = read_kconfig(args.config)
-    tables = [read_exports(path) for path in args.exports]
+    tables = [read_exports(path, as_it_is=True) for path in args.exports]
     exports = ExportTable.joined(tables) if tables else NOBODY
     log = Log(Level(min(Level.WRN + args.verbose, Level.DBG)), show_line if args.verbose else None)
     arch, bits = machine(args, kconfig, exports, files)
     rt, warnings = runtime(args, kconfig, arch, bits, exports, log)
     check_addresses(rt, files)
+    check_exports(tables, bits)
     paint = Paint(sys.stdout)
     steps: list[Step] = []
     for step in replay(rt, files, args):
@@ -332,3 +333,16 @@ def check_addresses(rt: Runtime, files: Sequence[File]) -> None:
         if common := a.common(b):
             cure = "`--heap` and `--buffer` say where they are"
             fail("usage", f"{a.what} and {b.what} have {common:,} bytes in common", help=cure)
+
+
+def check_exports(tables: Sequence[ExportTable], bits: int) -> None:
+    """Whether the firmware can have what it is said to export.
+
+    Raises:
+        ExportsError: ``exports-syntax``.
+    """
+    for table in tables:
+        for export in table.symbols:
+            if export.address >> bits:
+                text = f"`{export.name}` is exported at {export.address:#x}, beyond {bits}-bit addresses"
+                fail("exports-syntax", text, at=Location(file=table.source))

@@ -72,9 +72,11 @@ class Row(NamedTuple):
     prototype: Any = ""
 
 
-def read_exports(path: str | os.PathLike[str]) -> ExportTable:
+def read_exports(path: str | os.PathLike[str], *, as_it_is: bool = False) -> ExportTable:
     """The export table in a file, whatever its format: by content, then by the end of its name.
 
+    Args:
+        as_it_is: take a text that has no entry at all, or entries of address 0, as a firmware may have them.
     Raises:
         FormatError: the file cannot be read, or is an ELF file that is malformed.
         ExportsError: ``exports-missing``, ``exports-syntax`` or ``exports-duplicate``.
@@ -92,7 +94,7 @@ def read_exports(path: str | os.PathLike[str]) -> ExportTable:
             at=Location(file=path, offset=error.start),
             help="give a firmware's ELF file, or a table as TOML, JSON, CSV or linker script",
         )
-    return _from_text(path, text, FORMATS[_format_of(path, text)].read)
+    return _from_text(path, text, FORMATS[_format_of(path, text)].read, as_it_is)
 
 
 def write_exports(table: ExportTable, suffix: str) -> str:
@@ -276,13 +278,15 @@ def _format_of(path: str, text: str) -> str:
     return suffix
 
 
-def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], Head]]) -> ExportTable:
+def _from_text(
+    path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], Head]], as_it_is: bool
+) -> ExportTable:
     source = _Source(path, text)
     rows, head = read(source)
     symbols: dict[str, Export] = {}
     first_at: dict[str, int | None] = {}
     for row in rows:
-        export = _judge(source, row, 32 if head.machine in (40, 3) else 64)
+        export = _judge(source, row, 32 if head.machine in (40, 3) else 64, as_it_is)
         if export is None:
             continue
         earlier = symbols.get(export.name)
@@ -297,7 +301,7 @@ def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Ro
             symbols[export.name] = export
             first_at[export.name] = row.line
     source.reporter.checkpoint()
-    if not symbols:
+    if not symbols and not as_it_is:
         fail("exports-missing", f"`{path}` lists no symbol", at=Location(file=path))
     slid_bits = head.slid_bits or next((known[1] for name in symbols if (known := slid_from(name))), 0)
     return ExportTable(source=path, symbols=tuple(symbols.values()), machine=head.machine, slid_bits=slid_bits)
@@ -340,7 +344,7 @@ class _Source:
         return self._lines.get(str(name))
 
 
-def _judge(source: _Source, row: Row, bits: int) -> Export | None:
+def _judge(source: _Source, row: Row, bits: int, as_it_is: bool) -> Export | None:
     name, line = row.name, row.line
     if not isinstance(name, str) or not name or not name.isprintable() or " " in name:
         source.error(line, f"expected the name of a symbol, found `{_shown(name)}`")
@@ -350,7 +354,7 @@ def _judge(source: _Source, row: Row, bits: int) -> Export | None:
         source.error(line, f"expected an address for `{name}`, such as 0x08001235, found `{_shown(row.address)}`")
     elif not 0 <= address < 1 << bits:
         source.error(line, f"the address of `{name}`, {_shown(hex(address))}, does not fit {bits} bits")
-    elif address == 0:
+    elif address == 0 and not as_it_is:
         source.error(
             line,
             f"`{name}` has address 0, which Zephyr takes for not exported",
@@ -360,7 +364,7 @@ def _judge(source: _Source, row: Row, bits: int) -> Export | None:
         source.error(line, f'expected the kind of `{name}`, "func" or "object", found `{_shown(row.kind)}`')
     elif not isinstance(row.prototype, str):
         source.error(line, f"expected the prototype of `{name}` as text, found `{_shown(row.prototype)}`")
-    elif address:
+    elif address or (as_it_is and address is not None):
         return Export(name, address, row.kind or "", row.prototype)
     return None
 

@@ -57,11 +57,8 @@ def test_answers_are_the_loaders(name: str, placed: bool, tmp_path: Path) -> Non
 def command(case: dict[str, Any], folder: Path, placed: bool) -> list[str]:
     """The operands and options of a case. A place comes after the file that it belongs to."""
     arguments = ["--arch", "riscv" if case["arch"] == "riscv" else "arm", *OF_VARIANT.get(case["variant"], [])]
-    exports = {symbol: at for symbol, at in case["exports"].items() if int(at, 0)}  # a table has no address 0
-    if exports:
-        (folder / "exports.json").write_text(json.dumps({"exports": exports}))
-        arguments += ["--exports", str(folder / "exports.json")]
-    arguments += of_options(case.get("options", {}))
+    (folder / "exports.json").write_text(json.dumps({"exports": case["exports"]}))
+    arguments += ["--exports", str(folder / "exports.json"), *of_options(case.get("options", {}))]
     loads = [answer for answer in case["answers"] if answer["op"] == "load"]
     for op, name, *file in case["steps"]:
         if op == "unload":

@@ -176,6 +176,20 @@ def test_machine_of_the_firmware(arguments: list[str], arch: str, bits: int) -> 
     assert fits == (arguments in (["arm.llext"], ["riscv.llext"], ["rv64.llext"], ["kernel.json", "riscv.llext"]))
 
 
+def test_table_is_taken_as_a_firmware_has_it() -> None:
+    """Oracle: the case arm_null_export: what is at address 0 is not found. A firmware may export nothing at all."""
+    Path("null.llext").write_bytes(files()["arm_null_export/e.llext"])
+    for table in ("[exports]\next = 0\n", "[exports]\n"):
+        Path("table.toml").write_text(table)
+        assert [step["rc"] for step in steps("null.llext", "--exports", "table.toml", code=5)] == ["-ENODATA"]
+
+
+def test_export_beyond_the_addresses_is_refused() -> None:
+    Path("table.toml").write_text("[exports]\nprintk = 0x100000001\n")
+    (found,) = load("arm.llext", "--exports", "table.toml", code=7)["diagnostics"]
+    assert (found["code"], found["location"]["file"]) == ("exports-syntax", "table.toml")
+
+
 def test_options_of_a_build_are_the_firmwares() -> None:
     """Oracle: Zephyr's Kconfig; a ``.config`` has a line for each visible option, also for those that are off."""
     Path(".config").write_text(
