@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bin", metavar="FILE", help="also write memory from the first to the last region; no zeros for a final .bss"
     )
+    parser.add_argument(
+        "--verbose",
+        "-v",
+        action="count",
+        default=0,
+        help="also print the log of the board's loader on stderr: INF; -vv: DBG",
+    )
     parser.add_argument("--json", action="store_true", help="print the result, or what is wrong, as JSON")
 
 
@@ -86,7 +93,12 @@ def linked(args: argparse.Namespace) -> tuple[Image, tuple[ExportTable, ...]]:
     where = domain(args.at, args.domain)
     obj = load_object(args.extension)
     tables = export_tables(args.exports)
-    image = link(obj, exports=ExportTable.joined(tables) if tables else NOBODY, domain=where, profile=args.profile)
+    exports = ExportTable.joined(tables) if tables else NOBODY
+    if args.verbose:
+        from llext_tools.cli.boardlog import say
+
+        say(obj, exports, where, args.profile, args.verbose)
+    image = link(obj, exports=exports, domain=where, profile=args.profile)
     files: dict[Any, bytes | str] = {args.output: executable(image)}
     if args.map:
         files[args.map] = map_text(image, tables)
