@@ -57,7 +57,7 @@ def add_arguments(parser: Parser) -> None:
     add("--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader (default: %(default)s)")
     add("--config", metavar="OPTION=VALUE", action="append", default=[], help="of Kconfig; or a build's `.config`")
     add("--heap", metavar="ADDR+SIZE", help="such as 0x20010000+8K; default: 256K, plain")
-    add("--heap-kind", metavar="KIND", choices=heaps, help=f"{', '.join(heaps)} (no bookkeeping)")
+    add("--heap-kind", metavar="KIND", choices=heaps, help=f"{', '.join(heaps)} (with --heap)")
     add("--protection", metavar="KIND", choices=kinds, help=", ".join(kinds))
     add("--place", metavar="REGION=ADDR,...", action="append", default=[], help="of the FILE before it, or NAME:...")
     add("--buffer", metavar="ADDR", help=f"where the first FILE is (default: {BUFFERS:#x})")
@@ -271,14 +271,9 @@ def runtime(
         UsageError: ``usage``: it cannot have such a heap, or the profile is not known.
     """
     profile = profiles.load(args.profile)
-    config = kconfig.config("k_heap" if args.heap else "plain")
+    config = kconfig.config("counted" if args.heap else "plain")
     start, size = parse_heap(args.heap) if args.heap else (config.heap_start, config.heap_size)
-    config = config._replace(
-        heap_start=start,
-        heap_size=size,
-        heap=args.heap_kind or config.heap,
-        protection=args.protection or config.protection,
-    )
+    config = config._replace(heap_start=start, heap_size=size, heap=args.heap_kind or config.heap)
     for each in (size, config.instr_heap_size, config.metadata_heap_size):
         if each > LARGEST:
             fail("usage", f"a heap of {each:,} bytes is larger than the {LARGEST:,} that are simulated")
@@ -296,7 +291,7 @@ def runtime(
     try:
         return made(config.heap), []
     except UsageError as error:
-        if config.heap != "k_heap" or config.harvard:
+        if config.heap not in ("k_heap", "counted") or config.harvard:
             raise
         none = error.diagnostics[0]._replace(severity="warning", notes=("nothing can be allocated from it",))
         return made("dynamic"), [none]

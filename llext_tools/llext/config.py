@@ -11,7 +11,7 @@ from llext_tools.mem import Mem
 
 KIB = 1024
 
-HeapKind = Literal["k_heap", "memblk", "dynamic", "plain"]
+HeapKind = Literal["k_heap", "memblk", "dynamic", "plain", "counted"]
 Protection = Literal["none", "page", "mpu-pow2", "mpu-32", "pmp"]
 Veneers = Literal["", "v7m", "v6m"]
 

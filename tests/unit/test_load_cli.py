@@ -126,6 +126,8 @@ def test_places_that_overlap_bring_a_warning() -> None:
         (["--place", "text=0x20000000,TEXT=0x20000000"], "two addresses"),
         (["--config", "CONFIG_LLEXT_VENEERS=yes"], "`y` or `n`"),
         (["--config", "CONFIG_LLEXT_HEAP_SIZE=99999999999"], "is a number"),
+        (["--config", "CONFIG_MMU_PAGE_SIZE=0"], "power of two"),
+        (["--config", "CONFIG_PMP_GRANULARITY=24"], "power of two"),
         (["--config", "CONFIG_64BIT=y", "--arch", "arm"], "no addresses of 64 bits"),
         (["--heap", "0x20000001+8K", "--heap-kind", "memblk"], "blocks"),
         (["--detach", "@x"], "not an address"),
@@ -220,6 +222,7 @@ def test_options_of_a_build_are_the_firmwares() -> None:
         (["LLEXT_VENEERS=y", "LLEXT_VENEERS=n"], Config(heap="plain")),
         (["USERSPACE=y", "ARM_MPU=y"], Config(heap="plain", protection="mpu-32")),
         (["USERSPACE=y", "RISCV_PMP=y", "PMP_GRANULARITY=8"], Config(heap="plain", protection="pmp", granularity=8)),
+        (["USERSPACE=y", "RISCV_PMP=y"], Config(heap="plain", protection="pmp", granularity=4)),
         (["ARM_MPU=y"], Config(heap="plain")),
         (["MMU=y", "MMU_PAGE_SIZE=0x1000"], Config(heap="plain", protection="page", granularity=4096)),
         (["HARVARD=y", "LLEXT_INSTR_HEAP_SIZE=6"], Config(heap="k_heap", harvard=True, instr_heap_size=6144)),
@@ -246,7 +249,7 @@ def test_what_is_no_size(text: str) -> None:
         parse_size(text, "--heap")
 
 
-@pytest.mark.parametrize("kind", ["k_heap", "memblk", "dynamic", "plain"])
+@pytest.mark.parametrize("kind", ["k_heap", "memblk", "dynamic", "plain", "counted"])
 def test_heaps(kind: str) -> None:
     """A heap of each kind gives all memory back."""
     document = load("arm.llext", "--heap", "0x20010000+16K", "--heap-kind", kind, "--unload", "arm")
@@ -256,6 +259,15 @@ def test_heaps(kind: str) -> None:
     assert all(heap["used"] == heap["allocations"] == 0 for heap in document["heaps"])
     if kind == "memblk":
         assert all(base % 32 == 0 for base in bases(loaded).values())
+
+
+@pytest.mark.parametrize(("kind", "step"), [("none", 1), ("mpu-32", 32), ("mpu-pow2", 32), ("pmp", 4), ("page", 4096)])
+def test_protection(kind: str, step: int) -> None:
+    """Oracle: the minimum of an Arm MPU, the default of CONFIG_PMP_GRANULARITY and of CONFIG_MMU_PAGE_SIZE."""
+    (loaded,) = steps("arm.llext", "--protection", kind)
+    assert bases(loaded)["TEXT"] % max(step, 4) == 0
+    assert (bases(loaded)["DATA"] - bases(loaded)["TEXT"]) % max(step, 4) == 0
+    assert bases(loaded)["DATA"] - bases(loaded)["TEXT"] >= max(step, 28)
 
 
 def test_heap_too_small_for_its_own_tables_serves_nothing() -> None:
