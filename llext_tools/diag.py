@@ -54,7 +54,7 @@ CODES: dict[str, Code] = {
     "symbol-common": Code(errors.RefusedError, "ENOEXEC"),
     "symbol-absolute": Code(errors.RefusedError, "ENOEXEC"),
     "region-addresses": Code(errors.RefusedError, "ENOEXEC"),
-    "region-image": Code(errors.RefusedError, "ENOEXEC"),
+    "region-image": Code(errors.RefusedError, "ENOTSUP"),
     "reloc-deviates": Code(errors.RefusedError, ""),
     "reloc-rela": Code(errors.RefusedError, "ENOTSUP"),
     "symbol-nowhere": Code(errors.RefusedError, "ENOTSUP"),

@@ -1,12 +1,16 @@
 """The pages of ``llext explain``: one for each code, and each one's example does what it says.
 
 Oracle: the pages themselves. Their files are assembled and compiled by the real tools, their commands run, and what
-is printed must be what the page shows (``--update-golden`` writes it anew).
+is printed must be what the page shows (``--update-golden`` writes it anew). What only Python can do is an
+``example.py``, which prints the errno and the code.
 """
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +30,7 @@ TEXT_FILES = {
     "json exports": "table.json",
     "csv exports": "table.csv",
     "ld exports": "table.ld",
+    "python": "example.py",
 }
 GCC = {
     "arm": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mlong-calls"),
@@ -54,6 +59,15 @@ def edit(lines: list[str], file: Path) -> None:
         place = elf.ehdr(*where) if what == "ehdr" else elf.shdr(*where)
         elf.put(place, int(value, 0) + (elf.get(place) if operator == "+=" else 0))
     file.write_bytes(bytes(elf))
+
+
+def this_python(folder: Path) -> str:
+    """A search path on which ``python3`` is the Python that runs the tests."""
+    tools = folder / ".python"
+    tools.mkdir()
+    (tools / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    (tools / "python3").chmod(0o755)
+    return f"{tools}{os.pathsep}{os.environ['PATH']}"
 
 
 def test_each_code_has_a_page_and_each_page_a_code() -> None:
@@ -92,10 +106,18 @@ def test_example_triggers_its_code(code: str, tmp_path: Path, monkeypatch: pytes
         tool = command.split()[0]
         if tool.startswith(("arm-", "riscv64-")):
             need(tool)
+    if (tmp_path / TEXT_FILES["python"]).exists():
+        monkeypatch.setenv("PATH", this_python(tmp_path))
     printed, codes = transcript.run(console, tmp_path)
-    severity = "error" if codes[-1] else "warning"
-    assert f"{severity}[{code}]" in "\n".join(printed)
-    assert codes[-1] == (CODES[code].error.exit_code if severity == "error" else 0)
+    if transcript.commands(console)[-1] == "python3 example.py":
+        errno, found = printed[-1].split()
+        assert found == code
+        assert errno == (CODES[code].errno or errno)
+        assert codes[-1] == 0
+    else:
+        severity = "error" if codes[-1] else "warning"
+        assert f"{severity}[{code}]" in "\n".join(printed)
+        assert codes[-1] == (CODES[code].error.exit_code if severity == "error" else 0)
     if code in NOT_LITERALLY:
         return
     if golden:
