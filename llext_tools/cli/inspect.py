@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="an extension: a `.llext` or `.debug.elf` file")
     parser.add_argument("--memory", action="store_true", help="what loading it takes of the firmware's heap")
     add = parser.add_argument_group().add_argument
-    add("--heap", metavar="[ADDR+]SIZE", help="--memory: of regions, such as 8K (Zephyr's default) or 0x20010000+8K")
+    add("--heap", metavar="[ADDR+]SIZE", help="with --memory: such as 8K, or 0x20010000+8K")
     add("--heap-kind", choices=("k_heap", "memblk", "dynamic"), metavar="KIND", help="k_heap, memblk, dynamic")
     add("--protection", choices=get_args(Protection), metavar="KIND", help=", ".join(get_args(Protection)))
     add("--storage", choices=STORAGES, metavar="KIND", help=", ".join(STORAGES))

@@ -39,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the host exports: a firmware ELF, TOML, JSON, CSV or linker script; an earlier one wins",
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--at", metavar="ADDR", help=f"address of the first region, the others follow (default {DEFAULT_START:#x})"
-    )
+    where.add_argument("--at", metavar="ADDR", help=f"address of the first region (default {DEFAULT_START:#x})")
     where.add_argument(
         "--domain",
         metavar="REGION=ADDR,...",
@@ -60,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-v",
         action="count",
         default=0,
-        help="also print the log of the board's loader on stderr: INF; -vv: DBG",
+        help="the board's log on stderr: INF; -vv: DBG",
     )
     parser.add_argument("--json", action="store_true", help="print the result, or what is wrong, as JSON")
 
