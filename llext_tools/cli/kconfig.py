@@ -3,7 +3,8 @@
 ``--config CONFIG_LLEXT_HEAP_SIZE=16`` gives one of them, with or without ``CONFIG_``; ``--config build/zephyr/.config``
 takes all that a build has. In such a file whatever does not concern the loader is passed over; on the command line it
 is an error.
-Source: Zephyr, ``subsys/llext/Kconfig``, ``arch/Kconfig``, ``arch/arm/core/mpu/Kconfig``; sizes in KiB are so there.
+Source: Zephyr, ``subsys/llext/Kconfig``, whose sizes are in KiB; ``arch/Kconfig``, ``arch/arm/core/mpu/Kconfig``,
+``arch/riscv/Kconfig``.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ SWITCHES = (
     "64BIT", *HEAPS, *ARCHS,
 )  # fmt: skip
 """Yes or no, of which several together make a field."""
+PMP_GRANULARITY = 4
+"""Bytes: the least, and the default of ``arch/riscv/Kconfig``."""
 SIZES = {"": 1, "K": KIB, "M": KIB * KIB}
 
 
@@ -62,9 +65,13 @@ class Kconfig(NamedTuple):
     arch: str
     bits: int
 
-    def config(self, heap: HeapKind) -> Config:
-        """The firmware's options, with this heap if they do not name one."""
-        return Config(**self.fields, heap=self.heap or heap)
+    def config(self, heap: HeapKind, protection: Protection | None = None) -> Config:
+        """The firmware's options, with this heap if they do not name one, and this protection if it is not None."""
+        config = Config(**self.fields, heap=self.heap or heap)
+        config = config._replace(protection=protection or config.protection)
+        if config.protection == "pmp" and "granularity" not in self.fields:
+            return config._replace(granularity=PMP_GRANULARITY)
+        return config
 
 
 def read_kconfig(given: Iterable[str]) -> Kconfig:
@@ -130,7 +137,10 @@ def _value(name: str, text: str, at: Location | None) -> int:
     number = re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9}", text)
     if number is None:
         fail("usage", f"--config: `CONFIG_{name}` is a number, not `{text}`", at=at)
-    return int(text, 16 if text[:2].lower() == "0x" else 10) * unit
+    value = int(text, 16 if text[:2].lower() == "0x" else 10) * unit
+    if FIELDS[name][0] == "granularity" and (value < PMP_GRANULARITY or value & (value - 1)):
+        fail("usage", f"--config: `CONFIG_{name}` is a power of two from {PMP_GRANULARITY} on, not `{text}`", at=at)
+    return value
 
 
 def _meaning(options: Mapping[str, int]) -> Kconfig:

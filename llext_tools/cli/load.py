@@ -271,7 +271,7 @@ def runtime(
         UsageError: ``usage``: it cannot have such a heap, or the profile is not known.
     """
     profile = profiles.load(args.profile)
-    config = kconfig.config("counted" if args.heap else "plain")
+    config = kconfig.config("counted" if args.heap else "plain", args.protection)
     start, size = parse_heap(args.heap) if args.heap else (config.heap_start, config.heap_size)
     config = config._replace(heap_start=start, heap_size=size, heap=args.heap_kind or config.heap)
     for each in (size, config.instr_heap_size, config.metadata_heap_size):
