@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 VOID = "void function(void)"
 ENTRY = "void function(void *user_data)"
 ARRAYS = {True: (Mem.PREINIT, Mem.INIT), False: (Mem.FINI,)}
+RETURNED = ("no-extension", "run-bringup")
+"""Errors that bringup and teardown return; others are faults of the code that they call."""
 WHAT = {True: "bringup", False: "teardown"}
 
 
@@ -129,7 +131,7 @@ class Calls:
         try:
             self.bringup(ext, domain=domain, user=user)
         except LlextError as error:
-            if not error.errno:
+            if error.diagnostics[0].code not in RETURNED:
                 raise
             self.log(Level.ERR, "the functions of bringup were not all called: {}", ret(error.errno))
             return
@@ -142,7 +144,7 @@ class Calls:
         try:
             self.teardown(ext, domain=domain, user=user)
         except LlextError as error:
-            if not error.errno:
+            if error.diagnostics[0].code not in RETURNED:
                 raise
             self.log(Level.ERR, "the functions of teardown were not all called: {}", ret(error.errno))
 
@@ -214,20 +216,33 @@ class Calls:
     @property
     def output(self) -> str:
         """What extensions have printed."""
-        return self._cpu.output.text
+        return self.cpu.output.text if self.cpu is not None else ""
 
     def read(self, address: int, size: int) -> bytes:
-        """Memory, whatever protects it."""
-        return self._cpu.guest.memory.peek(address, size)
+        """Memory, whatever protects it.
+
+        Raises:
+            LlextError: ``usage``, there is no memory.
+        """
+        self._check_memory(address, size)
+        return self._cpu.machine.read(address, size)
 
     def write(self, address: int, data: bytes) -> None:
-        """Change memory, whatever protects it."""
-        self._cpu.guest.memory.poke(address, data)
+        """Change memory, whatever protects it.
+
+        Raises:
+            LlextError: as ``read()``.
+        """
+        self._check_memory(address, len(data))
+        self._cpu.machine.write(address, data)
 
     @property
-    def mapped(self) -> tuple[tuple[int, int], ...]:
-        """The memory that the CPU has: start and end of each range. None after ``close()``."""
-        return tuple((start, end) for start, end, _ in self.cpu.machine.regions) if self.cpu is not None else ()
+    def mapped(self) -> tuple[tuple[int, int, Perm], ...]:
+        """The memory that the CPU has: start, end and permissions of each range. Nothing after ``close()``."""
+        if self.cpu is None:
+            return ()
+        self.cpu.sync()
+        return self.cpu.machine.regions
 
     def close(self) -> None:
         """Give the CPU back, with all its memory."""
@@ -246,6 +261,8 @@ class Calls:
     def _cpu(self) -> Cpu:
         if self.cpu is None:
             self._refuse("", "usage", "this runtime only loads: it has no CPU", "make it with `Runtime.on(target)`")
+        if self.cpu.closed:
+            self._refuse("", "usage", "this runtime has been closed")
         return self.cpu
 
     def _call(
@@ -308,6 +325,11 @@ class Calls:
         """That the extension is there: where C has a null pointer, here there still is an object."""
         if not any(each is ext for each in self._loaded):
             self._refuse("EINVAL", "no-extension", f"`{ext.name}` has been unloaded")
+
+    def _check_memory(self, address: int, size: int) -> None:
+        self._cpu.sync()
+        if size and not any(start <= address and address + size <= end for start, end in self._cpu.spans):
+            self._refuse("", "usage", f"there is no memory of {size:,} bytes at {address:#010x}")
 
     def _check_userspace(self) -> None:
         if not self.config.userspace:

@@ -54,10 +54,14 @@ ALLOWS = {
 
 
 def host_exports(arch: Arch, bits: int, config: Config) -> ExportTable:
-    """The built-in host's functions, at addresses near the heap."""
-    taken = [(config.heap_start, config.heap_start + config.heap_size)]
-    near = max(config.heap_start - NEAR, NEAR) & -PAGE
-    return builtin.exports(arch, free(taken, PAGE, near, 1 << bits))
+    """The built-in host's functions, at addresses near the heap that code is loaded to."""
+    heaps = [
+        (config.heap_start, config.heap_size),
+        (config.instr_heap_start, config.instr_heap_size),
+        (config.metadata_heap_start, config.metadata_heap_size),
+    ]
+    near = max((config.instr_heap_start if config.harvard else config.heap_start) - NEAR, NEAR) & -PAGE
+    return builtin.exports(arch, free(((start, start + size) for start, size in heaps), PAGE, near, 1 << bits))
 
 
 class Cpu:
@@ -92,8 +96,9 @@ class Cpu:
         self.registers: Mapping[str, int] = {}
         self._owners: dict[int, Loaded] = {}
         self._blocks: dict[int, Block] = {}
-        self._perm: dict[int, Perm] = {}  # of segments that are the firmware's, by their start
+        self._perm: dict[int, Perm] = {}  # of segments that are the firmware's, by their identity
         self._version = -1
+        self.closed = False
         areas = [self._add_firmware(obj) for obj in firmware]
         self.sync()
         self.guest.memory.insert(area for each in areas for area in each)
@@ -109,15 +114,16 @@ class Cpu:
         areas = []
         for area, index in firmware_areas(obj):
             new = segment(area.start, area.end - area.start, name=area.name)
-            new.data[:] = memoryview(obj.contents(index).tobytes())
-            self._perm[area.start] = area.perm
+            contents = obj.contents(index)  # none of a section without any: its memory is zeros
+            new.data[: contents.size] = contents
+            self._perm[id(new)] = area.perm
             self.space.add(new)
             areas.append(area)
         return areas
 
     def sync(self) -> bool:
         """Map what the loader has added to its memory, unmap what it has taken away; whether there was anything."""
-        if self.space.version == self._version:
+        if self.space.version == self._version or self.closed:
             return False
         self._version = self.space.version
         now = {id(block.pages): block for block in self.space.blocks}
@@ -131,9 +137,10 @@ class Cpu:
             self.machine.map_shared(now[key].start, now[key].pages, usual)
         memory = self.guest.memory
         memory.grounds = tuple(
-            Area(each.start, each.end, each.name, self._perm.get(each.start, self._usual))
-            for each in self.space.segments
+            Area(each.start, each.end, each.name, self._perm.get(id(each), self._usual)) for each in self.space.segments
         )
+        for owner in self._owners.values() if different else ():
+            self._protect(owner)  # a new block may hold an extension that an old one held
         return different
 
     @property
@@ -143,12 +150,12 @@ class Cpu:
 
     def loaded(self, ext: Llext, *, protect: bool = True) -> None:
         """The loader has written an extension; ``protect``: and set the permissions of its pages, with an MMU."""
+        if self.closed:
+            return
         self.sync()
-        perms = dict.fromkeys(ext.mem, self._usual)
-        if protect and self.config.protection == "page":
-            perms = self._protect(ext)
         areas = []
-        owner = self._owners[id(ext)] = Loaded(ext)
+        owner = self._owners[id(ext)] = Loaded(ext, protect=protect and self.config.protection == "page")
+        perms = self._protect(owner)
         for mem, start in ext.mem.items():
             if mem in PERM and start and ext.mem_size[mem]:
                 areas.append(Area(start, start + ext.mem_size[mem], mem.name, perms[mem], owner))
@@ -158,17 +165,19 @@ class Cpu:
 
     def unloaded(self, ext: Llext) -> None:
         """The loader is about to free an extension."""
-        self.guest.memory.drop(self._owners.pop(id(ext)))
-        if self.config.protection == "page":
-            for start, end, _ in self._pages(ext):
-                self.machine.protect(start, end - start, RW)
+        if self.closed:
+            return
+        owner = self._owners.pop(id(ext))
+        self.guest.memory.drop(owner)
+        for start, end, _ in self._pages(ext) if owner.protect else ():
+            self.machine.protect(start, end - start, RW)
 
-    def _protect(self, ext: Llext) -> dict[Mem, Perm]:
+    def _protect(self, owner: Loaded) -> dict[Mem, Perm]:
         """Set the permissions of an extension's pages; returns those of its regions."""
-        perms = dict.fromkeys(ext.mem, RW)
-        for start, end, perm in self._pages(ext):
+        perms = dict.fromkeys(owner.ext.mem, self._usual)
+        for start, end, perm in self._pages(owner.ext) if owner.protect else ():
             self.machine.protect(start, end - start, perm)
-            perms |= {mem: perm for mem, at in ext.mem.items() if start <= at < end}
+            perms |= {mem: perm for mem, at in owner.ext.mem.items() if start <= at < end}
         return perms
 
     def _pages(self, ext: Llext) -> list[Range]:
@@ -254,6 +263,11 @@ class Cpu:
         ranges += [*own, *(Range(part.start, part.end, part.perm) for part in partitions)]
         return View(tuple(ranges), partial(why_not, domain, UNCOVERED if partitions else XN), JOIN_DOMAIN)
 
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Start and end of all mapped memory, whatever its permissions."""
+        return page_runs(region[:2] for region in self.machine.regions)
+
     def global_function(self, ext: Llext, name: str) -> int:
         """The address of a global function, 0 if there is none of that name."""
         y = ext.symbols
@@ -268,6 +282,7 @@ class Cpu:
 
     def close(self) -> None:
         """Give all memory back."""
+        self.closed = True
         for start, end, _ in self.machine.regions:
             self.machine.unmap(start, end - start)
         self.guest.close()
@@ -290,8 +305,9 @@ class Loaded:
 
     kind: Literal["region"] = "region"
 
-    def __init__(self, ext: Llext) -> None:
+    def __init__(self, ext: Llext, *, protect: bool) -> None:
         self.ext = ext
+        self.protect = protect  # its pages have permissions of their own
 
     @property
     def path(self) -> str:

@@ -10,6 +10,7 @@ What was learnt about Unicorn 2.1.4 (each line by a test or a measurement):
 * With two hooks on code the instruction behind a hook that stops is still executed: trap pages hold NOPs.
 * ``mem_protect`` keeps memory that was mapped by its pointer shared, and divides its region for good.
 * A hook on accesses is called before a read or write and stops it at that instruction, but a write still takes place.
+* ``mem_write`` does not make it forget the code that it has translated there.
 * Translated code knows only the hooks that there were: ``ctl_remove_cache`` after adding one. ``ctl_flush_tb`` does
   that, too, but the next run then takes 0.5 ms.
 * WFI ends ``emu_start`` without a word: go on behind it.
@@ -151,6 +152,7 @@ class UnicornMachine:
     def write(self, address: int, data: bytes) -> None:
         if data:
             self._uc.mem_write(address, data)
+            self.changed(address, len(data))
 
     def get(self, register: str) -> int:
         return int(self._uc.reg_read(self._registers[register]))
