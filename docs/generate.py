@@ -1,7 +1,8 @@
 """Write the pages of docs/reference that come from the code: ``python docs/generate.py`` (``--check`` only compares).
 
 Exit codes, the index of diagnostics, relocation tables, targets and the command line's help are each a table in the
-code; ``tests/test_docs.py`` fails when a page is not what this makes of them. Run it after changing one of the tables.
+code, the rules of the loader one in ``parity.toml``; ``tests/test_docs.py`` fails when a page is not what this makes of
+them. Run it after changing one of the tables.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import os
 import re
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from llext_tools import arch as archs
 from llext_tools import errors, explain, profile, toolchains
@@ -25,6 +28,7 @@ from llext_tools.diag import CODES
 from llext_tools.reloc import Range, Reloc
 
 REFERENCE = Path(__file__).parent / "reference"
+PARITY = Path(__file__).with_name("parity.toml")
 CMAKE = Path(__file__).parents[1] / "cmake"
 PAGES_OF = "../../llext_tools/explain"
 PROFILES_IN = "../../llext_tools/profile"
@@ -269,6 +273,37 @@ def markdown(rst: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"```cmake\n+", "```cmake\n", re.sub(r"\n+```\n", "\n```\n", text))).strip()
 
 
+def parity() -> str:
+    """Each function, option and rule of Zephyr's LLEXT, with the tests that pin it, or why there are none."""
+    areas = tomllib.loads(PARITY.read_text(encoding="utf-8"))["area"]
+    parts = []
+    for area in areas:
+        parts.append(f"## {area['title']}")
+        parts += [area["text"]] if "text" in area else []
+        parts.append(table(("", "what holds", "pinned by"), [(r["item"], r["holds"], pins(r)) for r in area["row"]]))
+    rows = [row for area in areas for row in area["row"]]
+    absent = sum("host" in row for row in rows)
+    return page(
+        "Parity with Zephyr",
+        f"What of Zephyr's LLEXT subsystem holds on the host: {len(rows)} rows, {len(rows) - absent} of them pinned by "
+        f"tests, {absent} not on a host, each with the reason. Functions have Zephyr's names without `llext_` "
+        "(`llext_load()` is `Runtime.load()`), Kconfig symbols are written without `CONFIG_`; where nothing else is "
+        "said, the loader profile is `zephyr-next`. A case is a recorded answer of the loader's own code; "
+        "`tests/conformance/test_load.py::test_load` compares return codes, regions, addresses, bytes, tables and use "
+        "counts with it.",
+        *parts,
+    )
+
+
+def pins(row: dict[str, Any]) -> str:
+    """The tests and cases of a row, one on each line of its cell, or the reason why there are none."""
+    if "host" in row:
+        return f"not on a host: {row['host']}"
+    tests = [f"`{test}`" for test in row.get("tests", ())]
+    cases = [f"case {', '.join(f'`{case}`' for case in row['cases'])}"] if "cases" in row else []
+    return "<br>".join(tests + cases)
+
+
 PAGES = {
     "exit-codes.md": exit_codes,
     "diagnostics.md": diagnostics,
@@ -277,6 +312,7 @@ PAGES = {
     "targets.md": targets,
     "command-line.md": command_line,
     "cmake.md": cmake,
+    "parity.md": parity,
 }
 
 

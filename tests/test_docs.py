@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -30,13 +33,44 @@ def generator() -> ModuleType:
 
 @pytest.mark.parametrize(
     "name",
-    ["exit-codes.md", "diagnostics.md", "relocations.md", "profiles.md", "targets.md", "command-line.md", "cmake.md"],
+    [
+        *("exit-codes.md", "diagnostics.md", "relocations.md", "profiles.md", "targets.md", "command-line.md"),
+        *("cmake.md", "parity.md"),
+    ],
 )
 def test_generated_page_is_up_to_date(name: str, generator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(generator.PAGES) == sorted(path.name for path in (ROOT / "docs/reference").glob("*.md"))
     monkeypatch.setitem(os.environ, "COLUMNS", "80")
     text = (ROOT / "docs/reference" / name).read_text(encoding="utf-8")
     assert text == generator.PAGES[name](), "run `tox -e docs`"
+
+
+def parity_rows() -> list[dict[str, Any]]:
+    areas = tomllib.loads((ROOT / "docs/parity.toml").read_text(encoding="utf-8"))["area"]
+    return [row for area in areas for row in area["row"]]
+
+
+def test_every_row_of_parity_has_a_test_or_a_reason() -> None:
+    for row in parity_rows():
+        assert row["holds"]
+        assert row.keys() <= {"item", "holds", "tests", "cases", "host"}
+        assert bool(row.get("tests") or row.get("cases")) != bool(row.get("host")), f"{row['item']}: {row['holds']}"
+
+
+def test_every_test_that_parity_names_exists() -> None:
+    """Oracle: what pytest collects. A name without parameters stands for all of them."""
+    named = {test for row in parity_rows() for test in row.get("tests", ())}
+    files = sorted({test.split("::")[0] for test in named} | {"tests/conformance/test_load.py"})
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    collected = set(done.stdout.splitlines())
+    collected |= {line.split("[")[0] for line in collected}
+    assert named - collected == set()
+    cases = {case for row in parity_rows() for case in row.get("cases", ())}
+    assert {f"tests/conformance/test_load.py::test_load[{case}-placed]" for case in cases} - collected == set()
+    rules = {line for line in collected if line.startswith("tests/unit/test_llext_rules.py::") and "[" not in line}
+    assert rules - {test.split("[")[0] for test in named} == set(), "a rule that no row names"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

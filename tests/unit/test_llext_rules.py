@@ -19,7 +19,7 @@ import pytest
 
 from elfedit import SHDR, SIZE, SYM, SYMTAB, Elf
 from llext_tools import arch
-from llext_tools.errors import LlextError
+from llext_tools.errors import FaultError, LlextError
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext import BufLoader, Config, FileLoader, Llext, Loader, LoadParam, Log, Runtime, Storage
 from llext_tools.llext.log import Level
@@ -388,6 +388,12 @@ def test_the_section_map_counts_while_it_is_kept() -> None:
     assert kept.alloc_size == ext.alloc_size
 
 
+def test_a_section_map_that_nobody_frees_stays_on_the_heap() -> None:
+    rt = firmware()
+    rt.unload(load(rt, assembled(ENTRY), keep_section_info=True))
+    assert rt.heaps.data.allocations == 1
+
+
 INSPECT: dict[str, Callable[[Runtime, Llext], object]] = {
     "get_section_header": lambda rt, ext: rt.get_section_header(ext, ".text"),
     "section_shndx": lambda rt, ext: rt.section_shndx(ext, ".text"),
@@ -462,7 +468,11 @@ def test_a_dynamic_heap_comes_and_goes() -> None:
     assert rt.heap_init(HEAP + 0x100, 0x1000) == 0
     ext = load(rt, data)
     assert HEAP + 0x100 <= ext.mem[Mem.TEXT] < HEAP + 0x1100
-    for call, errno in [(lambda: rt.heap_init(HEAP, 0x1000), "EEXIST"), (rt.heap_uninit, "EBUSY")]:
+    wrong: list[tuple[Callable[[], object], str]] = [
+        (lambda: rt.heap_init(HEAP, 0x1000), "EEXIST"),
+        (rt.heap_uninit, "EBUSY"),
+    ]
+    for call, errno in wrong:
         with pytest.raises(LlextError) as info:
             call()
         assert info.value.errno == errno
@@ -669,8 +679,8 @@ def test_a_ninth_dependency_takes_no_use_count() -> None:
 
 def test_a_provider_is_held_once_however_much_is_imported() -> None:
     rt = firmware()
-    held = load(rt, provider("give"), "provider")
-    ext = load(rt, assembled(f"{ENTRY}.data\n.word give\n.text\n.word give\n"), "user")
+    held = load(rt, assembled(THREE), "provider")
+    ext = load(rt, assembled(f"{ENTRY}.data\n.word alpha, mu, alpha\n"), "user")
     assert held.use_count == 1 + 1
     assert ext.dependency == [held]
 
@@ -721,7 +731,7 @@ def test_devices_that_are_not_exported_are_explained(devices: bool) -> None:
     data = assembled(f"{ENTRY}{VALUE}value: .word __device_dts_ord_7\n")
     assert refused(firmware(log=log, export_devices=devices), data) == ("ENODATA", "undefined-symbol")
     told = [line for line in log.lines if "CONFIG_LLEXT_EXPORT_DEVICES" in line.text]
-    assert [line.level for line in told] == [] if devices else [Level.WRN]
+    assert [line.level for line in told] == ([] if devices else [Level.WRN])
 
 
 # ---- the header and the tables
@@ -901,6 +911,16 @@ def test_an_alignment_of_0_makes_all_of_the_offset_a_prepad() -> None:
     assert address_of(ext, "entry") == ext.mem[Mem.TEXT] + offset + 1
 
 
+def test_the_prepad_of_a_table_is_what_the_file_has_there() -> None:
+    data = with_section(assembled(ENTRY), ".symtab", addralign=64)
+    offset = header(data, ".symtab", "offset")
+    assert offset % 64
+    rt = firmware()
+    ext = load(rt, data)
+    start, end = offset // 64 * 64, offset + header(data, ".symtab", "size")
+    assert rt.space.view(ext.mem[Mem.SYMTAB], end - start).tobytes() == data[start:end]
+
+
 def test_zephyr_4_2_leaves_alignments_to_the_heap() -> None:
     data = with_section(assembled(ENTRY), ".text", addralign=3)
     assert refused(firmware(), data) == ("ENOEXEC", "region-alignment")
@@ -923,6 +943,13 @@ def test_bss_may_lie_anywhere_in_the_file() -> None:
     data = assembled(f"{ENTRY}{VALUE}value: .word 1, 2, 3\n.bss\n.space 64\n")
     ext = load(firmware(), with_section(data, ".bss", offset=header(data, ".data", "offset")))
     assert ext.mem_size[Mem.BSS] == 64
+
+
+@pytest.mark.parametrize(("size", "answer"), [(16, ("ENOEXEC", "region-overlap")), (0, ("ENOMEM", "no-globals"))])
+def test_an_empty_table_overlaps_with_nothing(size: int, answer: tuple[str, str]) -> None:
+    data = assembled(f"{ENTRY}.space 62\n")
+    data = with_section(data, ".symtab", offset=header(data, ".text", "offset") + 16, size=size)
+    assert refused(firmware(), data) == answer
 
 
 def test_names_of_sections_and_symbols_may_share_bytes() -> None:
@@ -981,6 +1008,16 @@ def test_tables_are_sorted_since_zephyr_4_2() -> None:
     elf = Elf(assembled(THREE))
     in_file = [name for name in symbol_names(elf) if name in ("zeta", "alpha", "mu")]
     assert [name for name, _ in old.sym_tab] == in_file
+
+
+def test_the_symbol_table_leaves_the_heap_after_the_load_unless_all_is_logged() -> None:
+    data = assembled(ENTRY)
+    quiet, debug = firmware(log_level_dbg=False), firmware(log_level_dbg=True)
+    without, ext = load(quiet, data), load(debug, data)
+    assert without.sym_tab == ()
+    assert [name for name, _ in ext.sym_tab] == ["entry"]
+    assert without.alloc_size == ext.alloc_size
+    assert debug.heaps.data.allocations == quiet.heaps.data.allocations + 1
 
 
 # ---- linking
@@ -1124,24 +1161,22 @@ def test_a_shared_object_is_one_image() -> None:
     assert ext.exp_tab == (("entry", address_of(ext, "entry")),)
 
 
-@pytest.mark.parametrize("page", [False, True])
-def test_an_image_is_aligned_to_4_or_to_a_page(page: bool) -> None:
-    options: Any = {"protection": "page"} if page else {}
+@pytest.mark.parametrize(("protection", "align"), [("none", 4), ("page", 4096)])
+def test_an_image_begins_and_ends_at_multiples_of_4_or_of_a_page(protection: str, align: int) -> None:
+    """Whatever its sections want; without pages its end is not rounded."""
     data = shared(f"{ENTRY}{VALUE}value: .word 1\n")
-    rt = firmware(heap_start=HEAP + 2, **options)
-    ext = load(rt, data)
-    lowest = min(header(data, name, "addr") for name in (".text", ".data"))
-    highest = max(header(data, name, "addr") + header(data, name, "size") for name in (".text", ".data"))
-    align = 4096 if page else 4
-    base = place_of(ext, ".text") - header(data, ".text", "addr") + (lowest & -align)
-    assert base % align == 0
-    tables = sum(ext.mem_size[mem] for mem in (Mem.SYMTAB, Mem.STRTAB, Mem.SHSTRTAB))
-    size = -(-(highest - (lowest & -align)) // align) * align if page else highest - (lowest & -align)
-    if not page:
-        assert ext.alloc_size == size + tables + 2 * 8
-    else:
-        assert size == 4096
-        assert rt.heaps.data.used >= 4096
+    for name in (".text", ".data", ".got"):
+        data = with_section(data, name, addralign=1)
+    first = header(data, ".text", "addr") + 1
+    data = with_section(data, ".text", addr=first)
+    ext = load(firmware(protection=protection), data)
+    low = first // align * align
+    sizes = [header(data, ".data", "addr") + 4 - low, ext.mem_size[Mem.SYMTAB], ext.mem_size[Mem.STRTAB]]
+    if protection == "page":
+        sizes = [4096, 4096, 4096]  # .dynsym and .dynstr have SHF_ALLOC, too
+    assert first % 4 != 0
+    assert (place_of(ext, ".text") - (first - low)) % align == 0
+    assert ext.alloc_size == sum(sizes) + ext.mem_size[Mem.SHSTRTAB] + 2 * 8
 
 
 def test_a_shared_object_without_a_program_is_refused() -> None:
@@ -1198,6 +1233,28 @@ def test_a_symbol_of_a_shared_object_is_not_below_its_section() -> None:
     assert header(data, ".data", "addr") > 1
     with_low = with_symbol(data, "value", value=header(data, ".data", "addr") - 1)
     assert refused(firmware(), with_low) == ("ENOEXEC", "elf-symbols")
+
+
+@pytest.mark.emulator
+def test_a_page_of_code_and_data_is_not_executed() -> None:
+    """An MMU cannot have it both ways, and the loader decides for writing."""
+    data = shared(f"{ENTRY}{VALUE}value: .word 1\n{EXPORT}")
+    with Runtime.on("cortex-m4f", config=Config(protection="page")) as rt:
+        ext = load(rt, data)
+        assert ext.mem[Mem.TEXT] // 4096 == ext.mem[Mem.DATA] // 4096
+        with pytest.raises(FaultError, match="not executable"):
+            rt.call_fn(ext, "entry")
+
+
+@pytest.mark.emulator
+def test_pages_of_a_pre_located_extension_keep_their_permissions() -> None:
+    with Runtime.on("cortex-m4f", config=Config(protection="page")) as rt:
+        before = load(rt, assembled(ENTRY + EXPORT), "pre", storage="writable", pre_located=True)
+        after = load(rt, assembled(ENTRY + EXPORT), "copied")
+        perms = [
+            next(perm for start, end, perm in rt.mapped if start <= ext.mem[Mem.TEXT] < end) for ext in (before, after)
+        ]
+        assert perms == [Perm.R | Perm.W, Perm.R | Perm.X]
 
 
 def test_zephyr_4_2_does_not_relocate_a_shared_object() -> None:
