@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from enum import Enum
+from errno import EINVAL
 from typing import TYPE_CHECKING, BinaryIO
 
 from llext_tools.llext.space import Segment, segment
@@ -104,22 +105,32 @@ class BufLoader(Loader):
 
 
 class FileLoader(Loader):
-    """An ELF file in a file system (``struct llext_fs_loader``): temporary, and without ``peek``."""
+    """An ELF file in a file system (``struct llext_fs_loader``): temporary, and without ``peek``.
+
+    What goes on behind the end of the file is ``EINVAL``, where a ``BufLoader`` reads less.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self._file: BinaryIO | None = None
+        self._size = 0
 
     def prepare(self) -> None:
         self._file = open(self.path, "rb")  # noqa: SIM115 - finalize() closes it
+        self._size = os.fstat(self._file.fileno()).st_size
 
     def seek(self, position: int) -> None:
         assert self._file is not None
+        if position > self._size:
+            raise OSError(EINVAL, f"byte {position:,} is behind the end of the file")
         self._file.seek(position)
 
     def read(self, size: int) -> bytes:
         assert self._file is not None
-        return self._file.read(size)
+        data = self._file.read(min(size, self._size))
+        if len(data) < size:
+            raise OSError(EINVAL, f"the file ends {size - len(data):,} bytes too early")
+        return data
 
     def finalize(self) -> None:
         if self._file is not None:

@@ -667,6 +667,28 @@ def test_file_loader(tmp_path: Path) -> None:
     assert runtime.load(FileLoader(tmp_path / "e.llext"), "e")[0] == 0
 
 
+@pytest.mark.parametrize("length", [0, 51, 52, 100, -1])
+def test_file_that_ends_early(length: int, tmp_path: Path) -> None:
+    """llext_fs_read() gives -EINVAL for fewer bytes than it was asked for; llext_buf_read() gives what there is."""
+    (tmp_path / "e.llext").write_bytes(built(HELLO)[:length])
+    runtime = firmware()
+    with pytest.raises(LlextError) as caught:
+        runtime.load(FileLoader(tmp_path / "e.llext"), "e")
+    check(caught.value, "EINVAL", "loader-failed")
+    assert state(runtime).allocations == (length not in (0, 51)), "a copy of the section headers"
+
+
+def test_file_with_numbers_behind_its_end(tmp_path: Path) -> None:
+    """A table of 2^63 bytes, a section at 2^63: no number of a 64-bit file is too large for a loader."""
+    source = f"{RISCV}.dword start\n"
+    for field in "offset", "size":
+        data = edited(built(source, *RISCV_AS[64]), put("shdr", ".rela.text", field, value=24 << 58))
+        (tmp_path / "e.llext").write_bytes(data)
+        with pytest.raises(LlextError) as caught:
+            Runtime(arch.load("riscv"), 64).load(FileLoader(tmp_path / "e.llext"), "e")
+        check(caught.value, "EINVAL", "loader-failed")
+
+
 # ---- memory
 
 ALLOCATIONS = [
