@@ -386,9 +386,10 @@ class Runtime(Calls):
     def _provider(self, user: Llext, name: str) -> int:
         """The address that another extension exports under a name; the user holds that extension from now on."""
         for provider in self._loaded:
-            if any(symbol.name is None for symbol in provider.exp_tab):
+            first = next((symbol for symbol in provider.exp_tab if symbol.name in (name, None)), None)
+            if first is not None and first.name is None:
                 raise Undefined(f"`{provider.name}` has an export without a name, which is compared with `{name}`")
-            address = self.find_sym(provider.exp_tab, name)
+            address = first.addr if first is not None else 0
             if address:
                 if provider not in user.dependency and len(user.dependency) < MAX_DEPENDENCIES:
                     user.dependency.append(provider)

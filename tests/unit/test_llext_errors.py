@@ -863,6 +863,19 @@ def test_nameless_export_of_another() -> None:
     assert [ext.name for ext in runtime] == ["nameless"]
 
 
+def test_nameless_export_behind_the_one_that_is_looked_for() -> None:
+    """4.2 does not sort its tables: it meets first what stands first."""
+    nothing = '.section .rodata\nname: .asciz "give"\n.section .exported_sym, "a"\n.word name, start, 0, start\n'
+    for wanted, code in ("give", ""), ("gone", "load-undefined"):
+        runtime = Runtime(arch.load("arm"), profile="zephyr-4.2")
+        runtime.load(BufLoader(built(START + nothing)), "giver")
+        try:
+            assert runtime.load(BufLoader(built(f"{START}.word {wanted}\n")), "taker")[0] == 0
+            assert not code
+        except LlextError as error:
+            check(error, "", code)
+
+
 # ---- looking at sections and regions: llext.c and inspect.h
 
 
