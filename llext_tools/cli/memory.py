@@ -28,7 +28,6 @@ from llext_tools.llext.loaders import Storage
 
 HEAP_SIZE = {"memblk": 16 * KIB, "k_heap": 8 * KIB, "dynamic": 8 * KIB}
 """Zephyr's default for the heap of regions; Harvard machines have 8 KiB for data."""
-PMP_GRANULARITY = 4
 FIGURES = ("contents", "prepad", "gaps", "rounding", "own")
 HEAD = ("contents", "prepad", "gaps", "rounding", "heap's")
 ByStorage = Mapping[Storage, Bill | LlextError]
@@ -84,10 +83,8 @@ def configuration(args: argparse.Namespace, kconfig: Kconfig) -> Config:
     """
     heap: HeapKind = args.heap_kind or kconfig.heap or "k_heap"
     size = 8 * KIB if kconfig.fields.get("harvard") else HEAP_SIZE[heap]
-    given = {"heap_size": size, "log_level_dbg": False, **kconfig.fields, "export_builtins_by_slid": False}
-    config = Config(**given)._replace(heap=heap, protection=args.protection or given.get("protection", "none"))
-    if config.protection == "pmp" and "granularity" not in given:
-        config = config._replace(granularity=PMP_GRANULARITY)
+    fields = {"heap_size": size, "log_level_dbg": False, **kconfig.fields, "export_builtins_by_slid": False}
+    config = kconfig._replace(fields=fields, heap=heap).config(heap, args.protection)
     if args.heap is not None:
         start, plus, length = args.heap.rpartition("+")
         config = config._replace(heap_size=parse_size(length, "--heap"))

@@ -70,7 +70,7 @@ class Memory:
             raise fail("EFAULT", "pre-located", text, self.source.at, help=cure)
         address = self.param.place.get(mem)
         if address is None:
-            address = self._alloc(mem.name, region.flags, size, align, f"region {self.config.number(mem)}")
+            address = self._alloc(mem.name, region.flags, size, align)
         else:
             self._settle(address, size)
         ext.mem[mem], ext.mem_on_heap[mem], ext.mem_rounded[mem] = address, True, size
@@ -101,7 +101,7 @@ class Memory:
             base = placed[1] - (parts[placed[0]].addr - low)
             self._settle(base, size)
         else:
-            base = self._alloc("image", elf.SHF_EXECINSTR, size, align, "the image of the shared object")
+            base = self._alloc("image", elf.SHF_EXECINSTR, size, align)
         linked = min(region.addr for region in parts.values())
         self.log(Level.DBG, "image of the shared object: {:#x}, size {:#x}, linked for {:#x}", base, size, linked)
         self.space.view(base, size)[:] = 0
@@ -146,7 +146,7 @@ class Memory:
         self._partition(mem, address, size)
         return True
 
-    def _alloc(self, what: str, flags: int, size: int, align: int, name: str) -> int:
+    def _alloc(self, what: str, flags: int, size: int, align: int) -> int:
         heaps = self.ext.arena.heaps
         heap: Heap = heaps.instr if flags & elf.SHF_EXECINSTR else heaps.data
         if align & (align - 1):
@@ -156,9 +156,11 @@ class Memory:
         wanted = in_blocks(self.config, size)
         address = self.ext.arena.alloc(heap, align, wanted, what)
         if address is None:
-            text = f"no room for {'the image' if what == 'image' else f'region {what}'}: {size:,} bytes, "
-            text += f"aligned to {max(align, 1):,}"
+            image = what == "image"
+            text = f"no room for {'the image' if image else f'region {what}'}: {size:,} bytes"
+            text += f", aligned to {max(align, 1):,}"
             signed = wanted - (wanted >> self.bits - 1 << self.bits)  # so the board prints a size
+            name = "the image of the shared object" if image else f"region {self.config.number(Mem[what])}"
             said = f"no room for {signed} bytes, aligned to {align}: {name}"
             detail = (f"the heap of {heap.size:,} bytes has {heap.free_bytes:,} free, {heap.largest:,} in one piece",)
             cure = "raise CONFIG_LLEXT_HEAP_SIZE, or unload something first"

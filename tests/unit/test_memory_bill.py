@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from built import SOURCE, Combination, combination  # noqa: F401
 from conformance.cases import ANSWERED, HERE, files
 from llext_tools import arch, profile
 from llext_tools.cli.memory import undefined
@@ -137,6 +138,21 @@ def test_the_smallest_heap_is_enough_and_less_is_not(name: str, config: Config, 
             assert not succeeds(wanted, sized(config, {**enough, **dict.fromkeys(kinds[heap.option], less)})), (
                 heap.option
             )
+
+
+@pytest.mark.toolchain
+def test_what_compilers_make_is_billed(combination: Combination, tmp_path: Path) -> None:  # noqa: F811
+    """Each architecture and width: a load into the smallest heap succeeds, and one KiB less is too small."""
+    data = combination.merge(tmp_path, combination.compile(tmp_path, SOURCE)).read_bytes()
+    config = Config(heap_size=64 * KIB, protection="mpu-pow2")
+    wanted = job(data, config)
+    bill, error = memory_bill(wanted)
+    assert error is None
+    check_sums(bill)
+    kib = bill.heaps[0].smallest
+    assert kib > 1
+    assert succeeds(wanted, config._replace(heap_size=kib * KIB))
+    assert not succeeds(wanted, config._replace(heap_size=(kib - 1) * KIB))
 
 
 def test_a_heap_that_is_too_small_gives_the_bill_of_the_smallest() -> None:
@@ -264,6 +280,14 @@ def test_kconfig_chooses_the_heaps(extension: str) -> None:
     assert all(row["total"] % 64 == 0 for row in heaps["CONFIG_LLEXT_EXT_HEAP_SIZE"]["allocations"])
     _, found = facts(extension, "--config", "CONFIG_LLEXT_LOG_LEVEL_DBG=y")
     assert {row["what"]: row["kept"] for row in found["heaps"][0]["allocations"]}["sym_tab"]
+
+
+def test_a_pmp_rounds_by_its_granularity(extension: str) -> None:
+    """712 bytes of text: Zephyr's granularity is 4, and 64 if the option says so."""
+    for options, rounding in [((), 0), (("--config", "CONFIG_PMP_GRANULARITY=64"), 56)]:
+        _, found = facts(extension, "--protection", "pmp", *options)
+        rows = {row["what"]: row for row in found["heaps"][0]["allocations"]}
+        assert (rows["TEXT"]["contents"], rows["TEXT"]["rounding"]) == (712, rounding)
 
 
 def test_a_dynamic_heap_has_no_option(extension: str) -> None:
