@@ -43,21 +43,16 @@ class Line(NamedTuple):
 
 
 class Log:
-    """Collects lines up to a level, and hands each to ``sink`` as it comes."""
+    """Collects lines up to a level, and hands each to ``sink`` as it comes.
+
+    ``inf`` and ``dbg`` say whether anyone wants lines of that level: who makes many should ask first.
+    """
 
     def __init__(self, level: Level = Level.WRN, sink: Callable[[Line], None] | None = None) -> None:
         self.level = level
+        self.inf, self.dbg = level >= Level.INF, level >= Level.DBG
         self.lines: list[Line] = []
         self._sink = sink
-
-    @property
-    def inf(self) -> bool:
-        """Whether anyone wants lines of level INF: who makes many should ask first."""
-        return self.level >= Level.INF
-
-    @property
-    def dbg(self) -> bool:
-        return self.level >= Level.DBG
 
     def __call__(self, level: Level, template: str, *values: object) -> None:
         """A line of the loader itself: ``template.format(*values)``, or the text as it is without values."""
