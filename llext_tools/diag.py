@@ -154,11 +154,12 @@ class Diagnostic(NamedTuple):
     detail: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     help: str = ""
+    returned: str = ""  # the errno of this finding, where it is not the one that its code usually has
 
     @property
     def errno(self) -> str:
         """The errno's name without its minus sign, as ``llext_load()`` would return it; may be empty."""
-        return CODES[self.code].errno
+        return self.returned or CODES[self.code].errno
 
 
 class Reporter:

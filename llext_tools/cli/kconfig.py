@@ -52,8 +52,8 @@ SWITCHES = (
     "64BIT", *HEAPS, *ARCHS,
 )  # fmt: skip
 """Yes or no, of which several together make a field."""
-PMP_GRANULARITY = 4
-"""Bytes: the least, and the default of ``arch/riscv/Kconfig``."""
+LEAST_GRAIN = 4
+"""Bytes: the least granularity of a PMP."""
 SIZES = {"": 1, "K": KIB, "M": KIB * KIB}
 
 
@@ -68,10 +68,7 @@ class Kconfig(NamedTuple):
     def config(self, heap: HeapKind, protection: Protection | None = None) -> Config:
         """The firmware's options, with this heap if they do not name one, and this protection if it is not None."""
         config = Config(**self.fields, heap=self.heap or heap)
-        config = config._replace(protection=protection or config.protection)
-        if config.protection == "pmp" and "granularity" not in self.fields:
-            return config._replace(granularity=PMP_GRANULARITY)
-        return config
+        return config._replace(protection=protection or config.protection)
 
 
 def read_kconfig(given: Iterable[str]) -> Kconfig:
@@ -138,8 +135,8 @@ def _value(name: str, text: str, at: Location | None) -> int:
     if number is None:
         fail("usage", f"--config: `CONFIG_{name}` is a number, not `{text}`", at=at)
     value = int(text, 16 if text[:2].lower() == "0x" else 10) * unit
-    if FIELDS[name][0] == "granularity" and (value < PMP_GRANULARITY or value & (value - 1)):
-        fail("usage", f"--config: `CONFIG_{name}` is a power of two from {PMP_GRANULARITY} on, not `{text}`", at=at)
+    if FIELDS[name][0] == "granularity" and (value < LEAST_GRAIN or value & (value - 1)):
+        fail("usage", f"--config: `CONFIG_{name}` is a power of two from {LEAST_GRAIN} on, not `{text}`", at=at)
     return value
 
 

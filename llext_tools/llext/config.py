@@ -35,7 +35,7 @@ class Config(NamedTuple):
     metadata_heap_size: int = 4 * KIB
     memblk_block_size: int = 32
     protection: Protection = "none"
-    granularity: int = 4 * KIB
+    granularity: int = 0  # 0: the usual one
     rodata_no_reloc: bool = False
     import_all_globals: bool = False
     export_devices: bool = False
@@ -59,6 +59,11 @@ class Config(NamedTuple):
     def number(self, mem: Mem) -> str:
         """A region as the log names it: ``1 (DATA)``. VENEER changes the numbers of those behind it."""
         return f"{mem - (mem > Mem.VENEER and not self.veneers)} ({mem.name})"
+
+    @property
+    def grain(self) -> int:
+        """What sizes and addresses of protected memory are multiples of: a page of 4 KiB, 4 bytes of a PMP."""
+        return self.granularity or {"page": 4 * KIB, "pmp": 4}.get(self.protection, 1)
 
     @property
     def userspace(self) -> bool:

@@ -81,7 +81,7 @@ class MemDomain:
         kind = self.config.protection
         if kind == "mpu-pow2" and (size & (size - 1) or size < MPU_MINIMUM or start % size):
             return "is no region of this MPU: its size is a power of two, its start a multiple of the size"
-        step = {"mpu-32": MPU_MINIMUM, "pmp": self.config.granularity, "page": self.config.granularity}.get(kind, 1)
+        step = {"mpu-32": MPU_MINIMUM, "pmp": self.config.grain, "page": self.config.grain}.get(kind, 1)
         if start % step or size % step:
             return f"is no region of this memory protection: start and size are multiples of {step:,}"
         return ""

@@ -182,7 +182,7 @@ class Cpu:
 
     def _pages(self, ext: Llext) -> list[Range]:
         """The pages whose permissions the loader changes."""
-        step = max(self.config.granularity, PAGE)
+        step = max(self.config.grain, PAGE)
         spans = {mem: (at, at + ext.mem_size[mem]) for mem, at in ext.mem.items() if at and ext.mem_size[mem]}
         if not ext.image:
             return [

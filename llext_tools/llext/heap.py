@@ -460,7 +460,7 @@ def rounded(config: Config, size: int, align: int) -> tuple[int, int]:
         case "mpu-32":
             step = MPU_MINIMUM
         case "page" | "pmp":
-            step = config.granularity
+            step = config.grain
     return _up(size, step), max(align, step)
 
 

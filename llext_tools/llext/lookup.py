@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.elf import structs as elf
 from llext_tools.link.exports import ExportTable
+from llext_tools.link.layout import signed
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import Llext
 from llext_tools.llext.log import Level, Line, Log
@@ -100,7 +101,7 @@ class Lookup:
             unique, first, share = np.unique(symbols[others], return_index=True, return_inverse=True)
             found = np.zeros_like(unique)
             for k in np.argsort(first).tolist():
-                found[k] = self._one(int(unique[k]), int(offsets[others[first[k]]]), target)
+                found[k] = signed(self._one(int(unique[k]), int(offsets[others[first[k]]]), target))
                 if stops and self.problem(int(unique[k])):
                     break
             addresses[others] = found[share.ravel()]

@@ -13,7 +13,7 @@ from llext_tools.llext.loaders import Storage
 from llext_tools.llext.log import Level, Log
 from llext_tools.llext.outcome import Undefined
 from llext_tools.llext.source import Source, fail
-from llext_tools.llext.space import Space, segment
+from llext_tools.llext.space import LARGEST, Space, segment
 from llext_tools.mem import PERM, Mem, Partition, Perm
 from llext_tools.profile import Profile
 
@@ -90,12 +90,12 @@ class Memory:
             raise fail("ENOEXEC", "region-image", text, at, said=text)
         align = max(4, *(region.align for region in parts.values()))
         if self.config.protection == "page":
-            align = max(align, self.config.granularity)
+            align = max(align, self.config.grain)
         low = min(region.addr for region in parts.values()) & -align
         high = max(region.addr + region.size for region in parts.values())
         size = high - low
         if self.config.protection == "page":
-            size = -(-size // self.config.granularity) * self.config.granularity
+            size = -(-size // self.config.grain) * self.config.grain
         placed = next(((mem, address) for mem, address in self.param.place.items() if mem in parts), None)
         if placed:
             base = placed[1] - (parts[placed[0]].addr - low)
@@ -175,6 +175,9 @@ class Memory:
 
     def _settle(self, address: int, size: int) -> None:
         """Memory of its own for a region that has been given a place, unless the heap's is there."""
+        if size > LARGEST:
+            text = f"no room for {size:,} bytes at {address:#010x}: at most {LARGEST:,} are simulated"
+            raise fail("ENOMEM", "load-memory", text, self.source.at, said=text)
         if self.space.find(address, size) is None:
             self.ext.segments.append(self.space.add(segment(address, size, 0xA5)))
 

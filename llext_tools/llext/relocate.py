@@ -331,12 +331,12 @@ class Linker:
 
     def _image(self, P: I64, size: int) -> tuple[Bytes, I64]:
         """The memory that holds all places, and their offsets in it."""
-        at = P & self.mask  # a sum of a base and an offset may lie beyond the last address
-        low, high = int(at.min()) & self.word, (int(at.max()) & self.word) + size
+        at = (P & self.mask).astype(np.uint64)  # a sum of a base and an offset may lie beyond the last address
+        low, high = int(at.min()), int(at.max()) + size
         segment = self.source.space.find(low, high - low)
         if segment is None:
             raise Undefined(f"a relocation writes to {low:#010x}, outside the memory of the extension")
-        return segment.data, at - segment.start
+        return segment.data, (at - np.uint64(segment.start)).astype(np.int64)
 
     def _mapped(self, V: I64, which: I64, work: Work) -> I64:
         """RELATIVE: the place holds an address of the file, which becomes one of the target; 0 stays."""

@@ -11,7 +11,7 @@ import errno
 from struct import Struct, calcsize
 from typing import NamedTuple
 
-from llext_tools.diag import Diagnostic, Location
+from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.llext.loaders import Loader
 from llext_tools.llext.outcome import Refusal, Undefined
 from llext_tools.llext.space import Space
@@ -95,4 +95,5 @@ def fail(
     errno: str, code: str, text: str, at: Location, *, said: str = "", help: str = "", detail: tuple[str, ...] = ()
 ) -> Refusal:
     """A refusal to raise; ``said`` is its line in the log."""
-    return Refusal(errno, Diagnostic(code, text, location=at, help=help, detail=detail), said)
+    returned = errno if CODES[code].errno != errno else ""
+    return Refusal(errno, Diagnostic(code, text, location=at, help=help, detail=detail, returned=returned), said)

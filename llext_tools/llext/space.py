@@ -16,6 +16,8 @@ from llext_tools.llext.outcome import Undefined
 
 PAGE = 4096
 UNWRITTEN = 0xA5
+LARGEST = 1 << 28
+"""Bytes of a segment that are simulated: more than any of the boards has."""
 
 
 class Block(NamedTuple):

@@ -19,6 +19,9 @@ from llext_tools.llext.source import EHDR, SHDR, SYM_SIZE, Shdr, Source, fail
 from llext_tools.mem import Mem
 from llext_tools.profile import Profile
 
+LONGEST = 4096
+"""Bytes of a section's name that are kept: more is no name but memory without a NUL."""
+
 
 class Header(NamedTuple):
     """What the loader keeps of the ELF header, and all section headers."""
@@ -72,7 +75,10 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Ll
     ext.info = arena.alloc(arena.heaps.metadata, 1, size, "section map")
     if ext.info is None:
         said = f"no room for the section map, {size} bytes"
-        raise fail("ENOMEM", "load-memory", f"no room for the section map, {size:,} bytes", at, said=said)
+        text = f"no room for the section map, {size:,} bytes"
+        if not size:
+            text = "the file has no section headers, and a section map of 0 bytes cannot be allocated"
+        raise fail("ENOMEM", "load-memory", text, at, said=said)
     size = shnum * SHDR[bits].size
     place = source.peek(shoff)
     if place is not None:
@@ -225,6 +231,9 @@ def section_names(source: Source, header: Header, address: int | None, size: int
 
     def name(at: int) -> str | None:
         end = table.find(0, at)
-        return table[at : end if end >= 0 else None].decode("utf-8", "backslashreplace") if at < size else None
+        if at >= size:
+            return None
+        whole = table[at : end if end >= 0 else None]
+        return whole[:LONGEST].decode("utf-8", "backslashreplace")
 
     return tuple(name(x.name) for x in header.sections)

@@ -222,7 +222,7 @@ def test_options_of_a_build_are_the_firmwares() -> None:
         (["LLEXT_VENEERS=y", "LLEXT_VENEERS=n"], Config(heap="plain")),
         (["USERSPACE=y", "ARM_MPU=y"], Config(heap="plain", protection="mpu-32")),
         (["USERSPACE=y", "RISCV_PMP=y", "PMP_GRANULARITY=8"], Config(heap="plain", protection="pmp", granularity=8)),
-        (["USERSPACE=y", "RISCV_PMP=y"], Config(heap="plain", protection="pmp", granularity=4)),
+        (["USERSPACE=y", "RISCV_PMP=y"], Config(heap="plain", protection="pmp")),
         (["ARM_MPU=y"], Config(heap="plain")),
         (["MMU=y", "MMU_PAGE_SIZE=0x1000"], Config(heap="plain", protection="page", granularity=4096)),
         (["HARVARD=y", "LLEXT_INSTR_HEAP_SIZE=6"], Config(heap="k_heap", harvard=True, instr_heap_size=6144)),
