@@ -71,7 +71,7 @@ class Emulator(NamedTuple):
     arch: str  # UC_ARCH_<arch>
     mode: tuple[str, ...]  # UC_MODE_<each>
     cpu: str  # UC_CPU_<cpu>
-    nop: bytes  # an instruction without effect
+    spin: bytes  # an instruction that jumps to itself
     setup: Mapping[str, int] = MappingProxyType({})  # registers to set once, for example to enable the FPU
     exceptions: Mapping[int, tuple[str, int]] = MappingProxyType({})
     instructions: tuple[tuple[int, int, str], ...] = ()

@@ -61,7 +61,7 @@ class Machine(Protocol):
     def confine(self, ranges: Sequence[tuple[int, int, Perm]] | None) -> None:
         """Let code touch only these ranges (start, end, permissions), to the byte; None: all that is mapped.
 
-        Mapped memory keeps its own permissions beside that.
+        Mapped memory keeps its own permissions beside that. Memory that is mapped later is free of this.
         """
 
     def save(self) -> object:

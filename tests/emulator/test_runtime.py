@@ -505,6 +505,18 @@ def perms_of(rt: Runtime, ext: Llext) -> dict[Mem, Perm]:
     return {mem: perm for mem, at in ext.mem.items() for start, end, perm in rt.mapped if start <= at < end}
 
 
+def test_permissions_outlast_new_neighbours(load: Load) -> None:
+    """Memory that shares a page with the end of the heap makes the emulator's memory of the heap another one."""
+    with Runtime.on("rv32imac", config=PAGES._replace(heap_size=0x2_0100)) as rt:
+        ext = load(rt, VALUES, "first")
+        perms = perms_of(rt, ext)
+        other = load(rt, ARRAYS, "second", LoadParam(place={Mem.BSS: 0x2002_0800}))
+        assert rt.call(ext, "add", "int add(int a, int b)", 1, 2) == 3
+        rt.bringup(other)
+        assert perms_of(rt, ext) == perms
+        check_permissions(rt, ext)
+
+
 def test_without_protection_all_ram_is_alike(load: Load) -> None:
     """No MPU: constants can be written and data executed."""
     with Runtime.on("cortex-m4f") as rt:

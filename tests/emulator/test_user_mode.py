@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from emulator.conftest import Build
+from llext_tools import arch
 from llext_tools.errors import FaultError, LlextError
-from llext_tools.llext import BufLoader, Config, Llext, Log, Runtime
+from llext_tools.host import builtin
+from llext_tools.host.guest import Guest, HostFunction
+from llext_tools.link.exports import ExportTable
+from llext_tools.llext import BufLoader, Config, Llext, Log, Runtime, Storage
 from llext_tools.llext.domain import MemDomain
 from llext_tools.mem import Mem, Partition, Perm
 
@@ -95,8 +99,8 @@ Boards = Callable[..., Board]
 
 @pytest.fixture
 def board(build: Build) -> Boards:
-    def made(target: str, config: Config | None = None, source: str = SOURCE) -> Board:
-        rt = Runtime.on(target, config=config or KINDS[target], log=Log())
+    def made(target: str, config: Config | None = None, source: str = SOURCE, **options: Any) -> Board:
+        rt = Runtime.on(target, config=config or KINDS[target], log=Log(), **options)
         ext = rt.load(BufLoader(Path(build(source, target, "gcc").path).read_bytes()), "blink")[1]
         domain = rt.mem_domain()
         assert rt.add_domain(ext, domain) == 0
@@ -292,6 +296,37 @@ def test_user_and_supervisor_take_turns(target: str, board: Boards) -> None:
         if not thumb:  # an Arm MPU keeps the kernel from executing there, too
             rt.call(ext, "jump", "void jump(void *f)", free, **kernel)  # type: ignore[arg-type]
         assert "no partition of the domain covers it" in b.refused("jump", free | thumb)
+
+
+@pytest.mark.parametrize("target", ["cortex-m4f", "rv64gc"])
+def test_a_call_of_the_kernel_from_inside(target: str, board: Boards) -> None:
+    """The host's function may call as the kernel; behind it the caller is in user mode as before."""
+
+    def visit(guest: Guest, place: int) -> int:
+        b.rt.call(b.ext, "store4", "void store4(void *p)", place, domain=b.domain, user=False)
+        return place
+
+    function = HostFunction("visit", "uintptr_t visit(uintptr_t place)", visit)
+    source = "extern uintptr_t visit(uintptr_t place);"
+    source += "void both(uintptr_t p) { *(volatile uint32_t *)visit(p) = 1; counter = -1; } EXPORT_SYMBOL(both);"
+    odd = int(target == "cortex-m4f")
+    host = builtin.exports(arch.load(arch.target(target).arch), 0x1F01_0000)
+    table = ExportTable.joined([ExportTable.of({"visit": 0x1F00_0000 | odd}), host])
+    b = board(target, source=SOURCE + source, exports=table, functions={**builtin.BY_NAME, "visit": function})
+    free = place_of(b, "free")
+    assert b.refused("both", free).startswith("`both` writes 4 bytes at 0x, in the loader's heap")
+    assert b.rt.read(free, 4) == b"\x77" * 4
+
+
+def test_memory_that_is_new_is_out_of_bounds(board: Boards) -> None:
+    """Also if the domain is the one of the call before."""
+    for target in ("rv32imac", "rv64gc"):
+        b = board(target)
+        b.call("add")
+        data = b.ext.loader.data  # type: ignore[union-attr]
+        other = b.rt.load(BufLoader(data, Storage.WRITABLE), "other")[1]
+        assert not other.mem_on_heap[Mem.DATA]
+        assert b.refused("store4", other.mem[Mem.DATA]).endswith("of `other`: no partition of the domain covers it")
 
 
 def test_a_domain_without_the_extension(board: Boards) -> None:

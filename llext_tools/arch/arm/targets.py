@@ -75,7 +75,7 @@ def cortex_m(
             arch="ARM",
             mode=("THUMB",),  # with MCLASS Unicorn takes a Cortex-M33, whatever the model
             cpu=f"ARM_{model}",
-            nop=b"\x00\xbf",
+            spin=b"\xfe\xe7",
             exceptions=EXCEPTIONS,
         ),
         debian="gcc-arm-none-eabi",

@@ -67,7 +67,7 @@ def riscv(
             arch="RISCV",
             mode=(f"RISCV{bits}",),
             cpu=model,
-            nop=b"\x01\x00",
+            spin=b"\x01\xa0",
             setup={} if float_abi == "soft" else FPU_ON,
             exceptions=EXCEPTIONS,
             instructions=BREAKPOINTS,
