@@ -87,8 +87,9 @@ class Source:
     def _failed(self, function: str, error: OSError) -> Refusal:
         number = error.errno or errno.EIO
         name = errno.errorcode.get(number, str(number))
-        text = f"the loader's `{function}` failed with -{name}"
-        return Refusal(name, Diagnostic("loader-failed", text, location=self.at))
+        why = f": {error.strerror}" if error.strerror else ""
+        text = f"the loader's `{function}` failed with -{name}{why}"
+        return Refusal(name, Diagnostic("loader-failed", text, location=self.at, returned=name))
 
 
 def fail(
