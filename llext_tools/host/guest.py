@@ -191,7 +191,8 @@ class Guest:
 
     def confine(self, view: View | None, *, again: bool = False) -> None:
         """Let what runs touch only what it sees; None lifts that. ``again``: there is other memory than before."""
-        if again or (view and view.ranges) != (self.memory.view and self.memory.view.ranges):
+        before = self.memory.view
+        if (view and view.ranges) != (before and before.ranges) or (again and view):
             self.machine.confine(view.ranges if view else None)
         self.memory.view = view
 

@@ -98,6 +98,7 @@ class Cpu:
         self._blocks: dict[int, Block] = {}
         self._perm: dict[int, Perm] = {}  # of segments that are the firmware's, by their identity
         self._version = -1
+        self._remapped = False  # since the last call
         self.closed = False
         areas = [self._add_firmware(obj) for obj in firmware]
         self.sync()
@@ -121,10 +122,10 @@ class Cpu:
             areas.append(area)
         return areas
 
-    def sync(self) -> bool:
-        """Map what the loader has added to its memory, unmap what it has taken away; whether there was anything."""
+    def sync(self) -> None:
+        """Map what the loader has added to its memory, unmap what it has taken away."""
         if self.space.version == self._version or self.closed:
-            return False
+            return
         self._version = self.space.version
         now = {id(block.pages): block for block in self.space.blocks}
         different = now.keys() != self._blocks.keys()
@@ -141,7 +142,9 @@ class Cpu:
         )
         for owner in self._owners.values() if different else ():
             self._protect(owner)  # a new block may hold an extension that an old one held
-        return different
+        self._remapped |= different
+        if different and self.guest.running:  # a function of the host's has loaded something
+            self.guest.confine(self.guest.memory.view, again=True)
 
     @property
     def _usual(self) -> Perm:
@@ -221,7 +224,7 @@ class Cpu:
             FaultError, LimitError: it did not return.
         """
         guest = self.guest
-        remapped = self.sync()
+        self.sync()
         passed = [self._passed(value) for value in values]
         nested, before = guest.running, guest.memory.view
         saved = self.machine.save() if nested else self._clean
@@ -229,7 +232,8 @@ class Cpu:
             guest.deadline = time.monotonic() + self.timeout
             guest.calls.clear()
             guest.files = [ext.name]
-        guest.confine(self._view(domain, user=user), again=remapped)
+        guest.confine(self._view(domain, user=user), again=self._remapped)
+        self._remapped = False
         try:
             return guest.call(address, prototype, prototype.params, passed)
         except BaseException:

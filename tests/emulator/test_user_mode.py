@@ -60,6 +60,10 @@ int sorted(void) { char x[] = "stack"; qsort(x, 5, 1, order); return memcmp(x, "
 static int evil(const void *a, const void *b) { return *(volatile int *)fixed = 1; }
 void sort_evil(void) { char x[] = "abc"; qsort(x, 3, 1, evil); counter = -1; } EXPORT_SYMBOL(sort_evil);
 """
+VISIT = r"""
+extern uintptr_t visit(uintptr_t place);
+void both(uintptr_t place) { *(volatile uint32_t *)visit(place) = 1; counter = -1; } EXPORT_SYMBOL(both);
+"""
 
 
 class Board(NamedTuple):
@@ -307,15 +311,27 @@ def test_a_call_of_the_kernel_from_inside(target: str, board: Boards) -> None:
         return place
 
     function = HostFunction("visit", "uintptr_t visit(uintptr_t place)", visit)
-    source = "extern uintptr_t visit(uintptr_t place);"
-    source += "void both(uintptr_t p) { *(volatile uint32_t *)visit(p) = 1; counter = -1; } EXPORT_SYMBOL(both);"
     odd = int(target == "cortex-m4f")
     host = builtin.exports(arch.load(arch.target(target).arch), 0x1F01_0000)
     table = ExportTable.joined([ExportTable.of({"visit": 0x1F00_0000 | odd}), host])
-    b = board(target, source=SOURCE + source, exports=table, functions={**builtin.BY_NAME, "visit": function})
+    b = board(target, source=SOURCE + VISIT, exports=table, functions={**builtin.BY_NAME, "visit": function})
     free = place_of(b, "free")
     assert b.refused("both", free).startswith("`both` writes 4 bytes at 0x, in the loader's heap")
     assert b.rt.read(free, 4) == b"\x77" * 4
+
+
+def test_memory_that_comes_during_a_call_is_out_of_bounds(board: Boards) -> None:
+    """A function of the host's loads an extension that stays in its ELF buffer."""
+
+    def visit(guest: Guest, place: int) -> int:
+        loader = BufLoader(b.ext.loader.data, Storage.WRITABLE)  # type: ignore[union-attr]
+        return b.rt.load(loader, "other")[1].mem[Mem.DATA]
+
+    function = HostFunction("visit", "uintptr_t visit(uintptr_t place)", visit)
+    host = builtin.exports(arch.load("riscv"), 0x1F01_0000)
+    table = ExportTable.joined([ExportTable.of({"visit": 0x1F00_0000}), host])
+    b = board("rv32imac", source=SOURCE + VISIT, exports=table, functions={**builtin.BY_NAME, "visit": function})
+    assert b.refused("both").endswith("of `other`: no partition of the domain covers it")
 
 
 def test_memory_that_is_new_is_out_of_bounds(board: Boards) -> None:
