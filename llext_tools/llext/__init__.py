@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from llext_tools.llext.config import Config
+from llext_tools.llext.domain import MemDomain
 from llext_tools.llext.ext import Llext, LoadParam, Region, Section, Symbol
 from llext_tools.llext.loaders import BufLoader, FileLoader, Loader, Storage
 from llext_tools.llext.log import Level, Line, Log
@@ -22,6 +23,7 @@ __all__ = [
     "LoadParam",
     "Loader",
     "Log",
+    "MemDomain",
     "Region",
     "Runtime",
     "Section",

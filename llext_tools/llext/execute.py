@@ -136,6 +136,10 @@ class Cpu:
         for key in now.keys() - self._blocks.keys():
             self._blocks[key] = now[key]
             self.machine.map_shared(now[key].start, now[key].pages, usual)
+        for each in self.space.segments if different else ():
+            perm, start, end = self._perm.get(id(each), RW), -(-each.start // PAGE) * PAGE, each.end // PAGE * PAGE
+            if Perm.W not in perm and start < end:
+                self.machine.protect(start, end - start, perm)
         memory = self.guest.memory
         memory.grounds = tuple(
             Area(each.start, each.end, each.name, self._perm.get(id(each), self._usual)) for each in self.space.segments

@@ -6,6 +6,7 @@ Oracle: C's own rules for what a source does; for error returns and orders Zephy
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -577,6 +578,7 @@ def test_an_arm_mpu_executes_no_ram_outside_of_a_domain(load: Load) -> None:
 FIRMWARE = r"""
 int calls;
 unsigned char heap[0x8000] __attribute__((section(".noinit"), aligned(8)));
+const int curve[3000] = {1, 2, 3};
 int scale(int x) { calls++; return 3 * x; }
 void _start(void) {}
 """
@@ -589,7 +591,13 @@ def test_a_firmware_runs_its_own_code(tmp_path: Path, load: Load) -> None:
     source, obj, image = (tmp_path / f"firmware.{end}" for end in ("c", "o", "elf"))
     source.write_text(FIRMWARE)
     subprocess.run([*tools.cc, *target.cpu_flags, "-O1", "-c", str(source), "-o", str(obj)], check=True)
-    places = ["-Ttext=0x08000000", "-Tbss=0x20000004", "--section-start=.noinit=0x20000108", "--no-warn-rwx-segments"]
+    places = [
+        "--section-start=.rodata=0x08010000",
+        "-Ttext=0x08000000",
+        "-Tbss=0x20000004",
+        "--section-start=.noinit=0x20000108",
+        "--no-warn-rwx-segments",
+    ]
     subprocess.run([*tools.ld, *places, str(obj), "-o", str(image)], check=True)
     firmware = load_object(str(image))
     table = firmware.symbols
@@ -602,6 +610,13 @@ def test_a_firmware_runs_its_own_code(tmp_path: Path, load: Load) -> None:
         assert rt.call(ext, "f", "int f(int x)", 5) == 16
         assert rt.call(ext, "f", "int f(int x)", 6) == 19
         assert rt.read(symbols["calls"], 4) == (2).to_bytes(4, "little")
+        other = load(rt, "".join(line for line in VALUES.splitlines(True) if re.search("cell|fetch", line)), "other")
+        assert rt.call(other, "fetch", "int fetch(const int *p)", symbols["curve"] + 8) == 3
+        found = failure(rt.call, other, "cell", CELL, symbols["curve"] + 0x1000, 1).diagnostics[0]
+        assert found.message.endswith("which is not writable")
+        assert found.detail[1].endswith(
+            "is `curve`+0x1000, .rodata+0x1000, section .rodata of firmware.elf (read-only)"
+        )
 
 
 # ---- a runtime without a CPU

@@ -19,8 +19,7 @@ from llext_tools.errors import FaultError, LlextError
 from llext_tools.host import builtin
 from llext_tools.host.guest import Guest, HostFunction
 from llext_tools.link.exports import ExportTable
-from llext_tools.llext import BufLoader, Config, Llext, Log, Runtime, Storage
-from llext_tools.llext.domain import MemDomain
+from llext_tools.llext import BufLoader, Config, Llext, Log, MemDomain, Runtime, Storage
 from llext_tools.mem import Mem, Partition, Perm
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
