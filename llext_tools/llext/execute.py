@@ -191,13 +191,13 @@ class Cpu:
         """The pages whose permissions the loader changes."""
         step = max(self.config.grain, PAGE)
         spans = {mem: (at, at + ext.mem_size[mem]) for mem, at in ext.mem.items() if at and ext.mem_size[mem]}
-        if not ext.image:
-            return [
-                Range(start, -(-end // step) * step, MMU_PERM[mem])
-                for mem, (start, end) in spans.items()
-                if mem in MMU_PERM and start % PAGE == 0  # else it was put there by ``LoadParam.place``
-            ]
         found = []
+        if not ext.image:
+            for mem, (start, end) in spans.items():
+                if mem in MMU_PERM:
+                    beside = RW if start % PAGE else Perm(0)  # put there by ``LoadParam.place``: others share its pages
+                    found.append(Range(start & -PAGE, -(-end // step) * step, MMU_PERM[mem] | beside))
+            return found
         code = spans.get(Mem.TEXT, (0, 0))
         for page in range(code[0] // step * step, code[1], step):
             writable = [spans[mem] for mem in (Mem.DATA, Mem.BSS) if mem in spans]

@@ -518,6 +518,18 @@ def test_permissions_outlast_new_neighbours(load: Load) -> None:
         check_permissions(rt, ext)
 
 
+def test_code_at_a_given_place_runs_on_an_mmu_as_well(load: Load) -> None:
+    """Where no page begins, and other memory may share the page: it stays writable."""
+    with Runtime.on("rv64gc", config=PAGES) as rt:
+        before = ranges(rt)
+        ext = load(rt, VALUES, param=LoadParam(place={Mem.TEXT: 0x2200_0010, Mem.DATA: 0x2200_0800}))
+        assert rt.call(ext, "add", "int add(int a, int b)", 1, 2) == 3
+        rt.call(ext, "cell", CELL, rt.find_sym(ext.exp_tab, "table") or 0, 1)
+        assert perms_of(rt, ext)[Mem.TEXT] == Perm.R | Perm.W | Perm.X
+        rt.unload(ext)
+        assert ranges(rt) == before
+
+
 def test_without_protection_all_ram_is_alike(load: Load) -> None:
     """No MPU: constants can be written and data executed."""
     with Runtime.on("cortex-m4f") as rt:
