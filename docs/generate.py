@@ -38,7 +38,7 @@ NOTE = "<!-- made by docs/generate.py: change the code, then run it -->\n"
 def exit_codes() -> str:
     """One row for each class of failure, with the diagnostics that end with it."""
     rows = []
-    classes: list[type[errors.LlextError]] = [errors.LlextError, *errors.LlextError.__subclasses__()]
+    classes: list[type[errors.LlextError]] = errors.LlextError.__subclasses__()
     for error in sorted(classes, key=lambda e: e.exit_code):
         codes = " ".join(f"`{code}`" for code, row in CODES.items() if row.error is error)
         rows.append((str(error.exit_code), f"`{error.__name__}`", first_line(error), codes))

@@ -32,6 +32,7 @@ _PUBLIC = {
     "FileLoader": "llext_tools.llext",
     "Llext": "llext_tools.llext",
     "LoadParam": "llext_tools.llext",
+    "MemDomain": "llext_tools.llext",
     "Loader": "llext_tools.llext",
     "Runtime": "llext_tools.llext",
     "Storage": "llext_tools.llext",

@@ -116,7 +116,7 @@ CODES: dict[str, Code] = {
     "target-unknown": Code(errors.UsageError, ""),
     "tool-missing": Code(errors.ToolError, ""),
     "build-failed": Code(errors.BuildError, ""),
-    "internal": Code(errors.LlextError, ""),
+    "internal": Code(errors.InternalError, ""),
 }
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LlextError(Exception):
-    """An internal error: a mistake of llext-tools itself, never of its input."""
+    """What every failure is: catch this one. ``diagnostics`` has all that was found."""
 
     exit_code = 1
 
@@ -21,6 +21,12 @@ class LlextError(Exception):
         self.diagnostics = diagnostics
         self.errno = errno
         """The name of what a function of ``llext.h`` returns, without its minus sign: ``"ENOEXEC"``."""
+
+
+class InternalError(LlextError):
+    """A mistake of llext-tools itself, never of its input."""
+
+    exit_code = 1
 
 
 class UsageError(LlextError):

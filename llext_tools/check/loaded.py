@@ -6,6 +6,8 @@ some address.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from llext_tools.arch.base import Arch
@@ -31,9 +33,9 @@ def loader_answer(
         heap_start=HEAP,
         heap_size=ROOM + 4 * int(obj.image.size) + int(obj.sections.size[obj.sections.type == elf.SHT_NOBITS].sum()),
         rodata_no_reloc=profile.rodata_no_reloc,
-        export_builtins_by_slid=bool(exports and exports.slid_bits),
     )
-    rt = Runtime(arch, obj.bits, exports=exports or _everything(obj), config=config, profile=profile)
+    table = _everything(obj) if exports is None else _as_injected(obj, exports)
+    rt = Runtime(arch, obj.bits, exports=table, config=config, profile=profile)
     try:
         _, ext = rt.load(BufLoader(obj.image.tobytes()), obj.path)
     except LlextError as error:
@@ -47,6 +49,15 @@ def _everything(obj: ElfObject) -> ExportTable:
     """A firmware that exports all that the object lacks; the addresses are even, near and equal."""
     undefined = np.flatnonzero((obj.symbols.shndx == elf.SHN_UNDEF) & (obj.symbols.name_at > 0))
     return ExportTable.of(dict.fromkeys(obj.symbols.names(undefined.tolist()), HEAP), "anyone")
+
+
+def _as_injected(obj: ElfObject, exports: ExportTable) -> ExportTable:
+    """The table by name for an object without SLIDs, which get into it in the last step of a build."""
+    y = obj.symbols
+    undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0))
+    if not exports.slid_bits or y.value[undefined].any():
+        return exports
+    return replace(exports.named(y.names(undefined.tolist())), slid_bits=0)
 
 
 def _depends_on_addresses(found: Diagnostic, arch: Arch, bits: int) -> bool:

@@ -118,8 +118,7 @@ def _console(line: str, paint: Paint) -> str:
 
 
 def _failures() -> list[type[errors.LlextError]]:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.LlextError)]
-    return sorted(kinds, key=lambda kind: kind.exit_code)
+    return sorted(errors.LlextError.__subclasses__(), key=lambda kind: kind.exit_code)
 
 
 def _sentence(kind: type[errors.LlextError]) -> str:

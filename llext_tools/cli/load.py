@@ -29,7 +29,7 @@ from llext_tools.files import read_bytes
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.config import HeapKind, Protection
-from llext_tools.llext.ext import LoadParam
+from llext_tools.llext.ext import MAX_NAME_LEN, LoadParam
 from llext_tools.llext.loaders import BEHIND, BufLoader, Storage
 from llext_tools.llext.log import Level, Line, Log
 from llext_tools.llext.runtime import BUFFERS, Runtime
@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     arch, bits = machine(args, kconfig, exports, files)
     rt, warnings = runtime(args, kconfig, arch, bits, exports, log)
     check_addresses(rt, files)
+    check_names(files, args.unload)
     check_exports(tables, bits)
     paint = Paint(sys.stdout)
     steps: list[Step] = []
@@ -112,6 +113,20 @@ def run(args: argparse.Namespace) -> int:
             report(warnings)
     errors = (d for step in steps for d in step.diagnostics if d.severity == "error")
     return next((CODES[d.code].error.exit_code for d in errors), 0)
+
+
+def check_names(files: Sequence[File], unload: Sequence[str]) -> None:
+    """Whether what is to be unloaded is among what is loaded.
+
+    Raises:
+        UsageError: ``usage``, with the nearest name.
+    """
+    names = {file.name[:MAX_NAME_LEN]: file.name for file in files}
+    for name in unload:
+        if name[:MAX_NAME_LEN] not in names:
+            near = nearest(name, list(names.values()))
+            cure = f"did you mean `{near}`?" if near else f"it is one of {', '.join(names.values())}"
+            fail("usage", f"--unload: no file is loaded as `{name}`", help=cure)
 
 
 def replay(rt: Runtime, files: Sequence[File], args: argparse.Namespace) -> Iterator[Step]:

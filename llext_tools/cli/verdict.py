@@ -212,7 +212,7 @@ def load_verdict(facts: dict[str, Any], paint: Paint) -> str:
         return paint(f"refused ({rc})", RED)
     if rc:
         return f"{paint(f'already loaded ({rc})', GREEN)}, its use count is {facts['use_count']} now"
-    return f"{paint('loaded (0)', GREEN)}, {facts['alloc_size']:,} bytes of heap"
+    return f"{paint('loaded (0)', GREEN)}, alloc_size {facts['alloc_size']:,}"
 
 
 def unload_verdict(facts: dict[str, Any], paint: Paint) -> str:
@@ -256,4 +256,6 @@ def heap_lines(rt: Runtime) -> list[str]:
         which = "heap" if len(purposes) == len(rt.heaps) else f"heap for {' and '.join(purposes)}"
         count = f"{heap.allocations:,} allocation{'s' * (heap.allocations != 1)}"
         lines.append(f"{which}: {heap.used:,} of {heap.size:,} bytes in {count}, largest free {heap.largest:,}")
+    if rt.config.heap == "counted":
+        lines.append("(addresses by first fit; `--heap-kind k_heap` has the board's)")
     return lines

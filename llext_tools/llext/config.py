@@ -5,8 +5,9 @@ Source: Zephyr, ``subsys/llext/Kconfig``; the names here are the options' withou
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
+from llext_tools.diag import fail
 from llext_tools.mem import Mem
 
 KIB = 1024
@@ -36,15 +37,31 @@ class Config(NamedTuple):
     memblk_block_size: int = 32
     protection: Protection = "none"
     granularity: int = 0  # 0: the usual one
-    rodata_no_reloc: bool = False
-    import_all_globals: bool = False
+    rodata_no_reloc: bool = False  # .llext.rodata.noreloc stays where the file is
+    import_all_globals: bool = False  # exp_tab has all global functions and objects
     export_devices: bool = False
-    export_builtins_by_slid: bool = False
-    veneers: Veneers = ""
+    export_builtins_by_slid: bool = False  # also where the table of exports says so
+    veneers: Veneers = ""  # stubs for far branches: ``v6m`` for Armv6-M and Armv8-M Baseline, else ``v7m``
     log_level_dbg: bool = True  # sym_tab is kept after loading; Zephyr's own default is to free it
     max_domain_partitions: int = 16  # CONFIG_MAX_DOMAIN_PARTITIONS
     mpu_regions: int = 8  # of the MPU, or entries of the PMP
     mpu_static: int = 2  # of them the firmware's own: flash and RAM
+
+    def check(self) -> None:
+        """Whether each option has a value of its kind.
+
+        Raises:
+            UsageError: ``usage``.
+        """
+        for name, kind in (("heap", HeapKind), ("protection", Protection), ("veneers", Veneers)):
+            value = getattr(self, name)
+            if value not in get_args(kind):
+                known = ", ".join(f"`{each}`" for each in get_args(kind))
+                fail("usage", f"Config: `{name}` cannot be `{value}`", help=f"it is one of {known}")
+        for name, default in zip(self._fields, type(self)(), strict=True):
+            value = getattr(self, name)
+            if isinstance(default, int) and not isinstance(value, int):
+                fail("usage", f"Config: `{name}` is a number, not `{value}`")
 
     @property
     def max_partitions(self) -> int:

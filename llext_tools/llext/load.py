@@ -10,13 +10,14 @@ from llext_tools.arch.base import Arch
 from llext_tools.diag import Location
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import Llext, LoadParam
+from llext_tools.llext.heap import Heap
 from llext_tools.llext.log import Level, Log, ret
 from llext_tools.llext.lookup import Kernel, Lookup
 from llext_tools.llext.memory import IMAGE, STRINGS, Memory
 from llext_tools.llext.outcome import Refusal
 from llext_tools.llext.regions import map_sections
 from llext_tools.llext.relocate import Linker
-from llext_tools.llext.source import POINTER, Source, fail
+from llext_tools.llext.source import POINTER, Source, fail, no_room
 from llext_tools.llext.symbols import bases_of, export_table, globals_of, read_symbols, say_symbols, symbol_table
 from llext_tools.llext.tables import find_tables, read_header, section_names
 from llext_tools.llext.veneers import Veneers, veneer_region
@@ -85,7 +86,7 @@ def do_load(
         size = globals_of(y)[1] * 2 * POINTER[bits]
         ext.sym_tab_at = ext.arena.alloc(ext.arena.heaps.metadata, 1, size, "sym_tab")
         if ext.sym_tab_at is None and (size or profile.needs_globals):
-            raise no_symbols(source.at, size)
+            raise no_symbols(ext.arena.heaps.metadata, source.at, size)
         ext.alloc_size += size
     with Step(log, "symbols to addresses", "give the symbols their addresses"):
         ext.sym_tab = symbol_table(source, header, ext, y, bases, param, profile, log)
@@ -102,7 +103,7 @@ def do_load(
         if ext.exp_tab:
             size = len(ext.exp_tab) * 2 * POINTER[bits]
             if ext.arena.alloc(ext.arena.heaps.metadata, 1, size, "exp_tab") is None:
-                raise fail("ENOMEM", "load-memory", f"no room for the export table, {size:,} bytes", source.at)
+                raise no_room(ext.arena.heaps.metadata, "`exp_tab`", size, source.at)
     if log.dbg:
         for symbol in ext.exp_tab:
             log(Level.DBG, "exported: {} at {:#x}", symbol.name, symbol.addr)
@@ -128,10 +129,10 @@ class Step:
             self.log(Level.ERR, "could not {}: {}", self.failed, ret(reason.errno))
 
 
-def no_symbols(at: Location, size: int) -> Exception:
+def no_symbols(heap: Heap, at: Location, size: int) -> Exception:
     """Why there is no symbol table: an allocation of 0 bytes fails like any other."""
     if size:
-        return fail("ENOMEM", "load-memory", f"no room for the symbol table, {size:,} bytes", at)
+        return no_room(heap, "`sym_tab`", size, at)
     text = "the object has no global function and no global object"
     return fail("ENOMEM", "no-globals", text, at, help="make the entry function global, not `static`")
 

@@ -202,9 +202,15 @@ class Lookup:
         from llext_tools.link.hints import missing_help  # only here, where something is wrong already
 
         exports = self.kernel.exports
+        if self.kernel.by_slid is not None and not slid and exports.find(name):
+            text = f"`{name}` has no SLID, and {exports.source} looks symbols up by SLID"
+            cure = "`llext slid FILE` puts SLIDs in, as the last step of the build"
+            return Problem("ENODATA", Diagnostic("slid-missing", text, location=at, help=cure))
         text = f"`{name}` is neither defined in the extension nor exported by {exports.source}"
-        if name in exports.by_name:
+        known = exports.by_name.get(name)
+        if known is not None and not known.address:
             text = f"`{name}` is exported by {exports.source}, but with the address 0"
+            return Problem("ENODATA", Diagnostic("undefined-symbol", text, location=at))
         notes = ("it is weak, but the loader looks for it all the same",) if bind == elf.STB_WEAK else ()
         cure = missing_help(name, exports)
         return Problem("ENODATA", Diagnostic("undefined-symbol", text, location=at, notes=notes, help=cure))

@@ -12,7 +12,7 @@ from llext_tools.llext.heap import Heap, in_blocks, rounded
 from llext_tools.llext.loaders import Storage
 from llext_tools.llext.log import Level, Log
 from llext_tools.llext.outcome import Undefined
-from llext_tools.llext.source import Source, fail
+from llext_tools.llext.source import Source, fail, no_room
 from llext_tools.llext.space import LARGEST, Space, segment
 from llext_tools.mem import PERM, Mem, Partition, Perm
 from llext_tools.profile import Profile
@@ -157,14 +157,12 @@ class Memory:
         address = self.ext.arena.alloc(heap, align, wanted, what)
         if address is None:
             image = what == "image"
-            text = f"no room for {'the image' if image else f'region {what}'}: {size:,} bytes"
-            text += f", aligned to {max(align, 1):,}"
             signed = wanted - (wanted >> self.bits - 1 << self.bits)  # so the board prints a size
             name = "the image of the shared object" if image else f"region {self.config.number(Mem[what])}"
             said = f"no room for {signed} bytes, aligned to {align}: {name}"
-            detail = (f"the heap of {heap.size:,} bytes has {heap.free_bytes:,} free, {heap.largest:,} in one piece",)
-            cure = "raise CONFIG_LLEXT_HEAP_SIZE, or unload something first"
-            raise fail("ENOMEM", "load-memory", text, self.source.at, said=said, help=cure, detail=detail)
+            raise no_room(
+                heap, "the image" if image else f"region {what}", size, self.source.at, align=align, said=said
+            )
         return address
 
     def _rounding(self) -> Config:

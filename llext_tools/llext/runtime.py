@@ -25,7 +25,7 @@ from llext_tools.llext.loaders import BufLoader, Loader, Storage
 from llext_tools.llext.log import Level, Log, ret
 from llext_tools.llext.lookup import Kernel
 from llext_tools.llext.outcome import Refusal, Undefined
-from llext_tools.llext.source import Shdr, Source
+from llext_tools.llext.source import Shdr, Source, no_room
 from llext_tools.llext.space import Segment, Space, segment
 from llext_tools.llext.tables import find_section
 from llext_tools.mem import Mem
@@ -67,6 +67,7 @@ class Runtime(Calls):
         profile: Profile | str = profiles.DEFAULT,
         log: Log | None = None,
     ) -> None:
+        config.check()
         self.arch, self.bits, self.exports, self.config = arch, bits, exports, config
         self.profile = profiles.load(profile) if isinstance(profile, str) else profile
         self.log = log or Log()
@@ -75,7 +76,7 @@ class Runtime(Calls):
         self._heap_memory = [self.space.add(each) for each in heap_segments(self.heaps)]
         self._loaded: list[Llext] = []
         self._by_slid: Mapping[int, int] | None = None
-        if config.export_builtins_by_slid:
+        if config.export_builtins_by_slid or exports.slid_bits:
             self._by_slid = exports.by_slid
         self.cpu: Cpu | None = None
 
@@ -147,8 +148,7 @@ class Runtime(Calls):
         size = STRUCT_LLEXT[self.bits] + extra * self.bits // 4
         if ext.arena.alloc(self.heaps.metadata, 1, size, "struct llext") is None:
             self.log(Level.ERR, "no room for struct llext, {} bytes", size)
-            text = f"no room for the extension's own data, {size:,} bytes"
-            raise self._error("ENOMEM", [Diagnostic("load-memory", text, location=source.at)])
+            raise self._error("ENOMEM", no_room(self.heaps.metadata, "`struct llext`", size, source.at).diagnostics)
         lent = self._lend(loader)
         try:
             do_load(
@@ -209,7 +209,9 @@ class Runtime(Calls):
         self._loaded.remove(ext)
         for provider in ext.dependency:
             provider.use_count -= 1
-            if not provider.use_count:
+            if provider not in self._loaded:
+                self.log(Level.ERR, "undefined: the use count of {}, which is freed, is changed", provider.name)
+            elif not provider.use_count:
                 self.log(Level.ERR, "assertion: LLEXT dependency use-count underrun")
         if ext.info_kept:
             ext.arena.forget(ext.info)

@@ -12,6 +12,7 @@ from struct import Struct, calcsize
 from typing import NamedTuple
 
 from llext_tools.diag import CODES, Diagnostic, Location
+from llext_tools.llext.heap import Heap
 from llext_tools.llext.loaders import Loader
 from llext_tools.llext.outcome import Refusal, Undefined
 from llext_tools.llext.space import Space
@@ -98,3 +99,11 @@ def fail(
     """A refusal to raise; ``said`` is its line in the log."""
     returned = errno if CODES[code].errno != errno else ""
     return Refusal(errno, Diagnostic(code, text, location=at, help=help, detail=detail, returned=returned), said)
+
+
+def no_room(heap: Heap, what: str, size: int, at: Location, *, align: int = 1, said: str = "") -> Refusal:
+    """``load-memory``: a heap that has no room for ``size`` bytes, aligned to ``align``."""
+    text = f"no room for {what}: {size:,} bytes" + (f", aligned to {align:,}" if align > 1 else "")
+    detail = (f"the heap of {heap.size:,} bytes has {heap.free_bytes:,} free, {heap.largest:,} in one piece",)
+    cure = "raise CONFIG_LLEXT_HEAP_SIZE; `llext inspect --memory` adds it up"
+    return fail("ENOMEM", "load-memory", text, at, said=said, help=cure, detail=detail)

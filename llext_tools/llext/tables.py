@@ -8,6 +8,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any, NamedTuple
 
+from llext_tools.arch import by_machine
 from llext_tools.arch.base import Arch
 from llext_tools.diag import Location
 from llext_tools.elf import structs as elf
@@ -15,7 +16,7 @@ from llext_tools.llext.arena import SECT_MAP_ENTRY
 from llext_tools.llext.ext import Llext, Region, Section
 from llext_tools.llext.log import Level, Log
 from llext_tools.llext.outcome import Undefined
-from llext_tools.llext.source import EHDR, SHDR, SYM_SIZE, Shdr, Source, fail
+from llext_tools.llext.source import EHDR, SHDR, SYM_SIZE, Shdr, Source, fail, no_room
 from llext_tools.mem import Mem
 from llext_tools.profile import Profile
 
@@ -60,7 +61,9 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Ll
             text = f"the class (EI_CLASS {ident[4]}) is not that of a {bits}-bit firmware"
             raise fail("ENOEXEC", "elf-machine", text, at, said=text)
         if machine != arch.machine:
-            text = f"the object is for machine {machine}, the firmware for {arch.name} ({arch.machine})"
+            other = by_machine(machine)
+            theirs = f"{other.name} ({machine})" if other else f"machine {machine}"
+            text = f"the object is for {theirs}, the firmware for {arch.name} ({arch.machine})"
             raise fail("ENOEXEC", "elf-machine", text, at, said=text)
     if kind not in (elf.ET_REL, elf.ET_DYN):
         text = f"the file is of ELF type {kind}; the loader takes relocatable (1) and shared (3) ones"
@@ -75,9 +78,9 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Ll
     ext.info = arena.alloc(arena.heaps.metadata, 1, size, "section map")
     if ext.info is None:
         said = f"no room for the section map, {size} bytes"
-        text = f"no room for the section map, {size:,} bytes"
-        if not size:
-            text = "the file has no section headers, and a section map of 0 bytes cannot be allocated"
+        if size:
+            raise no_room(arena.heaps.metadata, "the section map", size, at, said=said)
+        text = "the file has no section headers, and a section map of 0 bytes cannot be allocated"
         raise fail("ENOMEM", "load-memory", text, at, said=said)
     size = shnum * SHDR[bits].size
     place = source.peek(shoff)
@@ -87,7 +90,7 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Ll
         copy = arena.alloc(arena.heaps.metadata, 1, size, "section headers")
         if copy is None:
             said = f"no room for the section headers, {size} bytes"
-            raise fail("ENOMEM", "load-memory", f"no room for the section headers, {size:,} bytes", at, said=said)
+            raise no_room(arena.heaps.metadata, "the section headers", size, at, said=said)
         ext.header_copy = copy
         raw = source.read(shoff, size)
         raw += b"\xa5" * (size - len(raw))  # what the heap held before
