@@ -303,7 +303,7 @@ class Linker:
     def _apply_type(self, row: Reloc, which: I64, work: Work) -> None:
         """The relocations ``which``, all of one type, no two at one place."""
         B = np.full(which.size, self.ext.mem.get(Mem.TEXT, 0))
-        batch = Batch(which, work.S[which], work.A[which], work.origin[which], work.T[which], B, B)
+        batch = Batch(which, work.S[which], work.A[which], work.origin[which], work.T[which], B, B, self.arch.tls_bias)
         field = row.field
         if field is None:
             if row.check is not None:
