@@ -134,8 +134,8 @@ class Cpu:
             self.machine.unmap(gone.start, gone.pages.size)
         usual = RW if self.config.protection == "page" else RWX
         for key in now.keys() - self._blocks.keys():
-            self._blocks[key] = now[key]
             self.machine.map_shared(now[key].start, now[key].pages, usual)
+            self._blocks[key] = now[key]
         for each in self.space.segments if different else ():
             perm, start, end = self._perm.get(id(each), RW), -(-each.start // PAGE) * PAGE, each.end // PAGE * PAGE
             if Perm.W not in perm and start < end:

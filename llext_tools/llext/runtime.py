@@ -21,12 +21,12 @@ from llext_tools.llext.config import Config
 from llext_tools.llext.ext import MAX_DEPENDENCIES, MAX_NAME_LEN, Llext, LoadParam, Region, Section, Symbol
 from llext_tools.llext.heap import Heaps, SysHeap, heaps, k_heaps
 from llext_tools.llext.load import do_load
-from llext_tools.llext.loaders import BufLoader, Loader, Storage
+from llext_tools.llext.loaders import BEHIND, BufLoader, Loader, Storage
 from llext_tools.llext.log import Level, Log, ret
 from llext_tools.llext.lookup import Kernel
 from llext_tools.llext.outcome import Refusal, Undefined
 from llext_tools.llext.source import Shdr, Source, no_room
-from llext_tools.llext.space import Segment, Space, segment
+from llext_tools.llext.space import PAGE, Segment, Space, segment
 from llext_tools.llext.tables import find_section
 from llext_tools.mem import Mem
 from llext_tools.profile import Profile
@@ -192,7 +192,14 @@ class Runtime(Calls):
         ext.use_count = 1
         self._loaded.append(ext)
         if self.cpu is not None:
-            self.cpu.loaded(ext, protect=not param.pre_located)
+            try:
+                self.cpu.loaded(ext, protect=not param.pre_located)
+            except LlextError:  # a place that the host itself uses
+                self._loaded.remove(ext)
+                for provider in ext.dependency:
+                    provider.use_count -= 1
+                self._release(ext, ())
+                raise
         return 0, ext
 
     def unload(self, ext: Llext) -> int:
@@ -403,12 +410,22 @@ class Runtime(Calls):
         """The loader's buffer, made part of the memory for the time that it is needed."""
         if isinstance(loader, BufLoader) and loader.buffer is None:
             if loader.address is None:
-                loader.address = max((s.end + 0xFFF & -0x1000 for s in self.space.segments), default=0)
-                loader.address = max(loader.address, BUFFERS)
+                loader.address = self._free_place(len(loader.data) + BEHIND)
             loader.place(loader.address)
         if loader.buffer is None or any(each is loader.buffer for each in self.space.segments):
             return []
         return [self.space.add(loader.buffer)]
+
+    def _free_place(self, size: int) -> int:
+        """The first page from ``BUFFERS`` on behind which nothing is for so many bytes."""
+        taken = [(each.start, each.end) for each in self.space.segments]
+        if self.cpu is not None:
+            taken += [(start, end) for start, end, _ in self.cpu.machine.regions]
+        at = BUFFERS
+        for start, end in sorted(taken):
+            if start < at + size + PAGE and at < end:
+                at = end + PAGE - 1 & -PAGE
+        return at
 
     def _say_freeing(self, ext: Llext) -> None:
         if self.log.dbg:

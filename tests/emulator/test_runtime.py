@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from conformance.cases import files
 from emulator.conftest import Build
 from llext_tools import arch, toolchains
 from llext_tools.elf.read import load_object
@@ -656,3 +657,23 @@ print([name for name in sys.modules if name.startswith(heavy)])
 """
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_buffers_keep_out_of_the_hosts_way() -> None:
+    """An export where buffers go by default: the next free place is taken, and a buffer put there is refused."""
+    data = files()["ptrs_arm_gcc/e.llext"]
+    table = ExportTable.of({"printk": 0x3000_0101, "puts_k": 0x0800_0201, "ext": 0x0800_0401})
+    with Runtime.on("cortex-m4", exports=table) as rt:
+        at_first = rt.mapped
+        loader = BufLoader(data, Storage.PERSISTENT)
+        ext = rt.load(loader, "e")[1]
+        assert loader.address is not None and loader.address > 0x3000_0FFF
+        assert rt.unload(ext) == 0
+        with pytest.raises(LlextError) as info:
+            rt.load(BufLoader(data, Storage.PERSISTENT, address=0x3000_0000), "e")
+        assert info.value.diagnostics[0].code == "place-overlap"
+        assert list(rt) == []
+        assert rt.heaps.data.empty
+        again = rt.load(BufLoader(data, Storage.PERSISTENT), "e")[1]
+        assert rt.unload(again) == 0
+        assert rt.mapped == at_first
