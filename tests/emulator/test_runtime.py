@@ -667,7 +667,8 @@ def test_buffers_keep_out_of_the_hosts_way() -> None:
         at_first = rt.mapped
         loader = BufLoader(data, Storage.PERSISTENT)
         ext = rt.load(loader, "e")[1]
-        assert loader.address is not None and loader.address > 0x3000_0FFF
+        assert loader.address is not None
+        assert loader.address > 0x3000_0FFF
         assert rt.unload(ext) == 0
         with pytest.raises(LlextError) as info:
             rt.load(BufLoader(data, Storage.PERSISTENT, address=0x3000_0000), "e")
