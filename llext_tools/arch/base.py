@@ -110,6 +110,7 @@ class Arch(NamedTuple):
     tls_bias: int  # thread pointer - start of the TLS block, bytes
     callconv: CallConv
     targets: tuple[Target, ...]
+    loader_writes_first: bool = False  # Zephyr's loader writes a value before it checks whether it fits
     relative: int = -1  # code of the relocation that moves an address of a shared object along
     reach_help: str = ""  # the cure for a branch that is too short
     branches: frozenset[int] = frozenset()  # codes of relocations in calls and jumps: the symbol is a function

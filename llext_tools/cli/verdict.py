@@ -133,7 +133,7 @@ def described(rt: Runtime, ext: Llext | None) -> dict[str, Any]:
             for mem, base in sorted(ext.mem.items())
         ],
         "sections": [
-            {"index": i, "name": ext.section_names[i], "region": mem.name, "offset": at, "addr": ext.mem[mem] + at}
+            {"index": i, "name": ext.section_names[i], "region": mem.name, "offset": at, "addr": ext.section_address(i)}
             for i, (mem, at) in sorted(ext.sections.items())
             if mem in ext.mem
         ],

@@ -329,7 +329,7 @@ class Loaded:
         """Index of the section that holds an address, and the offset in it."""
         ext = self.ext
         for i, (mem, offset) in ext.sections.items():
-            start = ext.mem.get(mem, 0) + offset
+            start = ext.section_address(i) or offset
             if mem in PERM and start <= address < start + ext.headers[i].size:
                 return i, address - start
         return None

@@ -70,8 +70,9 @@ class Llext:
     ``dependency``: the extensions that it imports from. ``alloc_size``: bytes that it takes of the heaps.
     """
 
-    def __init__(self, name: str, arena: Arena) -> None:
+    def __init__(self, name: str, arena: Arena, bits: int = 32) -> None:
         self.name = name[:MAX_NAME_LEN]
+        self.bits = bits
         self.mem: dict[Mem, int] = {}
         self.mem_on_heap: dict[Mem, bool] = {}
         self.mem_size: dict[Mem, int] = {}
@@ -82,7 +83,6 @@ class Llext:
         self.use_count = 0
         self.dependency: list[Llext] = []
         # what only the host knows; ``diagnostics`` are warnings, of what the loader does not notice
-        self.loaded = False
         self.diagnostics: list[Diagnostic] = []
         self.regions: dict[Mem, Region] = {}
         self.sections: dict[int, Section] = {}
@@ -98,6 +98,13 @@ class Llext:
         self.segments: list[Segment] = []
         self.symbols: SymbolData | None = None
         self.image = False  # a shared object: its regions are one image
+
+    def section_address(self, i: int) -> int | None:
+        """Where section ``i`` is, None if it is in no region that has memory."""
+        home = self.sections.get(i)
+        if home is None or home.mem not in self.mem:
+            return None
+        return self.mem[home.mem] + home.offset & (1 << self.bits) - 1
 
     def __repr__(self) -> str:
         return f"Llext({self.name!r}, use_count={self.use_count})"

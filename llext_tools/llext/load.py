@@ -66,6 +66,9 @@ def do_load(
             if veneer is not None:
                 tables.regions[Mem.VENEER] = veneer
         ext.regions = tables.regions
+    ext.arena.taken[:] = [
+        (at, at + tables.regions[mem].size) for mem, at in param.place.items() if mem in tables.regions
+    ]
 
     with Step(log, "regions into memory", "get the regions into memory"):
         image = IMAGE if header.dyn and profile.dyn_image and not param.pre_located else ()
@@ -140,8 +143,8 @@ def no_symbols(heap: Heap, at: Location, size: int) -> Exception:
 def gdb_line(ext: Llext, path: str) -> str:
     """The ``add-symbol-file`` command that tells GDB where each section is."""
     places = [
-        f"-s {ext.section_names[i]} {ext.mem[mem] + offset:#x}"
-        for i, (mem, offset) in sorted(ext.sections.items())
-        if mem < Mem.EXPORT and mem in ext.mem
+        f"-s {ext.section_names[i]} {ext.section_address(i):#x}"
+        for i, home in sorted(ext.sections.items())
+        if home.mem < Mem.EXPORT and home.mem in ext.mem
     ]
     return " ".join(["add-symbol-file", path, *places])

@@ -235,7 +235,7 @@ class Lookup:
     def _behind(self, i: int) -> tuple[int, int, bytes | None, int]:
         """A symbol behind the table: whatever the file has there. Value, section, name, binding."""
         region, entry = self.ext.regions[Mem.SYMTAB], SYM_SIZE[self.header.bits]
-        raw = self.source.read(region.offset + region.prepad + i * entry, entry)
+        raw = self.source.read(region.offset + i * entry, entry)
         if len(raw) < entry:
             raise Undefined(f"symbol {i} lies behind the symbol table, and behind the end of the file")
         found = np.frombuffer(raw, elf.SYM_OF[self.header.bits])[0]

@@ -173,6 +173,9 @@ class Memory:
 
     def _settle(self, address: int, size: int) -> None:
         """Memory of its own for a region that has been given a place, unless the heap's is there."""
+        if address + size > 1 << self.bits:
+            text = f"{size:,} bytes at {address:#010x} go beyond the last address"
+            raise fail("ENOMEM", "place-too-small", text, self.source.at, said=text)
         if size > LARGEST:
             text = f"no room for {size:,} bytes at {address:#010x}: at most {LARGEST:,} are simulated"
             raise fail("ENOMEM", "load-memory", text, self.source.at, said=text)

@@ -65,7 +65,7 @@ def map_sections(
             log(Level.DBG, "section {}, {}: goes to region {}", i, name, config.number(mem))
         homes[i] = mem
         if param.section_detached is not None and param.section_detached(x):
-            if mem is Mem.TEXT and source.peek(x.offset) is None and profile.bounds_checks:
+            if source.peek(x.offset) is None and profile.bounds_checks:
                 text = f"the detached section `{name}` is not in memory: the loader cannot peek at {x.offset:#x}"
                 raise fail("ENOTSUP", "section-detached", text, at, said=text)
         elif mem in regions:

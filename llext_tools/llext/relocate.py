@@ -28,6 +28,7 @@ from llext_tools.reloc import Batch, Reloc, load, store
 
 Mask = NDArray[np.bool_]
 
+WRITTEN = "the loader has written the value, cut off, before it checks it: it stays in a buffer relocated in place"
 MOST = 20
 """Places out of reach are described one by one up to this number."""
 PCREL_HI20, PCREL_LO12, ALIGN = 23, (24, 25), 43  # of RISC-V
@@ -78,6 +79,7 @@ class Linker:
         self.word = (1 << self.header.bits) - 1
         self.mask = np.int64(-1 if self.header.bits == 64 else self.word)  # the same, for arrays
         self.deviating = frozenset() if self.abi else self.profile.deviations.get(arch.name, frozenset())
+        self.writes_first = self.profile.writes_before_check and arch.loader_writes_first
         self.problems: list[Problem] = []
         self._left_over = 0  # the addend of the last RELA entry, which a REL entry then has, too
 
@@ -325,8 +327,9 @@ class Linker:
             value, bad = self.veneers.reroute(row, batch, bad, self.source.space)
         if bad.any():
             self._report(row, which, value, bad, work)
-            good = ~bad
-            offset, word, value = offset[good], word[good], value[good]
+            if not self.writes_first:
+                good = ~bad
+                offset, word, value = offset[good], word[good], value[good]
         store(image, field, offset, word & ~field.mask | field.encode(value) & field.mask)
 
     def _image(self, P: I64, size: int) -> tuple[Bytes, I64]:
@@ -376,6 +379,7 @@ class Linker:
                 f"`{row.name}` cannot reach `{name}`",
                 location=self.lookup.at(work.entries.target, int(work.entries.offset[k])),
                 detail=(f"place {place:#010x}, target {target:#010x}: {abs(target - place):,} bytes apart",),
+                notes=(WRITTEN,) if self.writes_first else (),
                 help=self.arch.reach_help if row.code in self.arch.branches else "",
             )
             work.problems[k] = Problem("ENOEXEC", found_here, said)

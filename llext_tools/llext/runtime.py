@@ -143,7 +143,7 @@ class Runtime(Calls):
         param = param or DEFAULT
         source = Source(loader, self.space, name)
         placed = [(at, at + 1) for at in param.place.values()]
-        ext = Llext(name, Arena(self.heaps, placed))
+        ext = Llext(name, Arena(self.heaps, placed), self.bits)
         extra = bool(self.config.veneers) + self.config.rodata_no_reloc
         size = STRUCT_LLEXT[self.bits] + extra * self.bits // 4
         if ext.arena.alloc(self.heaps.metadata, 1, size, "struct llext") is None:
@@ -178,8 +178,8 @@ class Runtime(Calls):
             loader.finalize()
         if loader.storage is Storage.TEMPORARY:
             self._return(lent)
-        else:
-            ext.segments += lent
+        elif loader.buffer is not None:
+            ext.segments.append(loader.buffer)
         ext.loader = loader
         ext.info_kept = param.keep_section_info
         if ext.info_kept:
@@ -207,7 +207,12 @@ class Runtime(Calls):
 
         Returns:
             0 if it was freed, else the use count that is left; -1 if there was none to give up.
+        Raises:
+            LlextError: ``EINVAL``: it is not loaded. In C, its memory would be used after it was freed.
         """
+        if not any(ext is each for each in self._loaded):
+            text = f"`{ext.name}` is not loaded: it has been unloaded, or belongs to another runtime"
+            raise self._error("EINVAL", [Diagnostic("no-extension", text)])
         if not ext.use_count:
             self.log(Level.ERR, "assertion: a valid LLEXT cannot have a zero use-count")
         ext.use_count -= 1
@@ -440,8 +445,11 @@ class Runtime(Calls):
         ext.segments = []
 
     def _return(self, segments: list[Segment]) -> None:
+        """Take memory away, but for a buffer that a further extension is in."""
+        held = {id(each) for ext in self._loaded for each in ext.segments}
         for each in segments:
-            self.space.remove(each)
+            if id(each) not in held:
+                self.space.remove(each)
 
     def _undefined(self, reason: Undefined, at: Location | None = None) -> LlextError:
         text = f"what the loader does here is undefined: {reason}"

@@ -45,7 +45,7 @@ def read_symbols(source: Source, header: Header, ext: Llext, profile: Profile) -
     """
     region, strings = ext.regions[Mem.SYMTAB], ext.regions[Mem.STRTAB]
     entry = SYM_SIZE[header.bits]
-    raw = source.table(region.offset + region.prepad, region.size - region.prepad, entry)
+    raw = source.table(region.offset, region.size // entry * entry, entry)  # prepad and all
     y = np.frombuffer(raw, elf.SYM_OF[header.bits])
     size = strings.size
     strtab = source.space.strings(ext.mem[Mem.STRTAB], size) if Mem.STRTAB in ext.mem else b""

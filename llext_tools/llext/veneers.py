@@ -65,9 +65,7 @@ def veneer_region(source: Source, header: Header, tables: Tables, config: Config
     """The region with a slot for each branch that may need one, or None without any."""
     table = tables.regions[Mem.SYMTAB]
     entry, dtype = SYM_SIZE[header.bits], elf.REL_OF[header.bits]
-    symbols = np.frombuffer(
-        source.table(table.offset + table.prepad, table.size - table.prepad, entry), elf.SYM_OF[header.bits]
-    )
+    symbols = np.frombuffer(source.table(table.offset, table.size // entry * entry, entry), elf.SYM_OF[header.bits])
     slots = 0
     for x in header.sections:
         if x.type != elf.SHT_REL or not header.sections[x.info].flags & elf.SHF_ALLOC:

@@ -44,6 +44,7 @@ class Profile(NamedTuple):
     array_entsize_exact: Annotated[bool, "wants `sh_entsize` of an array to be that of a pointer, and not 0"]
     aligns_regions: Annotated[bool, "puts padding in front of a region, so that its sections keep their alignment"]
     collects_errors: Annotated[bool, "attempts all relocations and returns the first error"]
+    writes_before_check: Annotated[bool, "on RISC-V writes a value before it checks whether it fits"]
     skips_unallocated: Annotated[bool, "passes over relocations of sections that are not loaded (debug information)"]
     checks_symbol_sections: Annotated[bool, "refuses a relocation against a symbol in a section that is in no region"]
     dyn_image: Annotated[bool, "loads a shared object as one image"]

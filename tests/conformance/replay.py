@@ -26,6 +26,7 @@ def runtime(case: Case, exports: Mapping[str, int], log: Log | None = None) -> R
         veneers=VENEERS.get(case.variant, ""),  # type: ignore[arg-type]
         rodata_no_reloc=case.variant == "arm_noreloc",
         import_all_globals=case.variant == "arm_allglobals",
+        log_level_dbg=case.variant != "arm_inf",
     )
     return Runtime(
         arch.load("riscv" if case.arch == "riscv" else "arm"), exports=ExportTable.of(exports), config=config, log=log
@@ -119,7 +120,7 @@ def _described(rt: Runtime, ext: Llext) -> dict[str, Any]:
         for mem, base in sorted(ext.mem.items())
     ]
     sections = [
-        [i, ext.section_names[i], mem.name, offset, hex(ext.mem[mem] + offset)]
+        [i, ext.section_names[i], mem.name, offset, hex(ext.section_address(i) or 0)]
         for i, (mem, offset) in sorted(ext.sections.items())
         if mem in ext.mem
     ]

@@ -678,3 +678,19 @@ def test_buffers_keep_out_of_the_hosts_way() -> None:
         again = rt.load(BufLoader(data, Storage.PERSISTENT), "e")[1]
         assert rt.unload(again) == 0
         assert rt.mapped == at_first
+
+
+def test_a_buffer_of_two_extensions_stays_for_the_second() -> None:
+    loader = BufLoader(files()["ptrs_arm_gcc/e.llext"], Storage.PERSISTENT)
+    table = ExportTable.of({"printk": 0x0800_0101, "puts_k": 0x0800_0201, "ext": 0x0800_0401})
+    with Runtime.on("cortex-m4", exports=table) as rt:
+        at_first = rt.mapped
+        first, second = rt.load(loader, "a")[1], rt.load(loader, "b")[1]
+        assert rt.unload(first) == 0
+        assert loader.address is not None
+        assert rt.read(loader.address, 4) == b"\x7fELF"
+        assert rt.unload(second) == 0
+        assert rt.mapped == at_first
+        with pytest.raises(LlextError) as info:
+            rt.unload(first)
+        assert (info.value.errno, info.value.diagnostics[0].code) == ("EINVAL", "no-extension")

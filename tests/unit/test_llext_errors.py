@@ -1036,17 +1036,15 @@ def test_stubs_come_in_the_order_of_the_table() -> None:
     assert words[1::2].tolist() == [FAR["far"], FAR["further"], FAR["furthest"], 0]
 
 
-def test_bytes_in_front_of_a_table() -> None:
-    """llext_write_region() zeroes the prepad of regions with SHF_ALLOC only; a table's is what the file has there."""
+def test_a_padded_symbol_table_is_read_from_its_padding_on() -> None:
+    """llext_count_export_syms() starts at the region's sh_offset, which map_sections() has moved to the alignment."""
     elf = Elf(built(HELLO))
-    at = elf.get(elf.shdr(".symtab", "offset"))
-    prepad = at % 256
+    prepad = elf.get(elf.shdr(".symtab", "offset")) % 256
+    assert prepad
     elf.put(elf.shdr(".symtab", "addralign"), 256)
-    runtime = firmware()
-    _, ext = runtime.load(BufLoader(bytes(elf)), "e")
-    table = runtime.space.view(ext.mem[Mem.SYMTAB], ext.mem_size[Mem.SYMTAB]).tobytes()
-    assert ext.regions[Mem.SYMTAB].prepad == prepad > 0
-    assert table == bytes(elf)[at - prepad :][: len(table)]
+    with pytest.raises(LlextError) as info:
+        firmware().load(BufLoader(bytes(elf)), "e")
+    check(info.value, "ENOEXEC", "elf-symbols")
 
 
 def test_offsets_without_prepad() -> None:
@@ -1144,3 +1142,30 @@ def anything(row: Refused, storage: Storage, *, peek: bool) -> None:
         left = state(runtime).allocations
         assert left <= (not peek or "shoff" in str(error)) + 1
     assert state(runtime) == before._replace(allocations=left)
+
+
+def test_a_relocation_is_written_before_it_is_checked_on_riscv() -> None:
+    """Oracle: the order in arch/riscv/core/elf.c; the recorded case fails, and its buffer is relocated in place."""
+    data = files()["rv_rvcbranch_over/e.llext"]
+    changed = {}
+    for profile in ("zephyr-next", "abi"):
+        loader = BufLoader(data, Storage.WRITABLE)
+        rt = Runtime(arch.load("riscv"), exports=ExportTable.of({"ext": 0x2010_0400}), profile=profile)
+        place = {Mem.TEXT: 0x2001_0000}
+        with pytest.raises(LlextError) as info:
+            rt.load(loader, "e", LoadParam(place=place))
+        assert info.value.errno == "ENOEXEC"
+        assert loader.buffer is not None
+        changed[profile] = bytes(loader.buffer.data[: len(data)])
+    assert changed["zephyr-next"] != changed["abi"], "the branch that does not reach"
+
+
+@pytest.mark.parametrize("section", [".text", ".data", ".rodata"])
+def test_any_detached_section_needs_peek(section: str) -> None:
+    """Reference: the address of a detached section is that in the file's buffer, which a loader without peek has not."""
+    data = files()["ptrs_arm_gcc/e.llext"]
+    at = Elf(data).get(Elf(data).shdr(section, "offset"))
+    runtime = firmware()
+    with pytest.raises(LlextError) as info:
+        runtime.load(BufLoader(data, peek=False), "e", LoadParam(section_detached=lambda x: x.offset == at))
+    check(info.value, "ENOTSUP", "section-detached")

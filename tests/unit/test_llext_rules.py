@@ -911,16 +911,6 @@ def test_an_alignment_of_0_makes_all_of_the_offset_a_prepad() -> None:
     assert address_of(ext, "entry") == ext.mem[Mem.TEXT] + offset + 1
 
 
-def test_the_prepad_of_a_table_is_what_the_file_has_there() -> None:
-    data = with_section(assembled(ENTRY), ".symtab", addralign=64)
-    offset = header(data, ".symtab", "offset")
-    assert offset % 64
-    rt = firmware()
-    ext = load(rt, data)
-    start, end = offset // 64 * 64, offset + header(data, ".symtab", "size")
-    assert rt.space.view(ext.mem[Mem.SYMTAB], end - start).tobytes() == data[start:end]
-
-
 def test_zephyr_4_2_leaves_alignments_to_the_heap() -> None:
     data = with_section(assembled(ENTRY), ".text", addralign=3)
     assert refused(firmware(), data) == ("ENOEXEC", "region-alignment")

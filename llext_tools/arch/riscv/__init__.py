@@ -24,6 +24,7 @@ ARCH = Arch(
     tls_bias=0,
     callconv=CALLCONV,
     targets=TARGETS,
+    loader_writes_first=True,
     relative=3,
     reach_help="compile the extension with `-mcmodel=medany`, and write `call` for far functions, not `jal`",
     no_help=NO_HELP,
