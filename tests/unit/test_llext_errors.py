@@ -1162,7 +1162,7 @@ def test_a_relocation_is_written_before_it_is_checked_on_riscv() -> None:
 
 @pytest.mark.parametrize("section", [".text", ".data", ".rodata"])
 def test_any_detached_section_needs_peek(section: str) -> None:
-    """Reference: the address of a detached section is that in the file's buffer, which a loader without peek has not."""
+    """A detached section is where the file is, which a loader without peek does not know."""
     data = files()["ptrs_arm_gcc/e.llext"]
     at = Elf(data).get(Elf(data).shdr(section, "offset"))
     runtime = firmware()
