@@ -1,4 +1,4 @@
-"""Why a symbol is missing, and what to do about it: from its name and from what the host does export."""
+"""What to do about a missing symbol or a section that is not loaded: from its name and from what the host has."""
 
 from __future__ import annotations
 
@@ -87,3 +87,12 @@ def missing_help(name: str, exports: ExportTable) -> str:
     if name in MATHS or (name[:-1] in MATHS and name[-1] in "fl"):
         return "it is in <math.h>: the firmware must export it, or link the library's `libm.a` into the extension"
     return f"if the firmware defines it, add `EXPORT_SYMBOL({name});` there"
+
+
+def unmapped_help(section: str) -> str:
+    """What to do about a section that no region takes."""
+    if section.startswith((".ARM.ex", ".eh_frame")):
+        return "compile with `-fno-unwind-tables -fno-asynchronous-unwind-tables`, or remove the section with objcopy"
+    if section.startswith((".tdata", ".tbss")):
+        return "the loader gives an extension no thread-local storage of its own: use ordinary variables"
+    return ""

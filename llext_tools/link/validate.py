@@ -16,6 +16,7 @@ from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.elf.read import listed, read_relocs, reloc_tables
+from llext_tools.link.hints import unmapped_help
 from llext_tools.link.places import places, where
 from llext_tools.link.regions import EXPORTED, NO_RELOC
 from llext_tools.profile import Profile
@@ -93,7 +94,7 @@ def validate(
                 "reloc-unmapped",
                 f"`{s.name[target]}` is relocated, but no region takes it",
                 at=here,
-                help=_unmapped_help(s.name[target]),
+                help=unmapped_help(s.name[target]),
             )
     nobits = loaded & (s.type == elf.SHT_NOBITS) & np.array([name != EXPORTED for name in s.name])
     relocs = read_relocs(obj, loaded, reporter)
@@ -232,11 +233,3 @@ def _beyond(obj: ElfObject, relocs: Relocs, size: I64) -> I64:
     if (np.maximum.reduceat(relocs.offset, starts) + size.max() <= room).all():
         return NONE  # no place is near an end: the usual case, and no array as long as the relocations
     return np.flatnonzero(relocs.offset + size[relocs.type] > obj.sections.size[relocs.section])
-
-
-def _unmapped_help(section: str) -> str:
-    if section.startswith((".ARM.ex", ".eh_frame")):
-        return "compile with `-fno-unwind-tables -fno-asynchronous-unwind-tables`, or remove the section with objcopy"
-    if section.startswith((".tdata", ".tbss")):
-        return "the loader gives an extension no thread-local storage of its own: use ordinary variables"
-    return ""

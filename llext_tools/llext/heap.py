@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from llext_tools.diag import fail
 from llext_tools.llext.config import Config
@@ -77,7 +77,31 @@ class Heap(Protocol):
     def allocations(self) -> int: ...
 
 
-class SysHeap:
+Entry = TypeVar("Entry")
+
+
+class Ledger(Generic[Entry]):
+    """The allocations of a heap: ``_taken`` has what it notes of each, by address."""
+
+    def __init__(self) -> None:
+        self._taken: dict[int, Entry] = {}
+
+    @property
+    def empty(self) -> bool:
+        return not self._taken
+
+    @property
+    def allocations(self) -> int:
+        return len(self._taken)
+
+    def _strike(self, address: int) -> Entry:
+        """Forget an allocation, whose entry is returned."""
+        if address not in self._taken:
+            raise ValueError(f"`{address:08x}` is not an allocation of this heap")
+        return self._taken.pop(address)
+
+
+class SysHeap(Ledger[tuple[int, int]]):
     """``k_heap``: a ring of free chunks for each power of two, merged with their neighbours when they are freed.
 
     ``bits`` is the width of a pointer. All chunks are known by the unit at which they start. A free chunk without
@@ -104,7 +128,7 @@ class SysHeap:
         self._rings: list[deque[int]] = [deque() for _ in range(top.bit_length())]
         self._free: dict[int, int] = {}  # chunk -> units
         self._before: dict[int, int] = {}  # where a free chunk ends -> the chunk
-        self._taken: dict[int, tuple[int, int]] = {}  # address -> chunk, units
+        super().__init__()  # chunk, units
         self._used = 0
         self._room = self._end - first
         self._put(first, self._room)
@@ -136,9 +160,7 @@ class SysHeap:
         return address
 
     def free(self, address: int) -> None:
-        if address not in self._taken:
-            raise ValueError(f"`{address:08x}` is not an allocation of this heap")
-        chunk, units = self._taken.pop(address)
+        chunk, units = self._strike(address)
         self._used -= units
         if chunk + units in self._free:
             units += self._drop(chunk + units)
@@ -163,14 +185,6 @@ class SysHeap:
             if ring:
                 return max(self._free[ring[i]] for i in range(min(TRIES, len(ring)))) * UNIT - self._header
         return 0
-
-    @property
-    def empty(self) -> bool:
-        return not self._taken
-
-    @property
-    def allocations(self) -> int:
-        return len(self._taken)
 
     def _units(self, size: int) -> int:
         """The units of a chunk with ``size`` bytes of memory."""
@@ -218,7 +232,7 @@ class SysHeap:
         return chunk, have
 
 
-class MemBlocks:
+class MemBlocks(Ledger[int]):
     """``sys_mem_blocks``: the first run of free blocks that is long enough.
 
     All memory is aligned to the block's size and to no more: a larger alignment is refused, and so is 0, by which
@@ -239,7 +253,7 @@ class MemBlocks:
         self.start, self.size, self.block = start, size, block
         self._size_t = (1 << bits) - 1
         self._vacant = (1 << size // block) - 1  # a bit for each free block
-        self._taken: dict[int, int] = {}  # address -> blocks
+        super().__init__()  # blocks
 
     def alloc(self, align: int, size: int) -> int | None:
         assert align & (align - 1) == 0, f"alignment {align} is not a power of two"
@@ -256,9 +270,7 @@ class MemBlocks:
         return address
 
     def free(self, address: int) -> None:
-        if address not in self._taken:
-            raise ValueError(f"`{address:08x}` is not an allocation of this heap")
-        count = self._taken.pop(address)
+        count = self._strike(address)
         self._vacant |= ((1 << count) - 1) << (address - self.start) // self.block
 
     @property
@@ -277,14 +289,6 @@ class MemBlocks:
             low, high = (middle, high) if self._runs(middle) else (low, middle - 1)
         return low * self.block
 
-    @property
-    def empty(self) -> bool:
-        return not self._taken
-
-    @property
-    def allocations(self) -> int:
-        return len(self._taken)
-
     def _runs(self, count: int) -> int:
         """A bit for each block at which ``count`` free ones start."""
         runs, have = self._vacant, 1
@@ -295,14 +299,14 @@ class MemBlocks:
         return runs
 
 
-class PlainHeap:
+class PlainHeap(Ledger[int]):
     """A heap without bookkeeping: the first gap in which an allocation fits, in steps of ``GRANULE`` bytes."""
 
     GRANULE = 4
 
     def __init__(self, start: int, size: int, bits: int = 32) -> None:
         self.start, self.size, self._limit = start, size, 1 << bits - 1
-        self._taken: dict[int, int] = {}  # address -> bytes
+        super().__init__()  # bytes
 
     def alloc(self, align: int, size: int) -> int | None:
         if not 0 < size < self._limit:
@@ -319,9 +323,7 @@ class PlainHeap:
         return address
 
     def free(self, address: int) -> None:
-        if address not in self._taken:
-            raise ValueError(f"`{address:08x}` is not an allocation of this heap")
-        del self._taken[address]
+        self._strike(address)
 
     def _spans(self) -> list[tuple[int, int]]:
         return sorted((start, start + size) for start, size in self._taken.items())
@@ -338,14 +340,6 @@ class PlainHeap:
     def largest(self) -> int:
         spans = [(self.start, self.start), *self._spans(), (self.start + self.size, self.start + self.size)]
         return max(after[0] - before[1] for before, after in pairwise(spans))
-
-    @property
-    def empty(self) -> bool:
-        return not self._taken
-
-    @property
-    def allocations(self) -> int:
-        return len(self._taken)
 
 
 class CountedHeap(PlainHeap):

@@ -18,6 +18,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, Bytes
+from llext_tools.link.hints import unmapped_help
 from llext_tools.llext.log import Level, Line
 from llext_tools.llext.lookup import Lookup, Problem
 from llext_tools.llext.outcome import Refusal, Undefined
@@ -442,12 +443,3 @@ def waves(place: I64, length: I64) -> Sequence[I64]:
     rank[grouped] = np.arange(n) - np.repeat(first, np.diff(np.append(first, n)))
     by_rank = np.argsort(rank, kind="stable")
     return np.split(by_rank, np.flatnonzero(np.diff(rank[by_rank])) + 1)
-
-
-def unmapped_help(section: str) -> str:
-    """What to do about a section that no region takes."""
-    if section.startswith((".ARM.ex", ".eh_frame")):
-        return "compile with `-fno-unwind-tables -fno-asynchronous-unwind-tables`, or remove the section with objcopy"
-    if section.startswith((".tdata", ".tbss")):
-        return "the loader gives an extension no thread-local storage of its own: use ordinary variables"
-    return ""
