@@ -17,6 +17,7 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext import BufLoader, Config, Runtime
+from llext_tools.llext.space import LARGEST
 from llext_tools.profile import Profile
 
 HEAP = 0x2000_0000
@@ -28,10 +29,13 @@ def loader_answer(
     obj: ElfObject, arch: Arch, exports: ExportTable | None, profile: Profile, reporter: Reporter
 ) -> None:
     """Report why the loader refuses ``obj``, where it runs into undefined behaviour, and what it gets wrong."""
+    room = ROOM + 4 * int(obj.image.size) + int(obj.sections.size[obj.sections.type == elf.SHT_NOBITS].sum())
+    if room > LARGEST:
+        return  # larger than any board: nobody could load it, and simulating it would take as much memory here
     config = Config(
         heap="plain",
         heap_start=HEAP,
-        heap_size=ROOM + 4 * int(obj.image.size) + int(obj.sections.size[obj.sections.type == elf.SHT_NOBITS].sum()),
+        heap_size=room,
         rodata_no_reloc=profile.rodata_no_reloc,
     )
     table = _everything(obj) if exports is None else _as_injected(obj, exports)

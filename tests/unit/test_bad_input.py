@@ -10,6 +10,7 @@ import re
 import struct
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -317,3 +318,15 @@ def test_command_line_refuses_without_output(what: str, command: str, tmp_path: 
     assert "Traceback" not in done.stderr
     assert "internal" not in done.stderr
     assert os.listdir(tmp_path) == ["bad.llext"]
+
+
+def test_a_bss_larger_than_any_board_takes_no_memory_to_check() -> None:
+    """A file of a kilobyte that claims a gigabyte: nothing of that is allocated here."""
+    elf = Elf(files()["ptrs_arm_gcc/e.llext"])
+    elf.put(elf.shdr(".bss", "size"), 1 << 30)
+    tracemalloc.start()
+    try:
+        check(read_object(bytes(elf), "huge.llext"))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
