@@ -17,6 +17,7 @@ import pytest
 
 from conformance.cases import files
 from emulator.conftest import Build
+from emulator.failures import code, failure
 from llext_tools import arch, toolchains
 from llext_tools.elf.read import load_object
 from llext_tools.errors import FaultError, LimitError, LlextError
@@ -79,18 +80,6 @@ def load(build: Build) -> Load:
         return ext
 
     return loaded
-
-
-def failure(call: Callable[..., object], *arguments: object) -> LlextError:
-    with pytest.raises(LlextError) as caught:
-        call(*arguments)
-    return caught.value
-
-
-def code(call: Callable[..., object], *arguments: object) -> tuple[str, str]:
-    """The diagnostic's code and the errno with which a call fails."""
-    error = failure(call, *arguments)
-    return error.diagnostics[0].code, error.errno
 
 
 @pytest.mark.parametrize("target", TARGETS)

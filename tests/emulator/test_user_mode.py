@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from emulator.conftest import Build
+from emulator.failures import code, failure
 from llext_tools import arch
-from llext_tools.errors import FaultError, LlextError
+from llext_tools.errors import FaultError
 from llext_tools.host import builtin
 from llext_tools.host.guest import Guest, HostFunction
 from llext_tools.link.exports import ExportTable
@@ -110,17 +111,6 @@ def board(build: Build) -> Boards:
         return Board(rt, ext, domain)
 
     return made
-
-
-def failure(call: Callable[..., object], *arguments: object) -> LlextError:
-    with pytest.raises(LlextError) as caught:
-        call(*arguments)
-    return caught.value
-
-
-def code(call: Callable[..., object], *arguments: object) -> tuple[str, str]:
-    error = failure(call, *arguments)
-    return error.diagnostics[0].code, error.errno
 
 
 # ---- what is allowed
