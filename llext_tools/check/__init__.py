@@ -1,8 +1,15 @@
-"""What would fail on the target, found on the host, whatever the addresses will be.
+"""What would fail on the target, found on the host.
 
-``check()`` runs the passes of a link that do not need addresses, which find everything at once. Where they find
-nothing, the loader on the host has the last word. ``llext_tools.check.rules`` adds what the loader takes without a word
-but the extension will suffer from.
+``check()`` runs the passes of a link that do not need addresses, which find everything at once; then the rules, one
+small function for each thing that can be wrong, in families:
+
+    contents    what the extension consists of: the loader takes it without a word, and it misbehaves
+    imports     what it takes from the firmware
+    abi         whether both sides mean the same by it: CPU, calling convention, prototypes, layout of data
+    placed      what depends on where it will be loaded: reach, room, alignment, protection
+    together    what is wrong between extensions of one firmware
+
+Where nothing is found, the loader on the host has the last word.
 """
 
 from __future__ import annotations
@@ -11,14 +18,15 @@ import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
+from llext_tools.check import abi, contents, imports, placed
 from llext_tools.check.loaded import loader_answer
-from llext_tools.check.rules import RULES, no_exports, thumb_exports
-from llext_tools.check.slids import imported_slids
+from llext_tools.check.subject import Board, Rule, Subject
+from llext_tools.check.together import check_together
 from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
-from llext_tools.link.exports import ExportTable
-from llext_tools.link.image import RegionMap
+from llext_tools.elf.read import read_relocs
+from llext_tools.host.firmware import Firmware
 from llext_tools.link.layout import place
 from llext_tools.link.regions import map_regions
 from llext_tools.link.relocate import pair
@@ -27,59 +35,79 @@ from llext_tools.link.validate import find_arch, validate
 from llext_tools.mem import PERM, Domain
 from llext_tools.profile import Profile
 
+__all__ = ["ANYWHERE", "RULES", "Board", "Subject", "check", "check_together"]
+
 ANYWHERE = Domain(start=0x1000)
 """An address for each region, so that pairs find each other; nothing here depends on which."""
+
+RULES: tuple[Rule, ...] = (*contents.RULES, *imports.RULES, *abi.RULES, *placed.RULES)
+NOWHERE = Board()
 
 
 def check(
     obj: ElfObject,
     *,
-    exports: ExportTable | None = None,
+    firmware: Firmware | None = None,
+    board: Board = NOWHERE,
+    entries: tuple[str, ...] = (),
     profile: Profile | str = profiles.DEFAULT,
     reporter: Reporter | None = None,
-) -> RegionMap:
-    """Report everything that keeps ``obj`` from loading; with ``exports`` also what they lack.
+) -> Subject:
+    """Report everything that keeps ``obj`` from loading and working.
 
+    Args:
+        firmware: what it is for; None if nobody knows: undefined symbols are then nobody's fault.
+        board: where it will be loaded, as far as that is known.
+        entries: names that it has to export.
+        profile: which loader's rules hold, by name or value.
+        reporter: receives what is found; a new one by default.
     Returns:
-        The extension's regions.
+        What was found out about the extension.
     Raises:
         LlextError: the class of the first error, with all diagnostics that were found.
     """
     reporter = reporter or Reporter()
     if isinstance(profile, str):
         profile = profiles.load(profile)
+    exports = firmware.exports if firmware else None
     arch = find_arch(obj, reporter, shared=profile.loader_rows)
     if obj.type == elf.ET_DYN:
-        return _check_shared(obj, arch, exports, profile, reporter)
+        return _check_shared(obj, arch, firmware, board, entries, profile, reporter)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     loaded = np.isin(regions.region, list(PERM))
     relocs = validate(obj, arch, profile, rows, loaded, reporter)
     layout = place(obj, regions, ANYWHERE, reporter)
-    symbols, imports = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
+    symbols, found = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
     if not reporter.failed:
         pair(obj, rows, relocs, layout, symbols, reporter)
+    subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries)
     for rule in RULES:
-        rule(obj, regions, reporter)
-    if exports is not None and arch.thumb:
-        called = frozenset(obj.symbols.names(relocs.symbol[np.isin(relocs.type, list(arch.branches))].tolist()))
-        thumb_exports(exports, imports, called, reporter)
-    if exports is not None:
-        imported_slids(obj, exports, imports, reporter)
+        reporter.add(rule(subject))
     reporter.checkpoint()
     if profile.loader_rows:
         loader_answer(obj, arch, exports, profile, reporter)
     reporter.checkpoint()
-    no_exports(obj, regions, reporter)
-    return regions
+    for rule in contents.LATE_RULES:
+        reporter.add(rule(subject))
+    return subject
 
 
 def _check_shared(
-    obj: ElfObject, arch: Arch, exports: ExportTable | None, profile: Profile, reporter: Reporter
-) -> RegionMap:
+    obj: ElfObject,
+    arch: Arch,
+    firmware: Firmware | None,
+    board: Board,
+    entries: tuple[str, ...],
+    profile: Profile,
+    reporter: Reporter,
+) -> Subject:
     """A shared object is linked already: only the loader is asked."""
-    loader_answer(obj, arch, exports, profile, reporter)
+    loader_answer(obj, arch, firmware.exports if firmware else None, profile, reporter)
     reporter.checkpoint()
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
-    no_exports(obj, regions, reporter)
-    return regions
+    relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
+    subject = Subject(obj, arch, profile, regions, relocs, {}, firmware, board, entries)
+    for rule in contents.LATE_RULES:
+        reporter.add(rule(subject))
+    return subject

@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.check import check
+from llext_tools.check import Subject, check, check_together
 from llext_tools.check.target import check_target
 from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Reporter
 from llext_tools.elf import structs as elf
-from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
-from llext_tools.host.tables import read_exports
-from llext_tools.link.exports import ExportTable
-from llext_tools.link.image import RegionMap
+from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.mem import PERM
 
 DESCRIPTION = """Say what Zephyr's loader would refuse in an extension, and which symbols are missing.
@@ -46,59 +44,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing for a file that is fine")
 
 
+class Checked(NamedTuple):
+    """What was found out about one file: ``subject`` is None if it is not an extension, or does not load."""
+
+    path: str
+    subject: Subject | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(d.severity != "error" for d in self.diagnostics)
+
+
 def run(args: argparse.Namespace) -> int:
-    exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
+    firmware = read_firmware(args.exports) if args.exports else None
     profiles.load(args.profile)  # a wrong name is one error, not one for each file
     if args.target:
         archs.target(args.target)
-    found: list[Diagnostic] = []
-    files: list[dict[str, Any]] = []
-    for path in args.files:
-        facts, diagnostics = _check_file(path, exports, args)
-        found += diagnostics
-        files.append(facts | {"diagnostics": diagnostics_to_json(diagnostics)})
-        if facts["ok"] and not args.quiet and not args.json:
-            print(_ok_line(facts, exports, Paint(sys.stdout), count(diagnostics)))
+    files = [_check_file(path, firmware, args) for path in args.files]
+    found = [d for file in files for d in file.diagnostics]
+    found += check_together([file.subject for file in files if file.subject])
     if args.json:
-        print(json.dumps({"files": files}, indent=2))
-    elif found:
-        sys.stdout.flush()
-        report(found)
+        print(json.dumps({"files": [_to_json(file) for file in files]}, indent=2))
+    else:
+        _print(files, found, firmware, args)
     return next((CODES[d.code].error.exit_code for d in found if d.severity == "error"), 0)
 
 
-def _check_file(
-    path: str, exports: ExportTable | None, args: argparse.Namespace
-) -> tuple[dict[str, Any], tuple[Diagnostic, ...]]:
-    """What the ok line and the JSON document say about one file, and what was found."""
+def _check_file(path: str, firmware: Firmware | None, args: argparse.Namespace) -> Checked:
     reporter, for_target = Reporter(), Reporter()
     try:
         obj = load_object(path)
         if args.target:
             check_target(obj, args.target, for_target)
-        regions = check(obj, exports=exports, profile=args.profile, reporter=reporter)
+        subject = check(obj, firmware=firmware, profile=args.profile, reporter=reporter)
     except LlextError as error:
         reporter.add((*for_target.diagnostics, *error.diagnostics))
-        return {"file": path, "ok": False}, reporter.diagnostics
+        return Checked(path, None, reporter.diagnostics)
     reporter.add(for_target.diagnostics)
-    return {"file": path, "ok": not reporter.failed, **_facts(obj, regions)}, reporter.diagnostics
+    return Checked(path, subject, reporter.diagnostics)
 
 
-def _facts(obj: ElfObject, regions: RegionMap) -> dict[str, Any]:
-    y, exported = obj.symbols, obj.sections.index(".exported_sym")
+def _print(
+    files: Sequence[Checked], found: Sequence[Diagnostic], firmware: Firmware | None, args: argparse.Namespace
+) -> None:
+    for file in files if not args.quiet else ():
+        if file.subject and file.ok:
+            print(_ok_line(file, file.subject, firmware, Paint(sys.stdout)))
+    if found:
+        sys.stdout.flush()
+        report(found)
+
+
+def _to_json(file: Checked) -> dict[str, Any]:
+    facts = _facts(file.subject) if file.subject and file.ok else {}
+    return {"file": file.path, "ok": file.ok, **facts, "diagnostics": diagnostics_to_json(file.diagnostics)}
+
+
+def _facts(subject: Subject) -> dict[str, Any]:
+    """What the ok line and the JSON document say about an extension."""
+    obj, y = subject.obj, subject.obj.symbols
+    exported = obj.sections.index(".exported_sym")
     undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0))
     return {
-        "regions": {mem.name: region.size for mem, region in regions.regions.items() if mem in PERM},
+        "regions": {mem.name: region.size for mem, region in subject.regions.regions.items() if mem in PERM},
         "imports": sorted(y.names(undefined.tolist())),
         "exports": 0 if exported is None else int(obj.sections.size[exported]) // (obj.bits // 4),
     }
 
 
-def _ok_line(facts: dict[str, Any], exports: ExportTable | None, paint: Paint, findings: str) -> str:
+def _ok_line(file: Checked, subject: Subject, firmware: Firmware | None, paint: Paint) -> str:
+    facts, findings = _facts(subject), count(file.diagnostics)
     sizes = facts["regions"]
     memory = " + ".join(f"{name} {size:,}" for name, size in sizes.items())
-    imports = f"{len(facts['imports'])} imports{'' if exports or not facts['imports'] else ' (not checked)'}"
+    imports = f"{len(facts['imports'])} imports{'' if firmware or not facts['imports'] else ' (not checked)'}"
     if len(facts["imports"]) == 1:
         imports = imports.replace("imports", "import")
-    line = f"{facts['file']}: {memory} = {sum(sizes.values()):,} bytes, {imports}, {facts['exports']} exported"
+    line = f"{file.path}: {memory} = {sum(sizes.values()):,} bytes, {imports}, {facts['exports']} exported"
     return f"{paint('ok', GREEN)} {line}" + (f", {paint(findings, BOLD)}" if findings else "")

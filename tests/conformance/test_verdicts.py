@@ -16,6 +16,7 @@ from llext_tools import profile as profiles
 from llext_tools.check import check
 from llext_tools.elf.read import read_object
 from llext_tools.errors import LlextError
+from llext_tools.host.firmware import Firmware
 from llext_tools.link import ExportTable, link
 from llext_tools.mem import PERM, Domain, Mem
 
@@ -104,7 +105,7 @@ def test_check_accepts_what_the_loader_accepts(load: Load) -> None:
     """What the loader refuses, or what ends it by a signal, check refuses."""
     rules = profiles.load()._replace(rodata_no_reloc=load.case.variant == "arm_noreloc")
     try:
-        check(read_object(load.object, load.file), exports=ExportTable.of(load.host), profile=rules)
+        check(read_object(load.object, load.file), firmware=Firmware(exports=ExportTable.of(load.host)), profile=rules)
         accepted = True
     except LlextError:
         accepted = False

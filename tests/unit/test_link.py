@@ -17,6 +17,7 @@ from llext_tools.diag import Diagnostic, Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object, read_object
 from llext_tools.errors import LlextError, RangeError, RefusedError, UndefinedError
+from llext_tools.host.firmware import Firmware
 from llext_tools.link import ExportTable, link
 from llext_tools.link.exports import Export
 from llext_tools.mem import Domain, Mem
@@ -197,7 +198,7 @@ def test_an_exact_start_is_kept_or_refused(tmp_path: Path) -> None:
 def test_an_even_address_of_a_thumb_function(export: Export, use: str, warned: bool, tmp_path: Path) -> None:
     reporter = Reporter()
     table = ExportTable(source="table.toml", symbols=(export,))
-    check(assemble(tmp_path, ENTRY + use), exports=table, reporter=reporter)
+    check(assemble(tmp_path, ENTRY + use), firmware=Firmware(exports=table), reporter=reporter)
     assert ("exports-thumb" in {d.code for d in reporter.diagnostics}) == warned
 
 

@@ -1,0 +1,54 @@
+"""What the rules of ``check`` look at: one extension after the passes that need no addresses, and what it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from llext_tools.arch.base import Arch
+from llext_tools.diag import Diagnostic, Location
+from llext_tools.elf.model import ElfObject, Relocs
+from llext_tools.host.firmware import Firmware
+from llext_tools.link.image import RegionMap
+from llext_tools.llext.config import Config
+from llext_tools.llext.loaders import Storage
+from llext_tools.profile import Profile
+
+
+class Board(NamedTuple):
+    """Where an extension will be loaded, as far as it is known.
+
+    ``config`` is None if nobody knows the heap: nothing that depends on addresses can be said then. ``target`` names a
+    CPU of ``llext targets``; ``buffer`` is the address of the file in the board's memory.
+    """
+
+    config: Config | None = None
+    storage: Storage = Storage.TEMPORARY
+    buffer: int | None = None
+    target: str = ""
+
+
+class Subject(NamedTuple):
+    """An extension and what is known of where it goes.
+
+    ``imports`` (name -> address) are those that relocations need and the firmware exports. ``entries`` are names that
+    the extension has to export.
+    """
+
+    obj: ElfObject
+    arch: Arch
+    profile: Profile
+    regions: RegionMap
+    relocs: Relocs
+    imports: Mapping[str, int]
+    firmware: Firmware | None
+    board: Board
+    entries: tuple[str, ...] = ()
+
+    def at(self, section: int | None = None) -> Location:
+        """The file, or one of its sections."""
+        return Location(file=self.obj.path, section="" if section is None else self.obj.sections.name[section])
+
+
+Rule: TypeAlias = Callable[[Subject], Iterable[Diagnostic]]
+"""One thing that can be wrong. It yields what it finds, and nothing for an extension that is fine."""
