@@ -5,44 +5,44 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from llext_tools.abi.types import Interface
-from llext_tools.host.tables import read_exports
+from llext_tools.elf.structs import ELFMAG
+from llext_tools.files import read_bytes
+from llext_tools.host.image import NOTHING, Definition, Facts, Image
+from llext_tools.host.tables import exports_in
 from llext_tools.link.exports import ExportTable
 
-NOTHING = Interface({}, {})
-
-
-class Definition(NamedTuple):
-    """Something that the firmware defines, exported or not. ``line`` is 0 where debug information does not tell."""
-
-    name: str
-    address: int
-    function: bool
-    file: str = ""
-    line: int = 0
+__all__ = ["NOTHING", "Definition", "Facts", "Firmware", "read_firmware"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Firmware:
-    """One firmware. ``exports`` is its table; of several files the first one that has a name counts."""
+    """One firmware. ``exports`` is its table; of several files the first one that has a name counts.
+
+    ``images`` are its ELF files: a table of exports tells of nothing else.
+    """
 
     exports: ExportTable
+    images: tuple[Image, ...] = ()
+
+    @property
+    def facts(self) -> Facts | None:
+        """CPU, build attributes and heap, if there is an ELF file to tell."""
+        return self.images[0].facts if self.images else None
 
     def interface(self, names: Iterable[str]) -> Interface:
         """Signatures of those of ``names`` that it exports and has debug information of, and the types they reach."""
-        del names
-        return NOTHING
+        wanted = [name for name in names if self.exports.find(name)]
+        return self.images[0].interface(wanted) if self.images else NOTHING
 
     def definition(self, name: str) -> Definition | None:
         """What is defined under a name, exported or not, if that can be told: tables list exports only."""
-        del name
-        return None
+        return next((found for image in self.images if (found := image.definition(name))), None)
 
     def heap(self) -> tuple[int, int] | None:
         """Address and size in bytes of the heap of extensions, if it can be told."""
-        return None
+        return next((image.facts.heap for image in self.images if image.facts.heap), None)
 
 
 def read_firmware(paths: Sequence[str | os.PathLike[str]]) -> Firmware:
@@ -51,4 +51,12 @@ def read_firmware(paths: Sequence[str | os.PathLike[str]]) -> Firmware:
     Raises:
         FormatError, ExportsError: as ``read_exports()``.
     """
-    return Firmware(exports=ExportTable.joined(map(read_exports, paths)))
+    tables, images = [], []
+    for path in [os.fspath(path) for path in paths]:
+        data = read_bytes(path)
+        if data.startswith(ELFMAG):
+            images.append(Image(data, path))
+            tables.append(images[-1].exports)
+        else:
+            tables.append(exports_in(data, path))
+    return Firmware(exports=ExportTable.joined(tables), images=tuple(images))

@@ -83,8 +83,11 @@ def read_exports(path: str | os.PathLike[str], *, as_it_is: bool = False) -> Exp
     """
     path = os.fspath(path)
     data = read_bytes(path)
-    if data.startswith(ELFMAG):
-        return _from_elf(read_object(data, path))
+    return exports_of(read_object(data, path)) if data.startswith(ELFMAG) else exports_in(data, path, as_it_is=as_it_is)
+
+
+def exports_in(data: bytes, path: str, *, as_it_is: bool = False) -> ExportTable:
+    """The table in a text file of these contents, as ``read_exports()``."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -130,7 +133,12 @@ def read_listing(path: str | os.PathLike[str]) -> tuple[str, ...]:
 # ---- firmware
 
 
-def _from_elf(firmware: ElfObject) -> ExportTable:
+def exports_of(firmware: ElfObject) -> ExportTable:
+    """The table in a firmware's ELF file.
+
+    Raises:
+        ExportsError: ``exports-missing``, ``exports-syntax``.
+    """
     if firmware.type not in (ET_EXEC, ET_DYN):
         fail(
             "exports-missing",
