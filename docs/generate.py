@@ -31,6 +31,8 @@ REFERENCE = Path(__file__).parent / "reference"
 PARITY = Path(__file__).with_name("parity.toml")
 CMAKE = Path(__file__).parents[1] / "cmake"
 PAGES_OF = "../../llext_tools/explain"
+FAILURES = Path(__file__).parents[1] / "tests" / "check" / "failures"
+GOLDEN_OF = "../../tests/golden/failures"
 PROFILES_IN = "../../llext_tools/profile"
 NOTE = "<!-- made by docs/generate.py: change the code, then run it -->\n"
 
@@ -304,7 +306,45 @@ def pins(row: dict[str, Any]) -> str:
     return "<br>".join(tests + cases)
 
 
+def failures() -> str:
+    """Each failure that a host can find, with its codes and the objects that the tests find it in."""
+    found = {path.stem[:2]: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(FAILURES.glob("*.toml"))}
+    count = sum(len(row["case"]) for row in found.values())
+    return page(
+        "Failures that are found on the host",
+        "What can be wrong with an extension, what the board makes of it, and which diagnostic says so before. For "
+        "each of the cases the tests build an object that has the fault and a twin that just does not: the first is "
+        "found under the code given here, with the text behind the link, and nothing is said about the second. "
+        f"{count} cases in all, most of them for Arm and for RISC-V. `llext check` finds them; `llext run` finds what "
+        "only shows when code runs.",
+        table(
+            ("", "what is wrong", "on the board", "diagnostic", "cases"),
+            [(str(int(n)), row["title"], row["board"], codes_of(row), cases_of(n, row)) for n, row in found.items()],
+        ),
+    )
+
+
+def codes_of(row: dict[str, Any]) -> str:
+    """The codes of a failure with their severities."""
+    found: dict[str, set[str]] = {}
+    for case in row["case"]:
+        for code in [case["code"]] if isinstance(case["code"], str) else case["code"]:
+            found.setdefault(code, set()).add(case.get("severity", "error"))
+    links = (f"[`{code}`]({PAGES_OF}/{code}.md) ({' or '.join(sorted(how))})" for code, how in found.items())
+    return "<br>".join(links)
+
+
+def cases_of(number: str, row: dict[str, Any]) -> str:
+    """The cases of a failure, each with the text that is printed for it."""
+    texts = []
+    for case in row["case"]:
+        what = case.get("what", "").rstrip(".")
+        texts.append(f"[{case['name']}]({GOLDEN_OF}/{number}-{case['name']}.txt)" + (what and f": {what}"))
+    return "<br>".join(texts)
+
+
 PAGES = {
+    "failures.md": failures,
     "exit-codes.md": exit_codes,
     "diagnostics.md": diagnostics,
     "relocations.md": relocations,

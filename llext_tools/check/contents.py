@@ -9,7 +9,8 @@ import numpy as np
 from llext_tools.check.subject import Rule, Subject
 from llext_tools.diag import Diagnostic
 from llext_tools.elf import structs as elf
-from llext_tools.link.regions import EXPORTED
+from llext_tools.elf.read import reloc_tables
+from llext_tools.link.regions import EXPORTED, NO_RELOC
 from llext_tools.mem import Mem
 
 
@@ -60,6 +61,25 @@ def thread_local(subject: Subject) -> Iterator[Diagnostic]:
         )
 
 
+def relocated_in_place(subject: Subject) -> Iterator[Diagnostic]:
+    """``reloc-refused``, as a warning, for a section that is meant to stay in the file but has addresses in it.
+
+    Where the loader is known to leave it there, ``validate()`` has refused it.
+    """
+    s, name = subject.obj.sections, NO_RELOC
+    if name not in s.name or subject.profile.rodata_no_reloc:
+        return
+    section = s.name.index(name)
+    if section in s.info[reloc_tables(subject.obj)]:
+        yield Diagnostic(
+            "reloc-refused",
+            f"`{name}` has relocations: a loader with CONFIG_LLEXT_RODATA_NO_RELOC leaves it where the file is",
+            severity="warning",
+            location=subject.at(section),
+            help="move what holds addresses to an ordinary section",
+        )
+
+
 def no_exports(subject: Subject) -> Iterator[Diagnostic]:
     """``no-exports``: the extension loads, and nobody finds anything in it. Constructors alone can be its purpose."""
     if not subject.regions.regions.keys().isdisjoint((Mem.EXPORT, Mem.PREINIT, Mem.INIT)):
@@ -75,6 +95,6 @@ def no_exports(subject: Subject) -> Iterator[Diagnostic]:
     )
 
 
-RULES: tuple[Rule, ...] = (bss_alignment, export_section, thread_local)
+RULES: tuple[Rule, ...] = (bss_alignment, export_section, thread_local, relocated_in_place)
 LATE_RULES: tuple[Rule, ...] = (no_exports,)
 """Those of an extension that loads."""
