@@ -49,6 +49,7 @@ def test_all_samples(target: str, toolchain: str, tmp_path: Path) -> None:
     job = Job(target=target, toolchain=toolchain, build=tmp_path / "build", output=tmp_path / "dist")
     (result,) = build([job], Options(source=SAMPLES, cores=cores(), keep_going=True))
     assert result.passed, "\n".join(render(found, Paint(sys.stderr)) for found in diagnose([result]))
+    assert not [each.diagnostic for each in result.warnings]
     assert {path.stem for path in result.artifacts} == named("llext_add_extension", target, *NAMES)
     assert {test.name for test in result.tests} == named("llext_add_test", target, *NAMES)
     for path in result.artifacts:
