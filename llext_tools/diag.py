@@ -96,6 +96,12 @@ CODES: dict[str, Code] = {
     "slid-injected": Code(errors.FormatError, ""),
     "slid-missing": Code(errors.UndefinedError, "ENODATA"),
     "slid-stale": Code(errors.UndefinedError, ""),
+    # CPU and binary interface against the firmware's
+    "abi-machine": Code(errors.AbiError, ""),
+    "abi-isa": Code(errors.AbiError, ""),
+    "abi-float": Code(errors.AbiError, ""),
+    "abi-enum-size": Code(errors.AbiError, ""),
+    "abi-wchar": Code(errors.AbiError, ""),
     # running
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),

@@ -95,6 +95,12 @@ class BuildError(LlextError):
     exit_code = 12
 
 
+class AbiError(LlextError):
+    """Extension and firmware disagree on their binary interface: instructions, arguments or layout of data."""
+
+    exit_code = 13
+
+
 OTHER_EXIT_CODES = {
     0: "No error was found.",
     130: "Interrupted (Ctrl-C).",

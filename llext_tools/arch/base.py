@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from llext_tools.c.types import CType
-from llext_tools.elf.model import ElfObject
-from llext_tools.reloc import Reloc
+from llext_tools.elf.model import I64, Bytes, ElfObject
+from llext_tools.reloc import NONE, Reloc
 
 
 class Flag(NamedTuple):
@@ -20,7 +23,20 @@ class Flag(NamedTuple):
     language: Literal["", "C", "CXX"] = ""
 
 
-FloatAbi = Literal["soft", "single", "double"]
+FloatAbi = Literal["soft", "single", "double", "quad"]
+
+
+class Cpu(NamedTuple):
+    """The CPU that code is compiled for, and its binary interface, as far as a file says: what it does not is empty."""
+
+    arch: str  # the name of its Arch
+    bits: int
+    name: str = ""  # "Armv7E-M", "rv32imac"
+    isa: tuple[str, ...] = ()  # architecture and extensions, each with all that ``Arch.includes`` says
+    floats: FloatAbi | Literal[""] = ""
+    abi: str = ""  # the compiler's option for that: "-mfloat-abi=softfp", "-mabi=ilp32f"
+    enum: int = 0  # bytes of the smallest enumeration: 1 with -fshort-enums, else 4
+    wchar: int = 0  # bytes of wchar_t
 
 
 class Piece(NamedTuple):
@@ -54,6 +70,7 @@ class CallConv(NamedTuple):
     ra: str  # the register that holds the return address
     saved: tuple[str, ...]  # what a function has to restore
     shown: tuple[str, ...]  # what a person wants to see of a fault, in order
+    in_fpu: Callable[[tuple[str, ...], int, FloatAbi, bool], bool]  # is a value of such scalars, with bits of a word?
     stack_align: int  # bytes
     call_size: Callable[[bytes], int]  # of the last 4 bytes in front of a return address: those of the call itself
     by_reference: int = 0  # scalars of more words than that travel by their address, 0: none does
@@ -93,6 +110,7 @@ class Target(NamedTuple):
     flags: tuple[Flag, ...]  # the other defaults, each with its reason
     emulator: Emulator
     debian: str  # the Debian package of the gcc toolchain
+    isa: tuple[str, ...] = ()  # what the CPU has, in the words of ``Cpu.isa``
     firmware_base: tuple[int, int] = (0, 0)  # where the sample firmware has flash and RAM
 
 
@@ -110,11 +128,41 @@ class Arch(NamedTuple):
     tls_bias: int  # thread pointer - start of the TLS block, bytes
     callconv: CallConv
     targets: tuple[Target, ...]
+    cpu: Callable[[ElfObject], Cpu]  # what a file says of the CPU that it is for
+    unfit: Callable[[Cpu, Target, tuple[str, ...]], str]  # see misfit(); with what the target lacks
     loader_writes_first: bool = False  # Zephyr's loader writes a value before it checks whether it fits
     relative: int = -1  # code of the relocation that moves an address of a shared object along
     reach_help: str = ""  # the cure for a branch that is too short
     branches: frozenset[int] = frozenset()  # codes of relocations in calls and jumps: the symbol is a function
     no_help: Mapping[int, tuple[str, str]] = MappingProxyType({})  # code that has no row -> its name, the cure
-    misfit: Callable[[ElfObject, Target], str] = lambda _obj, _target: (
-        ""
-    )  # why an object cannot run there, "" if it can
+    includes: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # word of ``Cpu.isa`` -> those that it brings along
+    fpu: frozenset[str] = frozenset()  # words of ``Cpu.isa`` that stand for floating-point instructions
+    fpu_instructions: Callable[[Bytes, int], I64] = lambda _code, _bits: NONE  # their offsets in a section's contents
+
+    def lacking(self, code: Cpu, isa: tuple[str, ...]) -> tuple[str, ...]:
+        """What ``code`` may use and a CPU with ``isa`` does not have, in the words of ``Cpu.isa``.
+
+        Nothing if it is not known what the CPU has.
+        """
+        has, more = set(isa), list(isa)
+        while more:
+            more = [word for each in more for word in self.includes.get(each, ()) if word not in has]
+            has.update(more)
+        return tuple(word for word in code.isa if word not in has) if has else ()
+
+    def misfit(self, obj: ElfObject, target: Target) -> str:
+        """Why an object cannot run on the target, in words that follow "the object is"; ``""`` if it can."""
+        code = self.cpu(obj)
+        return self.unfit(code, target, self.lacking(code, target.isa))
+
+
+def instruction_starts(wide: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which halfwords start an instruction, in code of one or two halfwords each: ``wide`` where one would be of two.
+
+    Behind a halfword that would start a narrow one another instruction starts, whatever came before: data in code
+    confuses its nearest neighbours only.
+    """
+    index = np.arange(wide.size)
+    run = np.maximum.accumulate(np.where(wide, 0, index + 1))  # where the wide ones up to here begin, or the next index
+    starts: NDArray[np.bool_] = np.append(True, ((index - run) & 1 == 1) | ~wide)[:-1]
+    return starts

@@ -5,7 +5,8 @@ small function for each thing that can be wrong, in families:
 
     contents    what the extension consists of: the loader takes it without a word, and it misbehaves
     imports     what it takes from the firmware
-    abi         whether both sides mean the same by it: CPU, calling convention, prototypes, layout of data
+    cpu         whether both sides are for the same CPU, and agree on how arguments travel
+    abi         whether both sides mean the same by an import: prototypes, layout of data
     placed      what depends on where it will be loaded: reach, room, alignment, protection
     together    what is wrong between extensions of one firmware
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.check import abi, contents, imports, placed
+from llext_tools.check import abi, contents, cpu, imports, placed
 from llext_tools.check.loaded import loader_answer
 from llext_tools.check.subject import Board, Rule, Subject
 from llext_tools.check.together import check_together
@@ -40,7 +41,7 @@ __all__ = ["ANYWHERE", "RULES", "Board", "Subject", "check", "check_together"]
 ANYWHERE = Domain(start=0x1000)
 """An address for each region, so that pairs find each other; nothing here depends on which."""
 
-RULES: tuple[Rule, ...] = (*contents.RULES, *imports.RULES, *abi.RULES, *placed.RULES)
+RULES: tuple[Rule, ...] = (*contents.RULES, *imports.RULES, *cpu.RULES, *abi.RULES, *placed.RULES)
 NOWHERE = Board()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from llext_tools.arch import by_machine, target, targets
-from llext_tools.diag import Location, Reporter
+from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.elf.model import ElfObject
 
 
@@ -13,19 +15,29 @@ def check_target(obj: ElfObject, name: str, reporter: Reporter) -> None:
     Raises:
         UsageError: ``target-unknown``.
     """
+    reporter.add(target_misfit(obj, name))
+
+
+def target_misfit(obj: ElfObject, name: str) -> Iterator[Diagnostic]:
+    """``elf-target``: code that cannot run on the target of that name.
+
+    Raises:
+        UsageError: ``target-unknown``.
+    """
     wanted = target(name)
     if obj.machine and by_machine(obj.machine) is None:
         return  # reported by whoever looks for the architecture
     why = _misfit(obj, name)
-    if why:
-        fitting = fitting_targets(obj)
-        reporter.error(
-            "elf-target",
-            f"the object is {why}, but it is to run on {wanted.name}",
-            at=Location(file=obj.path),
-            notes=(f"it fits {', '.join(fitting)}",) if fitting else (),
-            help=f"compile it with `LLEXT_TARGET={wanted.name}`",
-        )
+    if not why:
+        return
+    fitting = fitting_targets(obj)
+    yield Diagnostic(
+        "elf-target",
+        f"the object is {why}, but it is to run on {wanted.name}",
+        location=Location(file=obj.path),
+        notes=(f"it fits {', '.join(fitting)}",) if fitting else (),
+        help=f"compile it with `LLEXT_TARGET={wanted.name}`",
+    )
 
 
 def fitting_targets(obj: ElfObject) -> list[str]:

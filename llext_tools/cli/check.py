@@ -12,8 +12,7 @@ import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.check import Subject, check, check_together
-from llext_tools.check.target import check_target
+from llext_tools.check import Board, Subject, check, check_together
 from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Reporter
 from llext_tools.elf import structs as elf
@@ -72,16 +71,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_file(path: str, firmware: Firmware | None, args: argparse.Namespace) -> Checked:
-    reporter, for_target = Reporter(), Reporter()
+    reporter, board = Reporter(), Board(target=args.target or "")
     try:
         obj = load_object(path)
-        if args.target:
-            check_target(obj, args.target, for_target)
-        subject = check(obj, firmware=firmware, profile=args.profile, reporter=reporter)
+        subject = check(obj, firmware=firmware, board=board, profile=args.profile, reporter=reporter)
     except LlextError as error:
-        reporter.add((*for_target.diagnostics, *error.diagnostics))
+        reporter.add(error.diagnostics)
         return Checked(path, None, reporter.diagnostics)
-    reporter.add(for_target.diagnostics)
     return Checked(path, subject, reporter.diagnostics)
 
 

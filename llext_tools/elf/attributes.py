@@ -7,6 +7,10 @@ Source: "Addenda to, and Errata in, the ABI for the Arm Architecture" 2024Q3, ch
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+
 import numpy as np
 
 from llext_tools.elf.model import ElfObject
@@ -16,15 +20,21 @@ TAG_FILE = 1
 TAG_COMPATIBILITY = 32  # a number and a text
 
 
-def read_attributes(obj: ElfObject) -> dict[int, int | str]:
-    """Tag -> value of the attributes that hold for the whole file; ``{}`` if there are none."""
+def read_attributes(obj: ElfObject) -> Mapping[int, int | str]:
+    """Tag -> value of the attributes that hold for the whole file; empty if there are none."""
+    sections = np.flatnonzero(obj.sections.type == SHT_ATTRIBUTES).tolist()
+    return _attributes(tuple(obj.contents(section).tobytes() for section in sections))
+
+
+@cache  # a compiler writes the same for each file
+def _attributes(sections: tuple[bytes, ...]) -> Mapping[int, int | str]:
     found: dict[int, int | str] = {}
-    for section in np.flatnonzero(obj.sections.type == SHT_ATTRIBUTES).tolist():
+    for data in sections:
         try:
-            _read(obj.contents(section).tobytes(), found)
+            _read(data, found)
         except (IndexError, ValueError):
             pass  # ends too early
-    return found
+    return MappingProxyType(found)
 
 
 def _read(data: bytes, found: dict[int, int | str]) -> None:

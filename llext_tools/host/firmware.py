@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from llext_tools.abi.types import Interface
+from llext_tools.arch.base import Cpu
 from llext_tools.elf.structs import ELFMAG
 from llext_tools.files import read_bytes
 from llext_tools.host.image import NOTHING, Definition, Facts, Image
@@ -30,6 +31,11 @@ class Firmware:
     def facts(self) -> Facts | None:
         """CPU, build attributes and heap, if there is an ELF file to tell."""
         return self.images[0].facts if self.images else None
+
+    @property
+    def cpu(self) -> Cpu | None:
+        """What it was compiled for, as far as its files say."""
+        return self.exports.cpu
 
     def interface(self, names: Iterable[str]) -> Interface:
         """Signatures of those of ``names`` that it exports and has debug information of, and the types they reach."""

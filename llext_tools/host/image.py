@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ class Facts(NamedTuple):
     machine: int
     bits: int
     flags: int
-    attributes: dict[int, int | str]
+    attributes: Mapping[int, int | str]
     heap: tuple[int, int] | None  # address and size in bytes
 
 

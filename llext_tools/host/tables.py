@@ -7,7 +7,8 @@ address. Where names were replaced by SLIDs (``llext_tools.elf.slid``), they are
     TOML            [exports]
                     name = 0x08001235
                     other = { address = 0x20000010, kind = "object", prototype = "int other" }
-                    in front of [exports]: machine = 40 (ELF's number), slid_bits = 32 if it finds names by SLID
+                    in front of [exports]: machine = 40 (ELF's number), slid_bits = 32 if it finds names by SLID,
+                    cpu = { ... }, what the firmware was compiled for: see ``Cpu``
     JSON            the same shape; an address is a number or text such as "0x08001235"
     CSV             name,address[,kind[,prototype]], with or without a header line
     linker script   name = 0x08001235;  or  PROVIDE(name = 0x08001235);
@@ -24,12 +25,14 @@ import os
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from llext_tools.arch import by_machine
+from llext_tools.arch.base import Cpu, FloatAbi
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf.model import Bytes, ElfObject, string_at
 from llext_tools.elf.read import read_object
@@ -60,6 +63,7 @@ class Head(NamedTuple):
 
     machine: int = 0
     slid_bits: int = 0
+    cpu: Cpu | None = None
 
 
 class Row(NamedTuple):
@@ -172,7 +176,14 @@ def exports_of(firmware: ElfObject) -> ExportTable:
             help="give the final image of the build (`zephyr.elf`), not an intermediate one",
         )
     reporter.checkpoint()
-    return ExportTable(source=firmware.path, symbols=tuple(symbols), machine=firmware.machine, slid_bits=slid_bits)
+    arch = by_machine(firmware.machine)
+    return ExportTable(
+        source=firmware.path,
+        symbols=tuple(symbols),
+        machine=firmware.machine,
+        slid_bits=slid_bits,
+        cpu=arch.cpu(firmware) if arch else None,
+    )
 
 
 def _area(firmware: ElfObject) -> Bytes:
@@ -312,7 +323,9 @@ def _from_text(
     if not symbols and not as_it_is:
         fail("exports-missing", f"`{path}` lists no symbol", at=Location(file=path))
     slid_bits = head.slid_bits or next((known[1] for name in symbols if (known := slid_from(name))), 0)
-    return ExportTable(source=path, symbols=tuple(symbols.values()), machine=head.machine, slid_bits=slid_bits)
+    return ExportTable(
+        source=path, symbols=tuple(symbols.values()), machine=head.machine, slid_bits=slid_bits, cpu=head.cpu
+    )
 
 
 class _Source:
@@ -452,7 +465,7 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
     for key in document:
         if key not in ("exports", *Head._fields):
             form = "in front of `[exports]`" if assign == "=" else 'outside `"exports"`'
-            expected = " and ".join(f"`{field}`" for field in Head._fields)
+            expected = ", ".join(f"`{field}`" for field in Head._fields[:-1]) + f" and `{Head._fields[-1]}`"
             source.error(source.line_of(key, assign), f"`{key}` stands {form}; expected only {expected} there")
     machine = document.get("machine", 0)
     if isinstance(machine, bool) or not isinstance(machine, int) or not 0 <= machine < 1 << 16:
@@ -466,7 +479,39 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
         line = source.line_of("slid_bits", assign)
         source.error(line, f"expected 32 or 64, the bits of the firmware's SLIDs, found `{_shown(slid_bits)}`")
         slid_bits = 0
-    return (_row_of(source, name, value, assign) for name, value in table.items()), Head(machine, slid_bits)
+    cpu = _cpu_of(source, document["cpu"], assign) if "cpu" in document else None
+    return (_row_of(source, name, value, assign) for name, value in table.items()), Head(machine, slid_bits, cpu)
+
+
+def _cpu_of(source: _Source, value: object, assign: str) -> Cpu | None:
+    """What a table says of the firmware's CPU: the fields of ``Cpu``, without those that are empty."""
+    line = source.line_of("cpu", assign)
+    given: dict[str, Any] = dict(value) if isinstance(value, dict) else {}
+    isa = given.get("isa")
+    if isinstance(isa, list):
+        given["isa"] = tuple(isa)
+    known: dict[str, tuple[Any, ...]] = {
+        "bits": (32, 64),
+        "floats": ("", *get_args(FloatAbi)),
+        "enum": (0, 1, 4),
+        "wchar": (0, 2, 4),
+    }
+    wrong = [
+        key
+        for key, item in given.items()
+        if key not in Cpu._fields
+        or type(item) is not CPU_TYPES.get(key, str)
+        or item not in known.get(key, (item,))
+        or (isinstance(item, tuple) and not all(isinstance(word, str) for word in item))
+    ]
+    if wrong or "arch" not in given or "bits" not in given:
+        what = f"`{wrong[0]}`" if wrong else "no `arch` and `bits`"
+        source.error(line, f"expected what `llext exports` writes of a CPU, found {what}")
+        return None
+    return Cpu(**given)
+
+
+CPU_TYPES: Mapping[str, type] = {"bits": int, "isa": tuple, "enum": int, "wchar": int}  # of its fields; else text
 
 
 def _row_of(source: _Source, name: str, value: Any, assign: str) -> Row:
@@ -576,7 +621,7 @@ def _script_rows(source: _Source) -> Iterator[Row]:
 
 
 def _write_toml(table: ExportTable) -> str:
-    lines = [f"{key} = {value}" for key, value in _head(table).items()]
+    lines = [f"{key} = {_toml(value)}" for key, value in _head(table).items()]
     lines += [*([""] if lines else []), "[exports]"]
     for export, address in zip(table.symbols, _addresses(table), strict=True):
         key = export.name if re.fullmatch(r"[A-Za-z0-9_-]+", export.name) else _quoted(export.name)
@@ -611,8 +656,20 @@ def _write_script(table: ExportTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _head(table: ExportTable) -> dict[str, int]:
-    return {key: value for key, value in Head(table.machine, table.slid_bits)._asdict().items() if value}
+def _head(table: ExportTable) -> dict[str, Any]:
+    """What the file says of the firmware as a whole, in values of JSON."""
+    head = Head(table.machine, table.slid_bits, table.cpu)._asdict()
+    if table.cpu:
+        head["cpu"] = {key: value for key, value in table.cpu._asdict().items() if value}
+    return {key: value for key, value in head.items() if value}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return _quoted(value) if isinstance(value, str) else str(value)
 
 
 def _addresses(table: ExportTable) -> list[str]:

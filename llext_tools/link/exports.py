@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+from llext_tools.arch.base import Cpu
 from llext_tools.elf.slid import WIDTHS, slid, slid_from, slid_of
 
 Kind = Literal["func", "object", ""]
@@ -29,6 +30,7 @@ class ExportTable:
     symbols: tuple[Export, ...]
     machine: int = 0  # e_machine of the firmware that the table came from, 0 if it did not come from one
     slid_bits: int = 0  # 32 or 64 if the firmware finds names by SLIDs of so many bits, 0 if by name or unknown
+    cpu: Cpu | None = None  # what the firmware was compiled for, as far as it says
 
     @cached_property
     def by_name(self) -> Mapping[str, Export]:
@@ -75,4 +77,5 @@ class ExportTable:
             symbols=tuple(export for table in tables for export in table.symbols),
             machine=next((table.machine for table in tables if table.machine), 0),
             slid_bits=next((table.slid_bits for table in tables if table.slid_bits), 0),
+            cpu=next((table.cpu for table in tables if table.cpu), None),
         )

@@ -107,4 +107,4 @@ def test_damaged_attributes_say_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_isa_strings(isa: str, expected: str) -> None:
-    assert extensions(isa) == set(expected.split())
+    assert extensions(isa) == tuple(expected.split())

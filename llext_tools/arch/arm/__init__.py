@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llext_tools.arch.arm import loader
 from llext_tools.arch.arm.callconv import CALLCONV
-from llext_tools.arch.arm.fit import misfit
+from llext_tools.arch.arm.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
 from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, RELOCS, TCB
 from llext_tools.arch.arm.targets import TARGETS
 from llext_tools.arch.base import Arch
@@ -21,9 +21,13 @@ ARCH = Arch(
     tls_bias=-TCB,
     callconv=CALLCONV,
     targets=TARGETS,
+    cpu=cpu,
+    unfit=unfit,
     relative=23,
     reach_help="compile the extension with `-mlong-calls`, or enable CONFIG_LLEXT_VENEERS",
     branches=BRANCHES,
     no_help=NO_HELP,
-    misfit=misfit,
+    includes=INCLUDES,
+    fpu=FPU,
+    fpu_instructions=fpu_instructions,
 )

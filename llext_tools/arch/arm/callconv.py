@@ -5,8 +5,11 @@ The rules' letters: NCRN is the next core register number, NSAA the next stacked
 
 from __future__ import annotations
 
+from llext_tools.abi.byvalue import UNION
 from llext_tools.arch.base import CallConv, FloatAbi, Piece
 from llext_tools.c.types import CType
+
+FLOATS = frozenset(("f16", "f32", "f64"))
 
 
 class Aapcs:
@@ -49,6 +52,14 @@ class Aapcs:
         return (Piece(size, offset=start),)
 
 
+def in_fpu(scalars: tuple[str, ...], bits: int, float_abi: FloatAbi, variadic: bool) -> bool:
+    """Whether a value is a candidate for FPU registers: floats, or up to four alike in a structure or union."""
+    del bits
+    alike = {scalar for scalar in scalars if scalar != UNION}
+    hard = float_abi != "soft" and not variadic
+    return hard and len(alike) == 1 and alike <= FLOATS and len(scalars) - scalars.count(UNION) <= 4
+
+
 def call_size(code: bytes) -> int:
     """BL has 4 bytes, BLX to a register 2."""
     return 4 if code[1] >> 3 == 0b11110 and code[3] >> 6 == 0b11 else 2
@@ -61,6 +72,7 @@ CALLCONV = CallConv(
     ra="lr",
     saved=tuple(f"r{i}" for i in range(4, 12)),
     shown=(*(f"r{i}" for i in range(13)), "sp", "lr", "pc"),
+    in_fpu=in_fpu,
     stack_align=8,
     call_size=call_size,
 )

@@ -49,6 +49,7 @@ def cortex_m(
     model: str,
     summary: str,
     *,
+    isa: tuple[str, ...],
     fpu: str = "",
     zig_fpu: str = "",
     extra: tuple[Flag, ...] = (),
@@ -79,18 +80,26 @@ def cortex_m(
             exceptions=EXCEPTIONS,
         ),
         debian="gcc-arm-none-eabi",
+        isa=isa,
         firmware_base=(0x0800_0000, 0x2000_0000),
     )
 
 
 TARGETS = (
-    cortex_m("cortex-m0plus", "CORTEX_M0", "Armv6-M, 16-bit Thumb, soft float", extra=(NO_JUMP_TABLES,)),
-    cortex_m("cortex-m3", "CORTEX_M3", "Armv7-M, soft float"),
-    cortex_m("cortex-m4", "CORTEX_M4", "Armv7E-M, soft float"),
+    cortex_m(
+        "cortex-m0plus",
+        "CORTEX_M0",
+        "Armv6-M, 16-bit Thumb, soft float",
+        isa=("Armv6-M",),
+        extra=(NO_JUMP_TABLES,),
+    ),
+    cortex_m("cortex-m3", "CORTEX_M3", "Armv7-M, soft float", isa=("Armv7-M",)),
+    cortex_m("cortex-m4", "CORTEX_M4", "Armv7E-M, soft float", isa=("Armv7-M", "DSP")),
     cortex_m(
         "cortex-m4f",
         "CORTEX_M4",
         "Armv7E-M, hard float, single-precision FPU",
+        isa=("Armv7-M", "DSP", "VFPv4"),
         fpu="fpv4-sp-d16",
         zig_fpu="+vfp4d16sp",
     ),
@@ -98,8 +107,9 @@ TARGETS = (
         "cortex-m7",
         "CORTEX_M7",
         "Armv7E-M, hard float, double-precision FPU",
+        isa=("Armv7-M", "DSP", "FPv5", "double precision"),
         fpu="fpv5-d16",
         zig_fpu="+fp_armv8d16",
     ),
-    cortex_m("cortex-m33", "CORTEX_M33", "Armv8-M mainline, soft float"),
+    cortex_m("cortex-m33", "CORTEX_M33", "Armv8-M mainline, soft float", isa=("Armv8-M.main", "DSP")),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llext_tools.arch.base import Arch
 from llext_tools.arch.riscv import loader
 from llext_tools.arch.riscv.callconv import CALLCONV
-from llext_tools.arch.riscv.fit import misfit
+from llext_tools.arch.riscv.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
 from llext_tools.arch.riscv.relocs import NO_HELP, RELOCS, modulo_2_32
 from llext_tools.arch.riscv.targets import TARGETS
 
@@ -24,9 +24,13 @@ ARCH = Arch(
     tls_bias=0,
     callconv=CALLCONV,
     targets=TARGETS,
+    cpu=cpu,
+    unfit=unfit,
     loader_writes_first=True,
     relative=3,
     reach_help="compile the extension with `-mcmodel=medany`, and write `call` for far functions, not `jal`",
     no_help=NO_HELP,
-    misfit=misfit,
+    includes=INCLUDES,
+    fpu=FPU,
+    fpu_instructions=fpu_instructions,
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from llext_tools.abi.byvalue import UNION
 from llext_tools.arch.base import CallConv, FloatAbi, Piece
 from llext_tools.c.types import CType
 
-FLEN: dict[FloatAbi, int] = {"soft": 0, "single": 4, "double": 8}
+FLEN: dict[FloatAbi, int] = {"soft": 0, "single": 4, "double": 8, "quad": 16}
 BOXED = 0xFFFF_FFFF_0000_0000
 """Above a float in an FPU register: ones, which make it a NaN to whoever reads it as a double."""
 
@@ -46,6 +47,17 @@ class PsAbi:
         return tuple(pieces)
 
 
+def in_fpu(scalars: tuple[str, ...], bits: int, float_abi: FloatAbi, variadic: bool) -> bool:
+    """Whether a value is a candidate for FPU registers: a float, or a structure of one or two scalars with a float.
+
+    That holds for results and named arguments, of variadic functions too. Unions never are.
+    """
+    del variadic
+    widths = [(scalar[0] == "f", int(scalar[1:])) if scalar[1:].isdecimal() else (False, bits) for scalar in scalars]
+    fit = all(width <= (8 * FLEN[float_abi] if real else bits) for real, width in widths)
+    return UNION not in scalars and len(scalars) <= 2 and any(real for real, _ in widths) and fit
+
+
 def call_size(code: bytes) -> int:
     """JAL and JALR with ra have 4 bytes, their compressed forms 2."""
     word = int.from_bytes(code, "little")
@@ -59,6 +71,7 @@ CALLCONV = CallConv(
     ra="ra",
     saved=tuple(f"s{i}" for i in range(12)),
     shown=("ra", "sp", "gp", "tp", *(f"{k}{i}" for k, n in (("a", 8), ("t", 7), ("s", 12)) for i in range(n)), "pc"),
+    in_fpu=in_fpu,
     stack_align=16,
     call_size=call_size,
     by_reference=2,

@@ -1,40 +1,100 @@
-"""Whether code that an object says it has can run on one of our targets.
+"""What an object says about the CPU that it is for, and whether that can be one of our targets.
 
-Source: RISC-V psABI 1.0, "File Header" (``e_flags``) and "Attributes" (``Tag_RISCV_arch``).
+Source: RISC-V psABI 1.0, "File Header" (``e_flags``) and "Attributes" (``Tag_RISCV_arch``); the ISA manual, "ISA
+Extension Naming Conventions".
 """
 
 from __future__ import annotations
 
-from llext_tools.arch.base import Target
+from functools import cache
+
+import numpy as np
+
+from llext_tools.arch.base import Cpu, FloatAbi, Target, instruction_starts
 from llext_tools.elf.attributes import read_attributes
-from llext_tools.elf.model import ElfObject
+from llext_tools.elf.model import I64, Bytes, ElfObject
+from llext_tools.elf.structs import ET_REL
 
 ARCH = 5
-RVE, FLOAT_ABI = 8, 6  # bits of e_flags
-ABIS = {"soft": 0, "single": 2, "double": 4}
-IMPLIED = {"zicsr", "zifencei", "zmmul", "zaamo", "zalrsc", "zca", "zcf", "zcd"}
-"""What tools write out although the single letters say it, or that each of our targets has."""
+RVC, FLOAT_ABI, RVE = 1, 6, 8  # bits of e_flags
+FLOATS: tuple[FloatAbi, ...] = ("soft", "single", "double", "quad")  # FLOAT_ABI's two bits
+SUFFIX = dict(zip(FLOATS, ("", "f", "d", "q"), strict=True))
+
+INCLUDES = {
+    "i": ("zicsr", "zifencei"),  # they were part of the base before 2019; each of our targets has them
+    "e": ("zicsr", "zifencei"),
+    "m": ("zmmul",),
+    "a": ("zaamo", "zalrsc"),
+    "c": ("zca", "zcf", "zcd"),
+    "q": ("d",),
+    "d": ("f",),
+    "b": ("zba", "zbb", "zbs"),
+}
+"""What tools write out although a single letter says it."""
+
+FPU = frozenset(("f", "d", "q", "zcf", "zcd"))
+NARROW = {32: (0b001, 0b011, 0b101, 0b111), 64: (0b001, 0b101)}
+"""C.FLD, C.FLW, C.FSD, C.FSW and those relative to sp, by bits 15-13: of quadrants 0 and 2. RV64 has no C.FLW."""
+FPU_WIDE = np.isin(np.arange(128), (0x07, 0x27, 0x43, 0x47, 0x4B, 0x4F, 0x53))
+"""LOAD-FP, STORE-FP, MADD, MSUB, NMSUB, NMADD and OP-FP by bits 6-0."""
 
 
-def misfit(obj: ElfObject, target: Target) -> str:
-    """Why the object cannot run on the target, in words that follow "the object is"; ``""`` if it can."""
-    if obj.flags & RVE:
+def cpu(obj: ElfObject) -> Cpu:
+    """What an object or a linked image says. Where a linker script dropped the attributes, ``e_flags`` is left."""
+    return _cpu(obj.bits, str(read_attributes(obj).get(ARCH, "")), obj.flags, obj.type == ET_REL)
+
+
+@cache
+def _cpu(bits: int, said: str, flags: int, relocatable: bool) -> Cpu:
+    isa = extensions(said)
+    if not isa and relocatable:  # of code that is some of what it needs, of a whole firmware it would be too little
+        isa = tuple(word for word, flag in (("e", RVE), ("c", RVC)) if flags & flag)
+    floats = FLOATS[(flags & FLOAT_ABI) >> 1]
+    small = "e" if flags & RVE else ""
+    return Cpu(
+        arch="riscv",
+        bits=bits,
+        name=_name(bits, isa) if said else "",
+        isa=isa,
+        floats=floats,
+        abi=f"-mabi={'lp64' if bits == 64 else 'ilp32'}{SUFFIX[floats]}{small}",
+    )
+
+
+def unfit(code: Cpu, target: Target, lacking: tuple[str, ...]) -> str:
+    """Why such code cannot run on the target: see ``Arch.misfit()``."""
+    if "e" in lacking:
         return "compiled for the E base, which has 16 registers"
-    if obj.flags & FLOAT_ABI != ABIS[target.float_abi]:
-        abi = next((name for name, bits in ABIS.items() if bits == obj.flags & FLOAT_ABI), "quad")
-        return f"compiled for the {abi}-float ABI"
-    extra = extensions(str(read_attributes(obj).get(ARCH, ""))) - extensions(target.name) - IMPLIED
-    return f"compiled with the extension{'s' if len(extra) > 1 else ''} {', '.join(sorted(extra))}" if extra else ""
+    if code.floats != target.float_abi:
+        return f"compiled for the {code.floats}-float ABI"
+    named = ", ".join(sorted(lacking))
+    return f"compiled with the extension{'s' if len(lacking) > 1 else ''} {named}" if lacking else ""
 
 
-def extensions(isa: str) -> set[str]:
-    """``rv32i2p1_m2p0_zba1p0`` and ``rv32im_zba`` alike as ``{"i", "m", "zba"}``."""
+def extensions(isa: str) -> tuple[str, ...]:
+    """``rv32i2p1_m2p0_zba1p0`` and ``rv32im_zba`` alike as ``("i", "m", "zba")``."""
     first, *others = isa.lower().removeprefix("rv32").removeprefix("rv64").split("_")
     version_free = [other.rstrip("0123456789").removesuffix("p").rstrip("0123456789") for other in others]
-    letters = {letter for i, letter in enumerate(first) if letter.isalpha() and not _is_version(first, i)}
-    return ({*version_free, *letters} - {"g", ""}) | (set("imafd") if "g" in letters else set())
+    letters = "".join(letter for i, letter in enumerate(first) if letter.isalpha() and not _is_version(first, i))
+    words = dict.fromkeys([*letters.replace("g", "imafd"), *version_free])
+    return tuple(word for word in words if word)
 
 
 def _is_version(text: str, i: int) -> bool:
     """Whether the ``p`` at ``i`` stands between two numbers."""
     return text[i] == "p" and text[i - 1 : i].isdecimal() and text[i + 1 : i + 2].isdecimal()
+
+
+def _name(bits: int, isa: tuple[str, ...]) -> str:
+    """``rv32imac_zba``: without what the letters say."""
+    implied = {each for word in isa for each in INCLUDES.get(word, ())}
+    letters = "".join(word for word in isa if len(word) == 1)
+    return "_".join([f"rv{bits}{letters}", *(word for word in isa if len(word) > 1 and word not in implied)])
+
+
+def fpu_instructions(code: Bytes, bits: int) -> I64:
+    """Offsets of instructions of F, D and Q."""
+    half = code[: code.size & ~1].view("<u2")
+    wide = half & 3 == 3
+    narrow = np.isin(half >> 13, NARROW[bits]) & (half & 1 == 0)
+    return 2 * np.flatnonzero(instruction_starts(wide) & np.where(wide, FPU_WIDE[half & 0x7F], narrow))

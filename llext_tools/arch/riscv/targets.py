@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from llext_tools.arch.base import Emulator, Flag, Target
+from llext_tools.arch.riscv.fit import extensions
 
 FLAGS = (
     Flag(
@@ -73,6 +74,7 @@ def riscv(
             instructions=BREAKPOINTS,
         ),
         debian="gcc-riscv64-unknown-elf",
+        isa=extensions(isa),
         firmware_base=(0x2000_0000, 0x8000_0000),
     )
 

@@ -1,0 +1,237 @@
+"""Rules about the CPU and the binary interface that both sides are compiled for, by what their files say of it.
+
+Only the newest loader compares anything of this, and only ELF's machine and class: on the board the rest shows as a
+fault, or as wrong numbers. What a file does not say fits everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from llext_tools.abi.byvalue import function, pointee, scalars
+from llext_tools.abi.types import Layout, Signature
+from llext_tools.arch import by_machine
+from llext_tools.arch.base import Cpu
+from llext_tools.check.prototypes import imported
+from llext_tools.check.subject import Rule, Subject
+from llext_tools.check.target import target_misfit
+from llext_tools.diag import Diagnostic, Location
+from llext_tools.elf import structs as elf
+
+SHOWN = 3  # names in a note, before a count
+
+
+def target(subject: Subject) -> Iterator[Diagnostic]:
+    """``elf-target``: code that cannot run on the CPU that was asked for."""
+    if subject.board.target:
+        yield from target_misfit(subject.obj, subject.board.target)
+
+
+def machine(subject: Subject) -> Iterator[Diagnostic]:
+    """``abi-machine``: another architecture, or another width of registers."""
+    if subject.firmware is None or _sides(subject):
+        return
+    exports, obj = subject.firmware.exports, subject.obj
+    arch, bits = by_machine(exports.machine), exports.cpu.bits if exports.cpu else 0
+    if exports.machine in (0, obj.machine) and bits in (0, obj.bits):
+        return
+    theirs = arch.name if arch else f"machine {exports.machine}"
+    both = (f"{obj.bits}-bit {subject.arch.name}", f"{bits}-bit {theirs}") if bits else (subject.arch.name, theirs)
+    compared = subject.profile.checks_ident and subject.profile.loader_rows
+    yield Diagnostic(
+        "abi-machine",
+        f"the extension is for {both[0]}, the firmware for {both[1]}",
+        location=subject.at(),
+        help="compile the extension with the toolchain that the firmware is built with",
+        returned="ENOEXEC" if compared else "",
+    )
+
+
+def isa(subject: Subject) -> Iterator[Diagnostic]:
+    """``abi-isa``: instructions that the firmware's CPU does not have, as far as it says what it has."""
+    sides = _sides(subject)
+    if sides is None:
+        return
+    ours, theirs = sides
+    lacking = subject.arch.lacking(ours, theirs.isa)
+    others = [word for word in lacking if word not in subject.arch.fpu]
+    if others:
+        yield Diagnostic(
+            "abi-isa",
+            f"the extension is compiled for {ours.name}, the firmware for {theirs.name}",
+            location=subject.at(),
+            notes=(f"{theirs.name} is without the instructions of {_listed(others)}",),
+            help=f"compile the extension for the firmware's CPU: `-march={theirs.name.lower()}`",
+        )
+    elif lacking and (found := _fpu_instruction(subject)):
+        yield Diagnostic(
+            "abi-isa",
+            f"the extension has FPU instructions ({_listed(lacking)}), for which the firmware is not compiled",
+            location=found,
+            help=f"compile the extension with `{theirs.abi}`" if theirs.abi else "",
+        )
+
+
+def _fpu_instruction(subject: Subject) -> Location | None:
+    """The first instruction in the extension that needs an FPU: compilers may use one and seldom do."""
+    obj, s = subject.obj, subject.obj.sections
+    code = (s.flags & elf.SHF_EXECINSTR != 0) & (s.flags & elf.SHF_ALLOC != 0)
+    for section in np.flatnonzero(code).tolist():
+        found = subject.arch.fpu_instructions(obj.contents(section), obj.bits)
+        if found.size:
+            offset = int(found[0])
+            return subject.at(section)._replace(offset=offset, function=obj.function_at(section, offset))
+    return None
+
+
+class Convention(NamedTuple):
+    """Something that both sides of a call have to do alike, as a field of ``Cpu`` says it.
+
+    ``concerns`` tells whether it matters for an import. Where it does the disagreement is an error, else a warning:
+    the extension's own functions and the data that both sides know may be concerned.
+    """
+
+    code: str
+    field: str
+    fact: Callable[[Cpu, Cpu], str]
+    concerns: Callable[[Signature, Mapping[str, Layout], Subject, Cpu, Cpu], bool]
+    how: str  # follows the names of such imports
+    help: Callable[[Cpu], str]  # of the firmware
+
+
+def _check(subject: Subject, convention: Convention) -> Iterator[Diagnostic]:
+    sides = _sides(subject)
+    if sides is None:
+        return
+    ours, theirs = sides
+    here, there = getattr(ours, convention.field), getattr(theirs, convention.field)
+    if not here or not there or here == there:
+        return
+    known, types, unknown = imported(subject)
+    hit = [name for name, each in known.items() if convention.concerns(each, types, subject, ours, theirs)]
+    notes = [f"{_listed(hit)} {convention.how}"] if hit else []
+    if unknown and not hit:
+        notes.append(f"no prototype tells whether that concerns {_listed(unknown)}")
+    yield Diagnostic(
+        convention.code,
+        convention.fact(ours, theirs),
+        severity="error" if hit else "warning",
+        location=subject.at(),
+        notes=tuple(notes) or ("by their prototypes none of the imports is concerned",),
+        help=convention.help(theirs),
+    )
+
+
+def floats(subject: Subject) -> Iterator[Diagnostic]:
+    """``abi-float``: floating-point arguments that one side puts into FPU registers, and the other does not."""
+    found = _check(subject, FLOATS)
+    return (each for each in found if each.severity == "error" or not any(isa(subject)))
+
+
+def enums(subject: Subject) -> Iterator[Diagnostic]:
+    """``abi-enum-size``: enumerations that have as few bytes as they need on one side, and four on the other."""
+    return _check(subject, ENUMS)
+
+
+def wchars(subject: Subject) -> Iterator[Diagnostic]:
+    """``abi-wchar``: a ``wchar_t`` of 2 bytes on one side, and of 4 on the other."""
+    return _check(subject, WCHARS)
+
+
+def _passes_otherwise(
+    signature: Signature, types: Mapping[str, Layout], subject: Subject, ours: Cpu, theirs: Cpu
+) -> bool:
+    """Whether a parameter or result travels in an FPU register for one side only; those of callbacks too."""
+    if signature.params is None:
+        return False
+    conv, bits = subject.arch.callconv, subject.obj.bits
+    for text in (signature.result, *(param.type for param in signature.params)):
+        if callback := function(text):
+            if _passes_otherwise(callback, types, subject, ours, theirs):
+                return True
+            continue
+        parts = scalars(text, types)
+        here, there = (
+            conv.in_fpu(parts, bits, side.floats, signature.variadic) for side in (ours, theirs) if side.floats
+        )
+        if here != there:
+            return True
+    return False
+
+
+def _has_small_enum(signature: Signature, types: Mapping[str, Layout], *_: object) -> bool:
+    """Whether an enumeration that needs less than 4 bytes is in memory that both sides use; in a register it has 4."""
+    layouts = [types[name] for name in _in_memory(signature, types)]
+    values = [[member.offset for member in each.members] for each in layouts if each.kind == "enum"]
+    return any(each and min(each) >= -1 << 15 and max(each) < 1 << 16 for each in values)
+
+
+def _has_wchar(signature: Signature, types: Mapping[str, Layout], *_: object) -> bool:
+    spelled = [signature.spelling, *(param.spelling for param in signature.params or ())]
+    spelled += [member.spelling for name in _in_memory(signature, types) for member in types[name].members]
+    return any("wchar_t" in spelling for spelling in spelled)
+
+
+def _in_memory(signature: Signature, types: Mapping[str, Layout]) -> set[str]:
+    """The types that a signature reaches through pointers, arrays and structures; that of a variable as well."""
+    reached: set[str] = set()
+    tops = [signature.result, *(param.type for param in signature.params or ())]
+    more = [text for text in tops if signature.params is None or not text.startswith("enum ")]
+    while more:
+        name = pointee(more.pop())
+        if callback := function(name):
+            more += [callback.result, *(param.type for param in callback.params or ())]
+        elif name in types and name not in reached:
+            reached.add(name)
+            more += [member.type for member in types[name].members]
+    return reached
+
+
+FLOATS = Convention(
+    code="abi-float",
+    field="floats",
+    fact=lambda ours, theirs: (
+        f"the extension passes floating point as with `{ours.abi}`, the firmware as with `{theirs.abi}`"
+    ),
+    concerns=_passes_otherwise,
+    how="takes or returns floating point by value",
+    help=lambda theirs: f"compile the extension with the firmware's flags: `{theirs.abi}`",
+)
+SIZES = {1: "as few bytes as its values need (`-fshort-enums`)", 4: "4 bytes (`-fno-short-enums`)"}
+ENUMS = Convention(
+    code="abi-enum-size",
+    field="enum",
+    fact=lambda ours, theirs: (
+        f"an enumeration has {SIZES[ours.enum]} in the extension, {SIZES[theirs.enum]} in the firmware"
+    ),
+    concerns=_has_small_enum,
+    how="works on data that has one",
+    help=lambda theirs: f"compile the extension with `-f{'no-' if theirs.enum == 4 else ''}short-enums`",
+)
+WCHARS = Convention(
+    code="abi-wchar",
+    field="wchar",
+    fact=lambda ours, theirs: f"`wchar_t` has {ours.wchar} bytes in the extension, {theirs.wchar} in the firmware",
+    concerns=_has_wchar,
+    how="works on wide characters",
+    help=lambda theirs: f"compile the extension with{'out' if theirs.wchar == 4 else ''} `-fshort-wchar`",
+)
+
+
+def _sides(subject: Subject) -> tuple[Cpu, Cpu] | None:
+    """Extension and firmware, if both are of one architecture and width."""
+    theirs = subject.firmware.cpu if subject.firmware else None
+    if theirs is None or (theirs.arch, theirs.bits) != (subject.arch.name, subject.obj.bits):
+        return None
+    return subject.arch.cpu(subject.obj), theirs
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(f"`{name}`" for name in names[:SHOWN])
+    return text + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+
+
+RULES: tuple[Rule, ...] = (target, machine, isa, floats, enums, wchars)
