@@ -44,6 +44,7 @@ CODES: dict[str, Code] = {
     "region-array": Code(errors.RefusedError, "ENOEXEC"),
     "region-alignment": Code(errors.RefusedError, "ENOEXEC"),
     "region-overlap": Code(errors.RefusedError, "ENOEXEC"),
+    "region-gap": Code(errors.RefusedError, ""),
     "no-globals": Code(errors.RefusedError, "ENOMEM"),
     "bss-misaligned": Code(errors.RefusedError, ""),
     "reloc-unknown": Code(errors.RefusedError, "ENOEXEC"),
@@ -80,6 +81,17 @@ CODES: dict[str, Code] = {
     "no-exports": Code(errors.RefusedError, ""),
     "thread-local": Code(errors.RefusedError, ""),
     "undefined-symbol": Code(errors.UndefinedError, "ENODATA"),
+    # what an extension offers, and others take
+    "entry-missing": Code(errors.UndefinedError, ""),
+    "export-shadowed": Code(errors.RefusedError, ""),
+    "export-ambiguous": Code(errors.UndefinedError, ""),
+    "name-collision": Code(errors.RefusedError, ""),
+    "dependency-cycle": Code(errors.UndefinedError, "ENODATA"),
+    "dependency-order": Code(errors.UndefinedError, "ENODATA"),
+    "dependency-many": Code(errors.RefusedError, ""),
+    # constructors and destructors
+    "atexit-ignored": Code(errors.RefusedError, ""),
+    "fini-order": Code(errors.RefusedError, ""),
     # final addresses
     "reloc-out-of-range": Code(errors.RangeError, "ENOEXEC"),
     "reloc-misaligned": Code(errors.RangeError, ""),

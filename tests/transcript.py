@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from glob import glob
 from pathlib import Path
 from unittest.mock import patch
 
@@ -60,7 +61,8 @@ def run(lines: Sequence[str], folder: Path, *, show_exit: bool = False) -> tuple
             name, _, variables[name] = words.pop(0).partition("=")
         if words[0] == "llext" and not {"|", ">"} & set(words):
             assert Path.cwd() == folder, "a relative path in the command would lead elsewhere"
-            code, printed = llext(*words[1:], environment=variables)
+            arguments = (path for word in words[1:] for path in sorted(glob(word)) or [word])
+            code, printed = llext(*arguments, environment=variables)
         else:
             done = shell(command, folder)
             code, printed = done.returncode, done.stdout

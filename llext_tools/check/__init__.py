@@ -4,6 +4,8 @@
 small function for each thing that can be wrong, in families:
 
     contents    what the extension consists of: the loader takes it without a word, and it misbehaves
+    exported    what it offers to others
+    lifetime    constructors and destructors
     imports     what it takes from the firmware
     cpu         whether both sides are for the same CPU, and agree on how arguments travel
     abi         whether both sides mean the same by an import: prototypes, layout of data
@@ -15,19 +17,22 @@ Where nothing is found, the loader on the host has the last word.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.check import abi, contents, cpu, imports, placed
+from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, placed
 from llext_tools.check.loaded import loader_answer
 from llext_tools.check.subject import Board, Rule, Subject
-from llext_tools.check.together import check_together
+from llext_tools.check.together import Beside, Member, beside, check_together, member
 from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_relocs
 from llext_tools.host.firmware import Firmware
+from llext_tools.link.exports import ExportTable
 from llext_tools.link.layout import place
 from llext_tools.link.regions import map_regions
 from llext_tools.link.relocate import pair
@@ -36,12 +41,22 @@ from llext_tools.link.validate import find_arch, validate
 from llext_tools.mem import PERM, Domain
 from llext_tools.profile import Profile
 
-__all__ = ["ANYWHERE", "RULES", "Board", "Subject", "check", "check_together"]
+__all__ = [
+    "ANYWHERE", "RULES", "Beside", "Board", "Member", "Subject", "beside", "check", "check_together", "member"
+]  # fmt: skip
 
 ANYWHERE = Domain(start=0x1000)
 """An address for each region, so that pairs find each other; nothing here depends on which."""
 
-RULES: tuple[Rule, ...] = (*contents.RULES, *imports.RULES, *cpu.RULES, *abi.RULES, *placed.RULES)
+RULES: tuple[Rule, ...] = (
+    *contents.RULES,
+    *exported.RULES,
+    *lifetime.RULES,
+    *imports.RULES,
+    *cpu.RULES,
+    *abi.RULES,
+    *placed.RULES,
+)
 NOWHERE = Board()
 
 
@@ -51,6 +66,7 @@ def check(
     firmware: Firmware | None = None,
     board: Board = NOWHERE,
     entries: tuple[str, ...] = (),
+    others: Beside | None = None,
     profile: Profile | str = profiles.DEFAULT,
     reporter: Reporter | None = None,
 ) -> Subject:
@@ -60,6 +76,7 @@ def check(
         firmware: what it is for; None if nobody knows: undefined symbols are then nobody's fault.
         board: where it will be loaded, as far as that is known.
         entries: names that it has to export.
+        others: what extensions that are checked with it export, from ``beside()``.
         profile: which loader's rules hold, by name or value.
         reporter: receives what is found; a new one by default.
     Returns:
@@ -71,9 +88,11 @@ def check(
     if isinstance(profile, str):
         profile = profiles.load(profile)
     exports = firmware.exports if firmware else None
+    if others and exports:
+        exports = others.exports
     arch = find_arch(obj, reporter, shared=profile.loader_rows)
     if obj.type == elf.ET_DYN:
-        return _check_shared(obj, arch, firmware, board, entries, profile, reporter)
+        return _check_shared(obj, arch, exports, firmware, board, entries, profile, reporter)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     loaded = np.isin(regions.region, list(PERM))
@@ -82,21 +101,36 @@ def check(
     symbols, found = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
     if not reporter.failed:
         pair(obj, rows, relocs, layout, symbols, reporter)
-    subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries)
+    subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
+    if others:
+        subject = _lent(subject, others)
     for rule in RULES:
         reporter.add(rule(subject))
     reporter.checkpoint()
     if profile.loader_rows:
         loader_answer(obj, arch, exports, profile, reporter)
     reporter.checkpoint()
-    for rule in contents.LATE_RULES:
+    for rule in exported.LATE_RULES:
         reporter.add(rule(subject))
     return subject
+
+
+def _lent(subject: Subject, others: Beside) -> Subject:
+    """The subject with its imports divided into those from the firmware and those from other extensions."""
+    found: Iterable[str] = subject.imports
+    if subject.firmware is None:
+        y = subject.obj.symbols
+        needed = np.unique(subject.relocs.symbol)
+        found = y.names(needed[(y.shndx[needed] == elf.SHN_UNDEF) & (needed > 0)].tolist())
+    borrowed = others.borrowed(found, subject.firmware)
+    imports = {name: address for name, address in subject.imports.items() if name not in borrowed}
+    return subject._replace(imports=imports, borrowed=borrowed)
 
 
 def _check_shared(
     obj: ElfObject,
     arch: Arch,
+    exports: ExportTable | None,
     firmware: Firmware | None,
     board: Board,
     entries: tuple[str, ...],
@@ -104,11 +138,11 @@ def _check_shared(
     reporter: Reporter,
 ) -> Subject:
     """A shared object is linked already: only the loader is asked."""
-    loader_answer(obj, arch, firmware.exports if firmware else None, profile, reporter)
+    loader_answer(obj, arch, exports, profile, reporter)
     reporter.checkpoint()
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
     subject = Subject(obj, arch, profile, regions, relocs, {}, firmware, board, entries)
-    for rule in contents.LATE_RULES:
+    for rule in exported.LATE_RULES:
         reporter.add(rule(subject))
     return subject

@@ -10,8 +10,8 @@ from llext_tools.check.subject import Rule, Subject
 from llext_tools.diag import Diagnostic
 from llext_tools.elf import structs as elf
 from llext_tools.elf.read import reloc_tables
-from llext_tools.link.regions import EXPORTED, NO_RELOC
-from llext_tools.mem import Mem
+from llext_tools.link.regions import NO_RELOC
+from llext_tools.mem import PERM, Mem
 
 
 def bss_alignment(subject: Subject) -> Iterator[Diagnostic]:
@@ -29,23 +29,17 @@ def bss_alignment(subject: Subject) -> Iterator[Diagnostic]:
     )
 
 
-def export_section(subject: Subject) -> Iterator[Diagnostic]:
-    """``export-section``: a section that is meant to be ``.exported_sym``, but for the loader is not."""
-    s = subject.obj.sections
-    for i, name in enumerate(s.name):
-        if name == EXPORTED and not s.flags[i] & elf.SHF_ALLOC and s.size[i]:
-            why = "does not take memory (SHF_ALLOC)"
-        elif name != EXPORTED and name.strip(" \"'.").lower() == EXPORTED.strip("."):
-            why = f"is not named `{EXPORTED}`"
-        else:
-            continue
-        yield Diagnostic(
-            "export-section",
-            f"`{name}` {why}: the loader exports nothing of it",
-            severity="warning",
-            location=subject.at(i),
-            help="let `EXPORT_SYMBOL(name)` or `LL_EXTENSION_SYMBOL(name)` write the entries",
-        )
+def no_alignment(subject: Subject) -> Iterator[Diagnostic]:
+    """``region-alignment``, as a warning: for an alignment of 0 the loader pads by the whole offset in the file."""
+    for mem, region in subject.regions.regions.items():
+        if region.align == 0 and region.prepad:
+            yield Diagnostic(
+                "region-alignment",
+                f"region {mem.name} has the alignment 0: the loader puts {region.prepad:,} bytes of nothing before it",
+                severity="warning",
+                location=subject.at(region.sections[0]),
+                help="give the section an alignment of 1 or more: `.balign 4` in assembly",
+            )
 
 
 def thread_local(subject: Subject) -> Iterator[Diagnostic]:
@@ -80,21 +74,27 @@ def relocated_in_place(subject: Subject) -> Iterator[Diagnostic]:
         )
 
 
-def no_exports(subject: Subject) -> Iterator[Diagnostic]:
-    """``no-exports``: the extension loads, and nobody finds anything in it. Constructors alone can be its purpose."""
-    if not subject.regions.regions.keys().isdisjoint((Mem.EXPORT, Mem.PREINIT, Mem.INIT)):
-        return
-    if any(export_section(subject)):
-        return
-    yield Diagnostic(
-        "no-exports",
-        "the extension exports nothing: llext_call_fn() and llext_find_sym() find nothing in it",
-        severity="warning",
-        location=subject.at(),
-        help="`LL_EXTENSION_SYMBOL(name);` behind its entry function exports it",
-    )
+def region_gap(subject: Subject) -> Iterator[Diagnostic]:
+    """``region-gap``: sections that nobody loads, between two of a region, which the loader copies along."""
+    s = subject.obj.sections
+    for mem, region in subject.regions.regions.items():
+        if not region.gap or mem not in PERM:
+            continue
+        start, end = region.file_offset + region.prepad, region.file_offset + region.size
+        foreign = (subject.regions.region < 0) & (s.type != elf.SHT_NOBITS) & (s.size > 0)
+        between = np.flatnonzero(foreign & (s.offset >= start) & (s.offset + s.size <= end)).tolist()
+        if not between:
+            continue
+        which = ", ".join(f"`{s.name[i]}`" for i in between[:3])
+        which += f" and {len(between) - 3} more" if len(between) > 3 else ""
+        yield Diagnostic(
+            "region-gap",
+            f"region {mem.name} takes {int(s.size[between].sum()):,} bytes with it that are not the extension's",
+            severity="warning",
+            location=subject.at(region.sections[0]),
+            detail=(f"between sections of {mem.name}, which is copied as one piece of the file: {which}",),
+            help="link with the merge script, which keeps a region's sections together; llext_add_extension() does",
+        )
 
 
-RULES: tuple[Rule, ...] = (bss_alignment, export_section, thread_local, relocated_in_place)
-LATE_RULES: tuple[Rule, ...] = (no_exports,)
-"""Those of an extension that loads."""
+RULES: tuple[Rule, ...] = (bss_alignment, no_alignment, thread_local, relocated_in_place, region_gap)

@@ -28,11 +28,23 @@ class Board(NamedTuple):
     target: str = ""
 
 
+class Offer(NamedTuple):
+    """One entry of a table of exports: what it is called, and the symbol (index) that it is.
+
+    ``name`` is None if nothing leads to a string; ``symbol`` is -1 where the address is a constant.
+    """
+
+    name: str | None
+    symbol: int
+    offset: int  # of the entry in its section
+
+
 class Subject(NamedTuple):
     """An extension and what is known of where it goes.
 
-    ``imports`` (name -> address) are those that relocations need and the firmware exports. ``entries`` are names that
-    the extension has to export.
+    ``imports`` (name -> address) are those that relocations need and the firmware exports; ``borrowed`` are those that
+    it does not export, but another extension of the same call. ``entries`` are names that the extension has to export,
+    ``offers`` the entries of its table of exports.
     """
 
     obj: ElfObject
@@ -44,6 +56,8 @@ class Subject(NamedTuple):
     firmware: Firmware | None
     board: Board
     entries: tuple[str, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    borrowed: tuple[str, ...] = ()
 
     def at(self, section: int | None = None) -> Location:
         """The file, or one of its sections."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.check import Board, Subject, check, check_together
+from llext_tools.check import Beside, Board, Subject, beside, check, check_together, member
 from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Reporter
 from llext_tools.elf import structs as elf
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--target", metavar="CPU", help="the CPU that the extensions must be for (`llext targets`)")
     parser.add_argument("--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader (default: %(default)s)")
+    parser.add_argument("--entry", metavar="NAME", action="append", default=[], help="a name that each has to export")
+    parser.add_argument("--together", action="store_true", help="one firmware loads all the files, in this order")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON on stdout")
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing for a file that is fine")
 
@@ -60,9 +63,12 @@ def run(args: argparse.Namespace) -> int:
     profiles.load(args.profile)  # a wrong name is one error, not one for each file
     if args.target:
         archs.target(args.target)
-    files = [_check_file(path, firmware, args) for path in args.files]
+    others = _others(args.files, firmware) if len(args.files) > 1 else {}
+    files = [_check_file(path, firmware, others, args) for path in args.files]
     found = [d for file in files for d in file.diagnostics]
-    found += check_together([file.subject for file in files if file.subject])
+    if others:
+        members = [member(file.subject) for file in files if file.subject]
+        found += check_together(members, in_order=args.together)
     if args.json:
         print(json.dumps({"files": [_to_json(file) for file in files]}, indent=2))
     else:
@@ -70,11 +76,30 @@ def run(args: argparse.Namespace) -> int:
     return next((CODES[d.code].error.exit_code for d in found if d.severity == "error"), 0)
 
 
-def _check_file(path: str, firmware: Firmware | None, args: argparse.Namespace) -> Checked:
-    reporter, board = Reporter(), Board(target=args.target or "")
+def _others(paths: Sequence[str], firmware: Firmware | None) -> dict[tuple[int, int], Beside]:
+    """What the files export to each other; one that cannot be read is reported by whoever checks it."""
+    objects = []
+    for path in paths:
+        with suppress(LlextError, OSError):
+            objects.append(load_object(path))
+    return beside(objects, firmware)
+
+
+def _check_file(
+    path: str, firmware: Firmware | None, others: Mapping[tuple[int, int], Beside], args: argparse.Namespace
+) -> Checked:
+    reporter = Reporter()
     try:
         obj = load_object(path)
-        subject = check(obj, firmware=firmware, board=board, profile=args.profile, reporter=reporter)
+        subject = check(
+            obj,
+            firmware=firmware,
+            board=Board(target=args.target or ""),
+            entries=tuple(args.entry),
+            others=others.get((obj.machine, obj.bits)),
+            profile=args.profile,
+            reporter=reporter,
+        )
     except LlextError as error:
         reporter.add(error.diagnostics)
         return Checked(path, None, reporter.diagnostics)

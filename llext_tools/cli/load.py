@@ -29,7 +29,7 @@ from llext_tools.files import read_bytes
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.config import HeapKind, Protection
-from llext_tools.llext.ext import MAX_NAME_LEN, LoadParam
+from llext_tools.llext.ext import MAX_NAME_LEN, LoadParam, extension_name
 from llext_tools.llext.loaders import BEHIND, BufLoader, Storage
 from llext_tools.llext.log import Level, Line, Log
 from llext_tools.llext.runtime import BUFFERS, Runtime
@@ -40,8 +40,6 @@ from llext_tools.mem import Mem
 
 DESCRIPTION = "Load extensions as a board would, and say what its loader answers."
 EXAMPLE = "llext load hello.llext --exports zephyr.elf --config build/zephyr/.config"
-
-SUFFIXES = (".llext", ".debug.elf")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -191,9 +189,7 @@ def split_name(operand: str) -> tuple[str, str]:
     name, equals, path = operand.partition("=")
     if not equals or os.sep in name:
         path = operand
-        name = os.path.basename(path)
-        suffix = next((s for s in SUFFIXES if name.endswith(s)), os.path.splitext(name)[1])
-        name = name.removesuffix(suffix) or name
+        name = extension_name(path)
     if not name or not path:
         fail("usage", f"`{operand}` lacks {'a file' if name else 'a name'}", help="write NAME=FILE, or FILE")
     return name, path

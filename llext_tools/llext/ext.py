@@ -5,6 +5,7 @@ Source: Zephyr, ``include/zephyr/llext/llext.h``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 MAX_NAME_LEN = 15
 MAX_DEPENDENCIES = 8
+SUFFIXES = (".llext", ".debug.elf")
+
+
+def extension_name(path: str) -> str:
+    """The name that a file is loaded under where nobody gives one: the file's own, without its ending."""
+    name = os.path.basename(path)
+    suffix = next((s for s in SUFFIXES if name.endswith(s)), os.path.splitext(name)[1])
+    return name.removesuffix(suffix) or name
 
 
 class Symbol(NamedTuple):

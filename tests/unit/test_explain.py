@@ -40,13 +40,13 @@ GCC = {
 C_FLAGS = ("-g", "-Os", "-ffreestanding", "-DLL_EXTENSION_BUILD")
 
 
-def build(language: str, arch: str, lines: list[str], folder: Path) -> None:
-    """Compile an example to ``example.llext``."""
-    source = folder / f"example.{'s' if language == 'asm' else language}"
+def build(language: str, arch: str, name: str, lines: list[str], folder: Path) -> None:
+    """Compile an example to ``NAME.llext``."""
+    source = folder / f"{name}.{'s' if language == 'asm' else language}"
     source.write_text("\n".join([*lines, ""]))
     compiler, *flags = GCC[arch]
     flags += C_FLAGS if language != "asm" else ()
-    command = [need(compiler), *flags, f"-I{include_dir()}", "-c", source.name, "-o", "example.llext"]
+    command = [need(compiler), *flags, f"-I{include_dir()}", "-c", source.name, "-o", f"{name}.llext"]
     subprocess.run(command, cwd=folder, check=True)
 
 
@@ -97,8 +97,9 @@ def test_example_triggers_its_code(code: str, tmp_path: Path, monkeypatch: pytes
             console = lines
         elif language == "edit":
             edit(lines, tmp_path / "example.llext")
-        elif first in ("asm", "c", "cpp") and arch in GCC:
-            build(first, arch, lines, tmp_path)
+        elif first in ("asm", "c", "cpp") and arch.split()[0] in GCC:
+            arch, _, name = arch.partition(" ")
+            build(first, arch, name or "example", lines, tmp_path)
         else:
             (tmp_path / TEXT_FILES.get(language, arch)).write_text("\n".join([*lines, ""]))
     assert console is not None, "the page has no commands"

@@ -207,7 +207,7 @@ def test_an_even_address_of_a_thumb_function(export: Export, use: str, warned: b
     [
         ("", True),
         ('.section .exported_sym, "aw"\n', True),
-        ('.section .exported_sym, "aw"\n.word 0, 0\n', False),
+        ('.section .exported_sym, "aw"\n.word name, entry\n.data\nname: .asciz "entry"\n', False),
         ('.section .init_array, "aw", %init_array\n.word entry\n', False),
         ('.section exported_sym, "aw"\n.word 0, 0\n', False),  # export-section says it
     ],
