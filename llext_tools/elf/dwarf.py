@@ -1,7 +1,5 @@
 """Prototypes from debug information, by pyelftools.
 
-In a relocatable file the debug sections have relocations of their own, against other debug sections and code. They are
-applied here with the rows of the architecture, at address 0: offsets within a section are all that DWARF needs.
 Source: DWARF 5, sections 3.3 "Subroutine and Entry Point Entries" and 5 "Type Entries".
 """
 
@@ -12,18 +10,14 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import numpy as np
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
-from llext_tools import arch as archs
 from llext_tools.c.types import CType, DataModel, Kind, Prototype
-from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
+from llext_tools.elf.debug import debug_file, relocated
 from llext_tools.elf.model import ElfObject
-from llext_tools.elf.read import load_object, read_relocs
 from llext_tools.errors import LlextError
-from llext_tools.reloc import Batch, apply
 
 ENCODINGS: dict[int, Kind] = {2: "bool", 4: "float", 5: "int", 6: "int", 7: "uint", 8: "uint", 0x10: "uint"}
 """DW_ATE_* -> kind."""
@@ -35,21 +29,6 @@ MALFORMED = (
 """What reading debug information with errors in it may raise."""
 
 DEEPEST = 40  # typedefs of typedefs
-
-
-def debug_file(obj: ElfObject) -> ElfObject | None:
-    """The object itself if it has debug information, else ``<stem>.debug.elf`` beside it, if that has."""
-    if ".debug_info" in obj.sections.name:
-        return obj
-    stem, ending = os.path.splitext(obj.path)
-    if ending == ".elf" or not os.path.isfile(f"{stem}.debug.elf"):
-        return None
-    try:
-        other = load_object(f"{stem}.debug.elf")
-    except LlextError:
-        return None
-    fits = other.machine == obj.machine and other.bits == obj.bits
-    return other if fits and ".debug_info" in other.sections.name else None
 
 
 def find_prototypes(obj: ElfObject, names: Iterable[str], model: DataModel) -> dict[str, Prototype]:
@@ -111,34 +90,6 @@ def _file_name(program: Any, index: int) -> str:
     if os.path.isabs(name) or number < 0 or (header.version >= 5 and number == 0):
         return name
     return os.path.join(folders[number].decode("utf-8", "replace"), name)
-
-
-def relocated(obj: ElfObject) -> bytes:
-    """The file with the relocations of its debug sections applied."""
-    image = obj.image.copy()
-    arch = archs.by_machine(obj.machine)
-    if arch is None or obj.type != elf.ET_REL:
-        return image.tobytes()
-    s, y = obj.sections, obj.symbols
-    debug = np.array([name.startswith(".debug_") for name in s.name])
-    relocs = read_relocs(obj, debug, Reporter())
-    rows = arch.relocs[obj.bits]
-    codes = sorted(set(relocs.type.tolist()) & rows.keys(), key=lambda code: rows[code].order == "add")
-    for code in codes:
-        part = np.flatnonzero(relocs.type == code)
-        symbol = relocs.symbol[part]
-        zero = np.zeros(part.size, np.int64)
-        batch = Batch(
-            offset=s.offset[relocs.section[part]] + relocs.offset[part],
-            S=y.value[symbol] & ~(y.type[symbol] == elf.STT_FUNC).astype(np.int64) if arch.thumb else y.value[symbol],
-            A=relocs.addend[part],
-            P=relocs.offset[part],
-            T=zero,
-            B=zero,
-            V=zero,
-        )
-        apply(image, rows[code], batch, in_place=not arch.rela)
-    return image.tobytes()
 
 
 def _functions(unit: Any) -> Iterator[Any]:

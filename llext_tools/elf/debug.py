@@ -1,0 +1,63 @@
+"""Where an object's debug information is, and its sections as a linker would leave them.
+
+In a relocatable file the debug sections have relocations of their own, against other debug sections and code. They are
+applied here with the rows of the architecture, at address 0: offsets within a section are all that DWARF needs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container
+
+import numpy as np
+
+from llext_tools import arch as archs
+from llext_tools.diag import Reporter
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object, read_relocs
+from llext_tools.errors import LlextError
+from llext_tools.reloc import Batch, apply
+
+
+def debug_file(obj: ElfObject) -> ElfObject | None:
+    """The object itself if it has debug information, else ``<stem>.debug.elf`` beside it, if that has."""
+    if ".debug_info" in obj.sections.name:
+        return obj
+    stem, ending = os.path.splitext(obj.path)
+    if ending == ".elf" or not os.path.isfile(f"{stem}.debug.elf"):
+        return None
+    try:
+        other = load_object(f"{stem}.debug.elf")
+    except LlextError:
+        return None
+    fits = other.machine == obj.machine and other.bits == obj.bits
+    return other if fits and ".debug_info" in other.sections.name else None
+
+
+def relocated(obj: ElfObject, sections: Container[str] | None = None) -> bytes:
+    """The file with the relocations of its debug sections applied, or of those in ``sections``."""
+    image = obj.image.copy()
+    arch = archs.by_machine(obj.machine)
+    if arch is None or obj.type != elf.ET_REL:
+        return image.tobytes()
+    s, y = obj.sections, obj.symbols
+    debug = np.array([name.startswith(".debug_") and (sections is None or name in sections) for name in s.name])
+    relocs = read_relocs(obj, debug, Reporter())
+    rows = arch.relocs[obj.bits]
+    codes = sorted(set(relocs.type.tolist()) & rows.keys(), key=lambda code: rows[code].order == "add")
+    for code in codes:
+        part = np.flatnonzero(relocs.type == code)
+        symbol = relocs.symbol[part]
+        zero = np.zeros(part.size, np.int64)
+        batch = Batch(
+            offset=s.offset[relocs.section[part]] + relocs.offset[part],
+            S=y.value[symbol] & ~(y.type[symbol] == elf.STT_FUNC).astype(np.int64) if arch.thumb else y.value[symbol],
+            A=relocs.addend[part],
+            P=relocs.offset[part],
+            T=zero,
+            B=zero,
+            V=zero,
+        )
+        apply(image, rows[code], batch, in_place=not arch.rela)
+    return image.tobytes()
