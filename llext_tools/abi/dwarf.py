@@ -1,0 +1,646 @@
+"""Interfaces from debug information: signatures of symbols, and the layouts of all types that they reach.
+
+An extension's imports are declarations in it; a firmware's exports are definitions. In a firmware nothing is searched
+entry by entry. A definition has the symbol's address among its attributes, so the units are those in which the bytes
+of the address occur; a symbol that only has declarations (its definition is in assembly) is found by the bytes of the
+place of its name in ``.debug_str``. Of these few units the outermost entries are looked at, and nothing else.
+
+One tag may stand for different types in different units. Types are therefore read per unit, starting from the unit
+that the signature is in, and joined at the end: a second type of the same tag is ``struct tag#2``.
+Source: DWARF 5, chapters 3 to 5.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from llext_tools import arch as archs
+from llext_tools.abi.notation import renamed, tags
+from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
+from llext_tools.elf import structs as elf
+from llext_tools.elf.debug import debug_file
+from llext_tools.elf.dies import AT, MALFORMED, TAG, Debug, Entry, Unit, uleb
+from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object
+
+NOTHING = Interface({}, {})
+DEEPEST = 60  # types around each other
+LONGEST = 8_000  # characters of a type; what names more is no program's
+MOST_UNITS = 40  # that mention a name: what the first ones do not define is defined nowhere
+
+ENCODINGS = {1: "u", 2: "b", 3: "c", 4: "f", 5: "i", 6: "i", 7: "u", 8: "u", 0x0F: "d", 0x10: "u"}
+"""DW_ATE_* -> letter of a scalar."""
+
+RECORDS = (TAG.structure_type, TAG.class_type, TAG.union_type)
+SCOPES = (TAG.namespace, *RECORDS)
+NAMED = (TAG.subprogram, TAG.variable, TAG.typedef, TAG.enumeration_type, *SCOPES)
+POINTERS = {TAG.pointer_type: "*", TAG.reference_type: "&", TAG.rvalue_reference_type: "&&"}
+QUALIFIERS = {TAG.const_type: "const", TAG.volatile_type: "volatile", TAG.restrict_type: "restrict",
+              TAG.atomic_type: "_Atomic"}  # fmt: skip
+CPP = frozenset((0x04, 0x1A, 0x21, 0x2B, 0x3A))  # DW_LANG_C_plus_plus and its later standards
+C = frozenset((0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x3E))
+HIDDEN_PARAMS = ("__in_chrg", "__vtt_parm")  # which GCC alone describes
+
+
+def read_interface(source: str | ElfObject, names: Iterable[str]) -> Interface:
+    """The signatures of symbols and the types that they reach; what is not found, or malformed, is left out.
+
+    Args:
+        source: a linked firmware or an extension, the latter with its debug information in it or beside it.
+        names: of exports or imports; a mapping gives their addresses, for names that are not in the symbol table.
+    """
+    wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 0)
+    reader = _open(source) if wanted else None
+    if reader is None:
+        return NOTHING
+    parts: dict[int, tuple[dict[str, Signature], _Types]] = {}
+    for name, (unit, entry) in reader.find(wanted).items():
+        symbols, types = parts.setdefault(unit.offset, ({}, _Types(reader, unit)))
+        try:
+            symbols[name] = types.signature(name, entry)
+        except MALFORMED:
+            pass
+        types.finish()
+    return _joined(Interface(symbols, types.layouts) for symbols, types in parts.values())
+
+
+def read_types(source: str | ElfObject, wanted: Iterable[str]) -> Mapping[str, Layout]:
+    """The complete types of those tags, such as ``struct sensor``, and what they reach: the first one of each tag."""
+    reader = _open(source)
+    missing = set(wanted) if reader else set()
+    parts: dict[int, _Types] = {}
+    for tag in sorted(missing):
+        for unit in reader.units_naming(tag.split(" ", 1)[1].rpartition("::")[2]) if reader else ():
+            entry = reader.index(unit).types.get(tag) if reader else None
+            if entry is None or reader is None:
+                continue
+            types = parts.setdefault(unit.offset, _Types(reader, unit))
+            types.tag_of(entry, "")
+            types.finish()
+            break
+    return _joined(Interface({}, types.layouts) for types in parts.values()).types
+
+
+def _open(source: str | ElfObject) -> _Reader | None:
+    try:
+        obj = load_object(source) if isinstance(source, str) else source
+        described = debug_file(obj)
+        return _Reader(described) if described else None
+    except MALFORMED:
+        return None
+
+
+# ---- which entry describes a symbol
+
+
+@dataclass
+class _Index:
+    """What the outermost entries of a unit describe, and those in its namespaces and classes."""
+
+    symbols: dict[str, list[Entry]] = field(default_factory=dict)  # by linkage name, else by name
+    types: dict[str, Entry] = field(default_factory=dict)  # complete ones, by tag
+    typedefs: dict[int, str] = field(default_factory=dict)  # type -> the first typedef of it
+    scopes: dict[int, str] = field(default_factory=dict)  # entry -> "ns::outer::", if it has one
+    completions: dict[int, Entry] = field(default_factory=dict)  # declaration -> the type that completes it
+
+
+class _Reader:
+    """One file: finds entries, and knows the scopes of types."""
+
+    def __init__(self, obj: ElfObject) -> None:
+        self.obj = obj
+        self.debug = Debug(obj)
+        self._indices: dict[int, _Index] = {}
+
+    def find(self, names: Mapping[str, int]) -> dict[str, tuple[Unit, Entry]]:
+        """For each name that is described: the entry, and the unit where its types are."""
+        found = {}
+        addresses = self._addresses(names) if self.obj.type != elf.ET_REL else {}
+        for name in names:
+            try:
+                entry = self._find(name, addresses.get(name))
+                if entry is not None:
+                    found[name] = self.debug.unit_at(entry.offset), entry
+            except MALFORMED:
+                pass
+        return found
+
+    def _find(self, name: str, address: int | None) -> Entry | None:
+        """The definition, else a declaration."""
+        declaration = None
+        aliases = _aliases(name)
+        for unit in self._units(name, address):
+            try:
+                index = self.index(unit)
+            except MALFORMED:
+                continue
+            for alias in aliases:
+                for entry in index.symbols.get(alias, ()):
+                    try:
+                        described = self._described(entry)
+                    except MALFORMED:
+                        continue
+                    here = address is not None and address in _places(entry, unit)
+                    if here or (AT.declaration not in entry.values and self.attribute(entry, AT.external)):
+                        return described
+                    if self.attribute(entry, AT.external):
+                        declaration = declaration or described
+        return declaration
+
+    def _units(self, name: str, address: int | None) -> Iterator[Unit]:
+        """The units worth a look, the most promising ones first."""
+        seen = set()
+        for unit in self._units_with_address(address) if address else ():
+            seen.add(unit.offset)
+            yield unit
+        for alias in _aliases(name):
+            for i, unit in enumerate(self.units_naming(alias)):
+                if unit.offset not in seen and i < MOST_UNITS:
+                    seen.add(unit.offset)
+                    yield unit
+
+    def _units_with_address(self, address: int) -> Iterator[Unit]:
+        debug = self.debug
+        word = address.to_bytes(self.obj.bits // 8, "little")
+        yield from self._units_of(_positions(debug.info, word))
+        if at := [at for at in _positions(debug.addr, word) if not at % 4]:
+            for unit in debug.units:
+                if unit.version >= 5:
+                    debug.top(unit)
+            bases = sorted((u for u in debug.units if u.version >= 5), key=lambda u: u.addr_base)
+            for place in at:
+                below = [unit for unit in bases if unit.addr_base <= place]
+                yield from below[-1:]
+
+    def units_naming(self, name: str) -> Iterator[Unit]:
+        """Units in which some entry has that name, in their order."""
+        debug = self.debug
+        if len(debug.units) <= 2:
+            yield from debug.units
+            return
+        text = name.encode("utf-8", "backslashreplace") + b"\0"
+        words = [at.to_bytes(4, "little") for at in _positions(debug.str, text)]
+        places = [p for word in words for p in _positions(debug.info, word)] + _positions(debug.info, text)
+        found = {unit.offset: unit for unit in self._units_of(sorted(places))}
+        indexed = sorted(p for word in words for p in _positions(debug.str_offsets, word))
+        if indexed:
+            for unit in debug.units:
+                if unit.version >= 5:
+                    debug.top(unit)
+            bases = sorted((u for u in debug.units if u.version >= 5), key=lambda u: u.str_offsets_base)
+            starts = np.array([unit.str_offsets_base for unit in bases])
+            for i in sorted(set((np.searchsorted(starts, indexed, "right") - 1).tolist())):
+                found.setdefault(bases[i].offset, bases[i])
+        yield from (found[offset] for offset in sorted(found))
+
+    def _units_of(self, places: Iterable[int]) -> Iterator[Unit]:
+        last = -1
+        for place in places:
+            if place >= last:
+                unit = self.debug.unit_at(place)
+                last = unit.end
+                yield unit
+
+    def _addresses(self, names: Mapping[str, int]) -> dict[str, int]:
+        """The address of each name by the symbol table, a global one before a local one; without the Thumb bit."""
+        y, arch = self.obj.symbols, archs.by_machine(self.obj.machine)
+        state = int(arch is not None and arch.thumb)
+        found = {}
+        for name, given in names.items():
+            text = name.encode("utf-8", "backslashreplace") + b"\0"
+            index = np.flatnonzero(np.isin(y.name_at, _positions(y.strtab, text)) & (y.shndx != elf.SHN_UNDEF))
+            index = index[np.argsort(y.bind[index] == 0, kind="stable")]
+            values = y.value[index].tolist()
+            if values:
+                value = next((v for v in values if given and v & ~1 == given & ~1), values[0])
+                function = y.type[index[values.index(value)]] == elf.STT_FUNC
+                found[name] = value & ~state if function else value
+            elif given:
+                found[name] = given & ~state
+        return found
+
+    def attribute(self, entry: Entry, attribute: int) -> object:
+        """An attribute of an entry, or of what it completes or is an instance of."""
+        for _ in range(DEEPEST):
+            if attribute in entry.values:
+                return entry.values[attribute]
+            link = entry.values.get(AT.specification, entry.values.get(AT.abstract_origin))
+            if not isinstance(link, int):
+                return None
+            entry = self.debug.entry(link)
+        return None
+
+    def _described(self, entry: Entry) -> Entry:
+        """The abstract entry of an instance, which has the types."""
+        for _ in range(DEEPEST):
+            link = entry.values.get(AT.abstract_origin)
+            if not isinstance(link, int):
+                return entry
+            entry = self.debug.entry(link)
+        raise ValueError("entries refer to each other")
+
+    # ---- a unit's outermost entries
+
+    def index(self, unit: Unit) -> _Index:
+        if unit.offset not in self._indices:
+            index = self._indices[unit.offset] = _Index()
+            top = self.debug.top(unit)
+            waiting = [(top, "", False)]
+            while waiting:
+                parent, scope, in_class = waiting.pop()
+                if scope.count("::") > DEEPEST:
+                    raise ValueError("namespaces are nested too deep")
+                for entry in self.debug.children(parent, NAMED):
+                    self._add(index, entry, scope, in_class)
+                    if entry.tag in SCOPES and unit.language in CPP:
+                        waiting.append((entry, f"{scope}{_name(entry) or '(anonymous)'}::", entry.tag != TAG.namespace))
+        return self._indices[unit.offset]
+
+    def _add(self, index: _Index, entry: Entry, scope: str, in_class: bool) -> None:
+        values = entry.values
+        if entry.tag in (TAG.subprogram, TAG.variable):
+            linkage = self.attribute(entry, AT.linkage_name) or self.attribute(entry, AT.mips_linkage_name)
+            name = linkage or (None if in_class else self.attribute(entry, AT.name))
+            if isinstance(name, str):
+                index.symbols.setdefault(name, []).append(entry)
+            return
+        if scope:
+            index.scopes[entry.offset] = scope
+        name, target = _name(entry), values.get(AT.type)
+        if entry.tag == TAG.typedef and isinstance(target, int):
+            index.typedefs.setdefault(target, f"{scope}{name}")
+        elif entry.tag in KINDS and AT.declaration not in values:
+            if isinstance(link := values.get(AT.specification), int):
+                index.completions[link] = entry
+            if name:
+                index.types.setdefault(f"{KINDS[entry.tag]} {scope}{name}", entry)
+
+
+KINDS: dict[int, Literal["struct", "union", "enum"]] = {
+    TAG.structure_type: "struct",
+    TAG.class_type: "struct",
+    TAG.union_type: "union",
+    TAG.enumeration_type: "enum",
+}
+
+
+def _name(entry: Entry) -> str:
+    name = entry.values.get(AT.name, "")
+    return name if isinstance(name, str) else ""
+
+
+def _aliases(name: str) -> tuple[str, ...]:
+    """A constructor's or destructor's symbol is one of several for one entry, which GCC gives a name of its own."""
+    if name.startswith("_Z"):
+        for kind, numbers in (("C", "123"), ("D", "012")):
+            for number in numbers:
+                if f"{kind}{number}E" in name:
+                    return name, name.replace(f"{kind}{number}E", f"{kind}4E")
+    return (name,)
+
+
+def _places(entry: Entry, unit: Unit) -> Iterator[int]:
+    """The address that an entry has, if it has one."""
+    low, location = entry.values.get(AT.low_pc), entry.values.get(AT.location)
+    if isinstance(low, int):
+        yield low
+    if isinstance(location, bytes) and location[:1] == b"\x03":  # DW_OP_addr
+        yield int.from_bytes(location[1 : 1 + unit.address_size], "little")
+
+
+def _positions(data: bytes, word: bytes) -> list[int]:
+    """Where ``word`` occurs in ``data``."""
+    found, at = [], data.find(word)
+    while at >= 0:
+        found.append(at)
+        at = data.find(word, at + 1)
+    return found
+
+
+# ---- types
+
+
+class _Text(NamedTuple):
+    """A type: in the notation, and as C has it, on the left and on the right of a name."""
+
+    type: str
+    left: str
+    right: str = ""
+
+    @property
+    def spelling(self) -> str:
+        space = " " if self.right.startswith("[") and not self.left.endswith("(*") else ""
+        return f"{self.left}{space}{self.right}"
+
+
+VOID = _Text("void", "void")
+
+
+class _Types:
+    """The types that one unit's signatures reach."""
+
+    def __init__(self, reader: _Reader, unit: Unit) -> None:
+        self.layouts: dict[str, Layout] = {}
+        self._reader, self._unit = reader, unit
+        self._tags: dict[int, str] = {}
+        self._taken: dict[str, int] = {}
+        self._texts: dict[int, _Text] = {}
+        self._waiting: deque[tuple[str, Entry]] = deque()
+
+    def signature(self, name: str, entry: Entry) -> Signature:
+        """What an entry says of a symbol."""
+        if entry.tag == TAG.variable:
+            text = self._typed(entry, name)
+            return Signature(text.type, text.spelling, None)
+        params, variadic = self._params(entry, name)
+        result = self._typed(entry, f"{name}.result")
+        return Signature(result.type, result.spelling, tuple(params), variadic)
+
+    def finish(self) -> None:
+        """Lay out the types that are waiting; what is malformed stays as incomplete as a declaration."""
+        while self._waiting:
+            tag, entry = self._waiting.popleft()
+            try:
+                self.layouts[tag] = self._layout(tag, entry)
+            except MALFORMED:
+                pass
+
+    def _params(self, entry: Entry, place: str) -> tuple[list[Param], bool]:
+        debug, params, variadic = self._reader.debug, list[Param](), False
+        children = list(debug.children(entry, (TAG.formal_parameter, TAG.unspecified_parameters)))
+        link = entry.values.get(AT.specification)
+        if not children and isinstance(link, int):
+            entry = debug.entry(link)
+            children = list(debug.children(entry, (TAG.formal_parameter, TAG.unspecified_parameters)))
+        for child in children:
+            if child.tag == TAG.unspecified_parameters:
+                variadic = True
+                continue
+            name = self._reader.attribute(child, AT.name) or ""
+            if name in HIDDEN_PARAMS:
+                continue
+            text = self._typed(child, f"{place}.{name or len(params) + 1}")
+            params.append(Param(str(name), text.type, text.spelling))
+        unit = debug.unit_at(entry.offset)
+        if not params and unit.language in C and not self._reader.attribute(entry, AT.prototyped):
+            variadic = True
+        return params, variadic
+
+    def _typed(self, entry: Entry, place: str, depth: int = 0) -> _Text:
+        """The type that an entry has."""
+        offset = self._reader.attribute(entry, AT.type)
+        return self._text(offset, place, depth + 1) if isinstance(offset, int) else VOID
+
+    def _text(self, offset: int, place: str, depth: int) -> _Text:
+        if depth > DEEPEST:
+            raise ValueError("types refer to each other")
+        if offset not in self._texts:
+            text = self._read(self._reader.debug.entry(offset), place, depth)
+            if len(text.type) + len(text.left) + len(text.right) > LONGEST:
+                raise ValueError("a type is too long")
+            self._texts[offset] = text
+        return self._texts[offset]
+
+    def _read(self, entry: Entry, place: str, depth: int) -> _Text:
+        """One type. Qualifiers count for C alone."""
+        tag = entry.tag
+        name = _name(entry)
+        if tag == TAG.base_type:
+            return _Text(_scalar(entry, name), name)
+        if tag in KINDS:
+            tagged = self.tag_of(entry, place)
+            return _Text(tagged, tagged.removeprefix(f"{KINDS[tag]} ") if name == "" else tagged)
+        if tag == TAG.typedef:
+            scope = self._scope(entry)
+            inner = self._typed(entry, f"{scope}{name}", depth)
+            return _Text(inner.type, f"{scope}{name}")
+        if tag in POINTERS:
+            inner = self._typed(entry, place, depth)
+            mark = POINTERS[tag]
+            if inner.right:
+                return _Text(f"*{inner.type}", f"{inner.left} ({mark}", f"){inner.right}")
+            return _Text(f"*{inner.type}", f"{inner.left}{'' if inner.left.endswith('*') else ' '}{mark}")
+        if tag in QUALIFIERS:
+            inner = self._typed(entry, place, depth)
+            word = QUALIFIERS[tag]
+            left = f"{inner.left}{word}" if inner.left.endswith("*") else f"{word} {inner.left}"
+            return _Text(inner.type, left, inner.right)
+        if tag == TAG.array_type:
+            inner = self._typed(entry, place, depth)
+            counts = [_count(each) for each in self._reader.debug.children(entry, (TAG.subrange_type,))] or [0]
+            dimensions = "".join(f"[{count or ''}]" for count in counts)
+            return _Text(f"{dimensions}{inner.type}", inner.left, f"{dimensions}{inner.right}")
+        if tag == TAG.subroutine_type:
+            return self._function(entry, place, depth)
+        if tag == TAG.ptr_to_member_type:
+            inner = self._typed(entry, place, depth)
+            word = f"i{8 * self._unit.address_size}"
+            return _Text(f"[2]{word}" if inner.type.startswith("fn(") else word, f"{inner.left} ::*", inner.right)
+        if tag == TAG.unspecified_type:
+            return _Text("*void", name or "void *")
+        raise ValueError(f"an unknown kind of type: {tag:#x}")
+
+    def _function(self, entry: Entry, place: str, depth: int) -> _Text:
+        types, spellings, variadic = list[str](), list[str](), False
+        for child in self._reader.debug.children(entry, (TAG.formal_parameter, TAG.unspecified_parameters)):
+            variadic = child.tag == TAG.unspecified_parameters
+            if not variadic:
+                param = self._typed(child, f"{place}.{len(types) + 1}", depth)
+                types.append(param.type)
+                spellings.append(param.spelling)
+        if not types and self._unit.language in C and AT.prototyped not in entry.values:
+            variadic = True
+        result = self._typed(entry, f"{place}.result", depth)
+        more = ["..."] if variadic else []
+        listed = ", ".join([*spellings, *more]) if types else "" if variadic else "void"
+        return _Text(f"fn({', '.join([*types, *more])}) -> {result.type}", result.left, f"({listed}){result.right}")
+
+    # ---- types with a tag
+
+    def tag_of(self, entry: Entry, place: str) -> str:
+        """The tag that a type goes by; a complete one gets its layout later."""
+        if entry.offset in self._tags:
+            return self._tags[entry.offset]
+        reader, first = self._reader, entry
+        unit = reader.debug.unit_at(entry.offset)
+        if isinstance(link := entry.values.get(AT.signature), int) and link:
+            entry = reader.debug.entry(link)
+            unit = reader.debug.unit_at(entry.offset)
+        if AT.declaration in entry.values:
+            entry = reader.index(unit).completions.get(entry.offset, entry)
+        kind, name = KINDS[entry.tag], reader.attribute(entry, AT.name)
+        if not name:
+            name = reader.index(unit).typedefs.get(entry.offset, place)
+        elif unit.language in CPP:
+            link = entry.values.get(AT.specification, entry.offset)
+            name = f"{reader.index(unit).scopes.get(link if isinstance(link, int) else 0, '')}{name}"
+        tag = f"{kind} {name}"
+        complete = AT.declaration not in entry.values
+        number = 1
+        while complete and self._taken.setdefault(tag, entry.offset) != entry.offset:
+            number += 1
+            tag = f"{kind} {name}#{number}"
+        self._tags[first.offset] = self._tags[entry.offset] = tag
+        if complete:
+            self._waiting.append((tag, entry))
+        return tag
+
+    def _scope(self, entry: Entry) -> str:
+        unit = self._reader.debug.unit_at(entry.offset)
+        return self._reader.index(unit).scopes.get(entry.offset, "") if unit.language in CPP else ""
+
+    def _layout(self, tag: str, entry: Entry) -> Layout:
+        kind, debug = KINDS[entry.tag], self._reader.debug
+        size = entry.values.get(AT.byte_size, 0)
+        if not isinstance(size, int):
+            raise ValueError("a type without a size")
+        if kind == "enum":
+            values = debug.children(entry, (TAG.enumerator,))
+            return Layout(kind, size, tuple(_enumerator(each) for each in values))
+        members = list[Member]()
+        for child in debug.children(entry, (TAG.member, TAG.inheritance)):
+            if AT.external in child.values or AT.declaration in child.values or AT.virtuality in child.values:
+                continue  # a static member, or a base class whose place is in the vtable
+            members.append(self._member(tag.split(" ", 1)[1], child, len(members)))
+        members.sort(key=lambda m: m.offset if m.bits else 8 * m.offset)
+        return Layout(kind, size, tuple(members))
+
+    def _member(self, outer: str, entry: Entry, number: int) -> Member:
+        values = entry.values
+        name = _name(entry)
+        offset = _offset(values.get(AT.data_member_location, 0))
+        if name.startswith("_vptr"):
+            return Member("_vptr", offset, "*void", "void *")
+        text = self._typed(entry, f"{outer}.{name or number}")
+        bits = values.get(AT.bit_size, 0)
+        if isinstance(bits, int) and bits:
+            return Member(name, self._bit(entry, offset, bits), text.type, text.spelling, bits)
+        if entry.tag == TAG.inheritance:
+            name = text.type.split(" ", 1)[1]
+        return Member(name, offset, text.type, text.spelling)
+
+    def _bit(self, entry: Entry, offset: int, bits: int) -> int:
+        """The first bit of a bit-field. The old attribute counts from the highest bit of the unit of storage."""
+        values = entry.values
+        if isinstance(at := values.get(AT.data_bit_offset), int):
+            return at
+        old = values.get(AT.bit_offset)
+        if not isinstance(old, int):
+            return 8 * offset
+        size = values.get(AT.byte_size) or self._size(entry)
+        if not isinstance(size, int):
+            raise ValueError("a bit-field without a size")
+        if old >= 1 << 63:
+            old -= 1 << 64  # a negative one in DW_FORM_data8
+        return 8 * offset + 8 * size - old - bits
+
+    def _size(self, entry: Entry) -> object:
+        for _ in range(DEEPEST):
+            link = entry.values.get(AT.type)
+            if not isinstance(link, int):
+                return None
+            entry = self._reader.debug.entry(link)
+            if AT.byte_size in entry.values:
+                return entry.values[AT.byte_size]
+        return None
+
+
+def _scalar(entry: Entry, name: str) -> str:
+    size, encoding = entry.values.get(AT.byte_size), entry.values.get(AT.encoding)
+    if not isinstance(size, int) or not isinstance(encoding, int):
+        raise ValueError("a base type without size or encoding")
+    letter = "u" if name == "char" else ENCODINGS.get(encoding, f"x{encoding}_")
+    return f"{letter}{8 * size}"
+
+
+def _count(entry: Entry) -> int:
+    """How many elements a dimension has; 0 if it is not known, as in a flexible array."""
+    count, last = entry.values.get(AT.count), entry.values.get(AT.upper_bound)
+    if isinstance(count, int):
+        return count
+    if not isinstance(last, int) or last in (0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF):
+        return 0
+    return last + 1
+
+
+def _enumerator(entry: Entry) -> Member:
+    value = entry.values.get(AT.const_value, 0)
+    if not isinstance(value, int):
+        raise ValueError("an enumerator without a number")
+    return Member(_name(entry), value, "", "")
+
+
+def _offset(location: object) -> int:
+    """A member's place: a number, or in old versions the expression ``DW_OP_plus_uconst n``."""
+    if isinstance(location, int):
+        return location
+    if isinstance(location, bytes) and location[:1] == b"\x23":
+        return uleb(location, 1)[0]
+    raise ValueError("a member whose place is computed")
+
+
+# ---- one interface of several
+
+
+def _joined(parts: Iterable[Interface]) -> Interface:
+    """One interface; a type that differs from one of the same tag gets a mark, and so do those that refer to it."""
+    symbols: dict[str, Signature] = {}
+    types: dict[str, Layout] = {}
+    for part in parts:
+        clash = {tag for tag, layout in part.types.items() if types.get(tag, layout) != layout}
+        users: dict[str, set[str]] = {}
+        for tag, layout in part.types.items() if clash else ():
+            for used in _used(layout):
+                users.setdefault(used, set()).add(tag)
+        waiting = list(clash)
+        while waiting:
+            more = {user for user in users.get(waiting.pop(), ()) if user in types} - clash
+            clash |= more
+            waiting += more
+        names: dict[str, str] = {}
+        own = dict(part.types)
+        for number in range(2, 2 + len(types) if clash else 2):
+            names = {tag: f"{tag}#{number}" for tag in clash}
+            own = {names.get(tag, tag): _with_tags(layout, names) for tag, layout in part.types.items()}
+            if all(types.get(tag, layout) == layout for tag, layout in own.items()):
+                break
+        types |= own
+        symbols |= {name: _signature_with_tags(signature, names) for name, signature in part.symbols.items()}
+    return Interface(symbols, _reached(symbols, types) if symbols else types)
+
+
+def _used(layout: Layout) -> Iterator[str]:
+    for member in layout.members:
+        if member.type:
+            yield from tags(member.type)
+
+
+def _with_tags(layout: Layout, names: Mapping[str, str]) -> Layout:
+    members = tuple(member._replace(type=renamed(member.type, names)) for member in layout.members)
+    return layout._replace(members=members)
+
+
+def _signature_with_tags(signature: Signature, names: Mapping[str, str]) -> Signature:
+    params = signature.params
+    if params is not None:
+        params = tuple(param._replace(type=renamed(param.type, names)) for param in params)
+    return signature._replace(result=renamed(signature.result, names), params=params)
+
+
+def _reached(symbols: Mapping[str, Signature], types: Mapping[str, Layout]) -> dict[str, Layout]:
+    """Those of ``types`` that the signatures reach."""
+    waiting = [
+        tag for s in symbols.values() for text in (s.result, *(p.type for p in s.params or ())) for tag in tags(text)
+    ]
+    found: dict[str, Layout] = {}
+    while waiting:
+        tag = waiting.pop()
+        if tag in types and tag not in found:
+            found[tag] = types[tag]
+            waiting += _used(types[tag])
+    return found
