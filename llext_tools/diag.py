@@ -114,6 +114,9 @@ CODES: dict[str, Code] = {
     "abi-float": Code(errors.AbiError, ""),
     "abi-enum-size": Code(errors.AbiError, ""),
     "abi-wchar": Code(errors.AbiError, ""),
+    # both sides of an import: types
+    "abi-prototype": Code(errors.AbiError, ""),
+    "abi-layout": Code(errors.AbiError, ""),
     # running
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),

@@ -611,7 +611,7 @@ def _joined(parts: Iterable[Interface]) -> Interface:
                 break
         types |= own
         symbols |= {name: _signature_with_tags(signature, names) for name, signature in part.symbols.items()}
-    return Interface(symbols, _reached(symbols, types) if symbols else types)
+    return Interface(symbols, reached(symbols, types) if symbols else types)
 
 
 def _used(layout: Layout) -> Iterator[str]:
@@ -632,11 +632,10 @@ def _signature_with_tags(signature: Signature, names: Mapping[str, str]) -> Sign
     return signature._replace(result=renamed(signature.result, names), params=params)
 
 
-def _reached(symbols: Mapping[str, Signature], types: Mapping[str, Layout]) -> dict[str, Layout]:
+def reached(symbols: Mapping[str, Signature], types: Mapping[str, Layout]) -> dict[str, Layout]:
     """Those of ``types`` that the signatures reach."""
-    waiting = [
-        tag for s in symbols.values() for text in (s.result, *(p.type for p in s.params or ())) for tag in tags(text)
-    ]
+    texts = (text for s in symbols.values() for text in (s.result, *(param.type for param in s.params or ())))
+    waiting = [tag for text in texts for tag in tags(text)]
     found: dict[str, Layout] = {}
     while waiting:
         tag = waiting.pop()

@@ -6,6 +6,184 @@ offsets.
 
 from __future__ import annotations
 
-from llext_tools.check.subject import Rule
+import os
+from collections.abc import Iterator, Sequence
 
-RULES: tuple[Rule, ...] = ()
+import numpy as np
+
+from llext_tools.abi.compare import Comparison, Difference, Side
+from llext_tools.abi.notation import plain, prototype
+from llext_tools.abi.types import Interface, Signature
+from llext_tools.check.subject import Rule, Subject
+from llext_tools.diag import Diagnostic, Location
+
+SHOWN = 3  # imports that reach a type, and members that one side lacks
+UNCHECKED = "nothing on the board checks this"
+HELP = "build the extension against the headers of this firmware"
+
+
+def interfaces(subject: Subject) -> Iterator[Diagnostic]:
+    """``abi-prototype`` and ``abi-layout``: an import is not what the extension takes it for.
+
+    One diagnostic for each cause: a type that five imports reach is named once, with them.
+    """
+    if subject.firmware is None or not subject.imports:
+        return
+    firmware = subject.firmware.interface(subject.imports)
+    if not firmware.symbols:
+        return
+    extension = _extension(subject, firmware)
+    comparison = Comparison(extension, firmware)
+    causes: dict[tuple[object, ...], list[Difference]] = {}
+    for name in subject.imports:
+        for difference in comparison.differences(name):
+            causes.setdefault(difference.cause, []).append(difference)
+    for found in causes.values():
+        if found[0].tag or found[0].what == "variable":
+            yield _layout(subject, found)
+        else:
+            yield _prototype(subject, found[0], extension.symbols[found[0].name], firmware.symbols[found[0].name])
+
+
+def _extension(subject: Subject, firmware: Interface) -> Interface:
+    """What the extension knows of its imports.
+
+    Some compilers describe no function that they only call. Such an import counts as what the firmware has, with the
+    types that the extension knows under the same tags.
+    """
+    from llext_tools.abi.dwarf import reached
+    from llext_tools.abi.extension import extension_interface, extension_types
+
+    known = extension_interface(subject.obj, firmware.symbols)
+    lacking = {name: signature for name, signature in firmware.symbols.items() if name not in known.symbols}
+    if not lacking:
+        return known
+    tags = {plain(tag) for tag in reached(lacking, firmware.types)}
+    types = extension_types(subject.obj, tags)
+    return Interface({**known.symbols, **lacking}, {**types, **known.types})
+
+
+def _prototype(subject: Subject, d: Difference, extension: Signature, firmware: Signature) -> Diagnostic:
+    theirs = _name_of_firmware(subject)
+    a, b = _spelled(d.extension, d.firmware)
+    match d.what:
+        case "kind":
+            kind = "a function", "a variable"
+            swap = firmware.params is not None
+            text = f"`{d.name}` is {kind[swap]} in the extension, {kind[not swap]} in {theirs}"
+        case "count":
+            n, m = d.extension.offset, d.firmware.offset
+            text = f"`{d.name}` has {n} parameter{'s' * (n != 1)} in the extension, {m} in {theirs}"
+        case "variadic":
+            text = f"`{d.name}` takes any number of arguments on one side only"
+        case "result":
+            text = f"`{d.name}` returns {a} in the extension, {b} in {theirs}"
+        case _:
+            name = f" `{d.member}`" if d.member else ""
+            text = f"parameter {d.number}{name} of `{d.name}` is {a} in the extension, {b} in {theirs}"
+    width = max(len("extension"), len(theirs)) + 1
+    detail = (
+        f"{'extension:':{width}} {prototype(d.name, extension)}",
+        f"{theirs + ':':{width}} {prototype(d.name, firmware)}",
+    )
+    return Diagnostic(
+        "abi-prototype", text, location=_place(subject, d.name), detail=detail, notes=(UNCHECKED,), help=HELP
+    )
+
+
+def _layout(subject: Subject, found: Sequence[Difference]) -> Diagnostic:
+    d, theirs = found[0], _name_of_firmware(subject)
+    a, b = _spelled(d.extension, d.firmware)
+    n, m = d.extension, d.firmware
+    unit = "bit" if d.what == "offset" and " : " in n.spelling else "offset"
+    match d.what:
+        case "variable":
+            text = f"`{d.name}` is {a} in the extension, {b} in {theirs}"
+        case "offset":
+            text = f"`{d.tag}` has `{d.member}` at {unit} {n.offset} in the extension, at {unit} {m.offset} in {theirs}"
+        case "type":
+            text = f"`{d.tag}` has {a} in the extension, {b} in {theirs}"
+        case "bits":
+            text = f"`{d.tag}` has {a} in the extension, {b} in {theirs}"
+        case "missing":
+            text = f"`{d.tag}` has `{d.member}` at offset {n.offset} in the extension, not at all in {theirs}"
+        case "added":
+            text = f"`{d.tag}` has `{d.member}` at offset {m.offset} in {theirs}, not at all in the extension"
+        case "value":
+            text = f"`{d.tag}` has `{d.member}` as {n.offset} in the extension, as {m.offset} in {theirs}"
+        case "sort":
+            text = f"`{d.tag}` is a {n.spelling} in the extension, a {m.spelling} in {theirs}"
+        case _:
+            text = f"`{d.tag}` has {_bytes(n.size)} in the extension, {_bytes(m.size)} in {theirs}"
+    notes = (*_reached_by(found), UNCHECKED)
+    return Diagnostic(
+        "abi-layout", text, location=_place(subject, d.name), detail=_figures(d, theirs), notes=notes, help=HELP
+    )
+
+
+def _figures(d: Difference, theirs: str) -> tuple[str, ...]:
+    """What else tells the two sides apart: sizes, members that only one has, how many members differ."""
+    lines = []
+    if d.what not in ("size", "variable") and None not in (d.extension.size, d.firmware.size):
+        sizes = d.extension.size, d.firmware.size
+        lines.append(
+            f"{_bytes(sizes[0])} in both"
+            if sizes[0] == sizes[1]
+            else f"{_bytes(sizes[0])} in the extension, {_bytes(sizes[1])} in {theirs}"
+        )
+    for side, where in ((d.extension, "the extension"), (d.firmware, theirs)):
+        if side.only:
+            more = f" and {len(side.only) - SHOWN} more" if len(side.only) > SHOWN else ""
+            lines.append(f"only in {where}: {', '.join(side.only[:SHOWN])}{more}")
+    if d.more:
+        lines.append(
+            f"{d.more} more {'enumerators' if d.what == 'value' else 'members'} differ"[: None if d.more > 1 else -1]
+        )
+    return tuple(lines)
+
+
+def _reached_by(found: Sequence[Difference]) -> Iterator[str]:
+    """By which imports the extension comes to a type: three, then how many more."""
+    if not found[0].tag:
+        return
+    ways = []
+    for d in found[:SHOWN]:
+        path = f" (`{d.path}`)" if d.path not in ("", d.name) else ""
+        ways.append(f"`{d.name}`" + (f" by {d.root}" if d.root else "") + path)
+    if len(found) > SHOWN:
+        ways.append(f"{len(found) - SHOWN} more import{'s' * (len(found) > SHOWN + 1)}")
+    how = "reached by" if any(d.by_value for d in found) else "reached through pointers only, by"
+    yield f"{how} {', '.join(ways[:-1])} and {ways[-1]}" if len(ways) > 1 else f"{how} {ways[0]}"
+
+
+def _spelled(ours: Side, theirs: Side) -> tuple[str, str]:
+    """Both types as C has them, with what they mean where C has the same words for both."""
+    if ours.spelling != theirs.spelling:
+        return f"`{ours.spelling}`", f"`{theirs.spelling}`"
+    return f"`{ours.spelling}` ({ours.type})", f"`{theirs.spelling}` ({theirs.type})"
+
+
+def _bytes(count: int | None) -> str:
+    return f"{count or 0:,} byte{'s' * (count != 1)}"
+
+
+def _name_of_firmware(subject: Subject) -> str:
+    assert subject.firmware is not None
+    source = subject.firmware.exports.source
+    return "the firmware" if ", " in source else os.path.basename(source)
+
+
+def _place(subject: Subject, name: str) -> Location:
+    """The first place that refers to an import."""
+    obj, relocs = subject.obj, subject.relocs
+    used = np.unique(relocs.symbol)
+    named = [i for i, found in zip(used.tolist(), obj.symbols.names(used.tolist()), strict=True) if found == name]
+    at = np.flatnonzero(np.isin(relocs.symbol, named))
+    if not at.size:
+        return subject.at()
+    first = at[np.lexsort((relocs.offset[at], relocs.section[at]))[0]]
+    section, offset = int(relocs.section[first]), int(relocs.offset[first])
+    return subject.at(section)._replace(offset=offset, function=obj.function_at(section, offset))
+
+
+RULES: tuple[Rule, ...] = (interfaces,)

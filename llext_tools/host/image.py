@@ -74,8 +74,10 @@ class Image:
 
     def interface(self, names: Iterable[str]) -> Interface:
         """What debug information says of ``names``."""
-        del names
-        return NOTHING
+        from llext_tools.abi.dwarf import read_interface
+
+        found = ((name, self.exports.find(name)) for name in names)
+        return read_interface(self.obj, {name: export.address for name, export in found if export})
 
     def definition(self, name: str) -> Definition | None:
         """A global symbol comes before a local one, and of several local ones that of the first file."""
