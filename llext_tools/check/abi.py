@@ -148,8 +148,8 @@ def _reached_by(found: Sequence[Difference]) -> Iterator[str]:
         return
     ways = []
     for d in found[:SHOWN]:
-        path = f" (`{d.path}`)" if d.path not in ("", d.name) else ""
-        ways.append(f"`{d.name}`" + (f" by {d.root}" if d.root else "") + path)
+        way = ": ".join(part for part in (d.root, f"`{d.path}`" if d.path not in ("", d.name) else "") if part)
+        ways.append(f"`{d.name}`" + (f" ({way})" if way else ""))
     if len(found) > SHOWN:
         ways.append(f"{len(found) - SHOWN} more import{'s' * (len(found) > SHOWN + 1)}")
     how = "reached by" if any(d.by_value for d in found) else "reached through pointers only, by"
