@@ -44,6 +44,7 @@ QUALIFIERS = {TAG.const_type: "const", TAG.volatile_type: "volatile", TAG.restri
               TAG.atomic_type: "_Atomic"}  # fmt: skip
 CPP = frozenset((0x04, 0x1A, 0x21, 0x2B, 0x3A))  # DW_LANG_C_plus_plus and its later standards
 C = frozenset((0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x3E))
+BUILTIN = "__builtin_"  # GCC's own declaration of what it calls unasked, such as memset, which tells nothing
 HIDDEN_PARAMS = ("__in_chrg", "__vtt_parm")  # which GCC alone describes
 
 
@@ -148,7 +149,7 @@ class _Reader:
                     here = address is not None and address in _places(entry, unit)
                     if here or (AT.declaration not in entry.values and self.attribute(entry, AT.external)):
                         return described
-                    if self.attribute(entry, AT.external):
+                    if self.attribute(entry, AT.external) and not _name(described).startswith(BUILTIN):
                         declaration = declaration or described
         return declaration
 
