@@ -45,7 +45,6 @@ QUALIFIERS = {TAG.const_type: "const", TAG.volatile_type: "volatile", TAG.restri
 CPP = frozenset((0x04, 0x1A, 0x21, 0x2B, 0x3A))  # DW_LANG_C_plus_plus and its later standards
 C = frozenset((0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x3E))
 BUILTIN = "__builtin_"  # GCC's own declaration of what it calls unasked, such as memset, which tells nothing
-HIDDEN_PARAMS = ("__in_chrg", "__vtt_parm")  # which GCC alone describes
 
 
 def read_interface(source: str | ElfObject, names: Iterable[str]) -> Interface:
@@ -291,8 +290,11 @@ KINDS: dict[int, Literal["struct", "union", "enum"]] = {
 
 
 def _name(entry: Entry) -> str:
+    """The name, with a template's arguments as GCC writes them: Clang has blanks in ``vec<int *>``."""
     name = entry.values.get(AT.name, "")
-    return name if isinstance(name, str) else ""
+    if not isinstance(name, str):
+        return ""
+    return name.replace(" *", "*").replace(" &", "&").replace("> >", ">>") if "<" in name else name
 
 
 def _aliases(name: str) -> tuple[str, ...]:
@@ -359,7 +361,8 @@ class _Types:
             text = self._typed(entry, name)
             return Signature(text.type, text.spelling, None)
         params, variadic = self._params(entry, name)
-        result = self._typed(entry, f"{name}.result")
+        structor = len(_aliases(name)) > 1  # what it returns is the ABI's business: on Arm the object
+        result = VOID if structor else self._typed(entry, f"{name}.result")
         return Signature(result.type, result.spelling, tuple(params), variadic)
 
     def finish(self) -> None:
@@ -383,8 +386,8 @@ class _Types:
                 variadic = True
                 continue
             name = self._reader.attribute(child, AT.name) or ""
-            if name in HIDDEN_PARAMS:
-                continue
+            if params and self._reader.attribute(child, AT.artificial):
+                continue  # of a constructor or destructor, described by GCC alone
             text = self._typed(child, f"{place}.{name or len(params) + 1}")
             params.append(Param(str(name), text.type, text.spelling))
         unit = debug.unit_at(entry.offset)
@@ -415,7 +418,10 @@ class _Types:
             return _Text(_scalar(entry, name), name)
         if tag in KINDS:
             tagged = self.tag_of(entry, place)
-            return _Text(tagged, tagged.removeprefix(f"{KINDS[tag]} ") if name == "" else tagged)
+            if name:
+                return _Text(tagged, tagged)
+            named = self._reader.index(self._reader.debug.unit_at(entry.offset)).typedefs.get(entry.offset)
+            return _Text(tagged, named or f"{KINDS[tag]} {{...}}")
         if tag == TAG.typedef:
             scope = self._scope(entry)
             inner = self._typed(entry, f"{scope}{name}", depth)
@@ -467,25 +473,22 @@ class _Types:
         """The tag that a type goes by; a complete one gets its layout later."""
         if entry.offset in self._tags:
             return self._tags[entry.offset]
-        reader, first = self._reader, entry
-        unit = reader.debug.unit_at(entry.offset)
-        if isinstance(link := entry.values.get(AT.signature), int) and link:
-            entry = reader.debug.entry(link)
-            unit = reader.debug.unit_at(entry.offset)
+        debug, first = self._reader.debug, entry
+        if (link := entry.values.get(AT.signature)) and isinstance(link, int):
+            entry = debug.entry(link)
+        index = self._reader.index(debug.unit_at(entry.offset))
         if AT.declaration in entry.values:
-            entry = reader.index(unit).completions.get(entry.offset, entry)
-        kind, name = KINDS[entry.tag], reader.attribute(entry, AT.name)
-        if not name:
-            name = reader.index(unit).typedefs.get(entry.offset, place)
-        elif unit.language in CPP:
-            link = entry.values.get(AT.specification, entry.offset)
-            name = f"{reader.index(unit).scopes.get(link if isinstance(link, int) else 0, '')}{name}"
-        tag = f"{kind} {name}"
-        complete = AT.declaration not in entry.values
-        number = 1
+            entry = index.completions.get(entry.offset, entry)
+        declared = entry
+        if isinstance(link := entry.values.get(AT.specification), int):
+            declared = debug.entry(link)
+        name = _name(entry) or _name(declared)
+        scoped = f"{index.scopes.get(declared.offset, '')}{name}" if name else index.typedefs.get(entry.offset, place)
+        tag = plain = f"{KINDS[entry.tag]} {scoped}"
+        complete, number = AT.declaration not in entry.values, 1
         while complete and self._taken.setdefault(tag, entry.offset) != entry.offset:
             number += 1
-            tag = f"{kind} {name}#{number}"
+            tag = f"{plain}#{number}"
         self._tags[first.offset] = self._tags[entry.offset] = tag
         if complete:
             self._waiting.append((tag, entry))
