@@ -72,17 +72,18 @@ def read_interface(source: str | ElfObject, names: Iterable[str]) -> Interface:
 def read_types(source: str | ElfObject, wanted: Iterable[str]) -> Mapping[str, Layout]:
     """The complete types of those tags, such as ``struct sensor``, and what they reach: the first one of each tag."""
     reader = _open(source)
-    missing = set(wanted) if reader else set()
     parts: dict[int, _Types] = {}
-    for tag in sorted(missing):
-        for unit in reader.units_naming(tag.split(" ", 1)[1].rpartition("::")[2]) if reader else ():
-            entry = reader.index(unit).types.get(tag) if reader else None
-            if entry is None or reader is None:
-                continue
+    for tag in sorted(set(wanted)) if reader else ():
+        assert reader is not None
+        try:
+            found = reader.find_type(tag)
+        except MALFORMED:
+            continue
+        if found is not None:
+            unit, entry = found
             types = parts.setdefault(unit.offset, _Types(reader, unit))
             types.tag_of(entry, "")
             types.finish()
-            break
     return _joined(Interface({}, types.layouts) for types in parts.values()).types
 
 
@@ -129,6 +130,19 @@ class _Reader:
             except MALFORMED:
                 pass
         return found
+
+    def find_type(self, tag: str) -> tuple[Unit, Entry] | None:
+        """The first complete type of a tag. Without a name of its own it goes by that of a typedef."""
+        kind, _, name = tag.partition(" ")
+        for unit in self.debug.units if "<" in name else self.units_naming(name.rpartition("::")[2]):
+            index = self.index(unit)
+            if tag in index.types:
+                return unit, index.types[tag]
+            for target in (offset for offset, typedef in index.typedefs.items() if typedef == name):
+                entry = self.debug.entry(target)
+                if KINDS.get(entry.tag) == kind and not _name(entry):
+                    return unit, entry
+        return None
 
     def _find(self, name: str, address: int | None) -> Entry | None:
         """The definition, else a declaration."""
