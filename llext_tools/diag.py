@@ -7,7 +7,7 @@ The table ``CODES`` gives each code its class of failure (and so the exit code) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Literal, NamedTuple, NoReturn
 
 from llext_tools import errors
@@ -25,6 +25,7 @@ class Code(NamedTuple):
 CODES: dict[str, Code] = {
     # command line and files
     "usage": Code(errors.UsageError, ""),
+    "settings-syntax": Code(errors.UsageError, ""),
     "file-unreadable": Code(errors.FormatError, ""),
     "file-unwritable": Code(errors.FormatError, ""),
     "archive-malformed": Code(errors.FormatError, ""),
@@ -218,14 +219,16 @@ class Reporter:
     def failed(self) -> bool:
         return any(d.severity == "error" for d in self._found)
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, ignored: Container[str] = ()) -> None:
         """Raise the class of the first error, with everything found so far, or return if there is none.
 
+        Args:
+            ignored: codes that end nothing.
         Raises:
             LlextError: the subclass that ``CODES`` names for the first error.
         """
         for diagnostic in self._found:
-            if diagnostic.severity == "error":
+            if diagnostic.severity == "error" and diagnostic.code not in ignored:
                 raise CODES[diagnostic.code].error(self.diagnostics)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,6 +27,14 @@ def read_bytes(path: Path) -> bytes:
             return file.read()
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
         fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}")
+
+
+def toml_fault(error: Exception, lines: int) -> tuple[str, int | None]:
+    """What tomllib says is wrong with a text of so many lines, and in which one; its message begins in lower case."""
+    message, line = str(error), None
+    if found := re.search(r" \(at line (\d+).*\)$| \(at end of document\)$", message):
+        message, line = message[: found.start()], int(found[1] or lines)
+    return message[:1].lower() + message[1:], line
 
 
 def write_atomically(path: Path, data: Data) -> None:

@@ -17,7 +17,7 @@ Where nothing is found, the loader on the host has the last word.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import numpy as np
 
@@ -27,10 +27,11 @@ from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, p
 from llext_tools.check.loaded import loader_answer
 from llext_tools.check.subject import Board, Rule, Subject
 from llext_tools.check.together import Beside, Member, beside, check_together, member
-from llext_tools.diag import Reporter
+from llext_tools.diag import CODES, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_relocs
+from llext_tools.errors import UndefinedError
 from llext_tools.host.firmware import Firmware
 from llext_tools.link.exports import ExportTable
 from llext_tools.link.layout import place
@@ -69,6 +70,7 @@ def check(
     others: Beside | None = None,
     profile: Profile | str = profiles.DEFAULT,
     reporter: Reporter | None = None,
+    ignored: Container[str] = (),
 ) -> Subject:
     """Report everything that keeps ``obj`` from loading and working.
 
@@ -79,10 +81,12 @@ def check(
         others: what extensions that are checked with it export, from ``beside()``.
         profile: which loader's rules hold, by name or value.
         reporter: receives what is found; a new one by default.
+        ignored: codes that nobody wants to hear of. They are reported like the others, but what comes after an error
+            of such a code is looked at all the same, as far as that can be.
     Returns:
         What was found out about the extension.
     Raises:
-        LlextError: the class of the first error, with all diagnostics that were found.
+        LlextError: the class of the first error that is not ignored, with all diagnostics that were found.
     """
     reporter = reporter or Reporter()
     if isinstance(profile, str):
@@ -92,24 +96,28 @@ def check(
         exports = others.exports
     arch = find_arch(obj, reporter, shared=profile.loader_rows)
     if obj.type == elf.ET_DYN:
-        return _check_shared(obj, arch, exports, firmware, board, entries, profile, reporter)
+        return _check_shared(obj, arch, exports, firmware, board, entries, profile, reporter, ignored)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     loaded = np.isin(regions.region, list(PERM))
-    relocs = validate(obj, arch, profile, rows, loaded, reporter)
-    layout = place(obj, regions, ANYWHERE, reporter)
+    own = Reporter()  # what is wrong with regions keeps nobody from looking at types of relocations
+    relocs = validate(obj, arch, profile, rows, loaded, own)
+    reporter.add(own.diagnostics)
+    reporter.checkpoint(ignored)
+    layout = place(obj, regions, ANYWHERE, Reporter() if reporter.failed else reporter)
     symbols, found = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
-    if not reporter.failed:
+    if not own.failed:
         pair(obj, rows, relocs, layout, symbols, reporter)
     subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
     if others:
         subject = _lent(subject, others)
     for rule in RULES:
         reporter.add(rule(subject))
-    reporter.checkpoint()
+    reporter.checkpoint(ignored)
     if profile.loader_rows:
-        loader_answer(obj, arch, exports, profile, reporter)
-    reporter.checkpoint()
+        lacking = any(d.severity == "error" and CODES[d.code].error is UndefinedError for d in reporter.diagnostics)
+        loader_answer(obj, arch, exports, profile, reporter, completed=lacking)
+    reporter.checkpoint(ignored)
     for rule in exported.LATE_RULES:
         reporter.add(rule(subject))
     return subject
@@ -136,10 +144,11 @@ def _check_shared(
     entries: tuple[str, ...],
     profile: Profile,
     reporter: Reporter,
+    ignored: Container[str],
 ) -> Subject:
     """A shared object is linked already: only the loader is asked."""
-    loader_answer(obj, arch, exports, profile, reporter)
-    reporter.checkpoint()
+    loader_answer(obj, arch, exports, profile, reporter, completed="undefined-symbol" in ignored)
+    reporter.checkpoint(ignored)
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
     subject = Subject(obj, arch, profile, regions, relocs, {}, firmware, board, entries)

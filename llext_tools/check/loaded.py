@@ -26,9 +26,18 @@ PLACED = ("reloc-out-of-range", "reloc-deviates")
 
 
 def loader_answer(
-    obj: ElfObject, arch: Arch, exports: ExportTable | None, profile: Profile, reporter: Reporter
+    obj: ElfObject,
+    arch: Arch,
+    exports: ExportTable | None,
+    profile: Profile,
+    reporter: Reporter,
+    *,
+    completed: bool = False,
 ) -> None:
-    """Report why the loader refuses ``obj``, where it runs into undefined behaviour, and what it gets wrong."""
+    """Report why the loader refuses ``obj``, where it runs into undefined behaviour, and what it gets wrong.
+
+    With ``completed`` what ``exports`` lacks has some address, too, so that more than its absence is found.
+    """
     room = ROOM + 4 * int(obj.image.size) + int(obj.sections.size[obj.sections.type == elf.SHT_NOBITS].sum())
     if room > LARGEST:
         return  # larger than any board: nobody could load it, and simulating it would take as much memory here
@@ -39,6 +48,8 @@ def loader_answer(
         rodata_no_reloc=profile.rodata_no_reloc,
     )
     table = _everything(obj) if exports is None else _as_injected(obj, exports)
+    if exports is not None and completed:
+        table = ExportTable.joined((table, _everything(obj)))
     rt = Runtime(arch, obj.bits, exports=table, config=config, profile=profile)
     try:
         _, ext = rt.load(BufLoader(obj.image.tobytes()), obj.path)

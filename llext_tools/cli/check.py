@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,19 +12,25 @@ import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.check import Beside, Board, Subject, beside, check, check_together, member
-from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, report
-from llext_tools.diag import CODES, Diagnostic, Reporter
+from llext_tools.check import Beside, Board, Member, Subject, beside, check, check_together, member
+from llext_tools.cli import settings
+from llext_tools.cli.findings import FORMS, Checked, Facts, Report, ok_lines
+from llext_tools.cli.policy import Policy, listed
+from llext_tools.cli.progress import counted
+from llext_tools.cli.render import Paint, report
+from llext_tools.cli.settings import FORMATS, Settings
+from llext_tools.cli.workers import each
+from llext_tools.diag import Diagnostic, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
+from llext_tools.files import write_atomically
 from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.mem import PERM
+from llext_tools.profile import Profile
 
-DESCRIPTION = """Say what Zephyr's loader would refuse in an extension, and which symbols are missing.
-
-Nothing here depends on addresses; `llext link` checks the ranges too. Without --exports, undefined
-symbols are taken to be in the firmware."""
+DESCRIPTION = """Say what Zephyr's loader would refuse in an extension, and which symbols are missing. Without
+--exports, undefined symbols are taken to be in the firmware."""
 EXAMPLE = "llext check hello.llext --exports build/zephyr/zephyr.elf --target cortex-m4"
 
 
@@ -38,45 +43,117 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="what the firmware exports: its ELF file or a table",
     )
-    parser.add_argument("--target", metavar="CPU", help="the CPU that the extensions must be for (`llext targets`)")
-    parser.add_argument("--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader (default: %(default)s)")
+    parser.add_argument("--target", metavar="CPU", help="the CPU that they must be for (`llext targets`)")
+    parser.add_argument("--profile", metavar="NAME", help=f"the loader (default: {profiles.DEFAULT})")
     parser.add_argument("--entry", metavar="NAME", action="append", default=[], help="a name that each has to export")
     parser.add_argument("--together", action="store_true", help="one firmware loads all the files, in this order")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON on stdout")
+    parser.add_argument(
+        "--select",
+        metavar="CODES",
+        action="append",
+        default=[],
+        help="report these only; `region` stands for all `region-*`",
+    )
+    parser.add_argument("--ignore", metavar="CODES", action="append", default=[], help="do not report these")
+    parser.add_argument(
+        "--werror",
+        metavar="CODES",
+        action="append",
+        nargs="?",
+        const="all",
+        default=[],
+        help="warnings, or these of them, are errors",
+    )
+    parser.add_argument("--settings", metavar="FILE", help="not the nearest llext.toml; `--no-settings`: none")
+    parser.add_argument("--no-settings", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--format", metavar="FORM", choices=FORMATS, help="text, json, sarif, github (default: text)")
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)  # short for --format json
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there, and text to the terminal")
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing for a file that is fine")
 
 
-class Checked(NamedTuple):
-    """What was found out about one file: ``subject`` is None if it is not an extension, or does not load."""
+class Job(NamedTuple):
+    """What all files of one call are checked against."""
 
-    path: str
-    subject: Subject | None
-    diagnostics: tuple[Diagnostic, ...]
-
-    @property
-    def ok(self) -> bool:
-        return all(d.severity != "error" for d in self.diagnostics)
+    firmware: Firmware | None
+    profile: Profile
+    board: Board
+    entries: tuple[str, ...]
+    policy: Policy
+    in_order: bool  # one firmware loads all files, in their order
 
 
 def run(args: argparse.Namespace) -> int:
-    firmware = read_firmware(args.exports) if args.exports else None
-    profiles.load(args.profile)  # a wrong name is one error, not one for each file
-    if args.target:
-        archs.target(args.target)
-    others = _others(args.files, firmware) if len(args.files) > 1 else {}
-    files = [_check_file(path, firmware, others, args) for path in args.files]
-    found = [d for file in files for d in file.diagnostics]
-    if others:
-        members = [member(file.subject) for file in files if file.subject]
-        found += check_together(members, in_order=args.together)
-    if args.json:
-        print(json.dumps({"files": [_to_json(file) for file in files]}, indent=2))
+    form = "json" if args.json else args.format
+    try:
+        chosen = settings_of(args)
+        form = form or chosen.format
+        job = job_of(args, chosen)
+    except LlextError as error:
+        if form in (None, "", "text") and args.output is None:
+            raise
+        found = Report(others=error.diagnostics)
     else:
-        _print(files, found, firmware, args)
-    return next((CODES[d.code].error.exit_code for d in found if d.severity == "error"), 0)
+        found = check_files(args.files, job)
+    publish(found, form or "text", args.output, quiet=args.quiet)
+    return found.exit_code
 
 
-def _others(paths: Sequence[str], firmware: Firmware | None) -> dict[tuple[int, int], Beside]:
+def settings_of(args: argparse.Namespace) -> Settings:
+    """What the settings file says, unless the command line says it.
+
+    Raises:
+        UsageError: ``usage`` or ``settings-syntax``.
+        FormatError: ``file-unreadable``.
+    """
+    path = args.settings or ("" if args.no_settings else settings.find())
+    chosen = settings.read(path) if path else Settings()
+    reporter = Reporter()
+    codes = {name: listed(f"--{name}", getattr(args, name), reporter) for name in ("select", "ignore", "werror")}
+    reporter.checkpoint()
+    given: dict[str, Any] = {name: value for name, value in codes.items() if getattr(args, name)}
+    given |= {name: value for name in ("profile", "target") if (value := getattr(args, name))}
+    given |= {"exports": tuple(args.exports)} if args.exports else {}
+    given |= {"entries": tuple(args.entry)} if args.entry else {}
+    return chosen._replace(**given)
+
+
+def job_of(args: argparse.Namespace, chosen: Settings) -> Job:
+    """Everything that is read once.
+
+    Raises:
+        LlextError: the firmware cannot be read, or a name is wrong: that is one error, not one for each file.
+    """
+    profile = profiles.load(chosen.profile or profiles.DEFAULT)
+    if chosen.target:
+        archs.target(chosen.target)
+    firmware = read_firmware(chosen.exports) if chosen.exports else None
+    return Job(firmware, profile, Board(target=chosen.target), chosen.entries, chosen.policy, args.together)
+
+
+class Found(NamedTuple):
+    """What was found out about one file. ``member`` is None if it does not load, or is alone."""
+
+    facts: Facts | None
+    member: Member | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def check_files(paths: Sequence[str], job: Job) -> Report:
+    """Check each file, then all of them together."""
+    others = offers_of(paths, job.firmware) if len(paths) > 1 else {}
+    files: list[Checked] = []
+    members: list[Member] = []
+    work = each(lambda path: check_file(path, job, others), paths)
+    for path, found in zip(paths, counted(work, len(paths), "files checked"), strict=True):
+        files.append(Checked(path, found.facts, job.policy.apply(found.diagnostics, path)))
+        if found.member is not None:
+            members.append(found.member)
+    between = check_together(members, in_order=job.in_order)
+    return Report(tuple(files), job.policy.apply(between), against=job.firmware is not None)
+
+
+def offers_of(paths: Sequence[str], firmware: Firmware | None) -> dict[tuple[int, int], Beside]:
     """What the files export to each other; one that cannot be read is reported by whoever checks it."""
     objects = []
     for path in paths:
@@ -85,61 +162,51 @@ def _others(paths: Sequence[str], firmware: Firmware | None) -> dict[tuple[int, 
     return beside(objects, firmware)
 
 
-def _check_file(
-    path: str, firmware: Firmware | None, others: Mapping[tuple[int, int], Beside], args: argparse.Namespace
-) -> Checked:
+def check_file(path: str, job: Job, others: Mapping[tuple[int, int], Beside]) -> Found:
+    """Everything about one file."""
     reporter = Reporter()
     try:
         obj = load_object(path)
         subject = check(
             obj,
-            firmware=firmware,
-            board=Board(target=args.target or ""),
-            entries=tuple(args.entry),
+            firmware=job.firmware,
+            board=job.board,
+            entries=job.entries,
             others=others.get((obj.machine, obj.bits)),
-            profile=args.profile,
+            profile=job.profile,
             reporter=reporter,
+            ignored=job.policy.hidden(path),
         )
     except LlextError as error:
         reporter.add(error.diagnostics)
-        return Checked(path, None, reporter.diagnostics)
-    return Checked(path, subject, reporter.diagnostics)
+        return Found(None, None, reporter.diagnostics)
+    return Found(facts_of(subject), member(subject) if others else None, reporter.diagnostics)
 
 
-def _print(
-    files: Sequence[Checked], found: Sequence[Diagnostic], firmware: Firmware | None, args: argparse.Namespace
-) -> None:
-    for file in files if not args.quiet else ():
-        if file.subject and file.ok:
-            print(_ok_line(file, file.subject, firmware, Paint(sys.stdout)))
-    if found:
-        sys.stdout.flush()
-        report(found)
-
-
-def _to_json(file: Checked) -> dict[str, Any]:
-    facts = _facts(file.subject) if file.subject and file.ok else {}
-    return {"file": file.path, "ok": file.ok, **facts, "diagnostics": diagnostics_to_json(file.diagnostics)}
-
-
-def _facts(subject: Subject) -> dict[str, Any]:
-    """What the ok line and the JSON document say about an extension."""
+def facts_of(subject: Subject) -> Facts:
     obj, y = subject.obj, subject.obj.symbols
     exported = obj.sections.index(".exported_sym")
     undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0))
-    return {
-        "regions": {mem.name: region.size for mem, region in subject.regions.regions.items() if mem in PERM},
-        "imports": sorted(y.names(undefined.tolist())),
-        "exports": 0 if exported is None else int(obj.sections.size[exported]) // (obj.bits // 4),
-    }
+    return Facts(
+        regions={mem.name: region.size for mem, region in subject.regions.regions.items() if mem in PERM},
+        imports=sorted(y.names(undefined.tolist())),
+        exports=0 if exported is None else int(obj.sections.size[exported]) // (obj.bits // 4),
+    )
 
 
-def _ok_line(file: Checked, subject: Subject, firmware: Firmware | None, paint: Paint) -> str:
-    facts, findings = _facts(subject), count(file.diagnostics)
-    sizes = facts["regions"]
-    memory = " + ".join(f"{name} {size:,}" for name, size in sizes.items())
-    imports = f"{len(facts['imports'])} imports{'' if firmware or not facts['imports'] else ' (not checked)'}"
-    if len(facts["imports"]) == 1:
-        imports = imports.replace("imports", "import")
-    line = f"{file.path}: {memory} = {sum(sizes.values()):,} bytes, {imports}, {facts['exports']} exported"
-    return f"{paint('ok', GREEN)} {line}" + (f", {paint(findings, BOLD)}" if findings else "")
+def publish(found: Report, form: str, output: str | None, *, quiet: bool) -> None:
+    """Print, or write to ``output`` and print it as text, too.
+
+    Raises:
+        FormatError: ``file-unwritable``.
+    """
+    if output is not None:
+        write_atomically(output, FORMS[form](found, quiet=quiet))
+    if output is None and form != "text":
+        print(FORMS[form](found, quiet=quiet), end="")
+        return
+    for line in () if quiet else ok_lines(found, Paint(sys.stdout)):
+        print(line)
+    if diagnostics := found.diagnostics:
+        sys.stdout.flush()
+        report(diagnostics, last=found.summary)

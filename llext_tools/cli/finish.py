@@ -24,22 +24,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
     parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")
-    parser.add_argument(
-        "--profile", metavar="NAME", default=profiles.DEFAULT, help="for the check (default %(default)s)"
-    )
+    parser.add_argument("--profile", metavar="NAME", help=f"for the check (default {profiles.DEFAULT})")
+    parser.add_argument("--settings", metavar="FILE", help="for the check; `--no-settings`: none at all")
+    parser.add_argument("--no-settings", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
-    profiles.load(args.profile)  # a wrong name leaves no file behind
+    profiles.load(args.profile or profiles.DEFAULT)  # a wrong name leaves no file behind
     output = args.output or default_output(args.object)
     write_atomically(output, finish(load_object(args.object), keep_symbols=args.keep_symbols))
     if not args.check:
         return 0
     from llext_tools.cli import check, parser
 
-    options = [f"--profile={args.profile}", *(f"--exports={table}" for table in args.exports)]
-    options += [f"--target={args.target}"] if args.target else []
-    return check.run(parser.parser_for("check").parse([output, "--quiet", *options]))
+    options = [f"--exports={table}" for table in args.exports]
+    options += [f"--{name}={value}" for name in ("target", "profile", "settings") if (value := getattr(args, name))]
+    options += ["--no-settings"] if args.no_settings else []
+    return check.run(parser.parser_for("check").parse([output, "--quiet", "--format=text", *options]))
 
 
 def default_output(path: str) -> str:

@@ -40,6 +40,7 @@ class Parser(argparse.ArgumentParser):
             SystemExit: ``--help`` was printed.
         """
         before: dict[str, list[int]] = {}
+        arguments = self._whole(arguments)
         if self.interleaved:
             arguments, before = self._sorted(arguments)
         args, unknown = self.parse_known_args(arguments)
@@ -70,6 +71,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
         fail("usage", f"{self.prog}: {message}", help=f"`llext help {self.prog.split()[-1]}` shows the arguments")
+
+    def _whole(self, arguments: Sequence[str]) -> list[str]:
+        """The same with ``=`` behind each option that can go without a value: argparse would take the next word."""
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        words = list(arguments)
+        for i, word in enumerate(words[:end]):
+            action = self._option_string_actions.get(word)
+            if action is not None and action.nargs == "?":
+                words[i] = f"{word}={action.const}"
+        return words
 
     def _sorted(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, list[int]]]:
         """Options, then operands; and for each time that an option is given, how many operands stood before it."""
@@ -192,8 +203,10 @@ def _synopsis(action: argparse.Action) -> str:
 
 
 def _left(action: argparse.Action) -> str:
-    """``-o, --output FILE``."""
+    """``-o, --output FILE``, ``--werror[=CODES]``."""
     options = ", ".join(sorted(action.option_strings, key=len))
+    if options and action.nargs == "?":
+        return f"{options}[={action.metavar}]"
     value = "" if action.nargs == 0 else "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
     return f"{options} {action.metavar or value}".strip()
 

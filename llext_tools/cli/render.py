@@ -24,22 +24,22 @@ from llext_tools.errors import LlextError
 BOLD, RED, YELLOW, BLUE, CYAN, GREEN, DIM = "1", "1;31", "1;33", "1;34", "1;36", "32", "2"
 
 
-def report(diagnostics: Sequence[Diagnostic], stream: TextIO | None = None, *, summary: bool = True) -> None:
-    """Print diagnostics, errors after warnings of the same place in the order found, then how many there were."""
+def report(diagnostics: Sequence[Diagnostic], stream: TextIO | None = None, *, last: str = "") -> None:
+    """Print diagnostics in the order found, then the line ``last``: by default how many there were, if several."""
     stream = sys.stderr if stream is None else stream
     paint = Paint(stream)
     width = columns(stream)
     blocks = [render(diagnostic, paint, width) for diagnostic in diagnostics]
-    if summary and len(diagnostics) > 1:
-        blocks.append(count(diagnostics))
+    if last or len(diagnostics) > 1:
+        blocks.append(last or count(diagnostics))
     print("\n\n".join(blocks), file=stream)
 
 
 class Paint:
-    """Colours a piece of text, or leaves it alone if the stream is not for colour."""
+    """Colours a piece of text, or leaves it alone if the stream is not for colour, or is none."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self.on = _wants_colour(stream)
+    def __init__(self, stream: TextIO | None) -> None:
+        self.on = stream is not None and _wants_colour(stream)
 
     def __call__(self, text: str, colour: str) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self.on and text else text
@@ -49,31 +49,42 @@ def render(diagnostic: Diagnostic, paint: Paint, width: int = 80) -> str:
     """One diagnostic, without a newline at its end."""
     severity = diagnostic.severity
     head = f"{severity}[{diagnostic.code}]"
-    first, *rest = wrap(f"{head}: {diagnostic.message}", width, "    ")
+    first, *rest = wrap(f"{head}: {printable(diagnostic.message)}", width, "    ")
     lines = [paint(head, RED if severity == "error" else YELLOW) + paint(first[len(head) :], BOLD)]
     lines += [paint(line, BOLD) for line in rest]
     if diagnostic.location is not None:
-        lines.append(f"  {paint('-->', BLUE)} {diagnostic.location}")
+        lines.append(f"  {paint('-->', BLUE)} {printable(str(diagnostic.location))}")
     for text in diagnostic.detail:
         lines += _item(paint("|", BLUE), "", text, width)
     for text in diagnostic.notes:
         lines += _item(paint("=", BLUE), "note", text, width, paint)
-    if diagnostic.errno and severity == "error":
-        fact = f"on the board, llext_load() fails here with -{diagnostic.errno}"
-        if diagnostic.code.startswith("run-"):
-            fact = f"on the board, llext_bringup() fails here with -{diagnostic.errno}"
-        elif diagnostic.code.startswith("call-"):
-            fact = f"on the board, llext_call_fn() fails here with -{diagnostic.errno}"
+    if fact := on_the_board(diagnostic):
         lines += _item(paint("=", BLUE), "note", fact, width, paint)
     if diagnostic.help:
         lines += _item(paint("=", BLUE), "help", diagnostic.help, width, paint)
     return "\n".join(lines)
 
 
+def on_the_board(diagnostic: Diagnostic) -> str:
+    """What the board does where this is an error that it can tell."""
+    if not diagnostic.errno or diagnostic.severity != "error":
+        return ""
+    function = {"run": "llext_bringup", "call": "llext_call_fn"}.get(diagnostic.code.partition("-")[0], "llext_load")
+    return f"on the board, {function}() fails here with -{diagnostic.errno}"
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Text in which whatever a terminal would obey is spelt out: names in a file may hold anything."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
 def _item(mark: str, kind: str, text: str, width: int, paint: Paint | None = None) -> list[str]:
     label = f"{kind}: " if kind else ""
     lines: list[str] = []
-    for part in text.splitlines() or [""]:
+    text = printable(text.replace("\r\n", "\n").rstrip("\n"), keep="\n\t").expandtabs()
+    for part in text.split("\n"):
         indent = " " * (len(label) + len(part) - len(part.lstrip()))  # detail may be the output of another command
         first, *rest = wrap(label + part if not lines else " " * len(label) + part, width - 5, indent)
         if not lines and kind and paint is not None:

@@ -48,7 +48,7 @@ from llext_tools.elf.structs import (
     STT_FUNC,
     STT_OBJECT,
 )
-from llext_tools.files import read_bytes
+from llext_tools.files import read_bytes, toml_fault
 from llext_tools.link.exports import Export, ExportTable, Kind
 
 AREA_ENDS = ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end")
@@ -416,9 +416,7 @@ def _read_toml(source: _Source) -> tuple[Iterable[Row], Head]:
     try:
         document = tomllib.loads(source.text)
     except tomllib.TOMLDecodeError as error:
-        message, line = str(error), None
-        if found := re.search(r" \(at line (\d+).*\)$| \(at end of document\)$", message):
-            message, line = message[: found.start()], int(found[1] or source.text.count("\n") + 1)
+        message, line = toml_fault(error, source.text.count("\n") + 1)
         if "overwrite" in message or "twice" in message:
             fail(
                 "exports-duplicate",
@@ -426,7 +424,7 @@ def _read_toml(source: _Source) -> tuple[Iterable[Row], Head]:
                 at=Location(file=source.path, line=line),
                 help="keep one of the two",
             )
-        fail("exports-syntax", f"not TOML: {_lower(message)}", at=Location(file=source.path, line=line))
+        fail("exports-syntax", f"not TOML: {message}", at=Location(file=source.path, line=line))
     except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
         fail("exports-syntax", "not TOML: nested too deeply, or a number too long", at=Location(file=source.path))
     return _rows_of(source, document, "=")

@@ -31,6 +31,7 @@ TEXT_FILES = {
     "csv exports": "table.csv",
     "ld exports": "table.ld",
     "python": "example.py",
+    "toml": "llext.toml",
 }
 GCC = {
     "arm": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mlong-calls"),

@@ -1,0 +1,164 @@
+"""What a check of several files has found, in the form that is wanted: text, JSON, SARIF, commands of GitHub Actions.
+
+Each form is a function from a ``Report`` to text. The JSON document:
+
+    files        for each file in the order given: "file", "ok", "diagnostics"; where it loads "regions", "imports" and
+                 "exports"
+    diagnostics  what is wrong between files, or with what they are checked against
+    summary      "files", "files_with_findings", "errors", "warnings", "exit_code"
+
+A diagnostic has "code", "severity", "message", "exit_code", and those of "location", "detail", "notes", "help" and
+"errno" that it needs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, on_the_board, printable, render
+from llext_tools.diag import CODES, Diagnostic
+
+
+class Facts(NamedTuple):
+    """What the ok line and the JSON document say about an extension: bytes by region, names, a number."""
+
+    regions: Mapping[str, int]
+    imports: Sequence[str]
+    exports: int
+
+
+class Checked(NamedTuple):
+    """What was found out about one file. ``facts`` is None if it is not an extension, or does not load."""
+
+    path: str
+    facts: Facts | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(d.severity != "error" for d in self.diagnostics)
+
+
+class Report(NamedTuple):
+    """Everything that one call has found.
+
+    Args:
+        others: findings about several files, or about none.
+        against: whether the imports were looked up in a firmware.
+    """
+
+    files: tuple[Checked, ...] = ()
+    others: tuple[Diagnostic, ...] = ()
+    against: bool = False
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """All findings: those of the files in their order, then the others."""
+        return [*(d for file in self.files for d in file.diagnostics), *self.others]
+
+    @property
+    def exit_code(self) -> int:
+        """That of the first error's class."""
+        return next((CODES[d.code].error.exit_code for d in self.diagnostics if d.severity == "error"), 0)
+
+    @property
+    def summary(self) -> str:
+        """``3 errors, 1 warning in 2 of 5 files``, and where to read on; "" if nothing was found."""
+        found = self.diagnostics
+        if not found:
+            return ""
+        codes = {d.code for d in found}
+        what = codes.pop() if len(codes) == 1 else "CODE"
+        concerned, some = sum(bool(file.diagnostics) for file in self.files), ""
+        if len(self.files) > 1 and concerned:
+            some = f" in {concerned:,} of {len(self.files):,} files"
+        return f"{count(found)}{some}; `llext explain {what}` says more"
+
+
+def ok_lines(report: Report, paint: Paint) -> list[str]:
+    """A line for each file that loads: what it takes and gives."""
+    return [_ok_line(file, file.facts, report.against, paint) for file in report.files if file.facts and file.ok]
+
+
+def _ok_line(file: Checked, facts: Facts, against: bool, paint: Paint) -> str:
+    findings, sizes, n = count(file.diagnostics), facts.regions, len(facts.imports)
+    memory = " + ".join(f"{name} {size:,}" for name, size in sizes.items())
+    imports = f"{n} import{'' if n == 1 else 's'}{'' if against or not n else ' (not checked)'}"
+    line = f"{printable(file.path)}: {memory} = {sum(sizes.values()):,} bytes, {imports}, {facts.exports} exported"
+    return f"{paint('ok', GREEN)} {line}" + (f", {paint(findings, BOLD)}" if findings else "")
+
+
+def to_text(report: Report, *, quiet: bool = False) -> str:
+    """As on a terminal of 80 columns without colours, in a file."""
+    plain = Paint(None)
+    blocks = ["\n".join(ok_lines(report, plain))] if not quiet else []
+    blocks += [render(d, plain) for d in report.diagnostics]
+    return "".join(f"{block}\n" for block in "\n\n".join([*filter(None, blocks), report.summary]).split("\n"))
+
+
+def to_json(report: Report, *, quiet: bool = False) -> str:
+    """The document that the head of this module describes."""
+    del quiet  # each file is in it: a program looks for those that are fine, too
+    found = report.diagnostics
+    document = {
+        "files": [_file_to_json(file) for file in report.files],
+        "diagnostics": diagnostics_to_json(report.others),
+        "summary": {
+            "files": len(report.files),
+            "files_with_findings": sum(bool(file.diagnostics) for file in report.files),
+            "errors": sum(d.severity == "error" for d in found),
+            "warnings": sum(d.severity == "warning" for d in found),
+            "exit_code": report.exit_code,
+        },
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _file_to_json(file: Checked) -> dict[str, Any]:
+    facts = file.facts._asdict() if file.facts and file.ok else {}
+    return {"file": file.path, "ok": file.ok, **facts, "diagnostics": diagnostics_to_json(file.diagnostics)}
+
+
+def to_sarif(report: Report, *, quiet: bool = False) -> str:
+    """The document that code scanning takes: SARIF 2.1.0."""
+    del quiet
+    from llext_tools.cli.sarif import document
+
+    return json.dumps(document(report), indent=2) + "\n"
+
+
+def to_github(report: Report, *, quiet: bool = False) -> str:
+    """A workflow command for each finding, by which GitHub shows it beside the source, then the summary."""
+    del quiet
+    lines = [_annotation(d) for d in report.diagnostics]
+    return "".join(f"{line}\n" for line in [*lines, report.summary] if line)
+
+
+def _annotation(d: Diagnostic) -> str:
+    """``::error file=blink.c,line=7,title=undefined-symbol::...``"""
+    properties = {"file": d.location.file, "line": d.location.line} if d.location else {}
+    written = ",".join(f"{name}={_escaped(value, more=True)}" for name, value in properties.items() if value)
+    lines = [
+        d.message,
+        *([f"at {d.location}"] if d.location else []),
+        *d.detail,
+        *(f"note: {text}" for text in d.notes),
+    ]
+    lines += [f"note: {fact}"] if (fact := on_the_board(d)) else []
+    lines += [f"help: {d.help}"] if d.help else []
+    title = f"title={_escaped(d.code, more=True)}"
+    return f"::{d.severity} {written}{',' if written else ''}{title}::{'%0A'.join(map(_escaped, lines))}"
+
+
+def _escaped(value: object, more: bool = False) -> str:
+    """Text that ends neither its line nor, with ``more``, its property."""
+    text = printable(str(value), keep="" if more else "\n")
+    for plain in "%\n:," if more else "%\n":
+        text = text.replace(plain, f"%{ord(plain):02X}")
+    return text
+
+
+FORMS: dict[str, Callable[..., str]] = {"text": to_text, "json": to_json, "sarif": to_sarif, "github": to_github}
+"""The forms by the names that ``--format`` has for them."""

@@ -1,0 +1,249 @@
+"""Settings of ``llext check`` that a project keeps in a file: ``llext.toml``, or ``[tool.llext]`` of pyproject.toml.
+
+The nearest file counts, from the current folder upwards; paths in it start at its folder. What the command line says
+goes before what the file says. All that is wrong with a file is reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from glob import escape
+from typing import Any, NamedTuple
+
+from llext_tools import arch as archs
+from llext_tools import profile as profiles
+from llext_tools.cli.parser import nearest
+from llext_tools.cli.policy import ALL, NONE, Codes, Policy, codes_of
+from llext_tools.diag import Location, Reporter
+from llext_tools.files import read_bytes, toml_fault
+
+FORMATS = ("text", "json", "sarif", "github")
+NAME, PYPROJECT = "llext.toml", "pyproject.toml"
+
+
+class Settings(NamedTuple):
+    """What a file says, None or empty where it says nothing. ``file`` is "" if there is none."""
+
+    file: str = ""
+    select: Codes | None = None
+    ignore: Codes = NONE
+    werror: Codes = NONE
+    per_file_ignores: tuple[tuple[str, Codes], ...] = ()
+    profile: str = ""
+    target: str = ""
+    exports: tuple[str, ...] = ()
+    entries: tuple[str, ...] = ()
+    format: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(self.select, self.ignore, self.werror, self.per_file_ignores)
+
+
+class Key(NamedTuple):
+    """One key of the file. ``judge`` makes its value of what TOML gives, or reports what is wrong with that."""
+
+    form: str  # what to write behind the `=`
+    text: str  # what it does; goes into docs/reference/settings.md
+    judge: Callable[[_Source, str, Any], Any]
+
+
+class _Source:
+    """A settings file, with what is wrong in it so far."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path, self.lines, self.reporter = path, text.splitlines(), Reporter()
+
+    def error(self, message: str, word: str = "", help: str = "", key: str = "") -> None:
+        """Report one thing, at the first line with ``word`` from that on which ``key`` stands."""
+        line = self.line_of(word, self.line_of(key) or 1) if word else self.line_of(key)
+        self.reporter.error("settings-syntax", message, at=Location(file=self.path, line=line), help=help)
+
+    def line_of(self, word: str, first: int = 1) -> int | None:
+        whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
+        found = (i for i, line in enumerate(self.lines[first - 1 :], first) if whole.search(line.partition(" #")[0]))
+        return next(found, None) if word else None
+
+    @property
+    def folder(self) -> str:
+        return os.path.dirname(os.path.abspath(self.path))
+
+
+def find(folder: str = ".") -> str:
+    """The nearest settings file from a folder upwards, "" if there is none."""
+    here = os.path.abspath(folder)
+    while True:
+        path = os.path.join(here, NAME)
+        if os.path.isfile(path):
+            return path
+        path = os.path.join(here, PYPROJECT)
+        if os.path.isfile(path) and _is_ours(path):
+            return path
+        above = os.path.dirname(here)
+        if above == here:
+            return ""
+        here = above
+
+
+def read(path: str) -> Settings:
+    """The settings in a file.
+
+    Raises:
+        UsageError: ``settings-syntax``, with everything that is wrong.
+        FormatError: ``file-unreadable``.
+    """
+    source = _Source(path, read_bytes(path).decode("utf-8-sig", "backslashreplace"))
+    table = _table(source)
+    values = {key.replace("-", "_"): KEYS[key].judge(source, key, value) for key, value in _known(source, table)}
+    source.reporter.checkpoint()
+    return Settings(file=path, **values)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a pyproject.toml has ``[tool.llext]``. One that cannot be read is somebody else's, unless it says so."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        return False
+    if b"llext" not in data:
+        return False
+    try:
+        tools = tomllib.loads(data.decode("utf-8-sig")).get("tool", {})
+    except (ValueError, RecursionError):
+        return re.search(rb"^\s*\[\s*tool\s*\.\s*llext\b", data, re.MULTILINE) is not None
+    return isinstance(tools, dict) and "llext" in tools
+
+
+def _table(source: _Source) -> Mapping[str, Any]:
+    """The file's table of keys; those of ``[check]`` are among them."""
+    document: Any = {}
+    try:
+        document = tomllib.loads("\n".join(source.lines))
+    except tomllib.TOMLDecodeError as error:
+        message, line = toml_fault(error, len(source.lines))
+        source.reporter.error("settings-syntax", f"not TOML: {message}", at=Location(file=source.path, line=line))
+        source.reporter.checkpoint()
+    except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
+        source.error("not TOML: nested too deeply, or a number too long")
+        source.reporter.checkpoint()
+    if os.path.basename(source.path) == PYPROJECT:
+        tools = document.get("tool", {})
+        document = tools.get("llext", {}) if isinstance(tools, dict) else {}
+    table = dict(document) if isinstance(document, dict) else {}
+    check = table.pop("check", {})
+    if not isinstance(document, dict) or not isinstance(check, dict):
+        word = "check" if isinstance(document, dict) else "llext"
+        source.error(f"`{word}` is {_kind(check if word == 'check' else document)}, not a table of keys", word)
+        source.reporter.checkpoint()
+    for key in table.keys() & check.keys():
+        source.error(f"`{key}` stands both in `[check]` and outside", key)
+    return {**table, **check}
+
+
+def _known(source: _Source, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if key in KEYS:
+            yield key, value
+            continue
+        near = nearest(key.replace("_", "-"), KEYS)
+        hint = f"did you mean `{near}`?" if near else f"the keys are {', '.join(f'`{k}`' for k in KEYS)}"
+        source.error(f"there is no key `{key}`", key, hint)
+
+
+# ---- values
+
+
+def _text(source: _Source, key: str, value: Any) -> str:
+    if isinstance(value, str) and value:
+        return value
+    source.error(f"`{key}` is {_kind(value)}, not text", key)
+    return ""
+
+
+def _texts(source: _Source, key: str, value: Any) -> tuple[str, ...]:
+    """A list of texts; a text alone is a list of one."""
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, list):
+        source.error(f"`{key}` is {_kind(value)}, not text", key)
+        return ()
+    for wrong in (each for each in values if not isinstance(each, str)):
+        source.error(f"`{key}` holds {_kind(wrong)}, not text", key)
+    return tuple(each for each in values if isinstance(each, str))
+
+
+def _codes(source: _Source, key: str, value: Any) -> Codes:
+    found, wrong = codes_of(_texts(source, key, value))
+    for word, hint in wrong.items():
+        source.error(f"`{key}`: there is no diagnostic `{word}`", word, hint, key)
+    return found
+
+
+def _werror(source: _Source, key: str, value: Any) -> Codes:
+    """``true`` for all warnings, or the codes of some."""
+    return codes_of([ALL] if value else [])[0] if isinstance(value, bool) else _codes(source, key, value)
+
+
+def _paths(source: _Source, key: str, value: Any) -> tuple[str, ...]:
+    return tuple(_shortest(os.path.join(source.folder, path)) for path in _texts(source, key, value))
+
+
+def _shortest(path: str) -> str:
+    """From the current folder, if that is shorter: messages name it."""
+    try:
+        return min(os.path.relpath(path), os.path.normpath(path), key=len)
+    except ValueError:  # on another drive
+        return os.path.normpath(path)
+
+
+def _one_of(known: Callable[[], Any]) -> Callable[[_Source, str, Any], str]:
+    def judge(source: _Source, key: str, value: Any) -> str:
+        text, choices = _text(source, key, value), list(known())
+        if text and text not in choices:
+            near = nearest(text, choices)
+            hint = f"did you mean `{near}`?" if near else f"it is one of {', '.join(choices)}"
+            source.error(f"`{key}` cannot be `{text}`", text, hint, key)
+        return text
+
+    return judge
+
+
+def _per_file(source: _Source, key: str, value: Any) -> tuple[tuple[str, Codes], ...]:
+    if not isinstance(value, dict):
+        source.error(f"`{key}` is {_kind(value)}, not a table of patterns", key)
+        return ()
+    root = escape(source.folder.replace(os.sep, "/").rstrip("/"))
+    return tuple(
+        (f"{root}/{pattern.removeprefix('./')}" if "/" in pattern else f"*/{pattern}", _codes(source, pattern, codes))
+        for pattern, codes in value.items()
+    )
+
+
+def _kind(value: object) -> str:
+    """A value of TOML, in words."""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "text" if value else "empty"
+    if isinstance(value, (dict, list)):
+        return "a table" if isinstance(value, dict) else "a list"
+    return "a date or time"
+
+
+KEYS: dict[str, Key] = {
+    "select": Key('["region", "elf-target"]', "report these diagnostics only", _codes),
+    "ignore": Key('["no-exports"]', "do not report these", _codes),
+    "werror": Key("true", "these warnings are errors; `true` stands for all", _werror),
+    "per-file-ignores": Key('{ "old-*.llext" = ["thread-local"] }', "do not report these for some files", _per_file),
+    "profile": Key('"zephyr-4.2"', "the loader, one of `llext profiles`", _one_of(profiles.names)),
+    "target": Key('"cortex-m4"', "the CPU, one of `llext targets`", _one_of(archs.targets)),
+    "exports": Key('["build/zephyr/zephyr.elf"]', "what the firmware exports: its ELF file or tables", _paths),
+    "entries": Key('["start"]', "names that each extension has to export", _texts),
+    "format": Key('"text"', "how findings are printed: " + ", ".join(FORMATS), _one_of(lambda: FORMATS)),
+}
+"""The keys, in the order of docs/reference/settings.md."""
