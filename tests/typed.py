@@ -11,6 +11,7 @@ from llext_tools.diag import Diagnostic
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
 from llext_tools.host.firmware import read_firmware
+from llext_tools.toolchains import Language
 
 EXPORT = """
 struct export_entry { const char *name; const void *address; };
@@ -20,13 +21,16 @@ struct export_entry { const char *name; const void *address; };
 """
 
 
-def link(built: Combination, folder: Path, *sources: str, flags: tuple[str, ...] = (), name: str = "fw.elf") -> Path:
-    """A firmware of several C sources; what is to be exported stands in ``EXPORT(name);``."""
+def link(
+    built: Combination, folder: Path, *sources: str, flags: tuple[str, ...] = (), cpp: str = "", name: str = "fw.elf"
+) -> Path:
+    """A firmware of several C sources, and one in C++; what is to be exported stands in ``EXPORT(name);``."""
     objects = []
-    for i, source in enumerate(sources):
+    for i, source in enumerate((*sources, cpp) if cpp else sources):
         part = folder / f"{name}.{i}"
         part.mkdir()
-        objects.append(built.compile(part, EXPORT + source, *flags))
+        language: Language = "CXX" if source is cpp else "C"
+        objects.append(built.compile(part, source if source is cpp else EXPORT + source, *flags, language=language))
     emulation = {("arm", 32): "armelf", ("riscv", 32): "elf32lriscv", ("riscv", 64): "elf64lriscv"}
     more = ["-m", emulation[built.target.arch, built.target.bits]] if built.toolchain.name == "gcc" else []
     command = [*built.toolchain.ld, *more, "-e", "0", *map(str, objects), "-o", str(folder / name)]

@@ -207,7 +207,7 @@ class Comparison:
     def _same_leaves(self, ours: str, theirs: str, at: _Edge, edges: list[_Edge]) -> bool:
         a, b = self._layouts(ours, theirs)
         if is_tag(ours) and is_tag(theirs):
-            named = plain(ours) != plain(theirs) and "." not in f"{ours}{theirs}"
+            named = _bare(ours) != _bare(theirs) and "." not in f"{ours}{theirs}"
             if named and a and b and self._pair(ours, theirs).own:
                 return False  # another type, not another version of one
             edges.append(at._replace(ours=ours, theirs=theirs))
@@ -240,6 +240,7 @@ class Comparison:
         edges, found, moved = list[_Edge](), list[tuple[What, Member, Member]](), False
         for m, n in pairs:
             reached = self._agree(m.type, n.type, m.name)
+            moved |= a.kind == "struct" and _size(m.type, self._ours.types) != _size(n.type, self._theirs.types)
             if reached is None:
                 found.append(("type", m, n))
             elif m.bits != n.bits:
@@ -247,7 +248,6 @@ class Comparison:
             elif _bit(m) != _bit(n) and not moved:
                 found.append(("offset", m, n))
             edges += reached or ()
-            moved |= a.kind == "struct" and _size(m.type, self._ours.types) != _size(n.type, self._theirs.types)
         mine = Side(size=a.size, only=tuple(map(_placed, only_ours)))
         others = Side(size=b.size, only=tuple(map(_placed, only_theirs)))
         return _Pair(_first(found, mine, others, only_ours, only_theirs, moved), tuple(edges))
@@ -352,6 +352,11 @@ def _size(text: str, types: Mapping[str, Layout]) -> int | None:
 
 def _placed(member: Member) -> str:
     return f"`{member_text(member)}` at {'bit' if member.bits else 'offset'} {member.offset}"
+
+
+def _bare(tag: str) -> str:
+    """Without a template's arguments, which compilers spell differently and linkage names contain anyway."""
+    return plain(tag).partition("<")[0]
 
 
 def _side(signature: Signature) -> Side:

@@ -199,8 +199,8 @@ class _Reader:
             return
         text = name.encode("utf-8", "backslashreplace") + b"\0"
         words = [at.to_bytes(4, "little") for at in _positions(debug.str, text)]
-        places = [p for word in words for p in _positions(debug.info, word)] + _positions(debug.info, text)
-        found = {unit.offset: unit for unit in self._units_of(sorted(places))}
+        places = sorted(p for word in (*words, text) for p in _positions(debug.info, word))
+        found = {unit.offset: unit for unit in self._units_of(places)}
         indexed = sorted(p for word in words for p in _positions(debug.str_offsets, word))
         if indexed:
             for unit in debug.units:
@@ -227,7 +227,7 @@ class _Reader:
         found = {}
         for name, given in names.items():
             text = name.encode("utf-8", "backslashreplace") + b"\0"
-            index = np.flatnonzero(np.isin(y.name_at, _positions(y.strtab, text)) & (y.shndx != elf.SHN_UNDEF))
+            index = np.flatnonzero(np.isin(y.name_at, list(_positions(y.strtab, text))) & (y.shndx != elf.SHN_UNDEF))
             index = index[np.argsort(y.bind[index] == 0, kind="stable")]
             values = y.value[index].tolist()
             if values:
@@ -330,13 +330,12 @@ def _places(entry: Entry, unit: Unit) -> Iterator[int]:
         yield int.from_bytes(location[1 : 1 + unit.address_size], "little")
 
 
-def _positions(data: bytes, word: bytes) -> list[int]:
-    """Where ``word`` occurs in ``data``."""
-    found, at = [], data.find(word)
+def _positions(data: bytes, word: bytes) -> Iterator[int]:
+    """Where ``word`` occurs in ``data``; who has found what he looked for does not search the rest."""
+    at = data.find(word)
     while at >= 0:
-        found.append(at)
+        yield at
         at = data.find(word, at + 1)
-    return found
 
 
 # ---- types
