@@ -44,7 +44,7 @@ QUALIFIERS = {TAG.const_type: "const", TAG.volatile_type: "volatile", TAG.restri
               TAG.atomic_type: "_Atomic"}  # fmt: skip
 CPP = frozenset((0x04, 0x1A, 0x21, 0x2B, 0x3A))  # DW_LANG_C_plus_plus and its later standards
 C = frozenset((0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x3E))
-BUILTIN = "__builtin_"  # GCC's own declaration of what it calls unasked, such as memset, which tells nothing
+ANY_TYPE = (TAG.base_type, TAG.pointer_type, *RECORDS)
 
 
 def read_interface(source: str | ElfObject, names: Iterable[str]) -> Interface:
@@ -121,10 +121,10 @@ class _Reader:
     def find(self, names: Mapping[str, int]) -> dict[str, tuple[Unit, Entry]]:
         """For each name that is described: the entry, and the unit where its types are."""
         found = {}
-        addresses = self._addresses(names) if self.obj.type != elf.ET_REL else {}
+        places = self._places_of(names) if self.obj.type != elf.ET_REL else {}
         for name in names:
             try:
-                entry = self._find(name, addresses.get(name))
+                entry = self._find(*places.get(name, (name, None)))
                 if entry is not None:
                     found[name] = self.debug.unit_at(entry.offset), entry
             except MALFORMED:
@@ -157,12 +157,14 @@ class _Reader:
                 for entry in index.symbols.get(alias, ()):
                     try:
                         described = self._described(entry)
+                        if self._tells_nothing(entry, described):
+                            continue
                     except MALFORMED:
                         continue
                     here = address is not None and address in _places(entry, unit)
                     if here or (AT.declaration not in entry.values and self.attribute(entry, AT.external)):
                         return described
-                    if self.attribute(entry, AT.external) and not _name(described).startswith(BUILTIN):
+                    if self.attribute(entry, AT.external):
                         declaration = declaration or described
         return declaration
 
@@ -220,23 +222,42 @@ class _Reader:
                 last = unit.end
                 yield unit
 
-    def _addresses(self, names: Mapping[str, int]) -> dict[str, int]:
-        """The address of each name by the symbol table, a global one before a local one; without the Thumb bit."""
+    def _places_of(self, names: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+        """The name and address of each symbol; a name that is exported only goes by that of the symbol there."""
         y, arch = self.obj.symbols, archs.by_machine(self.obj.machine)
-        state = int(arch is not None and arch.thumb)
+        value = y.value
+        if arch is not None and arch.thumb:
+            value = np.where(y.type == elf.STT_FUNC, value & ~1, value)
+        defined = (y.shndx != elf.SHN_UNDEF) & (y.name_at > 0) & (y.type <= elf.STT_FUNC)
         found = {}
         for name, given in names.items():
             text = name.encode("utf-8", "backslashreplace") + b"\0"
-            index = np.flatnonzero(np.isin(y.name_at, list(_positions(y.strtab, text))) & (y.shndx != elf.SHN_UNDEF))
-            index = index[np.argsort(y.bind[index] == 0, kind="stable")]
-            values = y.value[index].tolist()
-            if values:
-                value = next((v for v in values if given and v & ~1 == given & ~1), values[0])
-                function = y.type[index[values.index(value)]] == elf.STT_FUNC
-                found[name] = value & ~state if function else value
-            elif given:
-                found[name] = given & ~state
+            known = np.flatnonzero(np.isin(y.name_at, list(_positions(y.strtab, text))) & defined)
+            index = (
+                known if known.size else np.flatnonzero(np.isin(value, (given, given & ~1)) & (y.type > 0) & defined)
+            )
+            here = np.isin(value[index], (given, given & ~1)) & bool(given)
+            index = index[np.lexsort((y.bind[index] == elf.STB_LOCAL, ~here))]
+            if index.size:
+                found[name] = (name if known.size else y.name(int(index[0]))), int(value[index[0]])
         return found
+
+    def _tells_nothing(self, entry: Entry, described: Entry) -> bool:
+        """Whether an entry is without a word on types.
+
+        So are GCC's own declarations of what it calls unasked, such as memset, and everything with ``-g1``.
+        """
+        told = (AT.type, AT.prototyped)
+        if entry.tag == TAG.variable or any(self.attribute(described, each) for each in told):
+            return self.attribute(described, AT.type) is None and entry.tag == TAG.variable
+        link = described.values.get(AT.specification)
+        for each in (described, self.debug.entry(link)) if isinstance(link, int) else (described,):
+            if any(True for _ in self.debug.children(each, (TAG.formal_parameter, TAG.unspecified_parameters))):
+                return False
+        unit = self.debug.unit_at(described.offset)
+        builtin = _name(described).startswith("__builtin_")
+        top = self.debug.top(unit)
+        return builtin or unit.language not in CPP or not any(True for _ in self.debug.children(top, ANY_TYPE))
 
     def attribute(self, entry: Entry, attribute: int) -> object:
         """An attribute of an entry, or of what it completes or is an instance of."""
