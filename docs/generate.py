@@ -22,8 +22,9 @@ from typing import Any
 from llext_tools import arch as archs
 from llext_tools import errors, explain, profile, toolchains
 from llext_tools.arch.base import Arch, Target
-from llext_tools.cli import COMMANDS, LOW_LEVEL, overview
+from llext_tools.cli import COMMANDS, LOW_LEVEL, overview, settings
 from llext_tools.cli.parser import parser_for
+from llext_tools.cli.policy import UNSEEN
 from llext_tools.diag import CODES
 from llext_tools.reloc import Range, Reloc
 
@@ -34,6 +35,16 @@ PAGES_OF = "../../llext_tools/explain"
 FAILURES = Path(__file__).parents[1] / "tests" / "check" / "failures"
 GOLDEN_OF = "../../tests/golden/failures"
 PROFILES_IN = "../../llext_tools/profile"
+SETTINGS = """\
+# llext.toml
+target = "cortex-m4"
+exports = ["build/zephyr/zephyr.elf"]
+werror = true
+ignore = ["export"]
+
+[per-file-ignores]
+"legacy/*.llext" = ["thread-local"]
+"""
 NOTE = "<!-- made by docs/generate.py: change the code, then run it -->\n"
 
 
@@ -275,6 +286,35 @@ def markdown(rst: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", re.sub(r"```cmake\n+", "```cmake\n", re.sub(r"\n+```\n", "\n```\n", text))).strip()
 
 
+def settings_file() -> str:
+    """The keys of llext.toml, each with an example."""
+    options = {"per-file-ignores": "", "exports": "--exports", "entries": "--entry"}
+    rows = [(f"`{key}`", f"`{row.form}`", row.text, options.get(key, f"--{key}")) for key, row in settings.KEYS.items()]
+    return page(
+        "Settings of `llext check`",
+        "What a project always wants of `llext check` goes into a file, `llext.toml`, or into the table `[tool.llext]` "
+        "of `pyproject.toml`. The nearest one counts, from the current folder upwards; in one folder `llext.toml` "
+        "goes before `pyproject.toml`. `--settings FILE` names another one, `--no-settings` uses none. "
+        "`llext_add_extension()` looks from the folder of its `CMakeLists.txt` up to that of the project.",
+        f"```toml\n{SETTINGS}```",
+        table(("key", "for example", "what it does", "option"), [(*row[:3], row[3] and f"`{row[3]}`") for row in rows]),
+        "An option on the command line takes the place of its key. The keys may stand in a table `[check]`. Paths "
+        "start at the folder of the file. A text alone is as good as a list of one. What is wrong with the file is "
+        "reported at once, with lines, as [`settings-syntax`](../../llext_tools/explain/settings-syntax.md).",
+        "## Codes and families",
+        "A code of a [diagnostic](diagnostics.md) stands for itself; its first words, as in `region` or `region-*`, "
+        "stand for all that begin so; `all` is every code. On the command line several are separated by commas, or the "
+        "option is repeated. An ignored error does not end a check: what comes after it is looked at all the same, "
+        "undefined symbols then have some address. The [exit code](exit-codes.md) is that of the first error that is "
+        "left.",
+        "What keeps a file from being checked at all is reported whatever is selected or ignored: "
+        + ", ".join(f"`{code}`" for code in CODES if code in UNSEEN)
+        + ".",
+        "Patterns of `per-file-ignores` are compared with the path from the folder of the file; `*` also stands for "
+        "slashes. One without a slash is compared with the file's name.",
+    )
+
+
 def parity() -> str:
     """Each function, option and rule of Zephyr's LLEXT, with the tests that pin it, or why there are none."""
     areas = tomllib.loads(PARITY.read_text(encoding="utf-8"))["area"]
@@ -353,6 +393,7 @@ PAGES = {
     "command-line.md": command_line,
     "cmake.md": cmake,
     "parity.md": parity,
+    "settings.md": settings_file,
 }
 
 

@@ -35,7 +35,7 @@ def generator() -> ModuleType:
     "name",
     [
         *("exit-codes.md", "diagnostics.md", "relocations.md", "profiles.md", "targets.md", "command-line.md"),
-        *("cmake.md", "parity.md"),
+        *("cmake.md", "parity.md", "settings.md"),
     ],
 )
 def test_generated_page_is_up_to_date(name: str, generator: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ def document(report: Report) -> Json:
     found = report.diagnostics
     codes = list(dict.fromkeys(d.code for d in found))
     marks = fingerprints(found)
+    unique = list({os.path.abspath(file.path): file for file in report.files}.values())
     run = {
         "tool": {
             "driver": {
@@ -53,7 +54,7 @@ def document(report: Report) -> Json:
             }
         ],
         "originalUriBaseIds": {ROOT: {"uri": f"file://{uri(here())}"}},
-        "artifacts": [{"location": artifact(file.path), "roles": ["analysisTarget"]} for file in report.files],
+        "artifacts": [{"location": artifact(file.path), "roles": ["analysisTarget"]} for file in unique],
         "results": [result(d, codes.index(d.code), mark) for d, mark in zip(found, marks, strict=True)],
         "columnKind": "unicodeCodePoints",
     }
