@@ -21,10 +21,11 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
-from objects import SCRIPT, SHAPES, Shape, assembly, exports
+from objects import IMPORTS, SCRIPT, SHAPES, Shape, assembly, exports
 
 HERE = Path(__file__).parent
 PREFIX = "arm-none-eabi-"
+EXTENSIONS = 500  # checked in one call
 ONE_FUNCTION = ".syntax unified\n.cpu cortex-m4\n.thumb\n.globl add\n.type add, %function\nadd: adds r0, r1\nbx lr\n"
 
 HELLO = """\
@@ -207,6 +208,26 @@ def compare_life(folder: Path, rounds: int) -> list[Figure]:
     return [Figure("load, bring up, call, tear down, unload / python -c pass", a / b, 0.3, "x", shown(a), shown(b))]
 
 
+def compare_check(folder: Path, rounds: int) -> list[Figure]:
+    """Many small extensions against a firmware's table, in one call, and GNU ld that merges one after the other."""
+    names = [f"check{i:03}.llext" for i in range(EXTENSIONS)]
+    for i, name in enumerate(names):
+        source = HELLO.replace("adds r0, #1", f"adds r0, #{i % 200}").replace('"twice"', f'"twice{i}"')
+        (folder / "check.s").write_text(source)
+        run([PREFIX + "as", "check.s", "-o", name], folder)
+    functions = {"printk": 0x0800_0101} | {f"function{i}": 0x0800_1001 + 16 * i for i in range(IMPORTS)}
+    (folder / "check.toml").write_text("[exports]\n" + "".join(f"{n} = {a:#x}\n" for n, a in functions.items()))
+    merge = f"set -e; for name in {' '.join(names)}; do {PREFIX}ld -r $name -o merged.o; done"
+    check = [*LLEXT, "check", "--quiet", "--exports", "check.toml", *names]
+    ours, theirs, alone = take_turns(rounds, folder, check, ["sh", "-c", merge], [*LLEXT, "check", "--quiet", names[0]])
+    a, b, one = seconds(ours), seconds(theirs), seconds(alone)
+    what = f"check {EXTENSIONS} small extensions in one call"
+    return [
+        Figure(f"{what} / {EXTENSIONS} times ld -r", a / b, 1.5, "x", shown(a), shown(b)),
+        Figure(f"{what}, of this one of them", one / a, None, "x", shown(one), shown(a)),
+    ]
+
+
 def report(figures: Sequence[Figure]) -> str:
     rows = [("what", "ours", "theirs", "value", "target", "")]
     for f in figures:
@@ -236,7 +257,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="turns for each comparison (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
-    parser.add_argument("--only", choices=["large", "small", "help", "life"], help="one comparison")
+    parser.add_argument("--only", choices=["large", "small", "help", "life", "check"], help="one comparison")
     args = parser.parse_args()
     if not shutil.which(PREFIX + "ld"):
         print(f"{PREFIX}ld is not installed: apt-get install binutils-arm-none-eabi", file=sys.stderr)
@@ -245,6 +266,7 @@ def main() -> int:
         "help": [lambda folder: compare_help(folder, 4 * args.rounds)],
         "life": [lambda folder: compare_life(folder, 20 * args.rounds)],
         "small": [lambda folder: compare_small(folder, 2 * args.rounds)],
+        "check": [lambda folder: compare_check(folder, args.rounds)],
         "large": [lambda folder, s=shape: compare_linking(s, folder, args.rounds) for shape in SHAPES],  # type: ignore[misc]
     }
     figures = []

@@ -19,6 +19,9 @@
    static libraries, generator expressions and the like work as with any other. ``LL_EXTENSION_BUILD`` is defined, and
    ``<llext/symbol.h>`` and ``<llext/host.h>`` are found.
 
+   The check goes by the ``llext.toml`` (or ``[tool.llext]`` of ``pyproject.toml``) that is nearest above the
+   ``CMakeLists.txt``, in the project; what is given here goes before what it says.
+
    Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension.
 #]=======================================================================]
 
@@ -48,6 +51,7 @@ function(llext_add_extension name)
     set(profile_from LLEXT_PROFILE)
   endif()
   _llext_profile("${who}" profile_options ${profile_from} "${profile}")
+  _llext_settings(settings_options settings_file)
 
   get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   if(NOT arg_OUTPUT)
@@ -77,7 +81,7 @@ function(llext_add_extension name)
     OUTPUT_NAME "${name}.debug"
     SUFFIX .elf
     RUNTIME_OUTPUT_DIRECTORY "${folder}/$<0:>" # the expression keeps multi-config generators from adding a folder
-    LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files}")
+    LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files};${settings_file}")
   target_compile_definitions(${name} PRIVATE LL_EXTENSION_BUILD)
   cmake_path(SET headers NORMALIZE "${here}/../../../include") # an installed wheel
   if(NOT EXISTS "${headers}/llext")
@@ -117,12 +121,43 @@ function(llext_add_extension name)
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
     COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" ${finish_options}
-            --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options}
+            --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${settings_options}
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename ${name}.debug.elf "$<TARGET_FILE:${name}>"
     BYPRODUCTS "${output}"
     WORKING_DIRECTORY "${stage}"
     VERBATIM)
+endfunction()
+
+# _llext_settings(<options> <file>): the settings of the check, from this folder of the project up to its first one: the
+# build folder may be anywhere. Low level.
+function(_llext_settings out_options out_file)
+  set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
+  set(found "")
+  while(found STREQUAL "")
+    if(EXISTS "${folder}/llext.toml")
+      set(found "${folder}/llext.toml")
+    elseif(EXISTS "${folder}/pyproject.toml")
+      file(STRINGS "${folder}/pyproject.toml" table REGEX "^[ \t]*\\[[ \t]*tool[ \t]*\\.[ \t]*llext[] \t.]")
+      if(NOT table STREQUAL "")
+        set(found "${folder}/pyproject.toml")
+      endif()
+    endif()
+    if(folder STREQUAL CMAKE_SOURCE_DIR)
+      break()
+    endif()
+    cmake_path(GET folder PARENT_PATH above)
+    if(above STREQUAL folder)
+      break() # the folder is none of the project's
+    endif()
+    set(folder "${above}")
+  endwhile()
+  set(options --no-settings)
+  if(NOT found STREQUAL "")
+    set(options --settings "${found}")
+  endif()
+  set(${out_options} "${options}" PARENT_SCOPE)
+  set(${out_file} "${found}" PARENT_SCOPE)
 endfunction()
 
 # _llext_check_source_words(<who> <source>...): refuse a word in upper case that is no file, such as a misspelt keyword.

@@ -73,15 +73,15 @@ class _Source:
 
 
 def find(folder: str = ".") -> str:
-    """The nearest settings file from a folder upwards, "" if there is none."""
+    """The nearest settings file from a folder upwards, as messages name it; "" if there is none."""
     here = os.path.abspath(folder)
     while True:
         path = os.path.join(here, NAME)
         if os.path.isfile(path):
-            return path
+            return _shortest(path)
         path = os.path.join(here, PYPROJECT)
         if os.path.isfile(path) and _is_ours(path):
-            return path
+            return _shortest(path)
         above = os.path.dirname(here)
         if above == here:
             return ""

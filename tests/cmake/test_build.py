@@ -302,6 +302,28 @@ def test_an_extension_is_checked_for_its_loader(project: Project) -> None:
     assert not project.path("newer.llext").exists()
 
 
+@pytest.mark.parametrize("name", ["llext.toml", "pyproject.toml"])
+def test_an_extension_is_checked_by_the_settings_of_its_project(project: Project, name: str) -> None:
+    """The nearest file above the CMakeLists.txt counts, and its changes; what lies above the project does not."""
+    need_toolchain("cortex-m4", "gcc")
+    head = "" if name == "llext.toml" else "[project]\nversion = '1'\n\n[tool.llext]\n"
+    (project.root.parent / name).write_text(head + "no-key = 1\n")
+    (project.root / "sub dir" / "deeper").mkdir(parents=True)
+    (project.root / "sub dir" / "deeper" / "quiet.c").write_text("int quiet(void) { return 1; }\n")
+    (project.root / "sub dir" / "deeper" / "CMakeLists.txt").write_text("llext_add_extension(quiet SOURCES quiet.c)\n")
+    project.cmake_lists('add_subdirectory("sub dir/deeper")\n')
+    project.configured("cortex-m4", "gcc")
+    assert "warning[no-exports]" in project.built(), "nothing above the project counts"
+
+    settings = project.root / "sub dir" / name
+    settings.write_text(head + "werror = true\n")
+    project.configured("cortex-m4", "gcc")
+    assert "error[no-exports]" in project.build().stdout
+    settings.write_text(head + 'ignore = "no-exports"\n')
+    assert "no-exports" not in project.built(), "it is checked again, for the settings have changed"
+    assert NOTHING_TO_DO in project.built()
+
+
 def test_an_extension_is_run_by_the_rules_of_its_loader(project: Project) -> None:
     """Oracles: gABI, "Symbol Table", where an undefined weak symbol is 0; and Zephyr's loader, which gives -ENODATA."""
     need_toolchain("cortex-m4", "gcc")
