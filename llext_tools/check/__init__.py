@@ -99,7 +99,7 @@ def check(
         return _check_shared(obj, arch, exports, firmware, board, entries, profile, reporter, ignored)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
-    loaded = np.isin(regions.region, list(PERM))
+    loaded = regions.inside(PERM)
     own = Reporter()  # what is wrong with regions keeps nobody from looking at types of relocations
     relocs = validate(obj, arch, profile, rows, loaded, own)
     reporter.add(own.diagnostics)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from llext_tools.cli.settings import FORMATS, Settings
 from llext_tools.cli.workers import each
 from llext_tools.diag import Diagnostic, Reporter
 from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
 from llext_tools.files import write_atomically
@@ -31,6 +32,7 @@ from llext_tools.profile import Profile
 
 DESCRIPTION = """Say what Zephyr's loader would refuse in an extension, and which symbols are missing. Without
 --exports, undefined symbols are taken to be in the firmware."""
+SMALL = 1 << 16  # bytes of a file that is kept in memory rather than read twice
 EXAMPLE = "llext check hello.llext --exports build/zephyr/zephyr.elf --target cortex-m4"
 
 
@@ -141,10 +143,13 @@ class Found(NamedTuple):
 
 def check_files(paths: Sequence[str], job: Job) -> Report:
     """Check each file, then all of them together."""
-    others = offers_of(paths, job.firmware) if len(paths) > 1 else {}
+    others: dict[tuple[int, int], Beside] = {}
+    loaded: dict[str, ElfObject] = {}
+    if len(paths) > 1:
+        others, loaded = offers_of(paths, job.firmware)
     files: list[Checked] = []
     members: list[Member] = []
-    work = each(lambda path: check_file(path, job, others), paths)
+    work = each(lambda path: check_file(path, job, others, loaded.get(path)), paths)
     for path, found in zip(paths, counted(work, len(paths), "files checked"), strict=True):
         files.append(Checked(path, found.facts, job.policy.apply(found.diagnostics, path)))
         if found.member is not None:
@@ -153,20 +158,31 @@ def check_files(paths: Sequence[str], job: Job) -> Report:
     return Report(tuple(files), job.policy.apply(between), against=job.firmware is not None)
 
 
-def offers_of(paths: Sequence[str], firmware: Firmware | None) -> dict[tuple[int, int], Beside]:
-    """What the files export to each other; one that cannot be read is reported by whoever checks it."""
-    objects = []
-    for path in paths:
-        with suppress(LlextError, OSError):
-            objects.append(load_object(path))
-    return beside(objects, firmware)
+def offers_of(
+    paths: Sequence[str], firmware: Firmware | None
+) -> tuple[dict[tuple[int, int], Beside], dict[str, ElfObject]]:
+    """What the files export to each other, and the small ones as they were read.
+
+    One that cannot be read is reported by whoever checks it.
+    """
+    loaded: dict[str, ElfObject] = {}
+
+    def objects() -> Iterator[ElfObject]:
+        for path in paths:
+            with suppress(LlextError, OSError):
+                obj = load_object(path)
+                if obj.image.size <= SMALL:
+                    loaded[path] = obj
+                yield obj
+
+    return beside(objects(), firmware), loaded
 
 
-def check_file(path: str, job: Job, others: Mapping[tuple[int, int], Beside]) -> Found:
-    """Everything about one file."""
+def check_file(path: str, job: Job, others: Mapping[tuple[int, int], Beside], obj: ElfObject | None = None) -> Found:
+    """Everything about one file, which ``obj`` is if it has been read."""
     reporter = Reporter()
     try:
-        obj = load_object(path)
+        obj = obj or load_object(path)
         subject = check(
             obj,
             firmware=job.firmware,

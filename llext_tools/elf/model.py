@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -22,8 +22,7 @@ Bytes: TypeAlias = NDArray[np.uint8]
 
 def freeze(instance: object) -> None:
     """Make the arrays of a dataclass read-only."""
-    for field in fields(instance):  # type: ignore[arg-type]
-        value = getattr(instance, field.name)
+    for value in vars(instance).values():
         if isinstance(value, np.ndarray):
             value.flags.writeable = False
 

@@ -6,8 +6,6 @@ together; the group ends at a checkpoint, where an error ends the link before an
 
 from __future__ import annotations
 
-import numpy as np
-
 from llext_tools import profile as profiles
 from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
@@ -55,7 +53,7 @@ def link(
     arch = find_arch(obj, reporter)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
-    loaded = np.isin(regions.region, list(PERM))
+    loaded = regions.inside(PERM)
     relocs = validate(obj, arch, profile, rows, loaded, reporter)
     reporter.checkpoint()  # each loaded section has one region, each relocation a row and a place
 

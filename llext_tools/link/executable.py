@@ -37,7 +37,7 @@ SHF_COMPRESSED = 0x800
 def executable(image: Image) -> bytes:
     """The bytes of the ET_EXEC. The object's own section and symbol order is kept."""
     obj = image.obj
-    mapped = np.isin(image.regions.region, list(PERM))
+    mapped = image.regions.inside(PERM)
     beside = _beside(obj, mapped)
     segments, contents, offset, end = _segments(image)
     headers = [_mapped_section(image, i, offset) for i in np.flatnonzero(mapped).tolist()]

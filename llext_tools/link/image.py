@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -42,6 +42,13 @@ class RegionMap:
 
     def __post_init__(self) -> None:
         freeze(self)
+
+    def inside(self, some: Iterable[Mem]) -> NDArray[np.bool_]:
+        """Which sections are in one of some regions, bool[k]."""
+        wanted = np.zeros(len(Mem) + 1, bool)
+        wanted[[*some]] = True
+        found: NDArray[np.bool_] = wanted[self.region]  # -1 is the last one
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

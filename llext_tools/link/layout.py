@@ -52,7 +52,7 @@ def place(obj: ElfObject, regions: RegionMap, domain: Domain, reporter: Reporter
     bases = np.zeros(len(regions.region), np.int64)
     for mem, start in base.items():
         bases[regions.region == mem] = signed(start)
-    mapped = np.isin(regions.region, list(base))
+    mapped = regions.inside(base)
     return Layout(base=base, section_addr=np.where(mapped, bases + regions.offset, 0))
 
 

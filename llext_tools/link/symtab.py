@@ -41,7 +41,7 @@ def resolve(
         return SymTab(S=none, T=none, B=none, resolved=np.zeros(0, bool)), {}
     # for each section, and behind the last one for reserved indices: its address, its region's, whether it has one
     tls = s.flags & elf.SHF_TLS != 0
-    mapped = np.isin(regions.region, list(layout.base))
+    mapped = regions.inside(layout.base)
     address = np.append(np.where(tls, tls_offsets(obj), layout.section_addr), 0)
     region_base = np.zeros(len(s) + 1, np.int64)
     for mem, start in layout.base.items():

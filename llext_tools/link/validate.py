@@ -76,7 +76,7 @@ def validate(
         return read_relocs(obj, np.zeros(len(s), bool), reporter)
     _check_symbols(obj, profile, reporter)
     arrays = (elf.SHT_PREINIT_ARRAY, elf.SHT_INIT_ARRAY, elf.SHT_FINI_ARRAY)
-    reported = np.isin(s.type, arrays)  # a second one of a kind, by map_regions()
+    reported = (s.type >= min(arrays)) & (s.type <= max(arrays))  # a second one of a kind, by map_regions()
     unmapped = (s.flags & elf.SHF_ALLOC != 0) & (s.size != 0) & ~loaded & ~reported
     wrong_kind = elf.SHT_REL if arch.rela else elf.SHT_RELA
     for table in reloc_tables(obj).tolist():

@@ -223,6 +223,19 @@ def test_a_hostile_name_is_spelt_out() -> None:
     )
 
 
+@pytest.mark.parametrize("form", ["text", "github"])
+def test_an_object_with_a_hostile_name(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = files()["switchtab_arm_gcc/e.llext"]
+    assert data.count(b"\0printk\0") == 1
+    (tmp_path / "e.llext").write_bytes(data.replace(b"\0printk\0", b"\0\x1b[2J\n:\0"))
+    (tmp_path / "table.toml").write_text("[exports]\nother = 0x1001\n")
+    monkeypatch.chdir(tmp_path)
+    code, text = llext("check", "e.llext", "--exports", "table.toml", "--format", form)
+    assert code == 5
+    assert "\x1b" not in text
+    assert "`\\x1b[2J\\n:`" in text.replace("%0A", "\\n")
+
+
 def some(errors: int, warnings: int) -> tuple[Diagnostic, ...]:
     error = Diagnostic("elf-magic", "m")
     return (error,) * errors + (error._replace(code="no-exports", severity="warning"),) * warnings
