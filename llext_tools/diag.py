@@ -100,6 +100,10 @@ CODES: dict[str, Code] = {
     "place-overlap": Code(errors.RangeError, ""),
     "place-too-small": Code(errors.RangeError, "ENOMEM"),
     "place-too-wide": Code(errors.RangeError, ""),
+    # where it will be loaded
+    "buffer-misaligned": Code(errors.RefusedError, ""),
+    "page-conflict": Code(errors.RefusedError, ""),
+    "heap-shared": Code(errors.RefusedError, "ENOMEM"),
     # export tables
     "exports-syntax": Code(errors.ExportsError, ""),
     "exports-missing": Code(errors.ExportsError, ""),

@@ -23,8 +23,7 @@ import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, placed
-from llext_tools.check.loaded import loader_answer
+from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, loaded, placed
 from llext_tools.check.subject import Board, Rule, Subject
 from llext_tools.check.together import Beside, Member, beside, check_together, member
 from llext_tools.diag import CODES, Reporter
@@ -91,6 +90,8 @@ def check(
     reporter = reporter or Reporter()
     if isinstance(profile, str):
         profile = profiles.load(profile)
+    if board.config and board.config.rodata_no_reloc:
+        profile = profile._replace(rodata_no_reloc=True)
     exports = firmware.exports if firmware else None
     if others and exports:
         exports = others.exports
@@ -99,9 +100,9 @@ def check(
         return _check_shared(obj, arch, exports, firmware, board, entries, profile, reporter, ignored)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
-    loaded = regions.inside(PERM)
+    mapped = regions.inside(PERM)
     own = Reporter()  # what is wrong with regions keeps nobody from looking at types of relocations
-    relocs = validate(obj, arch, profile, rows, loaded, own)
+    relocs = validate(obj, arch, profile, rows, mapped, own)
     reporter.add(own.diagnostics)
     reporter.checkpoint(ignored)
     layout = place(obj, regions, ANYWHERE, Reporter() if reporter.failed else reporter)
@@ -114,13 +115,11 @@ def check(
     for rule in RULES:
         reporter.add(rule(subject))
     reporter.checkpoint(ignored)
+    done = None
     if profile.loader_rows:
         lacking = any(d.severity == "error" and CODES[d.code].error is UndefinedError for d in reporter.diagnostics)
-        loader_answer(obj, arch, exports, profile, reporter, completed=lacking)
-    reporter.checkpoint(ignored)
-    for rule in exported.LATE_RULES:
-        reporter.add(rule(subject))
-    return subject
+        done = loaded.load(obj, arch, exports, board, profile, reporter, borrowed=subject.borrowed, completed=lacking)
+    return _in_memory(subject, done, reporter, ignored)
 
 
 def _lent(subject: Subject, others: Beside) -> Subject:
@@ -147,11 +146,22 @@ def _check_shared(
     ignored: Container[str],
 ) -> Subject:
     """A shared object is linked already: only the loader is asked."""
-    loader_answer(obj, arch, exports, profile, reporter, completed="undefined-symbol" in ignored)
+    done = loaded.load(obj, arch, exports, board, profile, reporter, completed="undefined-symbol" in ignored)
     reporter.checkpoint(ignored)
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
     subject = Subject(obj, arch, profile, regions, relocs, {}, firmware, board, entries)
-    for rule in exported.LATE_RULES:
-        reporter.add(rule(subject))
+    return _in_memory(subject, done, reporter, ignored)
+
+
+def _in_memory(subject: Subject, done: loaded.Loaded | None, reporter: Reporter, ignored: Container[str]) -> Subject:
+    """What is known of an extension after its load, which has nothing in memory if that was not possible."""
+    reporter.checkpoint(ignored)
+    if done is not None:
+        for rule in loaded.RULES:
+            reporter.add(rule(subject, done))
+        subject = subject._replace(footprint=loaded.footprint(subject, done))
+        reporter.checkpoint(ignored)
+    for late in exported.LATE_RULES:
+        reporter.add(late(subject))
     return subject

@@ -18,14 +18,48 @@ from llext_tools.profile import Profile
 class Board(NamedTuple):
     """Where an extension will be loaded, as far as it is known.
 
-    ``config`` is None if nobody knows the heap: nothing that depends on addresses can be said then. ``target`` names a
-    CPU of ``llext targets``; ``buffer`` is the address of the file in the board's memory.
+    ``config`` has the firmware's options, None if nobody knows any. With ``sized`` the sizes of its heaps are those of
+    the board, with ``located`` their addresses are, too: nothing that depends on them can be said else. ``target``
+    names a CPU of ``llext targets``; ``buffer`` is the address of the file in the board's memory.
     """
 
     config: Config | None = None
     storage: Storage = Storage.TEMPORARY
     buffer: int | None = None
     target: str = ""
+    sized: bool = True
+    located: bool = True
+
+
+class HeapUse(NamedTuple):
+    """What loading takes of one heap, in bytes: at most, and until it is unloaded. ``option`` sets ``size``."""
+
+    option: str
+    size: int
+    peak: int
+    kept: int
+
+
+class Veneers(NamedTuple):
+    """Stubs for branches that are too short: how many the loader makes room for, in bytes, and how many it may need."""
+
+    slots: int
+    size: int
+    needed: int
+
+
+class Footprint(NamedTuple):
+    """What an extension takes of a board whose heap is known.
+
+    ``rounding``: bytes that regions are larger for the sake of memory protection. The ``partitions`` of a memory domain
+    take ``mpu_regions`` regions of an MPU or entries of a PMP.
+    """
+
+    heaps: tuple[HeapUse, ...]
+    rounding: int
+    partitions: int
+    mpu_regions: int
+    veneers: Veneers | None
 
 
 class Offer(NamedTuple):
@@ -44,7 +78,7 @@ class Subject(NamedTuple):
 
     ``imports`` (name -> address) are those that relocations need and the firmware exports; ``borrowed`` are those that
     it does not export, but another extension of the same call. ``entries`` are names that the extension has to export,
-    ``offers`` the entries of its table of exports.
+    ``offers`` the entries of its table of exports. ``footprint`` is None if the heap is not known.
     """
 
     obj: ElfObject
@@ -58,6 +92,7 @@ class Subject(NamedTuple):
     entries: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
     borrowed: tuple[str, ...] = ()
+    footprint: Footprint | None = None
 
     def at(self, section: int | None = None) -> Location:
         """The file, or one of its sections."""

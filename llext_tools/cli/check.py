@@ -13,7 +13,9 @@ import numpy as np
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.check import Beside, Board, Member, Subject, beside, check, check_together, member
+from llext_tools.check.shared import share_heap
 from llext_tools.cli import settings
+from llext_tools.cli.board import add_options, board_of
 from llext_tools.cli.findings import FORMS, Checked, Facts, Report, ok_lines
 from llext_tools.cli.policy import Policy, listed
 from llext_tools.cli.progress import counted
@@ -30,8 +32,9 @@ from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.mem import PERM
 from llext_tools.profile import Profile
 
-DESCRIPTION = """Say what Zephyr's loader would refuse in an extension, and which symbols are missing. Without
---exports, undefined symbols are taken to be in the firmware."""
+DESCRIPTION = """Say what Zephyr's loader would refuse in an extension, which symbols are missing, and what does not
+fit into the heap or reach from there, if it is known. Without --exports, undefined symbols are taken to be in
+the firmware."""
 SMALL = 1 << 16  # bytes of a file that is kept in memory rather than read twice
 EXAMPLE = "llext check hello.llext --exports build/zephyr/zephyr.elf --target cortex-m4"
 
@@ -49,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="NAME", help=f"the loader (default: {profiles.DEFAULT})")
     parser.add_argument("--entry", metavar="NAME", action="append", default=[], help="a name that each has to export")
     parser.add_argument("--together", action="store_true", help="one firmware loads all the files, in this order")
+    add_options(parser, "--heap", help="such as 0x20010000+8K; also --storage, --buffer, ...")
+    add_options(parser, "--config")
+    add_options(parser, "--heap-kind", "--protection", "--storage", "--buffer", help=argparse.SUPPRESS)
     parser.add_argument(
         "--select",
         metavar="CODES",
@@ -130,7 +136,8 @@ def job_of(args: argparse.Namespace, chosen: Settings) -> Job:
     if chosen.target:
         archs.target(chosen.target)
     firmware = read_firmware(chosen.exports) if chosen.exports else None
-    return Job(firmware, profile, Board(target=chosen.target), chosen.entries, chosen.policy, args.together)
+    board = board_of(args, firmware, chosen.target)
+    return Job(firmware, profile, board, chosen.entries, chosen.policy, args.together)
 
 
 class Found(NamedTuple):
@@ -154,7 +161,11 @@ def check_files(paths: Sequence[str], job: Job) -> Report:
         files.append(Checked(path, found.facts, job.policy.apply(found.diagnostics, path)))
         if found.member is not None:
             members.append(found.member)
-    between = check_together(members, in_order=job.in_order)
+    between = list(check_together(members, in_order=job.in_order))
+    if job.in_order:
+        between += share_heap(
+            [loaded.get(each.path) or load_object(each.path) for each in members], job.board, job.profile
+        )
     return Report(tuple(files), job.policy.apply(between), against=job.firmware is not None)
 
 
@@ -207,6 +218,7 @@ def facts_of(subject: Subject) -> Facts:
         regions={mem.name: region.size for mem, region in subject.regions.regions.items() if mem in PERM},
         imports=sorted(y.names(undefined.tolist())),
         exports=0 if exported is None else int(obj.sections.size[exported]) // (obj.bits // 4),
+        footprint=subject.footprint,
     )
 
 

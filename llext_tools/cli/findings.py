@@ -3,7 +3,7 @@
 Each form is a function from a ``Report`` to text. The JSON document:
 
     files        for each file in the order given: "file", "ok", "diagnostics"; where it loads "regions", "imports" and
-                 "exports"
+                 "exports"; and if the heap is known, "memory": bytes of each heap of which "kept" until it is unloaded
     diagnostics  what is wrong between files, or with what they are checked against
     summary      "files", "files_with_findings", "errors", "warnings", "exit_code"
 
@@ -17,6 +17,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from llext_tools.check.subject import Footprint
+from llext_tools.cli.board import heap_text, memory_facts
 from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, on_the_board, printable, render
 from llext_tools.diag import CODES, Diagnostic
 
@@ -27,6 +29,7 @@ class Facts(NamedTuple):
     regions: Mapping[str, int]
     imports: Sequence[str]
     exports: int
+    footprint: Footprint | None = None
 
 
 class Checked(NamedTuple):
@@ -87,6 +90,7 @@ def _ok_line(file: Checked, facts: Facts, against: bool, paint: Paint) -> str:
     memory = " + ".join(f"{name} {size:,}" for name, size in sizes.items())
     imports = f"{n} import{'' if n == 1 else 's'}{'' if against or not n else ' (not checked)'}"
     line = f"{printable(file.path)}: {memory} = {sum(sizes.values()):,} bytes, {imports}, {facts.exports} exported"
+    line += f", {heap_text(facts.footprint)}" if facts.footprint else ""
     return f"{paint('ok', GREEN)} {line}" + (f", {paint(findings, BOLD)}" if findings else "")
 
 
@@ -118,6 +122,8 @@ def to_json(report: Report, *, quiet: bool = False) -> str:
 
 def _file_to_json(file: Checked) -> dict[str, Any]:
     facts = file.facts._asdict() if file.facts and file.ok else {}
+    if footprint := facts.pop("footprint", None):
+        facts["memory"] = memory_facts(footprint)
     return {"file": file.path, "ok": file.ok, **facts, "diagnostics": diagnostics_to_json(file.diagnostics)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
 from llext_tools.check import ANYWHERE
 from llext_tools.check.target import fitting_targets
+from llext_tools.cli.board import add_options
 from llext_tools.cli.render import BOLD, DIM, Paint, columns, wrap
 from llext_tools.diag import Reporter, fail
 from llext_tools.elf import structs as elf
@@ -22,7 +23,6 @@ from llext_tools.errors import LlextError
 from llext_tools.link import link
 from llext_tools.link.regions import map_regions
 from llext_tools.link.validate import find_arch
-from llext_tools.llext.config import Protection
 from llext_tools.mem import PERM
 
 DESCRIPTION = """Show what is in an extension: for which machine it is, the memory that its regions take,
@@ -38,19 +38,11 @@ llext inspect hello.llext --memory --heap 8K --protection mpu-pow2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="an extension: a `.llext` or `.debug.elf` file")
     parser.add_argument("--memory", action="store_true", help="what loading it takes of the firmware's heap")
-    add = parser.add_argument_group().add_argument
-    add("--heap", metavar="[ADDR+]SIZE", help="with --memory: such as 8K, or 0x20010000+8K")
-    add("--heap-kind", choices=("k_heap", "memblk", "dynamic"), metavar="KIND", help="k_heap, memblk, dynamic")
-    add("--protection", choices=get_args(Protection), metavar="KIND", help=", ".join(get_args(Protection)))
-    add("--storage", choices=STORAGES, metavar="KIND", help=", ".join(STORAGES))
-    add("--no-peek", action="store_true", help="the loader reads files and cannot point into them")
-    add("--buffer", metavar="ADDR", help="where the file is in memory")
-    add("--config", metavar="OPTION=VALUE", action="append", default=[], help="of Kconfig, or a build's `.config`")
-    add("--profile", metavar="NAME", help=f"generation of the loader (default {profiles.DEFAULT})")
+    options = parser.add_argument_group()
+    add_options(options, "--heap", help="with --memory: such as 8K, or 0x20010000+8K")
+    add_options(options, "--heap-kind", "--protection", "--storage", "--no-peek", "--buffer", "--config")
+    options.add_argument("--profile", metavar="NAME", help=f"generation of the loader (default {profiles.DEFAULT})")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-
-
-STORAGES = ("temporary", "persistent", "writable")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -37,6 +37,8 @@ FIELDS: dict[str, tuple[str, int]] = {
     "LLEXT_HEAP_MEMBLK_BLOCK_SIZE": ("memblk_block_size", 1),
     "MMU_PAGE_SIZE": ("granularity", 1),
     "PMP_GRANULARITY": ("granularity", 1),
+    "PMP_SLOTS": ("mpu_regions", 1),
+    "MAX_DOMAIN_PARTITIONS": ("max_domain_partitions", 1),
 }
 """Options that are a field of ``Config`` each: its name, and the bytes that a number counts, 0 for yes or no."""
 

@@ -17,7 +17,8 @@ from typing import NamedTuple, get_args
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.cli.kconfig import Kconfig, parse_size, read_kconfig
+from llext_tools.cli.board import add_options, check_sizes, parse_heap, with_heap
+from llext_tools.cli.kconfig import Kconfig, read_kconfig
 from llext_tools.cli.link import NOBODY
 from llext_tools.cli.parser import Parser, address, nearest
 from llext_tools.cli.render import Paint, report
@@ -28,7 +29,7 @@ from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import ExportTable
-from llext_tools.llext.config import HeapKind, Protection
+from llext_tools.llext.config import HeapKind
 from llext_tools.llext.ext import MAX_NAME_LEN, LoadParam, extension_name
 from llext_tools.llext.loaders import BEHIND, BufLoader, Storage
 from llext_tools.llext.log import Level, Line, Log
@@ -44,21 +45,21 @@ EXAMPLE = "llext load hello.llext --exports zephyr.elf --config build/zephyr/.co
 
 def add_arguments(parser: Parser) -> None:
     parser.interleaved = True
-    add, heaps, kinds = parser.add_argument, get_args(HeapKind), get_args(Protection)
-    storages = [storage.value for storage in Storage]
+    add = parser.add_argument
+    heaps = get_args(HeapKind)
     add("files", metavar="[NAME=]FILE", nargs="+", help="in the order of loading; NAME: that of FILE")
     add("--exports", metavar="TABLE", action="append", default=[], help="what the firmware exports: its ELF, a table")
     add("--unload", metavar="NAME", action="append", default=[], help="unload it in the end; may be repeated")
     add("--arch", choices=archs.names(), help="default: that of TABLE, or of FILE")
     add("--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader (default: %(default)s)")
-    add("--config", metavar="OPTION=VALUE", action="append", default=[], help="of Kconfig; or a build's `.config`")
-    add("--heap", metavar="ADDR+SIZE", help="such as 0x20010000+8K; default: 256K, plain")
-    add("--heap-kind", metavar="KIND", choices=heaps, help=f"{', '.join(heaps)} (with --heap)")
-    add("--protection", metavar="KIND", choices=kinds, help=", ".join(kinds))
+    add_options(parser, "--config")
+    add_options(parser, "--heap", metavar="ADDR+SIZE", help="such as 0x20010000+8K; default: 256K, plain")
+    add_options(parser, "--heap-kind", choices=heaps, help=f"{', '.join(heaps)} (with --heap)")
+    add_options(parser, "--protection")
     add("--place", metavar="REGION=ADDR,...", action="append", default=[], help="of the FILE before it, or NAME:...")
-    add("--buffer", metavar="ADDR", help=f"where the first FILE is (default: {BUFFERS:#x})")
-    add("--storage", metavar="KIND", choices=storages, default=storages[0], help=", ".join(storages))
-    add("--no-peek", action="store_true", help="the loader cannot point into the file")
+    add_options(parser, "--buffer", help=f"where the first FILE is (default: {BUFFERS:#x})")
+    add_options(parser, "--storage", default=Storage.TEMPORARY.value)
+    add_options(parser, "--no-peek", help="the loader cannot point into the file")
     add("--no-relocate", action="store_true", help="relocate_local=false; --pre-located: =true")
     add("--pre-located", action="store_true", help=argparse.SUPPRESS)
     add("--detach", metavar="SECTION", action="append", default=[], help="section_detached(); or @OFFSET in the file")
@@ -281,11 +282,13 @@ def runtime(
     """
     profile = profiles.load(args.profile)
     config = kconfig.config("counted" if args.heap else "plain", args.protection)
-    start, size = parse_heap(args.heap) if args.heap else (config.heap_start, config.heap_size)
-    config = config._replace(heap_start=start, heap_size=size, heap=args.heap_kind or config.heap)
-    for each in (size, config.instr_heap_size, config.metadata_heap_size):
-        if each > LARGEST:
-            fail("usage", f"a heap of {each:,} bytes is larger than the {LARGEST:,} that are simulated")
+    if args.heap:
+        start, size = parse_heap(args.heap)
+        if start is None:
+            fail("usage", f"--heap: `{args.heap}` is not ADDR+SIZE", help="write it as 0x20010000+8K")
+        config = with_heap(config, start, size)
+    config = config._replace(heap=args.heap_kind or config.heap)
+    check_sizes(config, LARGEST)
 
     def made(heap: HeapKind) -> Runtime:
         return Runtime(arch, bits, exports=exports, config=config._replace(heap=heap), profile=profile, log=log)
@@ -295,7 +298,7 @@ def runtime(
             cure = "`--heap ADDR+SIZE` is what the application would give to llext_heap_init()"
             fail("usage", "the loader has no heap of its own with CONFIG_LLEXT_HEAP_DYNAMIC", help=cure)
         rt = made("dynamic")
-        rt.heap_init(start, size)
+        rt.heap_init(config.heap_start, config.heap_size)
         return rt, []
     try:
         return made(config.heap), []
@@ -304,18 +307,6 @@ def runtime(
             raise
         none = error.diagnostics[0]._replace(severity="warning", notes=("nothing can be allocated from it",))
         return made("dynamic"), [none]
-
-
-def parse_heap(operand: str) -> tuple[int, int]:
-    """Start and size of ``ADDR+SIZE``.
-
-    Raises:
-        UsageError: ``usage``.
-    """
-    start, plus, size = operand.partition("+")
-    if not plus:
-        fail("usage", f"--heap: `{operand}` is not ADDR+SIZE", help="write it as 0x20010000+8K")
-    return address(start, "--heap"), parse_size(size, "--heap")
 
 
 def check_addresses(rt: Runtime, files: Sequence[File]) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.cli.kconfig import Kconfig, parse_size, read_kconfig
+from llext_tools.cli.board import check_sizes, parse_heap, with_heap, zephyrs
+from llext_tools.cli.kconfig import Kconfig, read_kconfig
 from llext_tools.cli.parser import address
 from llext_tools.cli.render import BOLD, Paint, columns, diagnostics_to_json, report, wrap
-from llext_tools.diag import Reporter, fail
+from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
@@ -23,11 +24,9 @@ from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
 from llext_tools.link.validate import find_arch
 from llext_tools.llext.bill import LARGEST, Bill, HeapBill, Job, Row, memory_bill
-from llext_tools.llext.config import KIB, Config, HeapKind
+from llext_tools.llext.config import KIB, Config
 from llext_tools.llext.loaders import Storage
 
-HEAP_SIZE = {"memblk": 16 * KIB, "k_heap": 8 * KIB, "dynamic": 8 * KIB}
-"""Zephyr's default for the heap of regions; Harvard machines have 8 KiB for data."""
 FIGURES = ("contents", "prepad", "gaps", "rounding", "own")
 HEAD = ("contents", "prepad", "gaps", "rounding", "heap's")
 ByStorage = Mapping[Storage, Bill | LlextError]
@@ -81,18 +80,10 @@ def configuration(args: argparse.Namespace, kconfig: Kconfig) -> Config:
     Raises:
         UsageError: ``usage``.
     """
-    heap: HeapKind = args.heap_kind or kconfig.heap or "k_heap"
-    size = 8 * KIB if kconfig.fields.get("harvard") else HEAP_SIZE[heap]
-    fields = {"heap_size": size, "log_level_dbg": False, **kconfig.fields, "export_builtins_by_slid": False}
-    config = kconfig._replace(fields=fields, heap=heap).config(heap, args.protection)
+    config = zephyrs(args, kconfig)
     if args.heap is not None:
-        start, plus, length = args.heap.rpartition("+")
-        config = config._replace(heap_size=parse_size(length, "--heap"))
-        if plus:
-            config = config._replace(heap_start=address(start, "--heap"))
-    for each in (config.heap_size, config.instr_heap_size, config.metadata_heap_size):
-        if each > LARGEST:
-            fail("usage", f"a heap of {each:,} bytes is larger than the {LARGEST:,} that are simulated")
+        config = with_heap(config, *parse_heap(args.heap))
+    check_sizes(config, LARGEST)
     return config
 
 

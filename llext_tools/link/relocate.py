@@ -150,8 +150,8 @@ def _report_misfits(
         if row.field is None:
             text = f"`{row.name}` is not satisfied: what follows it is {value:,} bytes behind its alignment"
             detail = f"place {place:#010x}"
-            cure = "compile with `-mno-relax`"
-            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help=cure)
+            advice = "compile with `-mno-relax`"
+            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help=advice)
         elif value % align:
             text = f"`{row.name}` needs a value that is a multiple of {align:,}"
             detail = f"place {place:#010x}, target `{name}` at {target:#010x}: the value is {value:,}"
@@ -162,7 +162,7 @@ def _report_misfits(
             detail = f"place {place:#010x}, target {target:#010x}: {apart}"
             code = "reloc-deviates" if lax else "reloc-out-of-range"
             notes += (lax,) if lax else ()
-            reporter.error(code, text, at=at, detail=(detail,), notes=notes, help=_cure(row))
+            reporter.error(code, text, at=at, detail=(detail,), notes=notes, help=cure(row))
         else:
             text = f"`{row.name}` cannot hold `{name}`"
             detail = f"the value is {value:,}, allowed {low:,} to {high - 1:,}"
@@ -193,5 +193,6 @@ CURES = {
 }
 
 
-def _cure(row: Reloc) -> str:
+def cure(row: Reloc) -> str:
+    """What to do about a value that does not fit."""
     return CURES.get(row.name, "place the extension nearer to what it refers to")

@@ -116,6 +116,9 @@ class Meter:
             self.peak = max(self.peak, self.used)
         return address
 
+    def extremes(self, align: int, size: int) -> tuple[int, int] | None:
+        return self.heap.extremes(align, size)
+
     def free(self, address: int) -> None:
         self.heap.free(address)
 
@@ -190,6 +193,14 @@ def _metered(job: Job, imports: int) -> tuple[Meters, Llext]:
     config = job.config
     exports = ExportTable.of(dict.fromkeys(job.imports, imports))
     rt = Runtime(job.arch, job.bits, exports=exports, config=config, profile=job.profile)
+    meters = measure(rt)
+    _, ext = rt.load(BufLoader(job.data, job.storage, address=job.buffer, peek=job.peek), job.name)
+    return meters, ext
+
+
+def measure(rt: Runtime) -> Meters:
+    """Let the heaps of a runtime that has loaded nothing yet count, those that an application gives it included."""
+    config = rt.config
     if config.heap == "dynamic" and config.harvard:
         instr = config.instr_heap_start, config.instr_heap_size
         rt.heap_init_harvard(*instr, config.heap_start, config.heap_size)
@@ -198,8 +209,7 @@ def _metered(job: Job, imports: int) -> tuple[Meters, Llext]:
     unique = {id(heap): Meter(heap) for heap in rt.heaps}
     meters = {kind: unique[id(heap)] for kind, heap in zip(Heaps._fields, rt.heaps, strict=True)}
     rt.heaps = Heaps(**meters)
-    _, ext = rt.load(BufLoader(job.data, job.storage, address=job.buffer, peek=job.peek), job.name)
-    return meters, ext
+    return meters
 
 
 def smallest_heaps(job: Job) -> dict[str, int]:

@@ -47,6 +47,10 @@ class Heap(Protocol):
         """
         ...
 
+    def extremes(self, align: int, size: int) -> tuple[int, int] | None:
+        """The lowest and the highest address that ``alloc()`` could give, whatever else is allocated; None if none."""
+        ...
+
     def free(self, address: int) -> None:
         """Give back what ``alloc()`` gave.
 
@@ -145,9 +149,8 @@ class SysHeap(Ledger[tuple[int, int]]):
             return None
         chunk, have = found
         end = chunk + have
-        address = self._base + chunk * UNIT + self._header
+        address = self._memory(chunk, align)
         if align > self._header:  # found with room to spare: what is not needed on either side stays free
-            address = _up(address, align)
             inner = (address - self._header - self._base) // UNIT
             if inner > chunk:
                 self._put(chunk, inner - chunk)
@@ -158,6 +161,14 @@ class SysHeap(Ledger[tuple[int, int]]):
         self._taken[address] = chunk, units
         self._used += units
         return address
+
+    def extremes(self, align: int, size: int) -> tuple[int, int] | None:
+        align = max(align, self._header)
+        first = self._end - self._room
+        last = self._end - self._units((size & self._size_t) + align - self._header)
+        if not size or last < first:
+            return None
+        return self._memory(first, align), self._memory(last, align)
 
     def free(self, address: int) -> None:
         chunk, units = self._strike(address)
@@ -185,6 +196,11 @@ class SysHeap(Ledger[tuple[int, int]]):
             if ring:
                 return max(self._free[ring[i]] for i in range(min(TRIES, len(ring)))) * UNIT - self._header
         return 0
+
+    def _memory(self, chunk: int, align: int) -> int:
+        """The first address of a chunk's memory that is aligned, which its header's size is at least."""
+        address = self._base + chunk * UNIT + self._header
+        return address if align <= self._header else _up(address, align)
 
     def _units(self, size: int) -> int:
         """The units of a chunk with ``size`` bytes of memory."""
@@ -269,6 +285,12 @@ class MemBlocks(Ledger[int]):
         self._taken[address] = count
         return address
 
+    def extremes(self, align: int, size: int) -> tuple[int, int] | None:
+        room = _up(size & self._size_t, self.block)
+        if not 1 <= align <= self.block or not 0 < room <= self.size:
+            return None
+        return self.start, self.start + self.size - room
+
     def free(self, address: int) -> None:
         count = self._strike(address)
         self._vacant |= ((1 << count) - 1) << (address - self.start) // self.block
@@ -321,6 +343,11 @@ class PlainHeap(Ledger[int]):
             return None
         self._taken[address] = _up(size, self.GRANULE)
         return address
+
+    def extremes(self, align: int, size: int) -> tuple[int, int] | None:
+        step = max(align, self.GRANULE)
+        low, high = _up(self.start, step), (self.start + self.size - size) // step * step
+        return (low, high) if 0 < size < self._limit and low <= high else None
 
     def free(self, address: int) -> None:
         self._strike(address)
@@ -389,6 +416,9 @@ class NoHeap:
     empty = True
 
     def alloc(self, align: int, size: int) -> int | None:  # noqa: ARG002
+        return None
+
+    def extremes(self, align: int, size: int) -> tuple[int, int] | None:  # noqa: ARG002
         return None
 
     def free(self, address: int) -> None:

@@ -24,6 +24,13 @@ PARTITIONS = (Mem.TEXT, Mem.DATA, Mem.RODATA, Mem.VENEER, Mem.BSS)
 """The regions that ``llext_add_domain()`` gives to a domain."""
 
 
+def rounding(config: Config, profile: Profile) -> Config:
+    """The firmware with the protection that its loader rounds sizes for."""
+    powers = {"mpu-32": "mpu-pow2", "pmp": "none"} if profile.rounds_to_powers else {}
+    kind: Protection = powers.get(config.protection, config.protection)  # type: ignore[assignment]
+    return config._replace(protection=kind)
+
+
 class Memory:
     """Where one load puts its regions. What it does is recorded in ``ext``."""
 
@@ -40,7 +47,7 @@ class Memory:
         self.source, self.ext, self.config, self.profile, self.param, self.bits, self.log = (
             source, ext, config, profile, param, bits, log,
         )  # fmt: skip
-        self._rounded = self._rounding()
+        self._rounded = rounding(config, profile)
 
     @property
     def space(self) -> Space:
@@ -164,12 +171,6 @@ class Memory:
                 heap, "the image" if image else f"region {what}", size, self.source.at, align=align, said=said
             )
         return address
-
-    def _rounding(self) -> Config:
-        """The protection that sizes are rounded for."""
-        powers = {"mpu-32": "mpu-pow2", "pmp": "none"} if self.profile.rounds_to_powers else {}
-        kind: Protection = powers.get(self.config.protection, self.config.protection)  # type: ignore[assignment]
-        return self.config._replace(protection=kind)
 
     def _settle(self, address: int, size: int) -> None:
         """Memory of its own for a region that has been given a place, unless the heap's is there."""

@@ -10,6 +10,8 @@ of alignment 1 that was served. The other figures are those of ``llext_mem.c`` a
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -287,3 +289,51 @@ def test_a_counted_heap_has_the_room_of_a_k_heap_and_the_addresses_of_a_plain_on
         if address is not None:
             assert address == plain.alloc(align, size)
         assert (counted.used, counted.free_bytes, counted.largest) == (k_heap.used, k_heap.free_bytes, k_heap.largest)
+
+
+# ---- the lowest and the highest address
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_extremes_are_what_a_heap_gives_at_most(seed: int) -> None:
+    """Oracle: the heap itself, with all kinds of other allocations in it, and filled up from one end to the other."""
+    r = random.Random(seed)
+    size, start = r.choice([200, 1000, 4096, 8192]), 0x2000_0000 + r.choice([0, 4, 8, 100])
+    bits = r.choice([32, 64])
+
+    def made() -> Heap:
+        if kind == "memblk":
+            return MemBlocks(start & -64, size & -64, 64, bits)
+        return SysHeap(start, size, bits) if kind == "k_heap" else PlainHeap(start, size, bits)
+
+    kind = r.choice(["k_heap", "plain", "memblk"])
+    align, wanted = 1 << r.randrange(7), r.randrange(1, size)
+    ends = made().extremes(align, wanted)
+    seen: list[int] = []
+    for _ in range(30):
+        heap = made()
+        taken = [at for _ in range(r.randrange(20)) if (at := heap.alloc(1 << r.randrange(4), r.randrange(1, 60)))]
+        for at in r.sample(taken, r.randrange(len(taken) + 1)):
+            heap.free(at)
+        at = heap.alloc(align, wanted)
+        seen += [at] if at is not None else []
+    assert (ends is None) is (made().alloc(align, wanted) is None)
+    if ends is None:
+        assert not seen
+        return
+    assert ends[0] <= min(seen, default=ends[0])
+    assert max(seen, default=ends[1]) <= ends[1]
+    assert made().alloc(align, wanted) == ends[0]
+    assert highest(made, align, wanted) == ends[1]
+
+
+def highest(made: Callable[[], Heap], align: int, wanted: int) -> int:
+    """The highest address to be had: all in front of it is taken, as much as leaves room for it."""
+    found = 0
+    for first in range(1, made().size):
+        heap = made()
+        if heap.alloc(1, first) is None:
+            break
+        at = heap.alloc(align, wanted)
+        found = max(found, at or 0)
+    return found or (made().alloc(align, wanted) or 0)

@@ -1,0 +1,167 @@
+"""The options that say where extensions will be loaded: the firmware's heap, its configuration, the file's memory.
+
+``llext load``, ``llext inspect --memory`` and ``llext check`` have the same ones. What they leave open differs: the
+first wants a heap that fits whatever comes, the others Zephyr's own defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, get_args
+
+from llext_tools.check.subject import Board, Footprint
+from llext_tools.cli.kconfig import Kconfig, parse_size, read_kconfig
+from llext_tools.cli.parser import address
+from llext_tools.diag import fail
+from llext_tools.host.firmware import Firmware
+from llext_tools.llext.config import KIB, Config, HeapKind, Protection
+from llext_tools.llext.heap import heaps
+from llext_tools.llext.loaders import Storage
+from llext_tools.llext.space import LARGEST
+
+STORAGES = tuple(storage.value for storage in Storage)
+HEAP_KINDS = ("k_heap", "memblk", "dynamic")
+"""The kinds of heap that Zephyr has."""
+HEAP_SIZE = {"memblk": 16 * KIB, "k_heap": 8 * KIB, "dynamic": 8 * KIB}
+"""Zephyr's default for the heap of regions; Harvard machines have 8 KiB for data."""
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--config": {
+        "metavar": "OPTION=VALUE",
+        "action": "append",
+        "default": [],
+        "help": "of Kconfig; or a build's `.config`",
+    },
+    "--heap": {"metavar": "[ADDR+]SIZE", "help": "such as 8K, or 0x20010000+8K"},
+    "--heap-kind": {"metavar": "KIND", "choices": HEAP_KINDS, "help": ", ".join(HEAP_KINDS)},
+    "--protection": {"metavar": "KIND", "choices": get_args(Protection), "help": ", ".join(get_args(Protection))},
+    "--storage": {"metavar": "KIND", "choices": STORAGES, "help": ", ".join(STORAGES)},
+    "--buffer": {"metavar": "ADDR", "help": "where the file is in memory"},
+    "--no-peek": {"action": "store_true", "help": "the loader reads files and cannot point into them"},
+}
+
+
+def add_options(parser: argparse._ActionsContainer, *names: str, **others: Any) -> None:
+    """Add options of these names; ``others`` is what a command has differently."""
+    for name in names:
+        parser.add_argument(name, **OPTIONS[name] | others)
+
+
+def parse_heap(operand: str) -> tuple[int | None, int]:
+    """Start and size of ``[ADDR+]SIZE``; the start is None if it is not said.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    start, plus, size = operand.rpartition("+")
+    return address(start, "--heap") if plus else None, parse_size(size, "--heap")
+
+
+def with_heap(config: Config, start: int | None, size: int) -> Config:
+    """The same firmware, with a heap of this size, there if ``start`` says where."""
+    return config._replace(heap_size=size, heap_start=config.heap_start if start is None else start)
+
+
+def check_sizes(config: Config, most: int) -> None:
+    """Whether heaps are so small that they can be simulated.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    for each in (config.heap_size, config.instr_heap_size, config.metadata_heap_size):
+        if each > most:
+            fail("usage", f"a heap of {each:,} bytes is larger than the {most:,} that are simulated")
+
+
+def zephyrs(args: argparse.Namespace, kconfig: Kconfig) -> Config:
+    """The firmware that the options describe, but for ``--heap``; what they leave open is Zephyr's default."""
+    heap: HeapKind = args.heap_kind or kconfig.heap or "k_heap"
+    size = 8 * KIB if kconfig.fields.get("harvard") else HEAP_SIZE[heap]
+    fields = {"heap_size": size, "log_level_dbg": False, **kconfig.fields, "export_builtins_by_slid": False}
+    return kconfig._replace(fields=fields, heap=heap).config(heap, args.protection)
+
+
+BUFFERS: dict[str, tuple[HeapKind, str]] = {
+    "kheap_llext_heap": ("k_heap", "heap"),
+    "kheap_llext_ext_heap": ("k_heap", "heap"),
+    "_sys_mem_blocks_buf_llext_ext_heap": ("memblk", "heap"),
+    "kheap_llext_instr_heap": ("k_heap", "instr_heap"),
+    "llext_instr_heap_buf": ("memblk", "instr_heap"),
+}
+"""The symbols of what ``Firmware.heap()`` finds: which kind of heap it is, and which of a firmware's heaps."""
+BESIDE = {"kheap_llext_instr_heap": "kheap_llext_data_heap", "llext_instr_heap_buf": "llext_data_heap_buf"}
+"""On a Harvard machine the symbol of the heap for data."""
+
+
+def told(firmware: Firmware | None) -> dict[str, Any]:
+    """What a firmware's ELF file says of its heaps, as fields of ``Config``: of one the size, too."""
+    found = firmware.heap() if firmware else None
+    if firmware is None or found is None:
+        return {}
+
+    def at(name: str) -> int | None:
+        there = firmware.definition(name)
+        return there.address if there else None
+
+    name = next((name for name in BUFFERS if at(name) == found[0]), "kheap_llext_heap")
+    kind, which = BUFFERS[name]
+    fields: dict[str, Any] = {"heap": kind, f"{which}_start": found[0], f"{which}_size": found[1]}
+    if name in BESIDE:
+        data = at(BESIDE[name])
+        fields |= {"harvard": True} | ({} if data is None else {"heap_start": data})
+    return fields
+
+
+def board_of(args: argparse.Namespace, firmware: Firmware | None, target: str) -> Board:
+    """Where ``llext check`` takes extensions to be loaded: what the options say, else what the firmware's ELF file has.
+
+    Raises:
+        UsageError: ``usage``.
+        FormatError: ``file-unreadable``.
+    """
+    made = Board(
+        storage=Storage(args.storage or Storage.TEMPORARY.value),
+        buffer=None if args.buffer is None else address(args.buffer, "--buffer"),
+        target=target,
+    )
+    kconfig = read_kconfig(args.config)
+    fields: dict[str, Any]
+    if args.heap is not None:
+        start, size = parse_heap(args.heap)
+        fields = {"heap_size": size} | ({} if start is None else {"heap_start": start})
+    else:
+        fields = told(firmware)
+    if not (fields or args.config or args.protection or args.heap_kind):
+        return made
+    config = zephyrs(args, kconfig)._replace(**fields)
+    if args.heap_kind:
+        config = config._replace(heap=args.heap_kind)
+    check_sizes(config, LARGEST)
+    known = {**kconfig.fields, **fields}
+    needed = ["heap_size", *(["instr_heap_size"] if config.harvard else [])]
+    if fields.get("heap") == "memblk":
+        needed.append("metadata_heap_size")  # which the ELF file does not tell
+    sized = all(name in known for name in needed) and (config.heap != "dynamic" or args.heap is not None)
+    located = all(f"{name.removesuffix('_size')}_start" in fields for name in needed[: 1 + config.harvard])
+    if sized and config.heap != "dynamic":
+        heaps(config)  # whether there can be such heaps
+    if located and made.buffer is not None and 0 <= made.buffer - config.heap_start < config.heap_size:
+        fail("usage", f"--buffer: {made.buffer:#010x} is in the heap", help="the file cannot be there")
+    return made._replace(config=config, sized=sized, located=located)
+
+
+def heap_text(footprint: Footprint) -> str:
+    """What the ok line says of memory."""
+    uses = " + ".join(f"{heap.kept:,} of {heap.size:,}" for heap in footprint.heaps)
+    return f"{uses} bytes of heap"
+
+
+def memory_facts(footprint: Footprint) -> dict[str, Any]:
+    """The same for programs, in bytes; ``peak`` is what loading takes."""
+    facts: dict[str, Any] = {
+        "heaps": [heap._asdict() for heap in footprint.heaps],
+        "rounding": footprint.rounding,
+        "partitions": footprint.partitions,
+        "mpu_regions": footprint.mpu_regions,
+    }
+    return facts | ({"veneers": footprint.veneers._asdict()} if footprint.veneers else {})

@@ -1,0 +1,180 @@
+"""How ``llext check`` learns where extensions will be loaded: options, a build's configuration, the firmware's file.
+
+Oracle: nm for what is in the firmware; ``llext load`` for what a heap of those options does.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llext_tools.paths import include_dir
+from needs import need
+from transcript import llext
+
+pytestmark = pytest.mark.toolchain
+
+GCC = ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-Os", "-ffreestanding", "-nostdlib")
+EXTENSION = """
+#include <llext/symbol.h>
+extern int printk(const char *, ...);
+static int count;
+int start(void) { return printk("hello") + count++; }
+LL_EXTENSION_SYMBOL(start);
+"""
+FIRMWARE = """
+#define KB(x) ((x) << 10)
+#define NOINIT __attribute__((used, aligned(32), section(".noinit.heap")))
+int printk(const char *format, ...) { return *format; }
+struct symbol { const char *name; void *address; };
+__attribute__((used, section("llext_const_symbol_area"))) static const struct symbol entry = {"printk", (void *)printk};
+HEAP
+int main(void) { return 0; }
+"""
+LAYOUT = """
+SECTIONS {
+  .text 0x08000000 : { *(.text*) *(.rodata*) }
+  llext_const_symbol_area : { KEEP(*(llext_const_symbol_area)) }
+  .data : { *(.data*) }
+  .bss 0x20000000 : { *(.bss*) }
+  .noinit 0x20001000 (NOLOAD) : { *(.noinit*) }
+}
+"""
+
+
+def compiled(folder: Path, name: str, text: str, *flags: str) -> Path:
+    (folder / f"{name}.c").write_text(text)
+    include = ("-DLL_EXTENSION_BUILD", f"-I{include_dir()}")
+    command = [need(GCC[0]), *GCC[1:], *include, *flags, f"{name}.c", "-o", f"{name}.elf"]
+    subprocess.run(command, cwd=folder, check=True)
+    return folder / f"{name}.elf"
+
+
+def firmware(folder: Path, heap: str) -> Path:
+    (folder / "layout.ld").write_text(LAYOUT)
+    return compiled(folder, "zephyr", FIRMWARE.replace("HEAP", heap), "-Tlayout.ld", "-Wl,-emain")
+
+
+def extension(folder: Path, *flags: str) -> Path:
+    return compiled(folder, "ext", EXTENSION, "-c", *flags)
+
+
+def document(*arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(llext("check", "--json", *map(str, arguments))[1])
+    return found
+
+
+def symbol(file: Path, name: str) -> tuple[int, int]:
+    """Address and size, as nm reads them."""
+    command = [need("arm-none-eabi-nm"), "-S", str(file)]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = next(line.split() for line in lines.splitlines() if line.endswith(f" {name}"))
+    return int(found[0], 16), int(found[1], 16)
+
+
+def test_the_heap_of_the_firmwares_elf_file_is_taken(tmp_path: Path) -> None:
+    image = firmware(tmp_path, "char kheap_llext_heap[KB(6)] NOINIT;")
+    start, size = symbol(image, "kheap_llext_heap")
+    near, far = extension(tmp_path, "-mlong-calls"), compiled(tmp_path, "far", EXTENSION, "-c")
+    assert start >= 0x2000_0000
+    file = document(near, "--exports", image)["files"][0]
+    assert file["ok"]
+    assert [heap["size"] for heap in file["memory"]["heaps"]] == [size]
+    found = document(far, "--exports", image)["files"][0]["diagnostics"]
+    assert [d["code"] for d in found] == ["reloc-out-of-range"]
+    place = int(found[0]["detail"][0].partition("place 0x")[2].split(",")[0], 16)
+    assert start <= place < start + size
+    assert hex(symbol(image, "printk")[0] | 1)[2:] in found[0]["detail"][0]
+    assert (
+        document(near, "--exports", image, "--heap", "0x20100000+4K")["files"][0]["memory"]["heaps"][0]["size"] == 4096
+    )
+
+
+BLOCKS = (
+    "unsigned char _sys_mem_blocks_buf_llext_ext_heap[KB(16)] NOINIT; char kheap_llext_metadata_heap[KB(4)] NOINIT;"
+)
+HARVARD = "char kheap_llext_instr_heap[KB(4)] NOINIT; char kheap_llext_data_heap[KB(8)] NOINIT;"
+
+
+@pytest.mark.parametrize(
+    ("heap", "options", "sizes"),
+    [
+        ("char kheap_llext_ext_heap[KB(5)] NOINIT;", (), [5120]),
+        (BLOCKS, (), None),
+        (BLOCKS, ("CONFIG_LLEXT_METADATA_HEAP_SIZE=4",), [4096, 16384]),
+        (HARVARD, (), None),
+        (HARVARD, ("CONFIG_LLEXT_DATA_HEAP_SIZE=8",), [8192, 4096]),
+    ],
+)
+def test_each_kind_of_heap_is_known_by_its_buffer(
+    heap: str, options: tuple[str, ...], sizes: list[int] | None, tmp_path: Path
+) -> None:
+    """The size of a second heap is the configuration's to say; where the code goes is known without it."""
+    image = firmware(tmp_path, heap)
+    configuration = [word for option in options for word in ("--config", option)]
+    file = document(extension(tmp_path, "-mlong-calls"), "--exports", image, *configuration)["files"][0]
+    assert file["ok"]
+    assert [each["size"] for each in file["memory"]["heaps"]] == sizes if sizes else "memory" not in file
+    far = compiled(tmp_path, "far", EXTENSION, "-c")
+    found = document(far, "--exports", image, *configuration)["files"][0]["diagnostics"]
+    assert [d["code"] for d in found] == ["reloc-out-of-range"]
+
+
+def test_a_firmware_without_a_heap_says_nothing(tmp_path: Path) -> None:
+    image = firmware(tmp_path, "char *heap;")
+    file = document(compiled(tmp_path, "far", EXTENSION, "-c"), "--exports", image)["files"][0]
+    assert file["ok"]
+    assert "memory" not in file
+
+
+def test_the_size_alone_is_for_the_room(tmp_path: Path) -> None:
+    image = firmware(tmp_path, "char *heap;")
+    far = compiled(tmp_path, "far", EXTENSION, "-c")
+    assert document(far, "--exports", image, "--heap", "8K")["files"][0]["memory"]["heaps"][0]["size"] == 8192
+    found = document(far, "--exports", image, "--heap", "640")["files"][0]["diagnostics"]
+    assert [d["code"] for d in found] == ["load-memory"]
+
+
+def test_a_builds_configuration_is_taken(tmp_path: Path) -> None:
+    """Veneers, sizes and protection of a `.config`; what is given by itself comes first."""
+    image = firmware(tmp_path, "char kheap_llext_heap[KB(8)] NOINIT;")
+    far = compiled(tmp_path, "far", EXTENSION, "-c")
+    config = tmp_path / ".config"
+    config.write_text("CONFIG_ARM=y\nCONFIG_LLEXT_VENEERS=y\nCONFIG_LLEXT_HEAP_SIZE=8\nCONFIG_USERSPACE=y\n"
+                      "CONFIG_ARM_MPU=y\nCONFIG_MPU_REQUIRES_POWER_OF_TWO_ALIGNMENT=y\n")  # fmt: skip
+    memory = document(far, "--exports", image, "--config", config)["files"][0]["memory"]
+    assert memory["veneers"] == {"slots": 1, "size": 8, "needed": 1}
+    assert memory["mpu_regions"] == memory["partitions"] == 4
+    assert memory["rounding"] > 0
+    plain = document(far, "--exports", image, "--config", config, "--protection", "none")["files"][0]["memory"]
+    assert (plain["mpu_regions"], plain["rounding"]) == (0, 0)
+    sized = document(extension(tmp_path, "-mlong-calls"), "--config", config)["files"][0]["memory"]
+    assert sized["heaps"][0]["size"] == 8192
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--heap", "somewhere"], "--heap: `somewhere` is not a size"),
+        (["--heap", "here+8K"], "--heap: `here` is not an address"),
+        (["--heap", "8"], "a heap of 8 bytes is too small for its own tables"),
+        (["--heap", "1024M"], "a heap of 1,073,741,824 bytes is larger than"),
+        (["--heap", "5K", "--heap-kind", "memblk", "--config", "LLEXT_HEAP_MEMBLK_BLOCK_SIZE=2048"], "is not made of"),
+        (["--heap-kind", "stack"], "cannot be `stack`"),
+        (["--protection", "wall"], "cannot be `wall`"),
+        (["--storage", "tape"], "cannot be `tape`"),
+        (["--buffer", "there"], "--buffer: `there` is not an address"),
+        (["--heap", "0x20000000+8K", "--buffer", "0x20000100"], "--buffer: 0x20000100 is in the heap"),
+        (["--config", "CONFIG_LLEXT_HEAP_SIZ=8"], "did you mean `CONFIG_LLEXT_HEAP_SIZE`?"),
+    ],
+)
+def test_what_cannot_be_is_one_error(options: list[str], message: str, tmp_path: Path) -> None:
+    file = str(extension(tmp_path, "-mlong-calls"))
+    code, text = llext("check", file, file, *options)
+    assert code == 2
+    assert message in " ".join(text.split())
+    assert text.count("error[usage]") == 1
