@@ -12,6 +12,7 @@ Source: DWARF 5, chapters 3 to 5.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ from llext_tools.elf.read import load_object
 NOTHING = Interface({}, {})
 DEEPEST = 60  # types around each other
 LONGEST = 8_000  # characters of a type; what names more is no program's
-MOST_UNITS = 40  # that mention a name: what the first ones do not define is defined nowhere
+MOST_UNITS = 8  # that mention a name without defining it: one of them declares it, or nobody does
 
 ENCODINGS = {1: "u", 2: "b", 3: "c", 4: "f", 5: "i", 6: "i", 7: "u", 8: "u", 0x0F: "d", 0x10: "u"}
 """DW_ATE_* -> letter of a scalar."""
@@ -117,6 +118,7 @@ class _Reader:
         self.obj = obj
         self.debug = Debug(obj)
         self._indices: dict[int, _Index] = {}
+        self._bases: dict[str, tuple[list[Unit], list[int]]] = {}
 
     def find(self, names: Mapping[str, int]) -> dict[str, tuple[Unit, Entry]]:
         """For each name that is described: the entry, and the unit where its types are."""
@@ -184,14 +186,17 @@ class _Reader:
         debug = self.debug
         word = address.to_bytes(self.obj.bits // 8, "little")
         yield from self._units_of(_positions(debug.info, word))
-        if at := [at for at in _positions(debug.addr, word) if not at % 4]:
-            for unit in debug.units:
-                if unit.version >= 5:
-                    debug.top(unit)
-            bases = sorted((u for u in debug.units if u.version >= 5), key=lambda u: u.addr_base)
-            for place in at:
-                below = [unit for unit in bases if unit.addr_base <= place]
-                yield from below[-1:]
+        yield from self._units_based(_positions(debug.addr, word), "addr_base")
+
+    def _units_based(self, places: Iterable[int], base: Literal["addr_base", "str_offsets_base"]) -> Iterator[Unit]:
+        """The units whose parts of ``.debug_addr`` or ``.debug_str_offsets`` have these places."""
+        for place in places:
+            if base not in self._bases:
+                units = [unit for unit in self.debug.units if unit.version >= 5 and self.debug.top(unit)]
+                units.sort(key=lambda unit: int(getattr(unit, base)))
+                self._bases[base] = units, [int(getattr(unit, base)) for unit in units]
+            units, starts = self._bases[base]
+            yield from units[bisect_right(starts, place) - 1 : bisect_right(starts, place)]
 
     def units_naming(self, name: str) -> Iterator[Unit]:
         """Units in which some entry has that name, in their order."""
@@ -203,15 +208,8 @@ class _Reader:
         words = [at.to_bytes(4, "little") for at in _positions(debug.str, text)]
         places = sorted(p for word in (*words, text) for p in _positions(debug.info, word))
         found = {unit.offset: unit for unit in self._units_of(places)}
-        indexed = sorted(p for word in words for p in _positions(debug.str_offsets, word))
-        if indexed:
-            for unit in debug.units:
-                if unit.version >= 5:
-                    debug.top(unit)
-            bases = sorted((u for u in debug.units if u.version >= 5), key=lambda u: u.str_offsets_base)
-            starts = np.array([unit.str_offsets_base for unit in bases])
-            for i in sorted(set((np.searchsorted(starts, indexed, "right") - 1).tolist())):
-                found.setdefault(bases[i].offset, bases[i])
+        indexed = (p for word in words for p in _positions(debug.str_offsets, word))
+        found |= {unit.offset: unit for unit in self._units_based(indexed, "str_offsets_base")}
         yield from (found[offset] for offset in sorted(found))
 
     def _units_of(self, places: Iterable[int]) -> Iterator[Unit]:

@@ -200,6 +200,19 @@ def test_two_compilers_agree(pair: tuple[str, str, str], flags: tuple[str, str, 
     assert disagreements(ours.merge(tmp_path, extension), fw) == []
 
 
+@pytest.mark.parametrize("pair", [PAIRS[0], PAIRS[3], ("rv64gc", "gcc", "gcc")], ids="-".join)
+def test_two_languages_agree(pair: tuple[str, str, str], tmp_path: Path) -> None:
+    """A firmware in C, an extension in C++."""
+    target, mine, theirs = pair
+    ours = built.find(target, mine)
+    exports = "".join(f"EXPORT(use_{name});\n" for name in NAMES)
+    options = ("-Os", "-w", "-fno-builtin")
+    fw = link(built.find(target, theirs), tmp_path, HEADER + FIRMWARE + exports, MEMORY, flags=options)
+    header = f'#define restrict __restrict\nextern "C" {{\n{HEADER}}}\n'
+    extension = ours.compile(tmp_path, header + EXTENSION, *options, language="CXX")
+    assert disagreements(ours.merge(tmp_path, extension), fw) == []
+
+
 def test_two_compilers_disagree_on_fast_integers(tmp_path: Path) -> None:
     """Oracle: GCC takes ``int`` for it on Arm, Clang ``short``; see ``__INT_FAST16_TYPE__`` of both."""
     header = "#include <stdint.h>\nstruct fast { int_fast16_t it; };\nint f(struct fast *p)"
