@@ -49,52 +49,75 @@ ANY_TYPE = (TAG.base_type, TAG.pointer_type, *RECORDS)
 
 
 def read_interface(source: str | ElfObject, names: Iterable[str]) -> Interface:
-    """The signatures of symbols and the types that they reach; what is not found, or malformed, is left out.
+    """As ``Described.interface()`` of a file; nothing if that has no debug information.
 
     Args:
         source: a linked firmware or an extension, the latter with its debug information in it or beside it.
-        names: of exports or imports; a mapping gives their addresses, for names that are not in the symbol table.
     """
-    wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 0)
-    reader = _open(source) if wanted else None
-    if reader is None:
-        return NOTHING
-    parts: dict[int, tuple[dict[str, Signature], _Types]] = {}
-    for name, (unit, entry) in reader.find(wanted).items():
-        symbols, types = parts.setdefault(unit.offset, ({}, _Types(reader, unit)))
-        try:
-            symbols[name] = types.signature(name, entry)
-        except MALFORMED:
-            pass
-        types.finish()
-    return _joined(Interface(symbols, types.layouts) for symbols, types in parts.values())
+    described = open_debug(source)
+    return described.interface(names) if described else NOTHING
 
 
 def read_types(source: str | ElfObject, wanted: Iterable[str]) -> Mapping[str, Layout]:
-    """The complete types of those tags, such as ``struct sensor``, and what they reach: the first one of each tag."""
-    reader = _open(source)
-    parts: dict[int, _Types] = {}
-    for tag in sorted(set(wanted)) if reader else ():
-        assert reader is not None
-        try:
-            found = reader.find_type(tag)
-        except MALFORMED:
-            continue
-        if found is not None:
-            unit, entry = found
-            types = parts.setdefault(unit.offset, _Types(reader, unit))
-            types.tag_of(entry, "")
-            types.finish()
-    return _joined(Interface({}, types.layouts) for types in parts.values()).types
+    """As ``Described.types()`` of a file; nothing if that has no debug information."""
+    described = open_debug(source)
+    return described.types(wanted) if described else {}
 
 
-def _open(source: str | ElfObject) -> _Reader | None:
+def open_debug(source: str | ElfObject) -> Described | None:
+    """The debug information of a file, for several questions; None if there is none, or it is malformed."""
     try:
         obj = load_object(source) if isinstance(source, str) else source
-        described = debug_file(obj)
-        return _Reader(described) if described else None
+        where = debug_file(obj)
+        return Described(where) if where else None
     except MALFORMED:
         return None
+
+
+class Described:
+    """What the debug information of one file says of symbols and types; what was read is kept for the next question."""
+
+    def __init__(self, obj: ElfObject) -> None:
+        """Raises one of ``MALFORMED`` if the units cannot be told apart."""
+        self._reader = _Reader(obj)
+        self._units: dict[int, _Types] = {}
+
+    def interface(self, names: Iterable[str]) -> Interface:
+        """The signatures of symbols and the types that they reach; what is not found, or malformed, is left out.
+
+        Args:
+            names: of exports or imports; a mapping gives their addresses, for names that are not in the symbol table.
+        """
+        wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 0)
+        parts: dict[int, dict[str, Signature]] = {}
+        for name, (unit, entry) in self._reader.find(wanted).items():
+            types = self._types_of(unit)
+            try:
+                parts.setdefault(unit.offset, {})[name] = types.signature(name, entry)
+            except MALFORMED:
+                pass
+            types.finish()
+        layouts = {unit: self._units[unit].layouts for unit in parts}
+        return _joined(Interface(symbols, reached(symbols, layouts[unit])) for unit, symbols in parts.items())
+
+    def types(self, wanted: Iterable[str]) -> Mapping[str, Layout]:
+        """The complete types of tags such as ``struct sensor``, and what they reach: the first one of each tag."""
+        parts: dict[int, dict[str, Layout]] = {}
+        for tag in sorted(set(wanted)):
+            try:
+                found = self._reader.find_type(tag)
+            except MALFORMED:
+                continue
+            if found is not None:
+                unit, entry = found
+                types = self._types_of(unit)
+                root = types.tag_of(entry, "")
+                types.finish()
+                parts.setdefault(unit.offset, {}).update(reached({"": Signature(root, "", None)}, types.layouts))
+        return _joined(Interface({}, layouts) for layouts in parts.values()).types
+
+    def _types_of(self, unit: Unit) -> _Types:
+        return self._units.setdefault(unit.offset, _Types(self._reader, unit))
 
 
 # ---- which entry describes a symbol
@@ -647,7 +670,7 @@ def _joined(parts: Iterable[Interface]) -> Interface:
                 break
         types |= own
         symbols |= {name: _signature_with_tags(signature, names) for name, signature in part.symbols.items()}
-    return Interface(symbols, reached(symbols, types) if symbols else types)
+    return Interface(symbols, types)
 
 
 def _used(layout: Layout) -> Iterator[str]:
