@@ -11,6 +11,8 @@ What counts is the notation, in which equal text means the same binary interface
     struct tag, union tag, enum tag a type of ``Interface.types``, or one that is incomplete on this side
 
 A type without a tag goes by its typedef, else by where it stands: ``struct outer.member``. Class and struct are one.
+Of several types of one tag, in different files of a program, the second one is ``struct tag#2``. Rare scalars are named
+alike: ``i128``, ``c64`` for a complex number, ``d64`` for a decimal one.
 """
 
 from __future__ import annotations
