@@ -239,7 +239,7 @@ class Comparison:
         pairs, only_ours, only_theirs = self._paired(ours, theirs)
         edges, found, moved = list[_Edge](), list[tuple[What, Member, Member]](), False
         for m, n in pairs:
-            reached = self._agree(m.type, n.type, m.name)
+            reached = self._agree(m.type, n.type, m.name) if not m.bits or not n.bits else _same_field(m, n)
             moved |= a.kind == "struct" and _size(m.type, self._ours.types) != _size(n.type, self._theirs.types)
             if reached is None:
                 found.append(("type", m, n))
@@ -298,6 +298,12 @@ def _first(
 
 def _with(side: Side, member: Member) -> Side:
     return side._replace(type=member.type, spelling=member_text(member), offset=member.offset)
+
+
+def _same_field(a: Member, b: Member) -> tuple[_Edge, ...] | None:
+    """Of a bit-field's type only the sign counts; where its bits are is compared by itself."""
+    same = a.type[:1] == b.type[:1] or "enum " in (a.type[:5], b.type[:5])
+    return () if same else None
 
 
 def _enumerations(a: Layout, b: Layout) -> _Own | None:

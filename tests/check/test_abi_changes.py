@@ -82,6 +82,8 @@ CHANGES = [
     Change("a wider bit-field", "struct s@ { int a; unsigned b : «3|4», c : 2; };", POINTER, "f@(0)", LAYOUT + "`struct s@` has `unsigned int b : 3` in the extension, `unsigned int b : 4` in"),
     Change("a bit-field that moved", "struct s@ { int a; unsigned «|z : 1,» b : 3; };", POINTER, "f@(0)", LAYOUT + "`struct s@` has `b` at bit 32 in the extension, at bit 33 in"),
     Change("a bit-field in place of reserved bits", "struct s@ { int a; unsigned b : 3, «reserved|used» : 5; };", POINTER, "f@(0)"),
+    Change("a bit-field of another width of type", "struct s@ { int a; «unsigned char|unsigned short» b : 3; int c; };", POINTER, "f@(0)"),
+    Change("a bit-field with a sign", "struct s@ { int a; «unsigned|int» b : 3; int c; };", POINTER, "f@(0)", LAYOUT + "`struct s@` has `unsigned int b : 3` in the extension, `int b : 3` in"),
     Change("another value of an enumerator", "enum e@ { A@, «|NEW@,» B@ };", "int f@(enum e@ *e) { return *e; }", "f@(0)", LAYOUT + "`enum e@` has `B@` as 1 in the extension, as 2 in"),
     Change("an enumerator at the end", "enum e@ { A@, B@«|, C@» };", "int f@(enum e@ *e) { return *e; }", "f@(0)"),
     Change("an enumeration of another size", "enum e@ { A@«|, B@ = 0x7fffffffff» };", "int f@(enum e@ *e) { return *e; }", "f@(0)", LAYOUT + "`enum e@` has"),
