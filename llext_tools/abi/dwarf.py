@@ -100,6 +100,25 @@ class Described:
         layouts = {unit: self._units[unit].layouts for unit in parts}
         return _joined(Interface(symbols, reached(symbols, layouts[unit])) for unit, symbols in parts.items())
 
+    def interfaces(self, names: Iterable[str]) -> list[Interface]:
+        """As ``interface()``, and behind it what further source files take the names for, if it is not the same."""
+        names = list(names)
+        found = [self.interface(names)]
+        several = len(self._reader.debug.units) > 1
+        units = {unit.offset: unit for name in names if several for unit in self._reader.units_naming(name)}
+        for unit in units.values():
+            symbols, types = dict[str, Signature](), self._types_of(unit)
+            for name, entry in self._reader.declared(unit, names):
+                try:
+                    symbols[name] = types.signature(name, entry)
+                except MALFORMED:
+                    pass
+                types.finish()
+            further = Interface(symbols, reached(symbols, types.layouts))
+            if symbols and not any(_includes(known, further) for known in found):
+                found.append(further)
+        return found
+
     def types(self, wanted: Iterable[str]) -> Mapping[str, Layout]:
         """The complete types of tags such as ``struct sensor``, and what they reach: the first one of each tag."""
         parts: dict[int, dict[str, Layout]] = {}
@@ -155,6 +174,19 @@ class _Reader:
             except MALFORMED:
                 pass
         return found
+
+    def declared(self, unit: Unit, names: Iterable[str]) -> Iterator[tuple[str, Entry]]:
+        """What a unit itself says of names that other files define."""
+        try:
+            index = self.index(unit)
+            for name in names:
+                for entry in (entry for alias in _aliases(name) for entry in index.symbols.get(alias, ())):
+                    described = self._described(entry)
+                    if self.attribute(entry, AT.external) and not self._tells_nothing(entry, described):
+                        yield name, described
+                        break
+        except MALFORMED:
+            return
 
     def find_type(self, tag: str) -> tuple[Unit, Entry] | None:
         """The first complete type of a tag. Without a name of its own it goes by that of a typedef."""
@@ -671,6 +703,12 @@ def _joined(parts: Iterable[Interface]) -> Interface:
         types |= own
         symbols |= {name: _signature_with_tags(signature, names) for name, signature in part.symbols.items()}
     return Interface(symbols, types)
+
+
+def _includes(known: Interface, other: Interface) -> bool:
+    """Whether an interface says of all symbols of another one what that says."""
+    symbols, types = other.symbols.items() <= known.symbols.items(), other.types.items() <= known.types.items()
+    return symbols and types
 
 
 def _used(layout: Layout) -> Iterator[str]:

@@ -32,35 +32,35 @@ def interfaces(subject: Subject) -> Iterator[Diagnostic]:
     firmware = subject.firmware.interface(subject.imports)
     if not firmware.symbols:
         return
-    extension = _extension(subject, firmware)
-    comparison = Comparison(extension, firmware)
-    causes: dict[tuple[object, ...], list[Difference]] = {}
-    for name in subject.imports:
-        for difference in comparison.differences(name):
-            causes.setdefault(difference.cause, []).append(difference)
-    for found in causes.values():
-        if found[0].tag or found[0].what == "variable":
+    causes: dict[tuple[object, ...], tuple[Interface, dict[str, Difference]]] = {}
+    for extension in _extension(subject, firmware):
+        comparison = Comparison(extension, firmware)
+        for name in subject.imports:
+            for difference in comparison.differences(name):
+                causes.setdefault(difference.cause, (extension, {}))[1].setdefault(name, difference)
+    for extension, by_import in causes.values():
+        first, *_ = found = list(by_import.values())
+        if first.tag or first.what == "variable":
             yield _layout(subject, found)
         else:
-            yield _prototype(subject, found[0], extension.symbols[found[0].name], firmware.symbols[found[0].name])
+            yield _prototype(subject, first, extension.symbols[first.name], firmware.symbols[first.name])
 
 
-def _extension(subject: Subject, firmware: Interface) -> Interface:
-    """What the extension knows of its imports.
+def _extension(subject: Subject, firmware: Interface) -> list[Interface]:
+    """What the extension knows of its imports; several values if its source files do not agree.
 
     Some compilers describe no function that they only call. Such an import counts as what the firmware has, with the
     types that the extension knows under the same tags.
     """
     from llext_tools.abi.dwarf import reached
-    from llext_tools.abi.extension import extension_interface, extension_types
+    from llext_tools.abi.extension import extension_interfaces, extension_types
 
-    known = extension_interface(subject.obj, firmware.symbols)
+    known, *further = extension_interfaces(subject.obj, firmware.symbols)
     lacking = {name: signature for name, signature in firmware.symbols.items() if name not in known.symbols}
-    if not lacking:
-        return known
-    tags = {plain(tag) for tag in reached(lacking, firmware.types)}
-    types = extension_types(subject.obj, tags)
-    return Interface({**known.symbols, **lacking}, {**types, **known.types})
+    if lacking:
+        types = extension_types(subject.obj, {plain(tag) for tag in reached(lacking, firmware.types)})
+        known = Interface({**known.symbols, **lacking}, {**types, **known.types})
+    return [known, *further]
 
 
 def _prototype(subject: Subject, d: Difference, extension: Signature, firmware: Signature) -> Diagnostic:

@@ -111,3 +111,23 @@ def test_what_is_not_imported_is_not_compared(tmp_path: Path) -> None:
     path, found = sides(tmp_path, BEFORE, AFTER, f"{declared}\n{start}", defined)
     assert found == []
     assert "f" not in load_object(str(path)).symbols.names(range(len(load_object(str(path)).symbols)))
+
+
+def test_source_files_of_one_extension_need_not_agree(tmp_path: Path) -> None:
+    """One of two files was compiled with other headers, and is not the first one."""
+    gcc = built.find("cortex-m4", "gcc")
+    api = "int f(struct sensor *s); int g(int a);\n"
+    defined = "int f(struct sensor *s) { return s->id; } int g(int a) { return a; } EXPORT(f); EXPORT(g);"
+    fw = link(gcc, tmp_path, BEFORE + defined)
+    for order in (("new", "old"), ("old", "new")):
+        folder = tmp_path / order[0]
+        parts = []
+        for name, headers in (("new", BEFORE + api), ("old", AFTER + api.replace("int a", "long long a"))):
+            (folder / name).mkdir(parents=True)
+            start = f"int {name}(struct sensor *s) {{ return f(s) + g(1); }}"
+            parts.append(gcc.compile(folder / name, f"{headers}{start}"))
+        found = disagreements(gcc.merge(folder, *(parts if order[0] == "new" else reversed(parts))), fw)
+        assert sorted(d.message for d in found) == [
+            "`struct range` has `max` at offset 8 in the extension, at offset 4 in fw.elf",
+            "parameter 1 `a` of `g` is `long long int` in the extension, `int` in fw.elf",
+        ]
