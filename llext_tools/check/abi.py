@@ -75,7 +75,8 @@ def _prototype(subject: Subject, d: Difference, extension: Signature, firmware: 
             n, m = d.extension.offset, d.firmware.offset
             text = f"`{d.name}` has {n} parameter{'s' * (n != 1)} in the extension, {m} in {theirs}"
         case "variadic":
-            text = f"`{d.name}` takes any number of arguments on one side only"
+            a, b = ("any number", "a fixed number")[:: 1 if extension.variadic else -1]
+            text = f"`{d.name}` takes {a} of arguments in the extension, {b} in {theirs}"
         case "result":
             text = f"`{d.name}` returns {a} in the extension, {b} in {theirs}"
         case _:

@@ -55,7 +55,7 @@ CHANGES = [
     Change("a typedef for the result", "typedef int number@;", "«int|number@» f@(int a) { return 0; }", "f@(0)"),
     Change("a shorter result", "", "«int|short» f@(int a) { return 0; }", "f@(0)", PROTOTYPE + "`f@` returns `int` in the extension, `short", "calls"),
     Change("an enumeration for the result", "enum e@ { A@, WIDE@ = 0x10000 };", "«int|enum e@» f@(int a) { return 0; }", "f@(0)"),
-    Change("any number of arguments", "", "int f@(int a«|, ...») { return 0; }", "f@(0)", PROTOTYPE + "`f@` takes any number of arguments on one side only", "calls"),
+    Change("any number of arguments", "", "int f@(int a«|, ...») { return 0; }", "f@(0)", PROTOTYPE + "`f@` takes a fixed number of arguments in the extension, any number in", "calls"),
     Change("any parameters at all", "", "int f@(«|int a, int b») { return 0; }", "f@(«|0, 0»)", "", "old"),
     Change("another callback", "", "int f@(int (*cb)(int«|, void *»)) { return 0; }", "f@(0)", PROTOTYPE + "parameter 1 `cb` of `f@` is `int (*)(int)` in the extension, `int (*)(int, void *)` in", "calls"),
     Change("a callback without a prototype", "", "int f@(int (*cb)(«|int, void *»)) { return 0; }", "f@(0)", "", "old"),
