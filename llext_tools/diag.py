@@ -81,7 +81,11 @@ CODES: dict[str, Code] = {
     "export-section": Code(errors.RefusedError, ""),
     "no-exports": Code(errors.RefusedError, ""),
     "thread-local": Code(errors.RefusedError, ""),
+    # imports that nobody has
     "undefined-symbol": Code(errors.UndefinedError, "ENODATA"),
+    "symbol-unexported": Code(errors.UndefinedError, "ENODATA"),
+    "runtime-missing": Code(errors.UndefinedError, "ENODATA"),
+    "weak-undefined": Code(errors.UndefinedError, "ENODATA"),
     # what an extension offers, and others take
     "entry-missing": Code(errors.UndefinedError, ""),
     "export-shadowed": Code(errors.RefusedError, ""),
@@ -147,27 +151,35 @@ CODES: dict[str, Code] = {
 
 
 class Location(NamedTuple):
-    """A place in a file: a section and a byte offset in it, the enclosing function, a source line where known."""
+    """A place in a file: a section and a byte offset in it, the enclosing function or variable.
+
+    ``line`` counts in ``source`` where that is known, the file that ``file`` was compiled from, else in ``file``.
+    """
 
     file: str
     section: str = ""
     offset: int | None = None
     function: str = ""
     line: int | None = None
+    source: str = ""
+    variable: str = ""  # with the offset in it: "table+0x8"
+
+    @property
+    def inside(self) -> str:
+        """``, in `name` ``, or nothing."""
+        name = self.function or self.variable
+        return f", in `{name}`" if name else ""
 
     def __str__(self) -> str:
-        text = self.file
-        if self.line is not None:
-            text += f":{self.line}"
+        line = "" if self.line is None else f":{self.line}"
+        text = self.file if self.source else self.file + line
         if self.section:
             text += f": {self.section}"
             if self.offset is not None:
                 text += f"+{self.offset:#x}"
         elif self.offset is not None:
             text += f": byte {self.offset:,}"
-        if self.function:
-            text += f", in `{self.function}`"
-        return text
+        return f"{self.source}{line}{self.inside} ({text})" if self.source else text + self.inside
 
 
 class Diagnostic(NamedTuple):

@@ -24,7 +24,8 @@ from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype, Value
 from llext_tools.diag import Diagnostic, Location, Reporter, fail
 from llext_tools.elf import structs as elf
-from llext_tools.elf.dwarf import find_line, find_prototypes
+from llext_tools.elf.dwarf import find_prototypes
+from llext_tools.elf.lines import find_line
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
@@ -232,7 +233,7 @@ def _with_source(fault: Diagnostic, images: Sequence[Image]) -> Diagnostic:
     if at is None or image is None or at.offset is None or at.section not in image.obj.sections.name:
         return fault
     line = find_line(image.obj, image.obj.sections.name.index(at.section), at.offset)
-    return fault._replace(detail=(f"source: {line}", *fault.detail)) if line else fault
+    return fault._replace(location=at._replace(source=line.file, line=line.line)) if line else fault
 
 
 # ---- what to call

@@ -134,6 +134,10 @@ class Arch(NamedTuple):
     relative: int = -1  # code of the relocation that moves an address of a shared object along
     reach_help: str = ""  # the cure for a branch that is too short
     branches: frozenset[int] = frozenset()  # codes of relocations in calls and jumps: the symbol is a function
+    literals: frozenset[int] = frozenset()  # codes of relocations of words in the code that instructions load
+    users_of: Callable[[Bytes, int], I64] | None = (
+        None  # code, offset of such a word -> those of what uses it, int64[n]
+    )
     no_help: Mapping[int, tuple[str, str]] = MappingProxyType({})  # code that has no row -> its name, the cure
     includes: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # word of ``Cpu.isa`` -> those that it brings along
     fpu: frozenset[str] = frozenset()  # words of ``Cpu.isa`` that stand for floating-point instructions

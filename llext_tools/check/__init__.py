@@ -145,8 +145,13 @@ def _check_shared(
     reporter: Reporter,
     ignored: Container[str],
 ) -> Subject:
-    """A shared object is linked already: only the loader is asked."""
-    done = loaded.load(obj, arch, exports, board, profile, reporter, completed="undefined-symbol" in ignored)
+    """A shared object is linked already: the loader is asked, which stops at the first missing import."""
+    undefined = loaded.lacking(obj, exports, profile) if exports else []
+    if exports and undefined:
+        from llext_tools.link.missing import missing_imports, relocations  # only where something is wrong already
+
+        reporter.add(missing_imports(obj, arch, relocations(obj), undefined, exports))
+    done = loaded.load(obj, arch, exports, board, profile, reporter, completed=bool(undefined))
     reporter.checkpoint(ignored)
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)

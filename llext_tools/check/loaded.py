@@ -129,6 +129,15 @@ def _load(
     return Loaded(rt, ext, meters), ext.diagnostics
 
 
+def lacking(obj: ElfObject, exports: ExportTable, profile: Profile) -> list[int]:
+    """The undefined symbols that the loader would look for in vain, if a relocation needs them."""
+    y = obj.symbols
+    undefined = (y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)
+    if profile.weak_undefined == "null":
+        undefined &= y.bind != elf.STB_WEAK
+    return [i for i in np.flatnonzero(undefined).tolist() if exports.find(y.name(i)) is None]
+
+
 def free_place(config: Config, size: int) -> int:
     """Where the file can be if nobody knows where it is: apart from the heaps."""
     at, room = BUFFERS, -(-size // PAGE) * PAGE + BEHIND

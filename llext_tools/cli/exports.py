@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 
 from llext_tools import arch as archs
 from llext_tools.cli.render import DIM, Paint
 from llext_tools.diag import fail
+from llext_tools.elf.read import load_object
 from llext_tools.files import write_atomically
 from llext_tools.host.tables import FORMATS, read_exports, read_listing, write_exports
 from llext_tools.link.exports import ExportTable
 
 DESCRIPTION = """List the symbols that a firmware exports to extensions, or convert an export table.
 
+With --needed-by, print the EXPORT_SYMBOL() lines that a firmware lacks for these extensions.
 A table is a firmware's ELF file, or TOML, JSON, CSV or a linker script of `name = 0x...;`.
 Of several tables, the first one that has a name gives its address."""
 EXAMPLE = """
 llext exports build/zephyr/zephyr.elf -o exports.toml
 llext exports exports.toml --format ld
+llext exports build/zephyr/zephyr.elf --needed-by *.llext
 """
 
 
@@ -31,11 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help=f"write a table, by its ending: {', '.join(FORMATS)}")
     parser.add_argument("--listing", metavar="FILE", help="names for the SLIDs of a firmware that has no names")
     parser.add_argument("--format", metavar="FORMAT", choices=names, help=f"print a table: {', '.join(names)}")
+    parser.add_argument(
+        "--needed-by", metavar="EXTENSION", nargs="+", help="print the lines of C that export what these lack"
+    )
+    parser.add_argument("--json", action="store_true", help="with --needed-by: print it as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     if bool(args.tables) == args.builtin:
         fail("usage", "llext exports: expected either a table or --builtin", help="`llext help exports` has an example")
+    if args.needed_by:
+        return _needed(args)
+    if args.json:
+        fail("usage", "llext exports: --json is for --needed-by", help="`--format json` prints a table")
     suffix = os.path.splitext(args.output)[1].lower() if args.output else ""
     if args.output and args.format is None and suffix not in FORMATS:
         fail(
@@ -52,6 +64,27 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.output}: {len(table.by_name):,} symbols of {table.source}")
     else:
         print(text.rstrip("\n") if text else "\n".join(_listing(table, Paint(sys.stdout))))
+    return 0
+
+
+def _needed(args: argparse.Namespace) -> int:
+    from llext_tools.check.needed import as_c, as_json, needed_by  # which loads what reads debug information
+
+    if args.format or args.builtin:
+        fail("usage", "llext exports: --needed-by prints lines of C about a firmware, no table")
+    table = ExportTable.joined(map(read_exports, args.tables))
+    extensions = [load_object(path) for path in args.needed_by]
+    needs = needed_by(extensions, table)
+    if args.json:
+        text = json.dumps(as_json(needs, table.source), indent=2) + "\n"
+    else:
+        text = as_c(needs, table.source, len(extensions))
+    if args.output:
+        write_atomically(args.output, text)
+        lines = sum(bool(need.statement) for need in needs)
+        print(f"{args.output}: {lines:,} of {len(needs):,} missing symbols can be exported")
+    else:
+        print(text, end="")
     return 0
 
 

@@ -144,7 +144,7 @@ def to_github(report: Report, *, quiet: bool = False) -> str:
 
 def _annotation(d: Diagnostic) -> str:
     """``::error file=blink.c,line=7,title=undefined-symbol::...``"""
-    properties = {"file": d.location.file, "line": d.location.line} if d.location else {}
+    properties = {"file": d.location.source or d.location.file, "line": d.location.line} if d.location else {}
     written = ",".join(f"{name}={_escaped(value, more=True)}" for name, value in properties.items() if value)
     lines = [
         d.message,

@@ -129,8 +129,7 @@ def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any
 def _to_json(d: Diagnostic) -> dict[str, Any]:
     found: dict[str, Any] = {"code": d.code, "severity": d.severity, "message": d.message}
     if d.location is not None:
-        place = {name: getattr(d.location, name) for name in ("file", "section", "offset", "function", "line")}
-        found["location"] = {name: value for name, value in place.items() if value not in ("", None)}
+        found["location"] = {name: value for name, value in d.location._asdict().items() if value not in ("", None)}
     found |= {"detail": list(d.detail)} if d.detail else {}
     found |= {"notes": list(d.notes)} if d.notes else {}
     found |= {"help": d.help} if d.help else {}

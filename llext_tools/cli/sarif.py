@@ -94,7 +94,7 @@ def result(d: Diagnostic, index: int, mark: str) -> Json:
 
 def location(at: Location) -> Json:
     """Where it is: a line of a text file, or a byte of a binary one; then the section and the function."""
-    physical: Json = {"artifactLocation": artifact(at.file)}
+    physical: Json = {"artifactLocation": artifact(at.source or at.file)}
     if at.line:
         physical["region"] = {"startLine": at.line}
     elif at.offset is not None and not at.section:
@@ -105,6 +105,8 @@ def location(at: Location) -> Json:
         logical.append({"name": printable(at.section), "fullyQualifiedName": printable(place), "kind": "section"})
     if at.function:
         logical.append({"name": printable(at.function), "kind": "function"})
+    if at.variable:
+        logical.append({"name": printable(at.variable), "kind": "variable"})
     return {"physicalLocation": physical} | ({"logicalLocations": logical} if logical else {})
 
 

@@ -8,8 +8,9 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from llext_tools.cli.render import BOLD, DIM, GREEN, RED, YELLOW, Paint, columns, diagnostics_to_json, wrap
-from llext_tools.diag import Diagnostic
-from llext_tools.errors import LlextError
+from llext_tools.diag import CODES, Diagnostic
+from llext_tools.elf.read import read_object
+from llext_tools.errors import LlextError, UndefinedError
 from llext_tools.llext.ext import Llext, LoadParam
 from llext_tools.llext.heap import Heap
 from llext_tools.llext.loaders import BufLoader
@@ -51,7 +52,7 @@ def load_step(rt: Runtime, name: str, path: str, loader: BufLoader, param: LoadP
     except LlextError as error:
         facts["rc"] = f"-{error.errno}" if error.errno else "undefined"
         found = error.diagnostics
-    found = gathered(with_path(d, name, path) for d in found)
+    found = gathered(with_sources(rt, loader.data, path, [with_path(d, name, path) for d in found]))
     facts["diagnostics"] = diagnostics_to_json(found)
     return Step(facts | described(rt, ext) | state(rt, logged), found)
 
@@ -71,6 +72,18 @@ def with_path(d: Diagnostic, name: str, path: str) -> Diagnostic:
     if d.location is None or d.location.file != name:
         return d
     return d._replace(location=d.location._replace(file=path))
+
+
+def with_sources(rt: Runtime, data: bytes, path: str, found: Sequence[Diagnostic]) -> Sequence[Diagnostic]:
+    """Missing imports with their lines of the source and all their places."""
+    if not any(CODES[d.code].error is UndefinedError for d in found):
+        return found
+    from llext_tools.link.missing import in_full
+
+    try:
+        return in_full(read_object(data, path), found, rt.exports)
+    except LlextError:
+        return found  # the loader bears files that are not well-formed
 
 
 def gathered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -1,7 +1,7 @@
 """Where an object's debug information is, and its sections as a linker would leave them.
 
 In a relocatable file the debug sections have relocations of their own, against other debug sections and code. They are
-applied here with the rows of the architecture, at address 0: offsets within a section are all that DWARF needs.
+applied here with the rows of the architecture.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from llext_tools import arch as archs
 from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
-from llext_tools.elf.model import ElfObject
+from llext_tools.elf.model import I64, ElfObject
 from llext_tools.elf.read import load_object, read_relocs
 from llext_tools.errors import LlextError
 from llext_tools.reloc import Batch, apply
@@ -35,8 +35,12 @@ def debug_file(obj: ElfObject) -> ElfObject | None:
     return other if fits and ".debug_info" in other.sections.name else None
 
 
-def relocated(obj: ElfObject, sections: Container[str] | None = None) -> bytes:
-    """The file with the relocations of its debug sections applied, or of those in ``sections``."""
+def relocated(obj: ElfObject, sections: Container[str] | None = None, start: I64 | None = None) -> bytes:
+    """The file with the relocations of its debug sections applied, or of those in ``sections``.
+
+    Args:
+        start: int64[k], an address for each section; 0 for all by default, as offsets are all that most of DWARF needs.
+    """
     image = obj.image.copy()
     arch = archs.by_machine(obj.machine)
     if arch is None or obj.type != elf.ET_REL:
@@ -45,6 +49,8 @@ def relocated(obj: ElfObject, sections: Container[str] | None = None) -> bytes:
     debug = np.array([name.startswith(".debug_") and (sections is None or name in sections) for name in s.name])
     relocs = read_relocs(obj, debug, Reporter())
     rows = arch.relocs[obj.bits]
+    base = (np.zeros(len(s) + 1, np.int64) if start is None else np.append(start, 0))[np.minimum(y.shndx, len(s))]
+    thumb = (y.type == elf.STT_FUNC).astype(np.int64) if arch.thumb else np.zeros(len(y), np.int64)
     codes = sorted(set(relocs.type.tolist()) & rows.keys(), key=lambda code: rows[code].order == "add")
     for code in codes:
         part = np.flatnonzero(relocs.type == code)
@@ -52,7 +58,7 @@ def relocated(obj: ElfObject, sections: Container[str] | None = None) -> bytes:
         zero = np.zeros(part.size, np.int64)
         batch = Batch(
             offset=s.offset[relocs.section[part]] + relocs.offset[part],
-            S=y.value[symbol] & ~(y.type[symbol] == elf.STT_FUNC).astype(np.int64) if arch.thumb else y.value[symbol],
+            S=(y.value & ~thumb)[symbol] + base[symbol],
             A=relocs.addend[part],
             P=relocs.offset[part],
             T=zero,

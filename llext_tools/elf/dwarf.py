@@ -6,7 +6,7 @@ Source: DWARF 5, sections 3.3 "Subroutine and Entry Point Entries" and 5 "Type E
 from __future__ import annotations
 
 import io
-import os
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,7 +14,6 @@ from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
 
 from llext_tools.c.types import CType, DataModel, Kind, Prototype
-from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import debug_file, relocated
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
@@ -24,7 +23,7 @@ ENCODINGS: dict[int, Kind] = {2: "bool", 4: "float", 5: "int", 6: "int", 7: "uin
 
 MALFORMED = (
     *(ELFError, DWARFError, LlextError, KeyError, IndexError, ValueError, AttributeError, TypeError, OverflowError),
-    *(RecursionError, AssertionError, NotImplementedError, ZeroDivisionError),
+    *(RecursionError, AssertionError, NotImplementedError, ZeroDivisionError, zlib.error),
 )
 """What reading debug information with errors in it may raise."""
 
@@ -45,51 +44,13 @@ def find_prototypes(obj: ElfObject, names: Iterable[str], model: DataModel) -> d
         info = ELFFile(io.BytesIO(relocated(source))).get_dwarf_info(relocate_dwarf_sections=False)
         for unit in info.iter_CUs():
             for die in _functions(unit.get_top_DIE()):
-                for name in _names(die) & wanted - found.keys():
+                for name in names_of(die) & wanted - found.keys():
                     found[name] = _prototype(name, die, model)
             if wanted == found.keys():
                 break
     except MALFORMED:
         pass
     return found
-
-
-def find_line(obj: ElfObject, section: int, offset: int) -> str:
-    """``file.c:12`` of a place in an object, ``""`` if it is not known.
-
-    In a relocatable file the line tables tell code by its offset alone: all code must be in one section.
-    """
-    code = (obj.sections.flags & elf.SHF_EXECINSTR != 0) & (obj.sections.size > 0)
-    source = debug_file(obj)
-    if source is None or (obj.type == elf.ET_REL and code.sum() != 1) or not code[section]:
-        return ""
-    at = offset + int(obj.sections.addr[section])
-    try:
-        info = ELFFile(io.BytesIO(relocated(source))).get_dwarf_info(relocate_dwarf_sections=False)
-        for unit in info.iter_CUs():
-            program = info.line_program_for_CU(unit)
-            last = None
-            for state in (entry.state for entry in program.get_entries()) if program else ():
-                if state is None:
-                    continue
-                if last is not None and last.address <= at < state.address:
-                    return f"{_file_name(program, last.file)}:{last.line}"
-                last = None if state.end_sequence else state
-    except MALFORMED:
-        pass
-    return ""
-
-
-def _file_name(program: Any, index: int) -> str:
-    """As the compiler was given it: before DWARF 5 files count from 1."""
-    header = program.header
-    entry = header.file_entry[index - (header.version < 5)]
-    name = str(entry.name.decode("utf-8", "replace"))
-    folders = header.include_directory
-    number = entry.dir_index - (header.version < 5)
-    if os.path.isabs(name) or number < 0 or (header.version >= 5 and number == 0):
-        return name
-    return os.path.join(folders[number].decode("utf-8", "replace"), name)
 
 
 def _functions(unit: Any) -> Iterator[Any]:
@@ -101,12 +62,13 @@ def _functions(unit: Any) -> Iterator[Any]:
             yield from _functions(die)
 
 
-def _names(die: Any) -> set[str]:
-    found = (_attribute(die, name) for name in ("DW_AT_linkage_name", "DW_AT_name"))
+def names_of(die: Any) -> set[str]:
+    """The name of an entry in the source and the one in the symbol table, where it has them."""
+    found = (attribute(die, name) for name in ("DW_AT_linkage_name", "DW_AT_name"))
     return {value.decode("utf-8", "replace") for value in found if value}
 
 
-def _attribute(die: Any, name: str) -> Any:
+def attribute(die: Any, name: str) -> Any:
     """An attribute of an entry, or of the declaration that it completes."""
     for _ in range(DEEPEST):
         if name in die.attributes:

@@ -135,19 +135,37 @@ class ElfObject:
 
     @cached_property
     def functions(self) -> tuple[I64, I64, I64]:
-        """Section, start and symbol index of the defined functions, sorted by section and start."""
-        y = self.symbols
-        index = np.flatnonzero((y.type == 2) & (y.shndx > 0) & (y.shndx < len(self.sections)))
-        start = y.value[index] & ~1  # bit 0 is the Thumb bit; no function has an odd address
-        order = np.lexsort((start, y.shndx[index]))
-        return y.shndx[index][order].astype(np.int64), start[order], index[order]
+        """Section, start in it and symbol index of the defined functions, sorted by section and start."""
+        return self._defined(2)
+
+    @cached_property
+    def variables(self) -> tuple[I64, I64, I64]:
+        """The same of the defined variables."""
+        return self._defined(1)
 
     def function_at(self, section: int, offset: int) -> str:
         """The name of the last function that starts at or before that place, or ``""``."""
-        where, start, index = self.functions
+        return self._name_at(self.functions, section, offset)[0]
+
+    def variable_at(self, section: int, offset: int) -> str:
+        """The variable that has that place, with the offset in it: ``table+0x8``, or ``""``."""
+        name, inside = self._name_at(self.variables, section, offset)
+        return f"{name}+{inside:#x}" if name and inside else name
+
+    def _defined(self, kind: int) -> tuple[I64, I64, I64]:
+        y = self.symbols
+        index = np.flatnonzero((y.type == kind) & (y.shndx > 0) & (y.shndx < len(self.sections)))
+        start = y.value[index] & ~(kind == 2)  # bit 0 is the Thumb bit; no function has an odd address
+        if self.type != 1:  # in a linked file values are addresses
+            start = start - self.sections.addr[y.shndx[index]]
+        order = np.lexsort((start, y.shndx[index]))
+        return y.shndx[index][order].astype(np.int64), start[order], index[order]
+
+    def _name_at(self, known: tuple[I64, I64, I64], section: int, offset: int) -> tuple[str, int]:
+        where, start, index = known
         first, last = np.searchsorted(where, [section, section + 1])
         i = first + int(np.searchsorted(start[first:last], offset, side="right")) - 1
         if i < first:
-            return ""
-        size = int(self.symbols.size[index[i]])
-        return self.symbols.name(int(index[i])) if size == 0 or offset < start[i] + size else ""
+            return "", 0
+        size, inside = int(self.symbols.size[index[i]]), offset - int(start[i])
+        return (self.symbols.name(int(index[i])), inside) if size == 0 or inside < size else ("", 0)

@@ -10,9 +10,9 @@ from llext_tools.abi.types import Interface
 from llext_tools.arch.base import Cpu
 from llext_tools.elf.structs import ELFMAG
 from llext_tools.files import read_bytes
-from llext_tools.host.image import NOTHING, Definition, Facts, Image
+from llext_tools.host.image import NOTHING, Facts, Image
 from llext_tools.host.tables import exports_in
-from llext_tools.link.exports import ExportTable
+from llext_tools.link.exports import Definition, ExportTable
 
 __all__ = ["NOTHING", "Definition", "Facts", "Firmware", "read_firmware"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,10 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_object
 from llext_tools.elf.structs import SHN_ABS, SHN_UNDEF, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS
 from llext_tools.host.tables import exports_of
-from llext_tools.link.exports import ExportTable
+from llext_tools.link.exports import Definition, ExportTable
+
+if TYPE_CHECKING:
+    from llext_tools.elf.lines import Definitions
 
 HEAPS = (
     "kheap_llext_heap",  # K_HEAP_DEFINE(llext_heap, ...)
@@ -30,16 +33,6 @@ Source: Zephyr, ``subsys/llext/``, ``include/zephyr/kernel.h`` and ``include/zep
 
 
 NOTHING = Interface({}, {})
-
-
-class Definition(NamedTuple):
-    """Something that the firmware defines, exported or not. ``line`` is 0 where debug information does not tell."""
-
-    name: str
-    address: int
-    function: bool
-    file: str = ""
-    line: int = 0
 
 
 class Facts(NamedTuple):
@@ -87,7 +80,15 @@ class Image:
             return None
         i = min(found, key=lambda i: (y.bind[i] == STB_LOCAL, i))
         address, function = int(y.value[i]), bool(y.type[i] == STT_FUNC)
-        return Definition(name, address, function)
+        where = self._definitions.find(name, address & ~1 if function else address, function=function)
+        file, line = (where.file, where.line) if where else ("", 0)
+        return Definition(name, address, function, file, line, static=bool(y.bind[i] == STB_LOCAL))
+
+    @cached_property
+    def _definitions(self) -> Definitions:
+        from llext_tools.elf.lines import Definitions  # only where somebody asks, for it loads pyelftools
+
+        return Definitions(self.obj)
 
     def _heap(self) -> tuple[int, int] | None:
         y = self.obj.symbols

@@ -49,6 +49,7 @@ from llext_tools.elf.structs import (
     STT_OBJECT,
 )
 from llext_tools.files import read_bytes, toml_fault
+from llext_tools.host.build import FirmwareBuild
 from llext_tools.link.exports import Export, ExportTable, Kind
 
 AREA_ENDS = ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end")
@@ -183,6 +184,7 @@ def exports_of(firmware: ElfObject) -> ExportTable:
         machine=firmware.machine,
         slid_bits=slid_bits,
         cpu=arch.cpu(firmware) if arch else None,
+        build=FirmwareBuild(firmware.path),
     )
 
 

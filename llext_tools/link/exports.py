@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from llext_tools.arch.base import Cpu
 from llext_tools.elf.slid import WIDTHS, slid, slid_from, slid_of
@@ -22,6 +22,47 @@ class Export(NamedTuple):
     prototype: str = ""  # C, for example "int name(int)"; "" if unknown
 
 
+class Definition(NamedTuple):
+    """Something that a firmware defines, exported or not. ``line`` is 0 where debug information does not tell."""
+
+    name: str
+    address: int
+    function: bool
+    file: str = ""
+    line: int = 0
+    static: bool = False
+
+
+class Build(Protocol):
+    """What else is known of a firmware; only asked where something is wrong with an extension, for it takes time."""
+
+    @property
+    def source(self) -> str:
+        """The ELF file."""
+
+    @property
+    def has_symbols(self) -> bool:
+        """Whether ``definition()`` knows all that the firmware defines."""
+
+    def definition(self, name: str) -> Definition | None:
+        """What is defined under a name."""
+
+    def names(self) -> Iterable[str]:
+        """The names of all global functions and variables that it defines."""
+
+    def group(self, name: str) -> str:
+        """The group of a symbol that is marked for export, but whose group is switched off; ``""`` otherwise."""
+
+    def unimplemented(self, name: str) -> bool:
+        """Whether the table has the name with the address 0."""
+
+    def option(self, name: str) -> str | None:
+        """The value of a Kconfig option, named without ``CONFIG_``: ``"n"`` if it is not set, None if nobody knows."""
+
+    def device(self, ordinal: int) -> str:
+        """The path of a node of the devicetree, ``""`` if it is not known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExportTable:
     """Exported symbols by name, in the order of their source. ``source`` names it in messages."""
@@ -31,6 +72,7 @@ class ExportTable:
     machine: int = 0  # e_machine of the firmware that the table came from, 0 if it did not come from one
     slid_bits: int = 0  # 32 or 64 if the firmware finds names by SLIDs of so many bits, 0 if by name or unknown
     cpu: Cpu | None = None  # what the firmware was compiled for, as far as it says
+    build: Build | None = field(default=None, compare=False, repr=False)  # of the firmware, if the table is of one
 
     @cached_property
     def by_name(self) -> Mapping[str, Export]:
@@ -78,4 +120,5 @@ class ExportTable:
             machine=next((table.machine for table in tables if table.machine), 0),
             slid_bits=next((table.slid_bits for table in tables if table.slid_bits), 0),
             cpu=next((table.cpu for table in tables if table.cpu), None),
+            build=next((table.build for table in tables if table.build), None),
         )

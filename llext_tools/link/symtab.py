@@ -12,7 +12,6 @@ from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.link.exports import ExportTable
-from llext_tools.link.hints import missing_help
 from llext_tools.link.image import Layout, RegionMap, SymTab
 from llext_tools.link.layout import signed, tls_offsets
 from llext_tools.link.places import places, where
@@ -32,7 +31,7 @@ def resolve(
     """The symbol table with addresses, and the imports (name -> address) that ``relocs`` need from ``exports``.
 
     With ``exports`` None nobody knows what the host offers: undefined symbols then are nobody's fault.
-    Reports ``undefined-symbol`` and ``symbol-unmapped``, once for each symbol.
+    Reports what ``link.missing`` does and ``symbol-unmapped``, once for each symbol.
     """
     s, y = obj.sections, obj.symbols
     count = len(y)
@@ -83,26 +82,12 @@ def resolve(
         else:
             missing.append(i)
     S -= T
-    if exports is not None:
-        _report_missing(obj, relocs, missing, exports, reporter)
+    if exports is not None and missing:
+        from llext_tools.link.missing import missing_imports  # only here, where something is wrong already
+
+        reporter.add(missing_imports(obj, arch, relocs, missing, exports))
     _report_unmapped(obj, relocs, np.flatnonzero(needed & ~resolved & (y.shndx != elf.SHN_UNDEF)).tolist(), reporter)
     return SymTab(S=S, T=T, B=B, resolved=resolved), imports
-
-
-def _report_missing(
-    obj: ElfObject, relocs: Relocs, missing: list[int], exports: ExportTable, reporter: Reporter
-) -> None:
-    for i in missing:
-        uses = np.flatnonzero(relocs.symbol == i)
-        name = obj.symbols.name(i)
-        weak = ("it is weak, but the loader looks for it all the same",) if obj.symbols.bind[i] == elf.STB_WEAK else ()
-        reporter.error(
-            "undefined-symbol",
-            f"`{name}` is neither defined in the extension nor exported by {exports.source}",
-            at=where(obj, relocs, int(uses[0])),
-            notes=(*places(obj, relocs, uses[1:]), *weak),
-            help=missing_help(name, exports),
-        )
 
 
 def _report_unmapped(obj: ElfObject, relocs: Relocs, symbols: list[int], reporter: Reporter) -> None:

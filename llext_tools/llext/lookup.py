@@ -132,7 +132,7 @@ class Lookup:
             found = address and shndx == elf.SHN_UNDEF
             return (Line(Level.INF, f"symbol {name} found at {address:#x}"),) if found else ()
         match problem.diagnostic.code:
-            case "undefined-symbol":
+            case "undefined-symbol" | "symbol-unexported" | "runtime-missing" | "weak-undefined":
                 first = Line(Level.ERR, f"nobody has symbol {name}: offset {offset}, link section {link}")
                 text = "devices are not exported: CONFIG_LLEXT_EXPORT_DEVICES is not enabled"
                 return (first, Line(Level.WRN, text)) if self._is_hidden_device(name) else (first,)
@@ -199,21 +199,15 @@ class Lookup:
             return address
         if bind == elf.STB_WEAK and self.profile.weak_undefined == "null":
             return 0
-        from llext_tools.link.hints import missing_help  # only here, where something is wrong already
-
         exports = self.kernel.exports
         if self.kernel.by_slid is not None and not slid and exports.find(name):
             text = f"`{name}` has no SLID, and {exports.source} looks symbols up by SLID"
             cure = "`llext slid FILE` puts SLIDs in, as the last step of the build"
             return Problem("ENODATA", Diagnostic("slid-missing", text, location=at, help=cure))
-        text = f"`{name}` is neither defined in the extension nor exported by {exports.source}"
-        known = exports.by_name.get(name)
-        if known is not None and not known.address:
-            text = f"`{name}` is exported by {exports.source}, but with the address 0"
-            return Problem("ENODATA", Diagnostic("undefined-symbol", text, location=at))
-        notes = ("it is weak, but the loader looks for it all the same",) if bind == elf.STB_WEAK else ()
-        cure = missing_help(name, exports)
-        return Problem("ENODATA", Diagnostic("undefined-symbol", text, location=at, notes=notes, help=cure))
+        from llext_tools.link.missing import Reasons  # only here, where something is wrong already
+
+        why = Reasons(exports).missing(name, weak=bind == elf.STB_WEAK)
+        return Problem("ENODATA", Diagnostic(why.code, why.message, location=at, notes=why.notes, help=why.help))
 
     def _own(self, shndx: int, value: int, name: str, at: Location) -> int | Problem:
         """A symbol that the extension defines itself."""

@@ -184,7 +184,7 @@ def test_github_reads_back_what_was_found(report: Report) -> None:
     for d, (kind, properties, message) in zip(found, commands(text), strict=True):
         assert kind == d.severity
         assert properties["title"] == d.code
-        assert properties.get("file") == (printable(d.location.file) if d.location else None)
+        assert properties.get("file") == (printable(d.location.source or d.location.file) if d.location else None)
         assert properties.get("line") == (str(d.location.line) if d.location and d.location.line else None)
         assert message.startswith(printable(d.message, keep="\n"))
 

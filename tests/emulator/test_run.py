@@ -19,7 +19,8 @@ from llext_tools import arch
 from llext_tools.c.call import check_arguments, parse_call
 from llext_tools.c.types import DataModel
 from llext_tools.cli import main
-from llext_tools.elf.dwarf import find_line, find_prototypes
+from llext_tools.elf.dwarf import find_prototypes
+from llext_tools.elf.lines import find_line
 from llext_tools.elf.read import read_object
 from llext_tools.errors import UsageError
 from llext_tools.link.exports import Export, ExportTable

@@ -116,7 +116,7 @@ def test_undefined_weak_symbol_depends_on_the_loader(tmp_path: Path) -> None:
     obj = assemble(tmp_path, ENTRY + "bx lr\n.data\n.weak maybe\n.word maybe\n")
     assert link(obj, domain=Domain(), profile="abi").mem[Mem.DATA].tobytes() == bytes(4)
     (found,) = errors(obj, {}, Domain(), profile="zephyr-next")
-    assert (found.code, found.errno) == ("undefined-symbol", "ENODATA")
+    assert (found.code, found.errno) == ("weak-undefined", "ENODATA")
 
 
 @pytest.mark.parametrize(

@@ -354,9 +354,9 @@ SECTIONS = {
     ),
     "undefined": Refused(arm(), "ENODATA", "undefined-symbol", exports={}),
     "undefined in a shared object": Refused(shared(), "ENODATA", "undefined-symbol", exports={}),
-    "at address 0": Refused(arm(), "ENODATA", "undefined-symbol", exports={"printk": 0}),
-    "device": Refused(arm(f"{START}.word __device_dts_ord_14\n"), "ENODATA", "undefined-symbol"),
-    "weak and undefined": Refused(arm(WEAK), "ENODATA", "undefined-symbol"),
+    "at address 0": Refused(arm(), "ENODATA", "symbol-unexported", exports={"printk": 0}),
+    "device": Refused(arm(f"{START}.word __device_dts_ord_14\n"), "ENODATA", "symbol-unexported"),
+    "weak and undefined": Refused(arm(WEAK), "ENODATA", "weak-undefined"),
     "common": Refused(arm(COMMON, symbol("block", "info", 0x10)), "ENOEXEC", "symbol-common"),
     "in a section that is not there": Refused(
         arm(

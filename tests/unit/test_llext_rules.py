@@ -712,7 +712,7 @@ def test_imports_by_slid() -> None:
 def test_weak_imports() -> None:
     text = f"{ENTRY}{VALUE}.weak maybe\nvalue: .word maybe + 4\n"
     for profile in (NEXT, OLD):
-        assert refused(firmware(profile), assembled(text)) == ("ENODATA", "undefined-symbol")
+        assert refused(firmware(profile), assembled(text)) == ("ENODATA", "weak-undefined")
     rt = firmware(ABI)
     assert word(rt, load(rt, assembled(text)).mem[Mem.DATA]) == 4
 
@@ -729,7 +729,7 @@ def test_all_missing_symbols_are_named() -> None:
 def test_devices_that_are_not_exported_are_explained(devices: bool) -> None:
     log = Log(Level.WRN)
     data = assembled(f"{ENTRY}{VALUE}value: .word __device_dts_ord_7\n")
-    assert refused(firmware(log=log, export_devices=devices), data) == ("ENODATA", "undefined-symbol")
+    assert refused(firmware(log=log, export_devices=devices), data) == ("ENODATA", "symbol-unexported")
     told = [line for line in log.lines if "CONFIG_LLEXT_EXPORT_DEVICES" in line.text]
     assert [line.level for line in told] == ([] if devices else [Level.WRN])
 

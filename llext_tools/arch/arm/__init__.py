@@ -5,6 +5,7 @@ from __future__ import annotations
 from llext_tools.arch.arm import loader
 from llext_tools.arch.arm.callconv import CALLCONV
 from llext_tools.arch.arm.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
+from llext_tools.arch.arm.literals import LITERALS, users_of
 from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, RELOCS, TCB
 from llext_tools.arch.arm.targets import TARGETS
 from llext_tools.arch.base import Arch
@@ -26,6 +27,8 @@ ARCH = Arch(
     relative=23,
     reach_help="compile the extension with `-mlong-calls`, or enable CONFIG_LLEXT_VENEERS",
     branches=BRANCHES,
+    literals=LITERALS,
+    users_of=users_of,
     no_help=NO_HELP,
     includes=INCLUDES,
     fpu=FPU,

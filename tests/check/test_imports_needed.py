@@ -1,0 +1,176 @@
+"""What a firmware lacks for a set of extensions. Oracle: the sources, and the compiler, which takes what is printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from llext_tools.host.tables import read_exports
+from llext_tools.paths import include_dir
+from needs import need
+from transcript import llext
+
+INPUTS = Path(__file__).parents[1] / "golden" / "inputs" / "zephyr"
+CC = ("arm-none-eabi-gcc", "-Os", "-ffreestanding", "-fno-builtin", "-mcpu=cortex-m4", "-mthumb", f"-I{include_dir()}")
+EXTENSIONS = {
+    "meter": """\
+#include <llext/symbol.h>
+extern int adc_read(int), scale(int), printk(const char *, ...), lent(int), nowhere(int), z_impl_adc_start(int);
+extern int z_impl_led_on(int);
+int meter(int a)
+{
+    return adc_read(a) + scale(a) + printk("") + lent(a) + nowhere(a) + z_impl_adc_start(a) + z_impl_led_on(a);
+}
+LL_EXTENSION_SYMBOL(meter);
+""",
+    "lender": """\
+#include <llext/symbol.h>
+extern int adc_gain, adc_read(int), strange_dollar(int) __asm__("strange$dollar");
+int lent(int a) { return adc_read(a) + adc_gain + strange_dollar(a); }
+LL_EXTENSION_SYMBOL(lent);
+""",
+    "heavy": """\
+extern int adc_read(int), meter(int);
+extern char *strcpy(char *, const char *);
+extern const int __device_dts_ord_42;
+long long heavy(long long a, long long b, char *p) { strcpy(p, p + 1); return a / b + adc_read(1) + meter(2); }
+int device(void) { return __device_dts_ord_42; }
+""",
+}
+STUB = """\
+#include <llext/symbol.h>
+#ifndef EXPORT_SYSCALL
+#define EXPORT_SYSCALL(name) EXPORT_SYMBOL(z_impl_##name)
+#endif
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("needed")
+    for name, text in EXTENSIONS.items():
+        (folder / f"{name}.c").write_text(text)
+        command = [
+            need(CC[0]),
+            *CC[1:],
+            "-DLL_EXTENSION_BUILD",
+            "-mlong-calls",
+            "-c",
+            f"{name}.c",
+            "-o",
+            f"{name}.llext",
+        ]
+        subprocess.run(command, cwd=folder, check=True)
+    build(folder, (INPUTS / "firmware.c").read_text(), "fw")
+    return folder
+
+
+def build(folder: Path, source: str, name: str) -> None:
+    (folder / f"{name}.c").write_text(source)
+    script = str(INPUTS / "firmware.ld")
+    command = [need(CC[0]), *CC[1:], "-I.", "-g", "-nostdlib", "-T", script, f"{name}.c", "-o", f"{name}.elf"]
+    subprocess.run(command, cwd=folder, check=True)
+
+
+def statements(text: str) -> list[str]:
+    return re.findall(r"^(EXPORT_\w+\([^)]*\);)", text, re.MULTILINE)
+
+
+FILES = ("meter.llext", "lender.llext", "heavy.llext")
+
+
+@pytest.mark.toolchain
+def test_what_is_printed_compiles_and_is_enough(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pasted behind the firmware's source, it exports all that is defined there; then there is nothing more to say."""
+    monkeypatch.chdir(folder)
+    code, text = llext("exports", "fw.elf", "--needed-by", *FILES)
+    assert code == 0
+    assert statements(text) == [
+        "EXPORT_SYMBOL(adc_read);",
+        "EXPORT_SYMBOL(scale);",
+        "EXPORT_SYMBOL(adc_gain);",
+        "EXPORT_SYSCALL(adc_start);",
+    ]
+    (folder / "zephyr" / "llext").mkdir(parents=True)
+    (folder / "zephyr" / "llext" / "symbol.h").write_text(STUB)
+    source = (INPUTS / "firmware.c").read_text()
+    build(folder, f"#define EXPORT_SYMBOL_GIVEN\n{source}\n#undef EXPORT\n{text}", "more")
+    before, after = (read_exports(str(folder / name)).by_name for name in ("fw.elf", "more.elf"))
+    assert after.keys() - before.keys() == {"adc_read", "scale", "adc_gain", "z_impl_adc_start"}
+    code, again = llext("exports", "more.elf", "--needed-by", *FILES)
+    assert statements(again) == []
+
+
+@pytest.mark.toolchain
+def test_comments_say_where_and_for_whom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    _, text = llext("exports", "fw.elf", "--needed-by", *FILES)
+    source = (INPUTS / "firmware.c").read_text().splitlines()
+    line = next(n for n, each in enumerate(source, 1) if each.startswith("int adc_read("))
+    assert f"/* line {line}; for meter.llext, lender.llext, heavy.llext */" in text
+    assert "static; for meter.llext" in text
+    rest = text.partition("No line of this kind")[2]
+    for name in ("nowhere", "__aeabi_ldivmod", "strcpy", "__device_dts_ord_42", "z_impl_led_on", "strange$dollar"):
+        assert f" * {name}, for " in rest
+    for name in ("printk", "lent", "meter"):
+        assert not re.search(rf"\b{name}\b(?!\.llext)", text), "the firmware or another extension exports it"
+
+
+@pytest.mark.toolchain
+def test_one_extension_lacks_what_another_one_would_lend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    _, text = llext("exports", "fw.elf", "--needed-by", "heavy.llext")
+    assert " * meter, for heavy.llext" in text
+    _, text = llext("exports", "fw.elf", "--needed-by", "heavy.llext", "meter.llext")
+    assert " * meter, for" not in text
+
+
+@pytest.mark.toolchain
+def test_json_and_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    code, text = llext("exports", "fw.elf", "--needed-by", *FILES, "--json")
+    assert code == 0
+    found = {row["name"]: row for row in json.loads(text)["needed"]}
+    assert found["adc_read"]["statement"] == "EXPORT_SYMBOL(adc_read);"
+    assert found["adc_read"]["by"] == list(FILES)
+    assert (found["adc_read"]["file"], found["scale"]["static"]) == ("fw.c", True)
+    assert found["__aeabi_ldivmod"]["code"] == "runtime-missing"
+    assert "statement" not in found["strcpy"]
+    assert "LIBC=y" in found["strcpy"]["help"]
+    code, said = llext("exports", "fw.elf", "--needed-by", *FILES, "-o", str(tmp_path / "needed.h"))
+    assert (code, "4 of 10 missing symbols" in said) == (0, True)
+    assert len(statements((tmp_path / "needed.h").read_text())) == 4
+
+
+@pytest.mark.toolchain
+def test_firmware_that_lacks_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "small.c").write_text('extern int printk(const char *, ...); int small(void) { return printk(""); }\n')
+    subprocess.run([need(CC[0]), *CC[1:], "-c", "small.c", "-o", "small.llext"], cwd=folder, check=True)
+    code, text = llext("exports", "fw.elf", "--needed-by", "small.llext")
+    assert (code, text) == (0, "/* fw.elf exports all that one extension needs of it. */\n")
+    code, text = llext("exports", "fw.elf", "--needed-by", "small.llext", "--json")
+    assert json.loads(text)["needed"] == []
+
+
+@pytest.mark.toolchain
+def test_table_does_not_tell_what_is_defined(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the lines are those of all that is no matter of the compiler, without places."""
+    monkeypatch.chdir(folder)
+    (folder / "table.toml").write_text("[exports]\nprintk = 0x08000001\n")
+    _, text = llext("exports", "table.toml", "--needed-by", "heavy.llext")
+    assert set(statements(text)) == {"EXPORT_SYMBOL(adc_read);", "EXPORT_SYMBOL(meter);", "EXPORT_SYMBOL(strcpy);"}
+    assert not re.search(r"line \d", text)
+
+
+def test_wrong_options(tmp_path: Path) -> None:
+    table = tmp_path / "t.toml"
+    table.write_text("[exports]\nprintk = 0x08000001\n")
+    for options in (("--format", "toml", "--needed-by", "x"), ("--json",)):
+        assert llext("exports", str(table), *options)[0] == 2
+    assert llext("exports", "--builtin", "--needed-by", "x")[0] == 2
+    assert llext("exports", str(table), "--needed-by", str(tmp_path / "none.llext"))[0] == 3
