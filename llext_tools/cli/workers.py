@@ -20,6 +20,8 @@ R = TypeVar("R")
 
 WORTH = 0.15
 """Seconds of work that are left, from which on more processes are quicker than one."""
+PAUSE = 0.05
+"""Seconds after which a process hands on what it has done."""
 
 
 def each(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
@@ -80,10 +82,13 @@ def _share(work: Callable[[T], R], items: Sequence[T], writer: int) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        sent = perf_counter()
         with open(writer, "wb") as pipe:
             for item in items:
                 pickle.dump(work(item), pipe, pickle.HIGHEST_PROTOCOL)
-                pipe.flush()
+                if perf_counter() - sent > PAUSE:  # each time wakes the first process
+                    pipe.flush()
+                    sent = perf_counter()
         status = 0
     finally:
         os._exit(status)

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 SLOW = """
 import os, sys, time
 from llext_tools.cli import workers
-workers.WORTH = 0
+workers.WORTH = workers.PAUSE = 0
 
 def work(n):
     {work}
@@ -70,12 +70,12 @@ def test_threads_keep_it_to_one_process() -> None:
 
 
 def test_nothing_is_forked_for_little_work() -> None:
-    program = SLOW.replace("workers.WORTH = 0", "workers.WORTH = 1e9")
+    program = SLOW.replace("workers.WORTH = workers.PAUSE = 0", "workers.WORTH = 1e9")
     assert python(program.format(work="pass"), LLEXT_JOBS="3").stdout == "1\n"
 
 
 def test_an_interrupt_ends_all_processes() -> None:
-    work = "print(os.getpid(), flush=True); time.sleep(0.01 if n < 2 else 60)"
+    work = "os.write(1, b'%d\\n' % os.getpid()); time.sleep(0.01 if n < 2 else 60)"
     command = [sys.executable, "-c", SLOW.format(work=work)]
     environment = {**os.environ, "LLEXT_JOBS": "2"}
     pipe = subprocess.PIPE
