@@ -136,6 +136,9 @@ def job_of(args: argparse.Namespace, chosen: Settings) -> Job:
     if chosen.target:
         archs.target(chosen.target)
     firmware = read_firmware(chosen.exports) if chosen.exports else None
+    for name in ("heap", "config", "protection", "storage"):  # board_of() reads the options
+        setattr(args, name, getattr(args, name) or getattr(chosen, name) or None)
+    args.config = args.config or ()
     board = board_of(args, firmware, chosen.target)
     return Job(firmware, profile, board, chosen.entries, chosen.policy, args.together)
 

@@ -11,15 +11,19 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from glob import escape
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
+from llext_tools.cli.board import STORAGES, parse_heap
 from llext_tools.cli.parser import nearest
 from llext_tools.cli.policy import ALL, NONE, Codes, Policy, codes_of
 from llext_tools.diag import Location, Reporter
+from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes, toml_fault
+from llext_tools.llext.config import Protection
 
+PROTECTIONS = get_args(Protection)
 FORMATS = ("text", "json", "sarif", "github")
 NAME, PYPROJECT = "llext.toml", "pyproject.toml"
 
@@ -36,6 +40,10 @@ class Settings(NamedTuple):
     target: str = ""
     exports: tuple[str, ...] = ()
     entries: tuple[str, ...] = ()
+    heap: str = ""
+    config: tuple[str, ...] = ()
+    protection: str = ""
+    storage: str = ""
     format: str = ""
 
     @property
@@ -199,6 +207,22 @@ def _shortest(path: str) -> str:
         return os.path.normpath(path)
 
 
+def _config(source: _Source, key: str, value: Any) -> tuple[str, ...]:
+    """Kconfig options as they are, and paths of files with them."""
+    words = _texts(source, key, value)
+    return tuple(word if "=" in word else _shortest(os.path.join(source.folder, word)) for word in words)
+
+
+def _heap(source: _Source, key: str, value: Any) -> str:
+    text = _text(source, key, value)
+    try:
+        parse_heap(text or "8K")
+    except UsageError as error:
+        for d in error.diagnostics:
+            source.error(f"`{key}`: {d.message.removeprefix('--heap: ')}", key, d.help)
+    return text
+
+
 def _one_of(known: Callable[[], Any]) -> Callable[[_Source, str, Any], str]:
     def judge(source: _Source, key: str, value: Any) -> str:
         text, choices = _text(source, key, value), list(known())
@@ -244,6 +268,12 @@ KEYS: dict[str, Key] = {
     "target": Key('"cortex-m4"', "the CPU, one of `llext targets`", _one_of(archs.targets)),
     "exports": Key('["build/zephyr/zephyr.elf"]', "what the firmware exports: its ELF file or tables", _paths),
     "entries": Key('["start"]', "names that each extension has to export", _texts),
+    "heap": Key('"0x20010000+8K"', "the heap of extensions, where no ELF file among `exports` tells", _heap),
+    "config": Key('["build/zephyr/.config"]', "Kconfig options of the firmware: files, or `OPTION=VALUE`", _config),
+    "protection": Key(
+        '"mpu-32"', "how memory is protected, where `config` does not tell", _one_of(lambda: PROTECTIONS)
+    ),
+    "storage": Key('"persistent"', "where the file stays while it is loaded", _one_of(lambda: STORAGES)),
     "format": Key('"text"', "how findings are printed: " + ", ".join(FORMATS), _one_of(lambda: FORMATS)),
 }
 """The keys, in the order of docs/reference/settings.md."""

@@ -273,3 +273,20 @@ def test_finish_passes_the_settings_on(project: Path) -> None:
 
 def test_every_code_of_a_file_that_was_not_checked_exists() -> None:
     assert not UNSEEN - CODES.keys()
+
+
+def test_the_board_is_that_of_the_file_unless_the_command_line_says(project: Path) -> None:
+    """Oracle: what the command line says to the same, without any file."""
+    (project / "llext.toml").write_text('heap = "0x20000000+16"\nconfig = ["LLEXT_HEAP_SIZE=1", ".config"]\n')
+    (project / ".config").write_text("CONFIG_HARVARD=n\n")
+    code, text = llext("check", "e.llext")
+    assert code
+    assert (code, text) == llext("check", "e.llext", "--no-settings", "--heap=0x20000000+16", "--config=.config")
+    assert llext("check", "e.llext", "--heap=0x20000000+8K")[0] == 0
+
+
+@pytest.mark.parametrize("heap", ["lots", "-1", "0x+8K", "1+2+3"])
+def test_a_heap_is_judged_where_it_stands(heap: str, project: Path) -> None:
+    ((line, message, _),) = problems(f'\nheap = "{heap}"\n', project)
+    assert line == 2
+    assert message.startswith("`heap`: ")
