@@ -14,6 +14,7 @@ A diagnostic has "code", "severity", "message", "exit_code", and those of "locat
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -144,11 +145,12 @@ def to_github(report: Report, *, quiet: bool = False) -> str:
 
 def _annotation(d: Diagnostic) -> str:
     """``::error file=blink.c,line=7,title=undefined-symbol::...``"""
-    properties = {"file": d.location.source or d.location.file, "line": d.location.line} if d.location else {}
+    at = d.location
+    properties = {"file": from_here(at.source or at.file), "line": at.line} if at else {}
     written = ",".join(f"{name}={_escaped(value, more=True)}" for name, value in properties.items() if value)
     lines = [
         d.message,
-        *([f"at {d.location}"] if d.location else []),
+        *([f"at {at}"] if at else []),
         *d.detail,
         *(f"note: {text}" for text in d.notes),
     ]
@@ -156,6 +158,12 @@ def _annotation(d: Diagnostic) -> str:
     lines += [f"help: {d.help}"] if d.help else []
     title = f"title={_escaped(d.code, more=True)}"
     return f"::{d.severity} {written}{',' if written else ''}{title}::{'%0A'.join(map(_escaped, lines))}"
+
+
+def from_here(path: str) -> str:
+    """A path below the current folder as it is from there; any other one as it is given."""
+    here = os.path.join(os.getcwd(), "")
+    return path.removeprefix(here)
 
 
 def _escaped(value: object, more: bool = False) -> str:

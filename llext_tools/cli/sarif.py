@@ -29,6 +29,8 @@ Json: TypeAlias = dict[str, Any]
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 ROOT = "%SRCROOT%"
 FINGERPRINT = "llext/v1"
+FIGURES = re.compile(r"(`[^`]*`)|(?:0x)?[0-9a-fA-F,]*\d[0-9a-fA-F,]*")
+"""Names, which stay as they are, and numbers."""
 
 
 def document(report: Report) -> Json:
@@ -89,11 +91,14 @@ def result(d: Diagnostic, index: int, mark: str) -> Json:
         "message": {"text": "\n".join(map(escaped, lines))},
         "partialFingerprints": {FINGERPRINT: mark},
     }
-    return found | ({"locations": [location(d.location)]} if d.location else {})
+    if d.location:
+        found["locations"] = [location(d.location)]
+        found |= {"analysisTarget": artifact(d.location.file)} if d.location.source else {}
+    return found
 
 
 def location(at: Location) -> Json:
-    """Where it is: a line of a text file, or a byte of a binary one; then the section and the function."""
+    """Where it is: a line of the source, or a byte of a binary file; then the section, the function or variable."""
     physical: Json = {"artifactLocation": artifact(at.source or at.file)}
     if at.line:
         physical["region"] = {"startLine": at.line}
@@ -105,8 +110,9 @@ def location(at: Location) -> Json:
         logical.append({"name": printable(at.section), "fullyQualifiedName": printable(place), "kind": "section"})
     if at.function:
         logical.append({"name": printable(at.function), "kind": "function"})
-    if at.variable:
-        logical.append({"name": printable(at.variable), "kind": "variable"})
+    elif at.variable:
+        name = printable(at.variable)
+        logical.append({"name": name.partition("+")[0], "fullyQualifiedName": name, "kind": "variable"})
     return {"physicalLocation": physical} | ({"logicalLocations": logical} if logical else {})
 
 
@@ -138,8 +144,9 @@ def fingerprints(found: Sequence[Diagnostic]) -> list[str]:
     marks = []
     for d in found:
         at = d.location or Location(file="")
-        message = re.sub(r"(0x)?[0-9a-fA-F,]*\d[0-9a-fA-F,]*", "#", d.message)
-        parts = (d.code, artifact(at.file)["uri"] if at.file else "", at.section, at.function, message)
+        message = FIGURES.sub(lambda found: found[1] or "#", d.message)
+        path = artifact(at.file)["uri"] if at.file else ""
+        parts = (d.code, path, at.source, at.section, at.function or at.variable, message)
         mark = sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:32]
         marks.append(f"{mark}:{seen[mark]}")
         seen[mark] += 1

@@ -35,6 +35,8 @@ WHERE = (
     Location(file="out/my file.llext", section=".text", offset=0x1C, function="blink_start"),
     Location(file="/elsewhere/board.toml", line=7),
     Location(file="blink.llext", offset=52),
+    Location("blink.llext", ".text", 0x1C, "start", 12, "src/blink.c"),
+    Location(file="blink.llext", section=".data", offset=8, variable="table+0x8"),
 )
 EVERY = [
     Diagnostic(
@@ -62,6 +64,8 @@ diagnostics = st.builds(
         st.none() | st.integers(0, 1 << 64),
         names,
         st.none() | st.integers(1, 1 << 31),
+        names.filter(lambda path: "\0" not in path),
+        names,
     ),
     detail=st.lists(names, max_size=2).map(tuple),
     notes=st.lists(names, max_size=2).map(tuple),
@@ -123,7 +127,7 @@ def test_sarif_tells_file_line_section_and_function(tmp_path: Path, monkeypatch:
     root = run["originalUriBaseIds"][sarif.ROOT]["uri"]
     assert Path(unquote(urlsplit(root).path)) == tmp_path
     assert root.endswith("/")
-    none, alone, inside, line, byte = [r.get("locations", [{}])[0] for r in run["results"]]
+    none, alone, inside, line, byte, source, variable = [r.get("locations", [{}])[0] for r in run["results"]]
     assert none == {}
     assert alone["physicalLocation"] == {"artifactLocation": {"uri": "blink.llext", "uriBaseId": sarif.ROOT}}
     assert inside["physicalLocation"]["artifactLocation"]["uri"] == "out/my%20file.llext"
@@ -133,6 +137,16 @@ def test_sarif_tells_file_line_section_and_function(tmp_path: Path, monkeypatch:
     assert line["physicalLocation"]["artifactLocation"] == {"uri": "file:///elsewhere/board.toml"}
     assert line["physicalLocation"]["region"] == {"startLine": 7}
     assert byte["physicalLocation"]["region"] == {"byteOffset": 52}
+    assert source["physicalLocation"] == {
+        "artifactLocation": {"uri": "src/blink.c", "uriBaseId": sarif.ROOT},
+        "region": {"startLine": 12},
+    }
+    assert run["results"][5]["analysisTarget"]["uri"] == "blink.llext"
+    assert variable["logicalLocations"][1] == {
+        "name": "table",
+        "fullyQualifiedName": "table+0x8",
+        "kind": "variable",
+    }
 
 
 def test_fingerprints_outlive_moved_code_and_tell_results_apart() -> None:
@@ -140,9 +154,11 @@ def test_fingerprints_outlive_moved_code_and_tell_results_apart() -> None:
     first = Diagnostic("reloc-out-of-range", "`f` is 16,777,300 bytes from 0x20001a1c", location=at)
     moved = first._replace(message="`f` is 16,777,420 bytes from 0x20002b00", location=at._replace(offset=0x80))
     other = first._replace(location=at._replace(function="g"))
-    (a,), (b,), (c,) = (sarif.fingerprints([d]) for d in (first, moved, other))
-    assert a == b != c
-    assert len(set(sarif.fingerprints([first, moved, other]))) == 3
+    renamed = first._replace(message=first.message.replace("`f`", "`f1`"))
+    (a,), (b,), (c,), (d,) = (sarif.fingerprints([d]) for d in (first, moved, other, renamed))
+    assert a == b
+    assert len({a, c, d}) == 3
+    assert len(set(sarif.fingerprints([first, moved, other, renamed]))) == 4
 
 
 @pytest.mark.parametrize(
@@ -184,7 +200,8 @@ def test_github_reads_back_what_was_found(report: Report) -> None:
     for d, (kind, properties, message) in zip(found, commands(text), strict=True):
         assert kind == d.severity
         assert properties["title"] == d.code
-        assert properties.get("file") == (printable(d.location.source or d.location.file) if d.location else None)
+        file = printable(d.location.source or d.location.file) if d.location else None
+        assert properties.get("file") == file
         assert properties.get("line") == (str(d.location.line) if d.location and d.location.line else None)
         assert message.startswith(printable(d.message, keep="\n"))
 
@@ -203,6 +220,15 @@ def test_github_commands() -> None:
         "%0Anote: first%0Asecond%0Ahelp: mend it"
     )
     assert last == "1 error; `llext explain exports-syntax` says more"
+
+
+def test_github_paths_start_at_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    at = Location(file="out/a.llext", line=3, source=str(tmp_path / "src" / "a.c"))
+    found = Report(others=(Diagnostic("elf-magic", "m", location=at), Diagnostic("elf-magic", "m", location=WHERE[3])))
+    (_, here, _), (_, elsewhere, _) = commands(FORMS["github"](found))
+    assert (here["file"], here["line"]) == ("src/a.c", "3")
+    assert elsewhere["file"] == "/elsewhere/board.toml"
 
 
 # ---- text
