@@ -7,12 +7,14 @@ first wants a heap that fits whatever comes, the others Zephyr's own defaults.
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any, get_args
 
 from llext_tools.check.subject import Board, Footprint
 from llext_tools.cli.kconfig import Kconfig, parse_size, read_kconfig
 from llext_tools.cli.parser import address
 from llext_tools.diag import fail
+from llext_tools.files import read_bytes
 from llext_tools.host.firmware import Firmware
 from llext_tools.llext.config import KIB, Config, HeapKind, Protection
 from llext_tools.llext.heap import heaps
@@ -112,6 +114,15 @@ def told(firmware: Firmware | None) -> dict[str, Any]:
     return fields
 
 
+def configuration_beside(firmware: Firmware | None) -> list[str]:
+    """The `.config` in the folder of a firmware's ELF file, where Zephyr's build leaves both."""
+    for image in firmware.images if firmware else ():
+        path = os.path.join(os.path.dirname(image.path), ".config")
+        if os.path.isfile(path) and b"CONFIG_LLEXT=y\n" in read_bytes(path):
+            return [path]
+    return []
+
+
 def board_of(args: argparse.Namespace, firmware: Firmware | None, target: str) -> Board:
     """Where ``llext check`` takes extensions to be loaded: what the options say, else what the firmware's ELF file has.
 
@@ -124,14 +135,14 @@ def board_of(args: argparse.Namespace, firmware: Firmware | None, target: str) -
         buffer=None if args.buffer is None else address(args.buffer, "--buffer"),
         target=target,
     )
-    kconfig = read_kconfig(args.config)
+    kconfig = read_kconfig(args.config or configuration_beside(firmware))
     fields: dict[str, Any]
     if args.heap is not None:
         start, size = parse_heap(args.heap)
         fields = {"heap_size": size} | ({} if start is None else {"heap_start": start})
     else:
         fields = told(firmware)
-    if not (fields or args.config or args.protection or args.heap_kind):
+    if not (fields or kconfig.fields or kconfig.heap or args.protection or args.heap_kind):
         return made
     config = zephyrs(args, kconfig)._replace(**fields)
     if args.heap_kind:

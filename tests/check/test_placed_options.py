@@ -156,6 +156,18 @@ def test_a_builds_configuration_is_taken(tmp_path: Path) -> None:
     assert sized["heaps"][0]["size"] == 8192
 
 
+def test_the_configuration_beside_the_elf_file_is_taken(tmp_path: Path) -> None:
+    """Zephyr's build leaves `zephyr.elf` and `.config` in one folder. What is given by --config replaces it."""
+    image = firmware(tmp_path, "char kheap_llext_heap[KB(8)] NOINIT;")
+    far = compiled(tmp_path, "far", EXTENSION, "-c")
+    config = tmp_path / ".config"
+    config.write_text("CONFIG_ARM=y\nCONFIG_LLEXT_VENEERS=y\n")
+    assert not document(far, "--exports", image)["files"][0]["ok"], "it is no configuration with a loader"
+    config.write_text("CONFIG_ARM=y\nCONFIG_LLEXT=y\nCONFIG_LLEXT_VENEERS=y\n")
+    assert document(far, "--exports", image)["files"][0]["memory"]["veneers"]["needed"] == 1
+    assert not document(far, "--exports", image, "--config", "CONFIG_LLEXT_VENEERS=n")["files"][0]["ok"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
