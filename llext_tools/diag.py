@@ -135,6 +135,7 @@ CODES: dict[str, Code] = {
     "run-fault": Code(errors.FaultError, ""),
     "run-abort": Code(errors.FaultError, ""),
     "run-bringup": Code(errors.FaultError, "EFAULT"),
+    "run-no-bringup": Code(errors.FaultError, ""),
     "run-heap": Code(errors.FaultError, ""),
     "run-missing-code": Code(errors.FaultError, ""),
     "run-timeout": Code(errors.LimitError, ""),
@@ -192,12 +193,12 @@ class Diagnostic(NamedTuple):
     detail: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     help: str = ""
-    returned: str = ""  # the errno of this finding, where it is not the one that its code usually has
+    returned: str = ""  # the errno of this finding, where it is not the one that its code usually has; "0" for none
 
     @property
     def errno(self) -> str:
         """The errno's name without its minus sign, as ``llext_load()`` would return it; may be empty."""
-        return self.returned or CODES[self.code].errno
+        return (self.returned or CODES[self.code].errno).removeprefix("0")
 
 
 class Reporter:
@@ -225,8 +226,9 @@ class Reporter:
         detail: tuple[str, ...] = (),
         notes: tuple[str, ...] = (),
         help: str = "",
+        returned: str = "",
     ) -> None:
-        self.add([Diagnostic(code=code, message=message, location=at, detail=detail, notes=notes, help=help)])
+        self.add([Diagnostic(code, message, "error", at, detail, notes, help, returned)])
 
     def warning(self, code: str, message: str, *, at: Location | None = None, help: str = "") -> None:
         self.add([Diagnostic(code=code, message=message, severity="warning", location=at, help=help)])

@@ -156,6 +156,7 @@ def run(
     exports: ExportTable | None = None,
     firmware: Sequence[ElfObject] = (),
     prototypes: Iterable[str] = (),
+    bringup: bool = True,
     timeout: float = TIMEOUT,
     output_limit: int = OUTPUT_LIMIT,
     sink: Callable[[bytes], None] | None = None,
@@ -171,6 +172,7 @@ def run(
         firmware: linked images whose code and data are there, such as the one that the exports came from. What it
             exports and ``functions`` does not have runs its own code.
         prototypes: C, of functions that are called; they take precedence over debug information.
+        bringup: whether constructors and destructors run; False as in a firmware that has llext_call_fn() only.
         timeout: seconds for everything together.
         output_limit: bytes.
         sink: gets the output as it comes.
@@ -184,6 +186,8 @@ def run(
     reporter = Reporter()
     planned = plan(images, calls, prototypes, arch, model, reporter)
 
+    if not bringup:
+        reporter.add(left_out(image) for image in images if image.mem.keys() & {Mem.PREINIT, Mem.INIT, Mem.FINI})
     started = time.monotonic()
     output = Output(output_limit, sink)
     machine = UnicornMachine(target.emulator, arch.callconv.pc)
@@ -200,11 +204,11 @@ def run(
             for image in images:
                 guest.add_image(image)
             guest.start()
-            for image in images:
+            for image in images if bringup else ():
                 call_array(guest, image, Mem.PREINIT, Mem.INIT)
             for step in planned:
                 returned.append(perform(guest, step))
-            for image in reversed(images):
+            for image in reversed(images) if bringup else ():
                 call_array(guest, image, Mem.FINI)
             guest.check_heap()
         except LlextError as error:
@@ -223,6 +227,25 @@ def run(
         heap_used=guest.heap_used,
         heap_peak=guest.heap_peak,
         seconds=time.monotonic() - started,
+    )
+
+
+def left_out(image: Image) -> Diagnostic:
+    """``run-no-bringup``: how many constructors and destructors did not run."""
+    word = image.obj.bits // 8
+    init, fini = (
+        sum(image.mem[mem].size for mem in arrays if mem in image.mem) // word
+        for arrays in ((Mem.PREINIT, Mem.INIT), (Mem.FINI,))
+    )
+    counts = [f"{n} {what}{'s' if n > 1 else ''}" for n, what in ((init, "constructor"), (fini, "destructor")) if n]
+    did = "does" if init + fini == 1 else "do"
+    return Diagnostic(
+        "run-no-bringup",
+        f"{' and '.join(counts)} {did} not run without llext_bringup() and llext_teardown()",
+        severity="warning",
+        location=Location(file=image.path),
+        notes=("on the board, llext_call_fn() calls the function that it is asked for, and nothing else",),
+        help="let the firmware call llext_bringup() after llext_load(), or llext_bootstrap() in a thread",
     )
 
 

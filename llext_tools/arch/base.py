@@ -138,6 +138,7 @@ class Arch(NamedTuple):
     users_of: Callable[[Bytes, int], I64] | None = (
         None  # code, offset of such a word -> those of what uses it, int64[n]
     )
+    refused_help: Mapping[int, str] = MappingProxyType({})  # code that has a row, but loaders refuse it -> the cure
     no_help: Mapping[int, tuple[str, str]] = MappingProxyType({})  # code that has no row -> its name, the cure
     includes: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # word of ``Cpu.isa`` -> those that it brings along
     fpu: frozenset[str] = frozenset()  # words of ``Cpu.isa`` that stand for floating-point instructions

@@ -45,6 +45,8 @@ def no_alignment(subject: Subject) -> Iterator[Diagnostic]:
 def thread_local(subject: Subject) -> Iterator[Diagnostic]:
     """``thread-local``: the loader neither allocates nor initialises an extension's own thread-local variables."""
     s = subject.obj.sections
+    if not np.bitwise_or.reduce(s.flags) & elf.SHF_TLS:
+        return
     for i in np.flatnonzero((s.flags & elf.SHF_TLS != 0) & (s.flags & elf.SHF_ALLOC != 0) & (s.size > 0)).tolist():
         yield Diagnostic(
             "thread-local",
@@ -97,4 +99,29 @@ def region_gap(subject: Subject) -> Iterator[Diagnostic]:
         )
 
 
-RULES: tuple[Rule, ...] = (bss_alignment, no_alignment, thread_local, relocated_in_place, region_gap)
+def nowhere(subject: Subject) -> Iterator[Diagnostic]:
+    """``symbol-nowhere``, as a warning: a global function or object in a section that is not loaded.
+
+    Where the loader can point into the file, it takes an address in there, which is nobody's after the load.
+    """
+    y, s = subject.obj.symbols, subject.obj.sections
+    index = np.flatnonzero(y.bind == elf.STB_GLOBAL)
+    home = y.shndx[index]
+    lost = index[(subject.regions.region.take(home, mode="clip") < 0) & (home > 0)].tolist()
+    for i in lost:
+        if y.type[i] not in (elf.STT_FUNC, elf.STT_OBJECT) or y.shndx[i] >= len(s):
+            continue
+        section = int(y.shndx[i])
+        empty = not s.size[section]
+        yield Diagnostic(
+            "symbol-nowhere",
+            f"`{y.name(i)}` is in `{s.name[section]}`, which is {'empty' if empty else 'in no region'} and not loaded",
+            severity="warning",
+            location=subject.at(section),
+            notes=("a loader that can point into the file takes an address there, others fail with -ENOTSUP",),
+            help=("give the section contents, one byte is enough" if empty else "move it to an ordinary section")
+            + ", or make the symbol local",
+        )
+
+
+RULES: tuple[Rule, ...] = (bss_alignment, no_alignment, thread_local, relocated_in_place, region_gap, nowhere)

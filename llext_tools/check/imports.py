@@ -19,6 +19,8 @@ def thumb_exports(subject: Subject) -> Iterator[Diagnostic]:
     if subject.firmware is None or not subject.arch.thumb or not subject.imports:
         return
     exports, relocs = subject.firmware.exports, subject.relocs
+    if exports.machine not in (0, subject.obj.machine):
+        return  # as `abi-machine` says
     branches = np.isin(relocs.type, list(subject.arch.branches))
     called = frozenset(subject.obj.symbols.names(relocs.symbol[branches].tolist()))
     found = [export for name in subject.imports if (export := exports.find(name))]

@@ -90,9 +90,8 @@ def check_together(members: Iterable[Member], *, in_order: bool = False) -> Iter
     for each in members:
         kinds.setdefault(each.kind, []).append(each)
     for alike in kinds.values():
-        if len(alike) > 1:
-            for rule in RULES:
-                yield from rule(alike, in_order)
+        for rule in RULES:
+            yield from rule(alike, in_order)
 
 
 def name_collision(members: Sequence[Member], in_order: bool) -> Iterator[Diagnostic]:

@@ -29,8 +29,8 @@ from llext_tools.run import run as run_extensions
 
 DESCRIPTION = """\
 Load an extension into an emulated CPU with its regions' permissions, run its constructors, call
-functions, run its destructors. The types of a call come from --prototype, else from debug
-information (EXT or <stem>.debug.elf), else from its literals."""
+functions, run its destructors. Types come from --prototype, else from debug information (EXT or
+<stem>.debug.elf), else from literals."""
 EXAMPLE = """\
 llext run math.llext --call 'fahrenheit(37.5)' --expect-return 99.5
 llext run sensor.llext --extension logbook.llext --call 'sensor_sample(2048)'"""
@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prototype", metavar="C", action="append", default=[], help="of a function, such as `double half(double)`"
     )
+    parser.add_argument("--no-bringup", action="store_true", help="as if the firmware had llext_call_fn() only")
     parser.add_argument(
         "--timeout", metavar="SECONDS", default=str(TIMEOUT), help="limit of it all (default %(default)s)"
     )
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     for returned in result.returned if result else ():
         screen.print(str(returned))
     if result and not result.fault and not args.call:
-        screen.print(f"{args.extension}: brought up and torn down")
+        screen.print(f"{args.extension}: {'loaded' if args.no_bringup else 'brought up and torn down'}")
     if args.json:
         text = json.dumps(to_json(args, target, result, found), indent=2)
         if quiet:
@@ -130,6 +131,7 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
         exports=exports,
         firmware=firmware,
         prototypes=args.prototype,
+        bringup=not args.no_bringup,
         timeout=timeout,
         sink=sink,
     )

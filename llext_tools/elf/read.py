@@ -74,7 +74,9 @@ def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) 
         target = int(s.info[table])
         where = Location(file=obj.path, section=s.name[table])
         if target >= len(s):
-            reporter.error("elf-relocations", f"relocates section {target}, but there are only {len(s)}", at=where)
+            reporter.error(
+                "elf-relocations", f"relocates section {target}, but there are only {len(s)}", at=where, help=REBUILD
+            )
         if target >= len(s) or not targets[target] or s.size[table] == 0:
             continue
         dtype = (elf.RELA_OF if s.type[table] == elf.SHT_RELA else elf.REL_OF)[obj.bits]
@@ -83,7 +85,7 @@ def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) 
             continue
         if s.link[table] != obj.symbols.section:
             at = f"symbol table in section {s.link[table]}"
-            reporter.error("elf-relocations", f"refers to a {at}, not {obj.symbols.section}", at=where)
+            reporter.error("elf-relocations", f"refers to a {at}, not {obj.symbols.section}", at=where, help=REBUILD)
             continue
         entries = obj.contents(table).view(dtype)
         offset, info = entries["offset"], entries["info"]
@@ -121,17 +123,17 @@ def read_relocs(obj: ElfObject, targets: NDArray[np.bool_], reporter: Reporter) 
 def _read_header(data: bytes, path: str) -> tuple[int, np.void]:
     at = Location(file=path)
     if data[:4] != elf.ELFMAG:
-        fail("elf-magic", "the file is empty" if not data else "this is not an ELF file", at=at)
+        fail("elf-magic", "the file is empty" if not data else "this is not an ELF file", at=at, help=OBJECT)
     if len(data) < 16:
-        fail("elf-truncated", f"the file ends after {len(data)} bytes, inside the ELF header", at=at)
+        fail("elf-truncated", f"the file ends after {len(data)} bytes, inside the ELF header", at=at, help=CUT)
     if data[5] != elf.ELFDATA2LSB:
         kind = "big-endian" if data[5] == 2 else f"of unknown byte order {data[5]}"
-        fail("elf-header", f"the object is {kind}; the supported targets are little-endian", at=at)
+        fail("elf-header", f"the object is {kind}; the supported targets are little-endian", at=at, help=LITTLE)
     if data[4] not in elf.ELFCLASS:
-        fail("elf-header", f"ELF class {data[4]} is neither 32-bit nor 64-bit", at=at)
+        fail("elf-header", f"ELF class {data[4]} is neither 32-bit nor 64-bit", at=at, help=REBUILD)
     bits = elf.ELFCLASS[data[4]]
     if len(data) < elf.EHDR_OF[bits].itemsize:
-        fail("elf-truncated", f"the file ends after {len(data)} bytes, inside the ELF header", at=at)
+        fail("elf-truncated", f"the file ends after {len(data)} bytes, inside the ELF header", at=at, help=CUT)
     return bits, np.frombuffer(data, elf.EHDR_OF[bits], 1)[0]
 
 
@@ -139,13 +141,15 @@ def _read_sections(data: bytes, path: str, bits: int, header: np.void, reporter:
     at = Location(file=path)
     dtype, count, start = elf.SHDR_OF[bits], int(header["shnum"]), int(header["shoff"])
     if count == 0:
-        fail("elf-sections", "the file has no section headers", at=at)
+        fail("elf-sections", "the file has no section headers", at=at, help=REBUILD)
     if header["shentsize"] != dtype.itemsize:
         sizes = f"{header['shentsize']} bytes, not the {dtype.itemsize} of a {bits}-bit ELF"
-        fail("elf-sections", f"section headers are declared to have {sizes}", at=at)
+        fail("elf-sections", f"section headers are declared to have {sizes}", at=at, help=REBUILD)
     if start + count * dtype.itemsize > len(data):
         where = f"bytes {start:,} to {start + count * dtype.itemsize:,}"
-        fail("elf-truncated", f"the section headers lie in {where}, but the file ends at {len(data):,}", at=at)
+        fail(
+            "elf-truncated", f"the section headers lie in {where}, but the file ends at {len(data):,}", at=at, help=CUT
+        )
     table = np.frombuffer(data, dtype, count, start)
     file_size = np.uint64(len(data))
     in_file = (table["type"] != elf.SHT_NOBITS) & (table["type"] != elf.SHT_NULL)
@@ -172,10 +176,15 @@ def _section_names(
 ) -> tuple[str, ...]:
     at = Location(file=path)
     if index >= name.size or fields["type"][index] != elf.SHT_STRTAB:
-        fail("elf-sections", f"section {index}, declared to hold the section names, is not a string table", at=at)
+        fail(
+            "elf-sections",
+            f"section {index}, declared to hold the section names, is not a string table",
+            at=at,
+            help=REBUILD,
+        )
     strings = _strings(data, fields["offset"][index], fields["size"][index])
     if not strings or strings[-1] or (name >= len(strings)).any():
-        fail("elf-sections", "a section's name lies outside the table of section names", at=at)
+        fail("elf-sections", "a section's name lies outside the table of section names", at=at, help=REBUILD)
     return tuple(string_at(strings, offset) for offset in name.tolist())
 
 
@@ -194,13 +203,17 @@ def _read_symbols(data: bytes, path: str, bits: int, file_type: int, sections: S
     if entsize != dtype.itemsize or size % dtype.itemsize:
         _entries_error(reporter, "elf-symbols", where, size, entsize, dtype)
     if link >= len(sections) or sections.type[link] != elf.SHT_STRTAB:
-        reporter.error("elf-symbols", f"section {link}, declared to hold the names, is not a string table", at=where)
+        reporter.error(
+            "elf-symbols", f"section {link}, declared to hold the names, is not a string table", at=where, help=REBUILD
+        )
     reporter.checkpoint()
     table = np.frombuffer(data, dtype, size // dtype.itemsize, int(sections.offset[index]))
     strtab = _strings(data, sections.offset[link], sections.size[link])
     unnamed = table["name"] >= len(strtab)
     if not strtab or strtab[-1]:
-        reporter.error("elf-symbols", f"the string table `{sections.name[link]}` does not end with a NUL", at=where)
+        reporter.error(
+            "elf-symbols", f"the string table `{sections.name[link]}` does not end with a NUL", at=where, help=REBUILD
+        )
     nameless = "symbols have names beyond the string table, at offset"
     _report_entries(reporter, "elf-symbols", where, unnamed, table["name"], nameless)
     shndx = table["shndx"]
@@ -224,11 +237,17 @@ def _strings(data: bytes, offset: np.int64, size: np.int64) -> bytes:
     return data[int(offset) : int(offset + size)]
 
 
+REBUILD = "build the file again; if it was edited, or copied in pieces, that went wrong"
+OBJECT = "give the file that compiler or linker have written: an object, `.o` or `.llext`"
+LITTLE = "compile it with `-mlittle-endian`"
+CUT = "build or copy the file again: its end is missing"
+
+
 def _entries_error(
     reporter: Reporter, code: str, at: Location, size: int, entsize: int, dtype: np.dtype[np.void]
 ) -> None:
     sizes = f"{size:,} bytes in entries of {entsize}"
-    reporter.error(code, f"the table has {sizes}, not a multiple of {dtype.itemsize}", at=at)
+    reporter.error(code, f"the table has {sizes}, not a multiple of {dtype.itemsize}", at=at, help=REBUILD)
 
 
 def _report_entries(
@@ -244,7 +263,12 @@ def _report_entries(
     if not found.size:
         return
     shown = found if values is None else values[found]
-    reporter.error(code, f"{what}: {listed(shown[:3].tolist(), found.size)}", at=at)
+    reporter.error(
+        code,
+        f"{what}: {listed(shown[:3].tolist(), found.size)}",
+        at=at,
+        help=CUT if code == "elf-truncated" else REBUILD,
+    )
 
 
 def listed(first: Sequence[int], total: int) -> str:

@@ -46,7 +46,7 @@ def place(obj: ElfObject, regions: RegionMap, domain: Domain, reporter: Reporter
         if start < 0 or following > 1 << obj.bits:
             size = f"{region.size:,} bytes at {start:#010x}"
             text = f"region {mem.name} ({size}) does not fit into {obj.bits}-bit addresses"
-            reporter.error("place-too-small", text, at=at)
+            reporter.error("place-too-small", text, at=at, help="give a lower address")
     _check_overlap(obj, regions, base, reporter)
     reporter.checkpoint()
     bases = np.zeros(len(regions.region), np.int64)
@@ -64,8 +64,9 @@ def _check_overlap(obj: ElfObject, regions: RegionMap, base: dict[Mem, int], rep
                 f"{mem.name} takes {start:#010x} to {end - 1:#010x}"
                 for start, end, mem in ((a_start, a_end, a), (b_start, b_end, b))
             )
-            text = f"regions {a.name} and {b.name} would share memory"
-            reporter.error("place-overlap", text, at=Location(file=obj.path), detail=spans)
+            text, align = f"regions {a.name} and {b.name} would share memory", max(regions.regions[b].align, 1)
+            cure = f"put {b.name} at {-(-a_end // align) * align:#010x} or behind that"
+            reporter.error("place-overlap", text, at=Location(file=obj.path), detail=spans, help=cure)
 
 
 def signed(address: int) -> int:

@@ -110,7 +110,8 @@ def _merge(obj: ElfObject, mem: Mem, sections: list[int], reporter: Reporter) ->
     align = int(s.addralign[index].max())
     if align & (align - 1):
         text = f"the alignment {align:,} of region {mem.name} is not a power of two"
-        reporter.error("region-alignment", text, at=Location(file=obj.path, section=s.name[sections[0]]))
+        cure = "build the file again: compilers and assemblers ask for powers of two only"
+        reporter.error("region-alignment", text, at=Location(file=obj.path, section=s.name[sections[0]]), help=cure)
         align = 1
     prepad = start & (align - 1)  # an alignment of 0 makes all ones of the mask: the whole offset
     return Region(

@@ -55,6 +55,7 @@ def pair(
                 f"`{row.name}` finds no {high} at its label `{label}`",
                 at=where(obj, relocs, int(lost[0])),
                 notes=places(obj, relocs, lost[1:]),
+                help="let the label of `%pcrel_lo()` stand at the `auipc` with `%pcrel_hi()`, in the same section",
             )
     return anchor
 
@@ -155,7 +156,7 @@ def _report_misfits(
         elif value % align:
             text = f"`{row.name}` needs a value that is a multiple of {align:,}"
             detail = f"place {place:#010x}, target `{name}` at {target:#010x}: the value is {value:,}"
-            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes)
+            reporter.error("reloc-misaligned", text, at=at, detail=(detail,), notes=notes, help=f"align `{name}`")
         elif "P" in row.formula:
             text = f"`{row.name}` cannot reach `{name}`"
             apart = f"{target - place:,} bytes apart, at most {max(-low, high):,}"

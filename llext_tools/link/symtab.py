@@ -12,6 +12,7 @@ from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.link.exports import ExportTable
+from llext_tools.link.hints import unmapped_help
 from llext_tools.link.image import Layout, RegionMap, SymTab
 from llext_tools.link.layout import signed, tls_offsets
 from llext_tools.link.places import places, where
@@ -104,10 +105,13 @@ def _report_unmapped(obj: ElfObject, relocs: Relocs, symbols: list[int], reporte
             )
             continue
         section = obj.sections.name[shndx]
-        why = "is empty" if obj.sections.size[shndx] == 0 else "is in no region"
+        empty = obj.sections.size[shndx] == 0
+        why = "is empty" if empty else "is in no region"
+        cure = "give the section contents, one byte is enough" if empty else unmapped_help(section)
         reporter.error(
             "symbol-unmapped",
             f"`{name}` is in section `{section}`, which {why} and therefore is not loaded",
             at=where(obj, relocs, int(uses[0])),
             notes=places(obj, relocs, uses[1:]),
+            help=cure or "put it into a section of an ordinary kind: code, constants, data or .bss",
         )

@@ -15,7 +15,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
-from llext_tools.elf.read import listed, read_relocs, reloc_tables
+from llext_tools.elf.read import REBUILD, listed, read_relocs, reloc_tables
 from llext_tools.link.hints import unmapped_help
 from llext_tools.link.places import places, where
 from llext_tools.link.regions import EXPORTED, NO_RELOC
@@ -36,7 +36,8 @@ def find_arch(obj: ElfObject, reporter: Reporter, *, shared: bool = False) -> Ar
     arch = by_machine(obj.machine)
     if arch is None:
         known = " and ".join(f"{a.name} ({a.machine})" for a in discover())
-        reporter.error("elf-machine", f"the object is for machine {obj.machine}; supported are {known}", at=at)
+        text, cure = f"the object is for machine {obj.machine}; supported are {known}", "`llext targets` lists the CPUs"
+        reporter.error("elf-machine", text, at=at, help=cure)
     elif obj.bits not in arch.classes:
         reporter.error("elf-machine", f"a {obj.bits}-bit object cannot be for {arch.name}", at=at)
     if obj.type != elf.ET_REL and not (shared and obj.type == elf.ET_DYN):
@@ -85,7 +86,9 @@ def validate(
         if s.type[table] == wrong_kind and (not arch.rela or (s.type[:table] == elf.SHT_RELA).any()):
             # without any SHT_RELA before it, the loader and GNU ld take a RISC-V SHT_REL: its addends are 0
             has, wants = KINDS if arch.rela else KINDS[::-1]
-            reporter.error("elf-relocations", f"the relocations are {has}, but {arch.name} uses {wants}", at=here)
+            code = "elf-relocations" if arch.rela else "reloc-rela"
+            text = f"the relocations are {has}, but {arch.name} uses {wants}"
+            reporter.error(code, text, at=here, help="build the file with the assembler and linker of its CPU")
         elif target < len(s) and profile.rodata_no_reloc and s.name[target] == NO_RELOC:
             text = f"`{NO_RELOC}` is relocated, but the loader ({profile.name}) leaves it where the file is"
             reporter.error("reloc-refused", text, at=here, help="move what holds addresses to an ordinary section")
@@ -99,7 +102,8 @@ def validate(
     nobits = loaded & (s.type == elf.SHT_NOBITS) & np.array([name != EXPORTED for name in s.name])
     relocs = read_relocs(obj, loaded, reporter)
     if nobits[relocs.section].any():
-        reporter.error("elf-relocations", "a section without contents (SHT_NOBITS) is relocated", at=at)
+        text = "a section without contents (SHT_NOBITS) is relocated"
+        reporter.error("elf-relocations", text, at=at, help="give the section contents: `%progbits` in assembly")
     if reporter.failed:
         return relocs
     _check_types(obj, arch, profile, rows, relocs, reporter)
@@ -153,7 +157,8 @@ def _check_types(
                 f"the loader ({profile.name}) does not apply `{row.name}`",
                 at=where(obj, relocs, int(found[0])),
                 notes=notes,
-                help=f"`llext explain {row.name}` says where it comes from; `--profile abi` links it all the same",
+                help=arch.refused_help.get(code)
+                or f"`llext explain {row.name}` says which loader applies it; `llext link --profile abi` does",
             )
             continue
         name, cure = arch.no_help.get(code, (f"type {code}", ""))
@@ -177,11 +182,14 @@ def _check_types(
             "elf-relocations",
             f"a relocated field ends behind its section, offset {offsets}",
             at=where(obj, relocs, int(beyond[0])),
+            notes=("the loader looks at its start only, and overwrites what comes behind the section",),
+            help="let the section end behind the whole field",
+            returned="0",
         )
     endless = _endless(obj, relocs, rows)
     if endless.size:
-        text = "a number of variable length (ULEB128) does not end in its section"
-        reporter.error("elf-relocations", text, at=where(obj, relocs, int(endless[0])))
+        text, cure = "a number of variable length (ULEB128) does not end in its section", REBUILD
+        reporter.error("elf-relocations", text, at=where(obj, relocs, int(endless[0])), help=cure)
     shared = _shared(relocs, rows) if not arch.rela and len(relocs) else NONE
     if shared.size:
         text = "two relocations change one place, each with the other's result for an addend"
@@ -190,6 +198,7 @@ def _check_types(
             text,
             at=where(obj, relocs, int(shared[0])),
             notes=places(obj, relocs, shared[1:]),
+            help=REBUILD,
         )
 
 

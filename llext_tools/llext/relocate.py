@@ -409,7 +409,8 @@ class Linker:
         more = [f"and from {found.size - 4:,} more places"] if found.size > 4 else []
         notes = (*(f"also at {each.section}+{each.offset:#x}" for each in at[1:]), *more)
         text = f"`{row.name}`: {self.arch.loader_deviations[row.code]}"
-        self.ext.diagnostics.append(Diagnostic("reloc-deviates", text, "warning", location=at[0], notes=notes))
+        cure = f"write it so that loader and ABI agree; `llext explain {row.name}` has the ABI's formula"
+        self.ext.diagnostics.append(Diagnostic("reloc-deviates", text, "warning", at[0], notes=notes, help=cure))
 
     def _functions(self, symbols: I64) -> I64:
         """1 for the symbols that are functions, or that somebody else defines."""

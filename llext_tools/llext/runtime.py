@@ -453,7 +453,8 @@ class Runtime(Calls):
 
     def _undefined(self, reason: Undefined, at: Location | None = None) -> LlextError:
         text = f"what the loader does here is undefined: {reason}"
-        return self._error("", [Diagnostic("load-undefined", text, location=at)])
+        cure = "do not give it to a board like this: build it again, and leave out what is named here"
+        return self._error("", [Diagnostic("load-undefined", text, location=at, help=cure)])
 
     @staticmethod
     def _error(errno: str, diagnostics: list[Diagnostic]) -> LlextError:

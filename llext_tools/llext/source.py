@@ -12,6 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from llext_tools.diag import CODES, Diagnostic, Location
+from llext_tools.elf.read import REBUILD
 from llext_tools.llext.heap import Heap
 from llext_tools.llext.loaders import Loader
 from llext_tools.llext.outcome import Refusal, Undefined
@@ -92,12 +93,29 @@ class Source:
         return Refusal(name, Diagnostic("loader-failed", text, location=self.at, returned=name))
 
 
+CURES = {
+    "elf-header": "build the file again for this firmware's CPU",
+    "elf-sections": REBUILD,
+    "elf-symbols": REBUILD,
+    "elf-relocations": REBUILD,
+    "region-alignment": "give the section an alignment that is a power of two",
+    "region-addresses": "link with `-r` instead of `-shared`, or without moving sections (`-Tdata`, a linker script)",
+    "region-image": "link with `-r` instead of `-shared`",
+    "region-flags": "give both sections the same flags, or merge the input sections",
+    "region-overlap": "link with the merge script, which keeps a region's sections together",
+    "symbol-nowhere": "put it into a section that is loaded, or make it local",
+    "reloc-rela": "build the file with the assembler and linker of its CPU",
+}
+"""What to do about a refusal, where it is the same for each of a code."""
+
+
 def fail(
     errno: str, code: str, text: str, at: Location, *, said: str = "", help: str = "", detail: tuple[str, ...] = ()
 ) -> Refusal:
     """A refusal to raise; ``said`` is its line in the log."""
     returned = errno if CODES[code].errno != errno else ""
-    return Refusal(errno, Diagnostic(code, text, location=at, help=help, detail=detail, returned=returned), said)
+    cure = help or CURES.get(code, "")
+    return Refusal(errno, Diagnostic(code, text, location=at, help=cure, detail=detail, returned=returned), said)
 
 
 def no_room(heap: Heap, what: str, size: int, at: Location, *, align: int = 1, said: str = "") -> Refusal:

@@ -6,7 +6,7 @@ from llext_tools.arch.arm import loader
 from llext_tools.arch.arm.callconv import CALLCONV
 from llext_tools.arch.arm.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
 from llext_tools.arch.arm.literals import LITERALS, users_of
-from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, RELOCS, TCB
+from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, REFUSED_HELP, RELOCS, TCB
 from llext_tools.arch.arm.targets import TARGETS
 from llext_tools.arch.base import Arch
 
@@ -29,6 +29,7 @@ ARCH = Arch(
     branches=BRANCHES,
     literals=LITERALS,
     users_of=users_of,
+    refused_help=REFUSED_HELP,
     no_help=NO_HELP,
     includes=INCLUDES,
     fpu=FPU,

@@ -402,6 +402,35 @@ PIC = "compile the extension with `-fno-pic`"
 STATIC_TLS = "compile the extension with `-fno-pic -ftls-model=local-exec`"
 PARTIAL = "link the extension with `-r`, not with `-shared`"
 
+WORDS = "keep addresses in words: `.word` and not `.hword` or `.byte`"
+BASE = "compile the extension without `-msingle-pic-base`, `-frwpi` and `-fropi`: the loader sets no base register"
+BRANCH = "branch around a long jump to another section: `bne 1f`, `b.w target`, `1:` in place of `beq.w target`"
+LITERAL = "load the value from the code's own section: `ldr r0, =value`"
+PURE = "compile the extension without `-mpure-code` or `-mexecute-only`"
+
+REFUSED_HELP: dict[int, str] = {
+    5: WORDS,
+    8: WORDS,
+    9: BASE,
+    11: LITERAL,
+    41: "compile the extension with `-fno-exceptions -fno-rtti`",
+    51: BRANCH,
+    54: LITERAL,
+    84: BASE,
+    85: BASE,
+    86: BASE,
+    87: BASE,
+    88: BASE,
+    89: BASE,
+    102: BRANCH,
+    103: BRANCH,
+    132: PURE,
+    133: PURE,
+    134: PURE,
+    135: PURE,
+}
+"""What to do about those that `llext link` applies and Zephyr's loaders do not."""
+
 NO_HELP: dict[int, tuple[str, str]] = {
     20: ("R_ARM_COPY", PARTIAL),
     21: ("R_ARM_GLOB_DAT", PARTIAL),

@@ -258,6 +258,20 @@ STATIC_TLS = "compile the extension with `-fno-pic -ftls-model=local-exec`"
 PARTIAL = "link the extension with `-r`, not with `-shared`"
 NO_RELAX = "link the extension with `-r` and without relaxation (`-mno-relax`)"
 
+ORDINARY = "make the thread-local variable an ordinary one: the loader knows no thread-local storage on RISC-V"
+TABLES = "compile the extension with `-fno-exceptions`: such numbers are in tables for unwinding"
+
+REFUSED_HELP: dict[int, str] = {
+    29: ORDINARY,
+    30: ORDINARY,
+    31: ORDINARY,
+    32: ORDINARY,
+    43: "compile and assemble with `-mno-relax`: the linker was to take bytes out here, the loader cannot",
+    60: TABLES,
+    61: TABLES,
+}
+"""What to do about those that `llext link` applies and Zephyr's loaders do not."""
+
 NO_HELP: dict[int, tuple[str, str]] = {
     3: ("R_RISCV_RELATIVE", PARTIAL),
     4: ("R_RISCV_COPY", PARTIAL),

@@ -98,6 +98,8 @@ def build(case: Case, which: str, arch: str, folder: Path) -> None:
     recipe, cpu = case.recipes[which], CPUS[arch]
     flags: list[str] = recipe.get("flags", [])
     sources = dict(recipe.get("sources", {})) | {f"ext.{x}": recipe[x] for x in LANGUAGES if x in recipe}
+    for tool in recipe.get("tools", ()):
+        need(tool)
     assert sources, f"{case.row}, {case.name}: no sources"
     compiler = _compiler(recipe.get("toolchain", "gcc"), cpu)
     outputs = []
@@ -122,9 +124,19 @@ def build(case: Case, which: str, arch: str, folder: Path) -> None:
             shutil.move(folder / output, (folder / output).with_suffix(".llext"))
     if edits := recipe.get("edit"):
         edit(edits, folder / EXTENSION)
-    for command in recipe.get("before", ()):
-        done = transcript.shell(command.format(prefix=cpu.prefix, emulation=cpu.emulation), folder)
-        assert done.returncode == 0, f"{command}\n{done.stdout}"
+    commands = "\n".join(recipe.get("before", ()))
+    words = {
+        "{prefix}": cpu.prefix,
+        "{emulation}": cpu.emulation,
+        "{cc}": " ".join(compiler),
+        "{script}": f"{cmake_dir()}/llext-merge.ld",
+        "{include}": f"-I{include_dir()}",
+    }
+    for key, value in words.items():
+        commands = commands.replace(key, value)
+    if commands:
+        done = transcript.shell(f"set -e\n{commands}", folder)
+        assert done.returncode == 0, f"{commands}\n{done.stdout}"
 
 
 def edit(lines: list[str], file: Path) -> None:
