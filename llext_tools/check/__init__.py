@@ -17,7 +17,7 @@ Where nothing is found, the loader on the host has the last word.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 
 import numpy as np
 
@@ -97,7 +97,7 @@ def check(
         exports = others.exports
     arch = find_arch(obj, reporter, shared=profile.loader_rows)
     if obj.type == elf.ET_DYN:
-        return _check_shared(obj, arch, exports, firmware, board, entries, profile, reporter, ignored)
+        return _check_shared(obj, arch, exports, firmware, board, entries, others, profile, reporter, ignored)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     mapped = regions.inside(PERM)
@@ -122,10 +122,13 @@ def check(
     return _in_memory(subject, done, reporter, ignored)
 
 
-def _lent(subject: Subject, others: Beside) -> Subject:
-    """The subject with its imports divided into those from the firmware and those from other extensions."""
-    found: Iterable[str] = subject.imports
-    if subject.firmware is None:
+def _lent(subject: Subject, others: Beside, undefined: Sequence[str] = ()) -> Subject:
+    """The subject with its imports divided into those from the firmware and those from other extensions.
+
+    ``undefined``: the names that are, where relocations do not tell.
+    """
+    found: Iterable[str] = undefined or subject.imports
+    if subject.firmware is None and not undefined:
         y = subject.obj.symbols
         needed = np.unique(subject.relocs.symbol)
         found = y.names(needed[(y.shndx[needed] == elf.SHN_UNDEF) & (needed > 0)].tolist())
@@ -141,6 +144,7 @@ def _check_shared(
     firmware: Firmware | None,
     board: Board,
     entries: tuple[str, ...],
+    others: Beside | None,
     profile: Profile,
     reporter: Reporter,
     ignored: Container[str],
@@ -155,7 +159,14 @@ def _check_shared(
     reporter.checkpoint(ignored)
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
-    subject = Subject(obj, arch, profile, regions, relocs, {}, firmware, board, entries)
+    y = obj.symbols
+    undefined = y.names(np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist())
+    found = {name: export.address for name in undefined if exports and (export := exports.find(name))}
+    subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
+    if others:
+        subject = _lent(subject, others, undefined)
+    for rule in exported.RULES:
+        reporter.add(rule(subject))
     return _in_memory(subject, done, reporter, ignored)
 
 

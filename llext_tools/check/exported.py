@@ -1,7 +1,7 @@
 """What an extension offers to others: the entries of its ``.exported_sym``, read without addresses, and their rules.
 
-An entry is two pointers, name and address. In a relocatable object each has a relocation: the first leads to a string
-of the extension, the second to what is exported. Source: Zephyr, ``include/zephyr/llext/symbol.h``.
+An entry is two pointers, name and address. Each has a relocation: the first leads to a string of the extension, the
+second to what is exported. Source: Zephyr, ``include/zephyr/llext/symbol.h``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,9 @@ LONGEST = 4096  # bytes of a name
 
 
 def offered(obj: ElfObject) -> tuple[Offer, ...]:
-    """The entries of a relocatable object that the loader would take; none of a shared object, which has addresses.
-
-    Where the file is malformed, entries are left out: whoever checks it reports that.
-    """
+    """The entries that the loader would take. Where the file is malformed, some are left out: others report that."""
     s, section = obj.sections, obj.sections.index(EXPORTED)
-    if section is None or obj.type != elf.ET_REL or not s.flags[section] & elf.SHF_ALLOC:
+    if section is None or not s.flags[section] & elf.SHF_ALLOC:
         return ()
     data, word = obj.contents(section).tobytes(), obj.bits // 8
     targets = _pointers(obj, section, data)
@@ -45,16 +42,21 @@ def names(offers: tuple[Offer, ...]) -> tuple[str, ...]:
 
 
 def _pointers(obj: ElfObject, section: int, data: bytes) -> dict[int, tuple[int, int]]:
-    """Offset in the section -> symbol and addend of the relocation there."""
+    """Offset in the section -> symbol and addend of the relocation there; of a shared object the symbol may be 0."""
     s, shift, word = obj.sections, elf.R_SYM_SHIFT[obj.bits], obj.bits // 8
+    shared = obj.type == elf.ET_DYN
+    start = int(s.addr[section]) if shared else 0
     found = {}
     for table in reloc_tables(obj).tolist():
         rela = s.type[table] == elf.SHT_RELA
         dtype = (elf.RELA_OF if rela else elf.REL_OF)[obj.bits]
-        if s.info[table] != section or s.entsize[table] != dtype.itemsize or s.size[table] % dtype.itemsize:
+        if s.entsize[table] != dtype.itemsize or s.size[table] % dtype.itemsize:
             continue
-        for offset, info, *addend in obj.contents(table).view(dtype).tolist():
-            if offset + word <= len(data) and info >> shift < len(obj.symbols):
+        if s.info[table] != section and not shared:
+            continue
+        for place, info, *addend in obj.contents(table).view(dtype).tolist():
+            offset = place - start
+            if 0 <= offset <= len(data) - word and info >> shift < len(obj.symbols):
                 in_place = int.from_bytes(data[offset : offset + word], "little")
                 found[offset] = info >> shift, addend[0] if rela else in_place
     return found
@@ -64,6 +66,10 @@ def _text(obj: ElfObject, symbol: int, addend: int) -> str | None:
     """The string that a symbol and an addend lead to."""
     s, section = obj.sections, int(obj.symbols.shndx[symbol])
     at = int(obj.symbols.value[symbol]) + addend
+    if obj.type == elf.ET_DYN:
+        holding = (s.flags & elf.SHF_ALLOC != 0) & (s.addr <= at) & (at < s.addr + s.size)
+        section = int(holding.argmax()) if holding.any() else 0
+        at -= int(s.addr[section])
     if not 0 < section < len(s) or s.type[section] == elf.SHT_NOBITS or not 0 <= at < s.size[section]:
         return None
     start = int(s.offset[section]) + at
@@ -97,7 +103,7 @@ def export_section(subject: Subject) -> Iterator[Diagnostic]:
 
 def export_entries(subject: Subject) -> Iterator[Diagnostic]:
     """``export-entry``: entries that are cut off, have no name, stay where they are, or have the name of another."""
-    if Mem.EXPORT not in subject.regions.regions or subject.obj.type != elf.ET_REL:
+    if Mem.EXPORT not in subject.regions.regions:
         return
     section = subject.regions.regions[Mem.EXPORT].sections[0]
     at, size, entry = subject.at(section), int(subject.obj.sections.size[section]), subject.obj.bits // 4
@@ -141,7 +147,7 @@ def export_entries(subject: Subject) -> Iterator[Diagnostic]:
 
 def entry_missing(subject: Subject) -> Iterator[Diagnostic]:
     """``entry-missing``: a name that the firmware is going to look up is not exported."""
-    if not subject.entries or subject.obj.type != elf.ET_REL:
+    if not subject.entries:
         return
     exported = names(subject.offers)
     for name in subject.entries:

@@ -53,13 +53,19 @@ def source(name: str, needs: Sequence[str], exports: Sequence[str] = ()) -> str:
     return "\n".join([*lines, ""])
 
 
-def build(folder: Path, sources: Mapping[str, str], arch: str = "arm") -> dict[str, ElfObject]:
+def build(
+    folder: Path, sources: Mapping[str, str], arch: str = "arm", *, flags: Sequence[str] = ()
+) -> dict[str, ElfObject]:
     """One object for each source, by one call of the compiler."""
     for name, text in sources.items():
         (folder / f"{name}.c").write_text(text)
-    compiler, *flags = COMPILERS[arch]
-    flags += ["-Os", "-ffreestanding", "-fno-asynchronous-unwind-tables", "-DLL_EXTENSION_BUILD", f"-I{include_dir()}"]
-    subprocess.run([need(compiler), *flags, "-c", *(f"{name}.c" for name in sources)], cwd=folder, check=True)
+    compiler, *options = COMPILERS[arch]
+    options += ["-Os", "-ffreestanding", "-fno-asynchronous-unwind-tables", "-DLL_EXTENSION_BUILD", *flags]
+    subprocess.run(
+        [need(compiler), *options, f"-I{include_dir()}", "-c", *(f"{name}.c" for name in sources)],
+        cwd=folder,
+        check=True,
+    )
     for name in sources:
         (folder / f"{name}.o").rename(folder / f"{name}.llext")
     return {name: load_object(str(folder / f"{name}.llext")) for name in sources}
@@ -112,6 +118,24 @@ def test_order_of_loading_is_judged_as_the_loader_does(arch: str, tmp_path: Path
         good += not refused
         assert not list(check_together([known[name] for name in order]))
     assert 0 < good < 120
+
+
+@pytest.mark.toolchain
+def test_shared_objects_are_asked_like_others(tmp_path: Path) -> None:
+    objects = build(tmp_path, {name: source(name, needs) for name, needs in FIVE.items()}, flags=["-fPIC"])
+    ld = need("arm-none-eabi-ld")
+    shared = {}
+    for name in objects:
+        so = tmp_path / f"{name}.so"
+        command = [ld, "-shared", "--hash-style=sysv", "-zmax-page-size=16", f"{name}.llext", "-o", so.name]
+        subprocess.run(command, cwd=tmp_path, check=True)
+        shared[name] = load_object(str(so))
+    known = members(shared)
+    assert {name: each.offers for name, each in known.items()} == {name: (name,) for name in FIVE}
+    assert {name: set(each.needs) for name, each in known.items()} == {name: set(x) for name, x in FIVE.items()}
+    with pytest.raises(LlextError) as info:
+        check(shared["log"], firmware=FIRMWARE, entries=("log", "logg"))
+    assert codes(info.value.diagnostics) == ["entry-missing"]
 
 
 @pytest.mark.toolchain
