@@ -160,11 +160,11 @@ def _check_shared(
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
     y = obj.symbols
-    undefined = y.names(np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist())
-    found = {name: export.address for name in undefined if exports and (export := exports.find(name))}
+    needed = y.names(np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist())
+    found = {name: export.address for name in needed if exports and (export := exports.find(name))}
     subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
     if others:
-        subject = _lent(subject, others, undefined)
+        subject = _lent(subject, others, needed)
     for rule in exported.RULES:
         reporter.add(rule(subject))
     return _in_memory(subject, done, reporter, ignored)
