@@ -17,6 +17,7 @@ from llext_tools.check.shared import share_heap
 from llext_tools.cli import settings
 from llext_tools.cli.board import add_options, board_of
 from llext_tools.cli.findings import FORMS, Checked, Facts, Report, ok_lines
+from llext_tools.cli.kconfig import config_file
 from llext_tools.cli.policy import Policy, listed
 from llext_tools.cli.progress import counted
 from llext_tools.cli.render import Paint, report
@@ -135,10 +136,10 @@ def job_of(args: argparse.Namespace, chosen: Settings) -> Job:
     profile = profiles.load(chosen.profile or profiles.DEFAULT)
     if chosen.target:
         archs.target(chosen.target)
-    firmware = read_firmware(chosen.exports) if chosen.exports else None
     for name in ("heap", "config", "protection", "storage"):  # board_of() reads the options
         setattr(args, name, getattr(args, name) or getattr(chosen, name) or None)
     args.config = args.config or ()
+    firmware = read_firmware(chosen.exports, config=config_file(args.config)) if chosen.exports else None
     board = board_of(args, firmware, chosen.target)
     return Job(firmware, profile, board, chosen.entries, chosen.policy, args.together)
 

@@ -98,6 +98,11 @@ def read_kconfig(given: Iterable[str]) -> Kconfig:
     return _meaning({name: _value(name, text, where.get(name)) for name, text in values.items()})
 
 
+def config_file(given: Iterable[str]) -> str:
+    """The last ``.config`` that ``--config`` names, ``""`` if it names none."""
+    return next((text for text in reversed([*given]) if not GIVEN.fullmatch(text)), "")
+
+
 def parse_size(text: str, option: str) -> int:
     """Bytes: a number, decimal or hexadecimal, or one with ``K`` or ``M`` behind it.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llext_tools.abi.types import Interface
 from llext_tools.arch.base import Cpu
 from llext_tools.elf.structs import ELFMAG
 from llext_tools.files import read_bytes
+from llext_tools.host.build import FirmwareBuild
 from llext_tools.host.image import NOTHING, Facts, Image
 from llext_tools.host.tables import exports_in
 from llext_tools.link.exports import Definition, ExportTable
@@ -51,9 +52,11 @@ class Firmware:
         return next((image.facts.heap for image in self.images if image.facts.heap), None)
 
 
-def read_firmware(paths: Sequence[str | os.PathLike[str]]) -> Firmware:
+def read_firmware(paths: Sequence[str | os.PathLike[str]], *, config: str = "") -> Firmware:
     """The firmware that files describe: its ELF file, tables of exports, or both.
 
+    Args:
+        config: the ``.config`` of its build, if that is not beside the ELF file.
     Raises:
         FormatError, ExportsError: as ``read_exports()``.
     """
@@ -65,4 +68,7 @@ def read_firmware(paths: Sequence[str | os.PathLike[str]]) -> Firmware:
             tables.append(images[-1].exports)
         else:
             tables.append(exports_in(data, path))
-    return Firmware(exports=ExportTable.joined(tables), images=tuple(images))
+    exports = ExportTable.joined(tables)
+    if config:
+        exports = replace(exports, build=FirmwareBuild(images[0].path if images else "", config=config))
+    return Firmware(exports=exports, images=tuple(images))

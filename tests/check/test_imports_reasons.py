@@ -168,6 +168,22 @@ def test_address_0(zephyr: Board, tmp_path: Path) -> None:
     assert cured.found(USES.format("z_impl_led_on")) == []
 
 
+def test_options_of_another_folder(zephyr: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--config``, beside the ELF file or beside a table, which tells of nothing but exports."""
+    option = "CONFIG_LLEXT_EXPORT_SYMBOL_GROUP_LIBC"
+    (tmp_path / "build.config").write_text(f"# {option} is not set\n")
+    (tmp_path / "table.toml").write_text("[exports]\nprintk = 0x101\n")
+    zephyr.found("int strncmp(const char *, const char *, unsigned); int start(char *a) { return strncmp(a, a, 2); }")
+    monkeypatch.chdir(tmp_path)
+    extension = str(zephyr.folder / f"e{zephyr.n}.llext")
+    for exports in (str(zephyr.elf), "table.toml"):
+        code, text = llext("check", extension, "--exports", exports)
+        assert (code, option in text) == (5, False)
+        code, text = llext("check", extension, "--exports", exports, "--config", "build.config")
+        assert code == 5
+        assert f"help: build the firmware with `{option}=y`" in text
+
+
 @pytest.mark.parametrize(
     ("config", "nodes", "name", "parts"),
     [

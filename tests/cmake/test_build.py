@@ -342,12 +342,12 @@ def test_an_extension_is_run_by_the_rules_of_its_loader(project: Project) -> Non
         'llext_add_test(asks_zephyr EXTENSION ask CALL "ask()" PROFILE zephyr-next)\n'
     )
     project.configured("cortex-m4", "gcc")
-    assert "error[undefined-symbol]: `board`" in project.build("--target", "lacking").stdout
+    assert "error[weak-undefined]: `board`" in project.build("--target", "lacking").stdout
     project.built("--target", "ask")
     assert project.ctest("-R", "asks$").returncode == 0, "by the profile of its extension"
     failed = project.ctest("-R", "asks_zephyr")
     assert failed.returncode != 0
-    assert "error[undefined-symbol]: `board`" in failed.stdout
+    assert "error[weak-undefined]: `board`" in failed.stdout
 
 
 def test_a_moved_project_builds(project: Project) -> None:

@@ -152,7 +152,7 @@ def test_an_export_taken_from_the_firmware_fails_the_build_of_its_extension(tmp_
     job = Job(target="cortex-m3", toolchain="gcc", build=tmp_path / "build", output=tmp_path / "dist")
     (result,) = build([job], Options(source=tmp_path / "firmware", cores=cores()))
     (failure,) = result.failures
-    assert failure.codes == ("undefined-symbol",)
+    assert failure.codes == ("symbol-unexported",)
     assert any("`crc32`" in line for line in failure.lines)
     assert not job.output.exists()
 
