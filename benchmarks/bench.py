@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
+import firmware
 from objects import IMPORTS, SCRIPT, SHAPES, Shape, assembly, exports
 
 HERE = Path(__file__).parent
@@ -193,6 +195,36 @@ def compare_small(folder: Path, rounds: int) -> list[Figure]:
     return [Figure("one function, whole process / import numpy and pyelftools", a / b, 1.5, "x", shown(a), shown(b))]
 
 
+def compare_abi(folder: Path, rounds: int) -> list[Figure]:
+    """Check an extension and its interface against a large firmware: what it exports is read, or remembered."""
+    sources = firmware.write(folder)
+    gcc = [PREFIX + "gcc", *firmware.CPU, "-c"]
+    run([*gcc, "extension.c", *sources], folder)
+    units = [source.replace(".c", ".o") for source in sources]
+    run([PREFIX + "ld", "-T", "firmware.ld", "-e", "0", *units, "-o", "firmware.elf"], folder)
+    (folder / "extension.o").rename(folder / "extension.debug.elf")
+    run([*LLEXT, "finish", "extension.debug.elf"], folder)
+    check = shlex.join([*LLEXT, "check", "extension.llext", "--exports", "firmware.elf"])
+    cold = ["sh", "-c", f"rm -rf cold && LLEXT_CACHE_DIR=cold exec {check}"]
+    again = ["sh", "-c", f"LLEXT_CACHE_DIR=warm exec {check}"]
+    visit = [sys.executable, str(HERE / "dies.py"), "firmware.elf"]
+    imports = [sys.executable, "-c", "import numpy, elftools.elf.elffile"]
+    ours, visiting, cached, importing = take_turns(rounds, folder, cold, visit, again, imports)
+    size = debug_info(folder, "firmware.elf")
+    what = f"check against {firmware.UNITS * firmware.FUNCTIONS:,} exports, {size / 1e6:.1f} MB of .debug_info"
+    a, b, c, d = map(seconds, (ours, visiting, cached, importing))
+    return [
+        Figure(f"{what}, cold / visiting its entries", a / b, 0.5, "x", shown(a), shown(b)),
+        Figure(f"{what}, again / import numpy and pyelftools", c / d, 2.0, "x", shown(c), shown(d)),
+    ]
+
+
+def debug_info(folder: Path, file: str) -> int:
+    """Bytes of .debug_info by readelf: name, type, address, offset, size."""
+    text = run([PREFIX + "readelf", "-WS", file], folder).output
+    return next(int(line.split(" PROGBITS ")[1].split()[2], 16) for line in text.splitlines() if ".debug_info" in line)
+
+
 def compare_help(folder: Path, rounds: int) -> list[Figure]:
     ours, theirs = take_turns(rounds, folder, [*LLEXT, "--help"], [sys.executable, "-c", "pass"])
     a, b = seconds(ours), seconds(theirs)
@@ -257,7 +289,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="turns for each comparison (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
-    parser.add_argument("--only", choices=["large", "small", "help", "life", "check"], help="one comparison")
+    parser.add_argument("--only", choices=["large", "small", "help", "life", "check", "abi"], help="one comparison")
     args = parser.parse_args()
     if not shutil.which(PREFIX + "ld"):
         print(f"{PREFIX}ld is not installed: apt-get install binutils-arm-none-eabi", file=sys.stderr)
@@ -267,6 +299,7 @@ def main() -> int:
         "life": [lambda folder: compare_life(folder, 20 * args.rounds)],
         "small": [lambda folder: compare_small(folder, 2 * args.rounds)],
         "check": [lambda folder: compare_check(folder, args.rounds)],
+        "abi": [lambda folder: compare_abi(folder, args.rounds)],
         "large": [lambda folder, s=shape: compare_linking(s, folder, args.rounds) for shape in SHAPES],  # type: ignore[misc]
     }
     figures = []
