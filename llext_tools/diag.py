@@ -126,6 +126,10 @@ CODES: dict[str, Code] = {
     # both sides of an import: types
     "abi-prototype": Code(errors.AbiError, ""),
     "abi-layout": Code(errors.AbiError, ""),
+    # Arm and Thumb code
+    "thumb-bit": Code(errors.RefusedError, ""),
+    "thumb-state": Code(errors.RefusedError, ""),
+    "store-unaligned": Code(errors.RefusedError, ""),
     # running
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),

@@ -8,6 +8,7 @@ small function for each thing that can be wrong, in families:
     lifetime    constructors and destructors
     imports     what it takes from the firmware
     cpu         whether both sides are for the same CPU, and agree on how arguments travel
+    thumb       whether Arm and Thumb code find each other, and the loader can store where it has to
     abi         whether both sides mean the same by an import: prototypes, layout of data
     placed      what depends on where it will be loaded: reach, room, alignment, protection
     together    what is wrong between extensions of one firmware
@@ -23,7 +24,7 @@ import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, loaded, placed
+from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, loaded, placed, thumb
 from llext_tools.check.subject import Board, Rule, Subject
 from llext_tools.check.together import Beside, Member, beside, check_together, member
 from llext_tools.diag import CODES, Reporter
@@ -54,6 +55,7 @@ RULES: tuple[Rule, ...] = (
     *lifetime.RULES,
     *imports.RULES,
     *cpu.RULES,
+    *thumb.RULES,
     *abi.RULES,
     *placed.RULES,
 )
@@ -165,7 +167,7 @@ def _check_shared(
     subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
     if others:
         subject = _lent(subject, others, needed)
-    for rule in exported.RULES:
+    for rule in (*exported.RULES, *cpu.RULES):
         reporter.add(rule(subject))
     return _in_memory(subject, done, reporter, ignored)
 

@@ -14,6 +14,7 @@ import numpy as np
 from llext_tools.abi.compare import Comparison, Difference, Side
 from llext_tools.abi.notation import plain, prototype
 from llext_tools.abi.types import Interface, Signature
+from llext_tools.check.cpu import enums_differ
 from llext_tools.check.subject import Rule, Subject
 from llext_tools.diag import Diagnostic, Location
 
@@ -33,10 +34,13 @@ def interfaces(subject: Subject) -> Iterator[Diagnostic]:
     if not firmware.symbols:
         return
     causes: dict[tuple[object, ...], tuple[Interface, dict[str, Difference]]] = {}
+    known = enums_differ(subject)  # then the compiler's flag is the cause, and ``abi-enum-size`` says so
     for extension in _extension(subject, firmware):
         comparison = Comparison(extension, firmware)
         for name in subject.imports:
             for difference in comparison.differences(name):
+                if known and difference.what == "size" and difference.tag.startswith("enum "):
+                    continue
                 causes.setdefault(difference.cause, (extension, {}))[1].setdefault(name, difference)
     for extension, by_import in causes.values():
         first, *_ = found = list(by_import.values())

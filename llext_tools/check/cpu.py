@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from llext_tools.abi.byvalue import function, pointee, scalars
+from llext_tools.abi.byvalue import callback, function, scalars
+from llext_tools.abi.notation import tags
 from llext_tools.abi.types import Layout, Signature
 from llext_tools.arch import by_machine
 from llext_tools.arch.base import Cpu
@@ -20,6 +21,7 @@ from llext_tools.check.subject import Rule, Subject
 from llext_tools.check.target import target_misfit
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.elf import structs as elf
+from llext_tools.link.places import where
 
 SHOWN = 3  # names in a note, before a count
 
@@ -119,7 +121,7 @@ def _check(subject: Subject, convention: Convention) -> Iterator[Diagnostic]:
         convention.code,
         convention.fact(ours, theirs),
         severity="error" if hit else "warning",
-        location=subject.at(),
+        location=_first_use(subject, hit[0]) if hit else subject.at(),
         notes=tuple(notes) or ("by their prototypes none of the imports is concerned",),
         help=convention.help(theirs),
     )
@@ -136,6 +138,12 @@ def enums(subject: Subject) -> Iterator[Diagnostic]:
     return _check(subject, ENUMS)
 
 
+def enums_differ(subject: Subject) -> bool:
+    """Whether extension and firmware have enumerations of different sizes, so that each of them may differ."""
+    sides = _sides(subject)
+    return sides is not None and 0 != sides[0].enum != sides[1].enum != 0
+
+
 def wchars(subject: Subject) -> Iterator[Diagnostic]:
     """``abi-wchar``: a ``wchar_t`` of 2 bytes on one side, and of 4 on the other."""
     return _check(subject, WCHARS)
@@ -145,20 +153,17 @@ def _passes_otherwise(
     signature: Signature, types: Mapping[str, Layout], subject: Subject, ours: Cpu, theirs: Cpu
 ) -> bool:
     """Whether a parameter or result travels in an FPU register for one side only; those of callbacks too."""
-    if signature.params is None:
-        return False
-    conv, bits = subject.arch.callconv, subject.obj.bits
-    for text in (signature.result, *(param.type for param in signature.params)):
-        if callback := function(text):
-            if _passes_otherwise(callback, types, subject, ours, theirs):
-                return True
+    conv, bits, waiting = subject.arch.callconv, subject.obj.bits, [function(signature)]
+    while waiting:
+        each = waiting.pop()
+        if each is None:
             continue
-        parts = scalars(text, types)
-        here, there = (
-            conv.in_fpu(parts, bits, side.floats, signature.variadic) for side in (ours, theirs) if side.floats
-        )
-        if here != there:
-            return True
+        for value in (each.result, *each.params):
+            parts = scalars(value, types)
+            sides = [conv.in_fpu(parts, bits, side.floats, each.variadic) for side in (ours, theirs) if side.floats]
+            if len(set(sides)) > 1:
+                return True
+            waiting.append(callback(value))
     return False
 
 
@@ -179,14 +184,12 @@ def _in_memory(signature: Signature, types: Mapping[str, Layout]) -> set[str]:
     """The types that a signature reaches through pointers, arrays and structures; that of a variable as well."""
     reached: set[str] = set()
     tops = [signature.result, *(param.type for param in signature.params or ())]
-    more = [text for text in tops if signature.params is None or not text.startswith("enum ")]
-    while more:
-        name = pointee(more.pop())
-        if callback := function(name):
-            more += [callback.result, *(param.type for param in callback.params or ())]
-        elif name in types and name not in reached:
-            reached.add(name)
-            more += [member.type for member in types[name].members]
+    waiting = [text for text in tops if signature.params is None or not text.startswith("enum ")]
+    while waiting:
+        for tag in tags(waiting.pop()):
+            if tag in types and tag not in reached:
+                reached.add(tag)
+                waiting += [member.type for member in types[tag].members if member.type]
     return reached
 
 
@@ -227,6 +230,13 @@ def _sides(subject: Subject) -> tuple[Cpu, Cpu] | None:
     if theirs is None or (theirs.arch, theirs.bits) != (subject.arch.name, subject.obj.bits):
         return None
     return subject.arch.cpu(subject.obj), theirs
+
+
+def _first_use(subject: Subject, name: str) -> Location:
+    y, relocs = subject.obj.symbols, subject.relocs
+    uses = np.flatnonzero(y.shndx[relocs.symbol] == elf.SHN_UNDEF).tolist()
+    found = (where(subject.obj, relocs, i) for i in uses if y.name(int(relocs.symbol[i])) == name)
+    return next(found, subject.at())
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from llext_tools.check.slids import imported_slids
 from llext_tools.check.subject import Rule, Subject
+from llext_tools.check.thumb import is_m_profile
 from llext_tools.diag import Diagnostic, Location
 
 
@@ -16,7 +17,7 @@ def thumb_exports(subject: Subject) -> Iterator[Diagnostic]:
 
     Where the table does not say what a name is, it is a function if a branch goes there.
     """
-    if subject.firmware is None or not subject.arch.thumb or not subject.imports:
+    if subject.firmware is None or not subject.arch.thumb or not subject.imports or not is_m_profile(subject):
         return
     exports, relocs = subject.firmware.exports, subject.relocs
     if exports.machine not in (0, subject.obj.machine):

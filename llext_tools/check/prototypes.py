@@ -1,7 +1,7 @@
 """The prototypes of what an extension imports, from whoever knows them.
 
-That is the firmware's debug information, else the table of exports, else what is known of the name: the functions that
-every host has (``host.builtin``), and those of <math.h>.
+That is the firmware's debug information, else the table of exports, else the extension's own debug information, else
+what is known of the name: the functions that every host has (``host.builtin``), and those of <math.h>.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from llext_tools.abi.extension import extension_interface
 from llext_tools.abi.types import Layout, Param, Signature
 from llext_tools.c.types import CType, DataModel
 from llext_tools.check.subject import Subject
@@ -33,11 +34,19 @@ def imported(subject: Subject) -> Imported:
     names = [name for name in subject.imports if not name.startswith("__")]
     interface = subject.firmware.interface(names)
     known = dict(interface.symbols)
-    for name in names:
-        export = subject.firmware.exports.find(name)
-        if name not in known and export and (found := _from_text(export.prototype or _usual(name), subject)):
-            known[name] = found
-    return Imported(known, interface.types, tuple(name for name in names if name not in known))
+    exports = subject.firmware.exports
+    known |= _from_texts(
+        {e.name: e.prototype for name in names if name not in known and (e := exports.find(name))}, subject
+    )
+    own = extension_interface(subject.obj, [name for name in names if name not in known])
+    known |= own.symbols
+    known |= _from_texts({name: _usual(name) for name in names if name not in known}, subject)
+    types = {**own.types, **interface.types}
+    return Imported(known, types, tuple(name for name in names if name not in known))
+
+
+def _from_texts(prototypes: Mapping[str, str], subject: Subject) -> dict[str, Signature]:
+    return {name: found for name, text in prototypes.items() if (found := _from_text(text, subject))}
 
 
 def _usual(name: str) -> str:
@@ -73,7 +82,7 @@ def _notation(ctype: CType) -> str:
     if ctype.kind == "pointer" and ctype.to is not None:
         if "(*)" in ctype.name:
             real = next((f"f{8 * size}" for word, size in (("double", 8), ("float", 4)) if word in ctype.name), "void")
-            return f"*fn() -> {real}"
+            return f"*fn(...) -> {real}"
         return f"*{_notation(ctype.to)}"
     if ctype.kind == "record":
         return ctype.name

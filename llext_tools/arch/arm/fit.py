@@ -20,10 +20,10 @@ ENUM_SIZE, HARD_FP_USE, VFP_ARGS, DSP, MVE = 26, 27, 28, 46, 48
 FLOAT_SOFT, FLOAT_HARD = 0x200, 0x400  # of e_flags, in linked files only
 
 NAMES = {1: "Armv4", 2: "Armv4T", 3: "Armv5T", 4: "Armv5TE", 5: "Armv5TEJ", 6: "Armv6", 7: "Armv6KZ", 8: "Armv6T2",
-         9: "Armv6K", 10: "Armv7-M", 11: "Armv6-M", 12: "Armv6-M", 13: "Armv7E-M", 14: "Armv8-A", 15: "Armv8-R",
+         9: "Armv6K", 10: "Armv7", 11: "Armv6-M", 12: "Armv6-M", 13: "Armv7E-M", 14: "Armv8-A", 15: "Armv8-R",
          16: "Armv8-M.base", 17: "Armv8-M.main", 18: "Armv8-A", 19: "Armv8-A", 20: "Armv8-A", 21: "Armv8.1-M.main",
          22: "Armv9-A"}  # fmt: skip
-"""Values of Tag_CPU_arch. 10 is Armv7 of any profile; 12 differs from 11 in instructions of the operating system."""
+"""Values of Tag_CPU_arch. 12 differs from 11 in instructions of the operating system."""
 
 DOUBLE, WIDE = "double precision", "32 FPU registers"
 INCLUDES = {
@@ -31,21 +31,25 @@ INCLUDES = {
     "Armv8.1-M.main": ("Armv8-M.main",),
     "Armv8-M.main": ("Armv8-M.base", "Armv7-M"),
     "Armv8-M.base": ("Armv6-M",),
-    "Armv7-M": ("Armv6-M",),
-    # profiles A and R, which differ in what operating systems use, and what came before them
+    "Armv7-M": ("Armv6-M", "Thumb-2"),
+    "Armv6-M": ("Thumb",),
+    # profiles A and R, and what came before them
     "Armv9-A": ("Armv8-A",),
     "Armv8-A": ("Armv7-A",),
     "Armv8-R": ("Armv7-R",),
-    "Armv7-A": ("Armv7-R", "Armv6KZ"),
-    "Armv7-R": ("Armv7-A", "Armv6T2", "Armv6K", "Armv7-M", "DSP"),
+    "Armv7-A": ("Armv7", "Armv6KZ"),
+    "Armv7-R": ("Armv7",),
+    "Armv7": ("Armv6T2", "Armv6K", "DSP"),
     "Armv6KZ": ("Armv6K",),
-    "Armv6T2": ("Armv6",),
+    "Armv6T2": ("Armv6", "Thumb-2"),
     "Armv6K": ("Armv6",),
-    "Armv6": ("Armv5TEJ", "Armv6-M"),
+    "Armv6": ("Armv5TEJ",),
     "Armv5TEJ": ("Armv5TE",),
     "Armv5TE": ("Armv5T",),
     "Armv5T": ("Armv4T",),
-    "Armv4T": ("Armv4",),
+    "Armv4T": ("Armv4", "Thumb"),
+    # code of no certain CPU
+    "Thumb-2": ("Thumb",),
     # instructions that each of them may have or not
     "FPv5": ("VFPv4",),
     "VFPv4": ("VFPv3",),
@@ -70,7 +74,7 @@ def _cpu(attributes: tuple[tuple[int, int | str], ...], flags: int) -> Cpu:
     hard: bool | None = None
     if said.get(FP_NUMBER_MODEL) and said.get(VFP_ARGS, 0) < 2:  # a compiler says it; 3: fits both
         hard = said.get(VFP_ARGS) == 1
-    elif not said and flags:
+    elif flags and VFP_ARGS not in said:  # LLD keeps the attributes of the first file, which may be of an assembler
         hard = flags == FLOAT_HARD
     return Cpu(
         arch="arm",
@@ -80,7 +84,7 @@ def _cpu(attributes: tuple[tuple[int, int | str], ...], flags: int) -> Cpu:
         floats="" if hard is None else "double" if hard else "soft",
         abi="" if hard is None else f"-mfloat-abi={'hard' if hard else 'softfp' if fpu else 'soft'}",
         enum={1: 1, 2: 4}.get(said.get(ENUM_SIZE, 0), 0),  # 3: 4 bytes each, because of its values
-        wchar=said.get(WCHAR, 0),
+        wchar={2: 2, 4: 4}.get(said.get(WCHAR, 0), 0),
     )
 
 
@@ -90,16 +94,16 @@ def _core(said: Mapping[int, int]) -> tuple[str, tuple[str, ...]]:
     An assembler that was told no CPU names the oldest one that has the instructions it saw. Without any of Arm state,
     those are Thumb, which is the same everywhere.
     """
-    number, profile = said.get(CPU_ARCH, 0), chr(said.get(CPU_PROFILE, 0))
+    number, profile = said.get(CPU_ARCH, 0), chr(min(said.get(CPU_PROFILE, 0), 127))
     name = NAMES.get(number, f"CPU architecture {number}" if number else "")
-    if number == 10 and profile in "ARS":
-        name = "Armv7-R" if profile == "R" else "Armv7-A"
+    if number == 10:
+        name = "Armv7" if profile in "\0S" else f"Armv7-{profile}"  # S: A or R
     if not name:
         return "", ()
+    if (number < 10 or name == "Armv7") and not said.get(ARM_ISA) and said.get(THUMB_ISA):
+        return name, ("Thumb" if said[THUMB_ISA] == 1 else "Thumb-2",)
     dsp = ("DSP",) if said.get(DSP) or name == "Armv7E-M" else ()
     mve = ((), ("MVE",), ("MVE with floating point",))[min(said.get(MVE, 0), 2)]
-    if number < 10 and not said.get(ARM_ISA) and said.get(THUMB_ISA):
-        return name, ("Armv6-M" if said[THUMB_ISA] == 1 else "Armv7-M",)
     return name, ("Armv7-M" if name == "Armv7E-M" else name, *dsp, *mve)
 
 

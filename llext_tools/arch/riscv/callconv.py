@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from llext_tools.abi.byvalue import UNION
 from llext_tools.arch.base import CallConv, FloatAbi, Piece
 from llext_tools.c.types import CType
 
@@ -50,12 +49,15 @@ class PsAbi:
 def in_fpu(scalars: tuple[str, ...], bits: int, float_abi: FloatAbi, variadic: bool) -> bool:
     """Whether a value is a candidate for FPU registers: a float, or a structure of one or two scalars with a float.
 
-    That holds for results and named arguments, of variadic functions too. Unions never are.
+    That holds for results and named arguments, of variadic functions too. Unions never are, nor is, as compilers have
+    it, what holds a pointer.
     """
     del variadic
-    widths = [(scalar[0] == "f", int(scalar[1:])) if scalar[1:].isdecimal() else (False, bits) for scalar in scalars]
+    if len(scalars) > 2 or not all(scalar[1:].isdecimal() for scalar in scalars):
+        return False
+    widths = [(scalar[0] == "f", int(scalar[1:])) for scalar in scalars]
     fit = all(width <= (8 * FLEN[float_abi] if real else bits) for real, width in widths)
-    return UNION not in scalars and len(scalars) <= 2 and any(real for real, _ in widths) and fit
+    return fit and any(real for real, _ in widths)
 
 
 def call_size(code: bytes) -> int:
