@@ -151,7 +151,10 @@ def _check_shared(
     reporter: Reporter,
     ignored: Container[str],
 ) -> Subject:
-    """A shared object is linked already: the loader is asked, which stops at the first missing import."""
+    """A shared object is linked already: the loader is asked, which stops at the first missing import.
+
+    What both sides are compiled for is compared as for others.
+    """
     undefined = loaded.lacking(obj, exports, profile) if exports else []
     if exports and undefined:
         from llext_tools.link.missing import missing_imports, relocations  # only where something is wrong already
