@@ -13,7 +13,8 @@
 
    Sources are compiled, partially linked so that each memory region of the loader gets one section, stripped and
    checked. A check that fails leaves no file behind; what it refused lies in ``CMakeFiles/<name>.dir/llext``.
-   Beside the extension lies ``<name>.debug.elf``, the same with its debugging sections.
+   Beside the extension lies ``<name>.debug.elf``, the same with its debugging sections, and its manifest, JSON of the
+   extension's name: what it takes its imports for, so that the shipped pair can be checked against another firmware.
 
    ``<name>`` is an ordinary target: ``target_compile_options(<name> PRIVATE ...)``, ``target_link_libraries()`` with
    static libraries, generator expressions and the like work as with any other. ``LL_EXTENSION_BUILD`` is defined, and
@@ -22,7 +23,8 @@
    The check goes by the ``llext.toml`` (or ``[tool.llext]`` of ``pyproject.toml``) that is nearest above the
    ``CMakeLists.txt``, in the project; what is given here goes before what it says.
 
-   Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension.
+   Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension, and ``LLEXT_MANIFEST`` that of its
+   manifest.
 #]=======================================================================]
 
 function(llext_add_extension name)
@@ -70,12 +72,15 @@ function(llext_add_extension name)
   set_property(GLOBAL APPEND PROPERTY LLEXT_OUTPUTS "${output}")
   cmake_path(GET output PARENT_PATH folder)
   cmake_path(GET output FILENAME filename)
-  set_property(GLOBAL APPEND PROPERTY LLEXT_ARTIFACTS "${output}\t${folder}/${name}.debug.elf")
+  cmake_path(REPLACE_EXTENSION output LAST_ONLY manifest.json OUTPUT_VARIABLE manifest)
+  cmake_path(GET manifest FILENAME manifest_filename)
+  set_property(GLOBAL APPEND PROPERTY LLEXT_ARTIFACTS "${output}\t${folder}/${name}.debug.elf\t${manifest}")
 
   add_executable(${name} ${arg_SOURCES})
   cmake_language(EVAL CODE "cmake_language(DEFER CALL _llext_check_sources [[${who}]] [[${name}]])")
   set_target_properties(${name} PROPERTIES
     LLEXT_OUTPUT "${output}"
+    LLEXT_MANIFEST "${manifest}"
     LLEXT_EXTENSION TRUE
     LLEXT_PROFILE "${profile}"
     OUTPUT_NAME "${name}.debug"
@@ -109,7 +114,7 @@ function(llext_add_extension name)
     add_dependencies(${name} ${exports_targets})
   endif()
 
-  # Both files are made in a folder of their own and moved to their places when the check has passed. Were they made in
+  # All files are made in a folder of their own and moved to their places when the check has passed. Were they made in
   # place, Make would take a refused extension for built the next time.
   set(stage "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${name}.dir/llext")
   file(MAKE_DIRECTORY "${stage}")
@@ -118,13 +123,14 @@ function(llext_add_extension name)
     set(finish_options --keep-symbols)
   endif()
   add_custom_command(TARGET ${name} POST_BUILD
-    COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}"
+    COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
     COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" ${finish_options}
             --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${settings_options}
+    COMMAND "${CMAKE_COMMAND}" -E rename "${manifest_filename}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename ${name}.debug.elf "$<TARGET_FILE:${name}>"
-    BYPRODUCTS "${output}"
+    BYPRODUCTS "${output}" "${manifest}"
     WORKING_DIRECTORY "${stage}"
     VERBATIM)
 endfunction()
@@ -237,7 +243,8 @@ function(_llext_compiler_runtime)
   add_dependencies(llext_compiler_runtime llext_compiler_runtime_archive)
 endfunction()
 
-# llext-extensions.txt: what this build tree makes, one extension a line: the .llext file, a tab, its debug file.
+# llext-extensions.txt: what this build tree makes, one extension a line: the .llext file, its debug file and its manifest,
+# with tabs between them.
 # `llext build` reads it, for a build folder also holds what an earlier state of the project has made. It is written
 # when the whole project has been read.
 function(_llext_list_extensions)

@@ -39,7 +39,9 @@ from llext_tools.files import write_atomically
 LOG = "llext.log"
 STAMP = "llext-configured.json"
 TESTS = "llext-tests.xml"
-EXTENSIONS = "llext-extensions.txt"  # written by the CMake package: on each line a .llext file, a tab, its debug file
+EXTENSIONS = (
+    "llext-extensions.txt"  # written by the CMake package: on each line a .llext file, then what lies beside it
+)
 
 FAILURES_SHOWN = 5  # kinds of failure, over all jobs
 LINES_SHOWN = 14  # of one failure of another program
@@ -304,13 +306,13 @@ def configures_again(lines: Sequence[str]) -> bool:
 
 def _remove_outdated(shell: _Shell, ninja: str) -> None:
     """Remove the extensions of an earlier build that this one should have replaced, so that no test runs them."""
-    for extension, debug in _extensions(shell.job).items():
+    for extension, others in _extensions(shell.job).items():
         name = os.path.relpath(extension, shell.job.build)
         known = str(extension) if name.startswith("..") else name
         code, lines = shell.run([ninja, "-C", str(shell.job.build), "-n", known])
         if code != 0 or not any(line.startswith("ninja: no work to do") for line in lines):
-            extension.unlink()
-            debug.unlink(missing_ok=True)
+            for path in (extension, *others):
+                path.unlink(missing_ok=True)
 
 
 CTEST_STATUS = re.compile(r" *(\d+)/(\d+) Test ")
@@ -367,17 +369,20 @@ def read_junit(path: Path) -> tuple[tuple[Case, ...], tuple[str, ...]]:
 # The output folder ---------------------------------------------------------------------------------------------------
 
 
-def _extensions(job: Job) -> dict[Path, Path]:
-    """The .llext files that the project makes now, not those that an earlier state of it has left, and debug files."""
+def _extensions(job: Job) -> dict[Path, tuple[Path, ...]]:
+    """The .llext files that the project makes now, not those that an earlier state of it has left.
+
+    With each its debug file and its manifest.
+    """
     rows = (line.split("\t") for line in (_read(job.build / EXTENSIONS) or "").splitlines() if line)
-    return {Path(extension): Path(debug) for extension, debug in rows if os.path.exists(extension)}
+    return {Path(extension): tuple(map(Path, others)) for extension, *others in rows if os.path.exists(extension)}
 
 
-def _gather(job: Job, made: Mapping[Path, Path]) -> tuple[tuple[Path, ...], tuple[Failure, ...]]:
-    """Copy extensions, with their debug files, to the output folder, and remove what is there from earlier."""
+def _gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path, ...], tuple[Failure, ...]]:
+    """Copy extensions, with what belongs to them, to the output folder, and remove what is there from earlier."""
     built = tuple(made)
     files: dict[str, Path] = {}
-    for file in (*made, *made.values()):
+    for file in (*made, *(path for others in made.values() for path in others)):
         if files.setdefault(file.name, file) != file:
             what = f"two extensions have the file name `{file.name}`"
             return built, (Failure(step=Step.BUILD, what=what, lines=(str(files[file.name]), str(file))),)
@@ -395,7 +400,7 @@ def _gather(job: Job, made: Mapping[Path, Path]) -> tuple[tuple[Path, ...], tupl
 def _sweep(output: Path, keep: Iterable[str]) -> None:
     """Remove the files of our kinds that are not to be kept, and the folder if nothing else is in it."""
     stay = set(keep)
-    for path in [*output.glob("*.llext"), *output.glob("*.debug.elf")]:
+    for path in [*output.glob("*.llext"), *output.glob("*.debug.elf"), *output.glob("*.manifest.json")]:
         if path.name not in stay:
             path.unlink()
     with suppress(OSError):

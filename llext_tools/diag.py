@@ -130,6 +130,15 @@ CODES: dict[str, Code] = {
     "thumb-bit": Code(errors.RefusedError, ""),
     "thumb-state": Code(errors.RefusedError, ""),
     "store-unaligned": Code(errors.RefusedError, ""),
+    # what is left of types without debug information
+    "abi-hash": Code(errors.AbiError, ""),
+    "manifest-stale": Code(errors.FormatError, ""),
+    # the ledger of a firmware's API
+    "api-syntax": Code(errors.ApiError, ""),
+    "api-unreviewed": Code(errors.ApiError, ""),
+    "api-removed": Code(errors.ApiError, ""),
+    "api-changed": Code(errors.ApiError, ""),
+    "api-version": Code(errors.ApiError, ""),
     # running
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),

@@ -101,6 +101,12 @@ class AbiError(LlextError):
     exit_code = 13
 
 
+class ApiError(LlextError):
+    """A firmware does not offer what the ledger of its API records, or somebody has to review it."""
+
+    exit_code = 14
+
+
 OTHER_EXIT_CODES = {
     0: "No error was found.",
     130: "Interrupted (Ctrl-C).",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import built
+import fw
 from conformance.cases import files
 
 HEAVY = {"numpy", "lief", "elftools", "unicorn"}
@@ -53,3 +55,20 @@ def test_link_and_check_load_only_numpy(command: str, tmp_path: Path) -> None:
     code, modules = loaded_by(command, str(extension), *more)
     assert code == 0
     assert not modules & {"lief", "unicorn", "elftools"}
+
+
+@pytest.mark.toolchain
+def test_a_firmware_that_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second check of a finished extension compares types without any reader of debug information."""
+    monkeypatch.setenv("LLEXT_CACHE_DIR", str(tmp_path / "cache"))
+    firmware, gcc = fw.build(tmp_path, fw.SOURCE, "-g"), built.find("cortex-m4", "gcc")
+    merged = gcc.merge(tmp_path, gcc.compile(tmp_path, built.SOURCE, "-g"))
+    assert loaded_by("finish", str(merged))[0] == 0
+    extension = str(tmp_path / "hello.llext")
+    readers = {"llext_tools.abi.dwarf", "llext_tools.elf.dwarf", "elftools", "lief"}
+    for known in (False, True):
+        code, modules = loaded_by("check", extension, "--exports", str(firmware))
+        assert code == 0
+        assert ("llext_tools.abi.dwarf" in modules) != known
+        assert not (modules & readers and known)
+        assert "llext_tools.abi.compare" in modules

@@ -135,6 +135,20 @@ class Described:
                 parts.setdefault(unit.offset, {}).update(reached({"": Signature(root, "", None)}, types.layouts))
         return _joined(Interface({}, layouts) for layouts in parts.values()).types
 
+    def all_types(self) -> Mapping[str, Layout]:
+        """All complete types that have a tag, or a typedef."""
+        reader, found = self._reader, set[str]()
+        for unit in reader.debug.units:
+            try:
+                index = reader.index(unit)
+                found |= index.types.keys()
+                for target, typedef in index.typedefs.items():
+                    entry = reader.debug.entry(target)
+                    found |= {f"{KINDS[entry.tag]} {typedef}"} if entry.tag in KINDS and not _name(entry) else set()
+            except MALFORMED:
+                pass
+        return self.types(found)
+
     def _types_of(self, unit: Unit) -> _Types:
         return self._units.setdefault(unit.offset, _Types(self._reader, unit))
 

@@ -83,13 +83,28 @@ def declared(spelling: str, name: str) -> str:
     """A declaration in C: ``int (*cb)(void *)`` from the type ``int (*)(void *)``."""
     if not name:
         return spelling
-    for mark in ("(*)", "(&)"):
-        if mark in spelling:
-            return spelling.replace(mark, f"{mark[:-1]}{name})", 1)
-    head, bracket, rest = spelling.partition(" [")
-    if bracket:
-        return f"{head} {name}[{rest}"
-    return f"{spelling}{'' if spelling.endswith(('*', '&')) else ' '}{name}"
+    at = name_place(spelling)
+    before, after = spelling[:at].rstrip(" "), spelling[at:].lstrip(" ")
+    return before + ("" if before.endswith(("*", "&", "(")) else " ") + name + after
+
+
+_INNER = re.compile(r"\((?:[\w:]+::)?[*&](?:[*&\s]|\b(?:const|volatile|restrict|_Atomic)\b)*")
+_ARRAY = re.compile(r"\s*\[")
+
+
+def name_place(spelling: str) -> int:
+    """Where C puts the name that a type declares: in the innermost pair of parentheses, else before ``[``."""
+    found = _INNER.search(spelling)
+    if found and not _within_template(spelling, found.start()):
+        while inner := _INNER.match(spelling, found.end()):
+            found = inner
+        return found.end()
+    array = _ARRAY.search(spelling)
+    return array.start() if array and not _within_template(spelling, array.start()) else len(spelling)
+
+
+def _within_template(text: str, at: int) -> bool:
+    return text.count("<", 0, at) > text.count(">", 0, at)
 
 
 def prototype(name: str, signature: Signature) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, loaded, placed, thumb
+from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, loaded, manifest, placed, thumb
 from llext_tools.check.subject import Board, Rule, Subject
 from llext_tools.check.together import Beside, Member, beside, check_together, member
 from llext_tools.diag import CODES, Reporter
@@ -57,6 +57,7 @@ RULES: tuple[Rule, ...] = (
     *cpu.RULES,
     *thumb.RULES,
     *abi.RULES,
+    *manifest.RULES,
     *placed.RULES,
 )
 NOWHERE = Board()

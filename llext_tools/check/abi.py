@@ -12,7 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from llext_tools.abi.compare import Comparison, Difference, Side
+from llext_tools.abi.extension import extension_interfaces, extension_types
 from llext_tools.abi.notation import plain, prototype
+from llext_tools.abi.text import complete
 from llext_tools.abi.types import Interface, Signature
 from llext_tools.check.cpu import enums_differ
 from llext_tools.check.subject import Rule, Subject
@@ -56,13 +58,11 @@ def _extension(subject: Subject, firmware: Interface) -> list[Interface]:
     Some compilers describe no function that they only call. Such an import counts as what the firmware has, with the
     types that the extension knows under the same tags.
     """
-    from llext_tools.abi.dwarf import reached
-    from llext_tools.abi.extension import extension_interfaces, extension_types
-
     known, *further = extension_interfaces(subject.obj, firmware.symbols)
     lacking = {name: signature for name, signature in firmware.symbols.items() if name not in known.symbols}
     if lacking:
-        types = extension_types(subject.obj, {plain(tag) for tag in reached(lacking, firmware.types)})
+        tags = {plain(tag) for tag in complete(lacking.values(), firmware.types)}
+        types = extension_types(subject.obj, tags)
         known = Interface({**known.symbols, **lacking}, {**types, **known.types})
     return [known, *further]
 

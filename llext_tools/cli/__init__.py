@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "link": ("llext_tools.cli.link", "link an extension to final addresses: ELF, binary and map"),
     "inspect": ("llext_tools.cli.inspect", "show regions, imports, exports and relocations of an extension"),
     "exports": ("llext_tools.cli.exports", "list what a firmware exports, convert export tables"),
+    "api": ("llext_tools.cli.api", "keep and check a reviewed list of what a firmware exports"),
     "slid": ("llext_tools.cli.slid", "give an extension the numbers by which a firmware looks symbols up"),
     "explain": ("llext_tools.cli.explain", "explain a diagnostic, a relocation or an exit code"),
     "targets": ("llext_tools.cli.targets", "list the CPUs that extensions can be built for"),

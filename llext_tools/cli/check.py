@@ -12,6 +12,7 @@ import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
+from llext_tools.abi.manifest import imported
 from llext_tools.check import Beside, Board, Member, Subject, beside, check, check_together, member
 from llext_tools.check.shared import share_heap
 from llext_tools.cli import settings
@@ -165,6 +166,8 @@ def check_files(paths: Sequence[str], job: Job) -> Report:
         files.append(Checked(path, found.facts, job.policy.apply(found.diagnostics, path)))
         if found.member is not None:
             members.append(found.member)
+    if job.firmware:
+        job.firmware.remember()
     between = list(check_together(members, in_order=job.in_order))
     if job.in_order:
         between += share_heap(
@@ -181,6 +184,7 @@ def offers_of(
     One that cannot be read is reported by whoever checks it.
     """
     loaded: dict[str, ElfObject] = {}
+    names: set[str] = set()
 
     def objects() -> Iterator[ElfObject]:
         for path in paths:
@@ -188,9 +192,13 @@ def offers_of(
                 obj = load_object(path)
                 if obj.image.size <= SMALL:
                     loaded[path] = obj
+                names.update(imported(obj) if firmware else ())
                 yield obj
 
-    return beside(objects(), firmware), loaded
+    found = beside(objects(), firmware)
+    if firmware:
+        firmware.interface(names)  # of all of them at once, before processes share the work
+    return found, loaded
 
 
 def check_file(path: str, job: Job, others: Mapping[tuple[int, int], Beside], obj: ElfObject | None = None) -> Found:

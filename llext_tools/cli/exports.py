@@ -6,20 +6,21 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 
 from llext_tools import arch as archs
 from llext_tools.cli.render import DIM, Paint
 from llext_tools.diag import fail
 from llext_tools.elf.read import load_object
 from llext_tools.files import write_atomically
-from llext_tools.host.tables import FORMATS, read_exports, read_listing, write_exports
+from llext_tools.host.firmware import Firmware, read_firmware
+from llext_tools.host.tables import FORMATS, read_listing, with_prototypes, write_exports
 from llext_tools.link.exports import ExportTable
 
-DESCRIPTION = """List the symbols that a firmware exports to extensions, or convert an export table.
-
-With --needed-by, print the EXPORT_SYMBOL() lines that a firmware lacks for these extensions.
-A table is a firmware's ELF file, or TOML, JSON, CSV or a linker script of `name = 0x...;`.
-Of several tables, the first one that has a name gives its address."""
+DESCRIPTION = """List the symbols that a firmware exports to extensions, or convert an export table, or print the
+EXPORT_SYMBOL() lines that it lacks for some extensions. A table is a firmware's ELF file, or TOML,
+JSON, CSV or a linker script of `name = 0x...;`. Of several, the first one that has a name counts.
+TOML and JSON keep prototypes, types and layouts as well, for `llext check` to compare."""
 EXAMPLE = """
 llext exports build/zephyr/zephyr.elf -o exports.toml
 llext exports exports.toml --format ld
@@ -55,15 +56,20 @@ def run(args: argparse.Namespace) -> int:
             f"llext exports: the ending of `{args.output}` names no format of a table",
             help=f"end the name in {', '.join(FORMATS)}, or add --format",
         )
-    table = _builtin(args.target) if args.builtin else ExportTable.joined(map(read_exports, args.tables))
+    firmware = Firmware(exports=_builtin(args.target)) if args.builtin else read_firmware(args.tables)
     if args.listing:
-        table = table.named(read_listing(args.listing))
-    text = write_exports(table, f".{args.format}" if args.format else suffix) if args.format or suffix else ""
+        firmware = replace(firmware, exports=firmware.exports.named(read_listing(args.listing)))
+    table, whole = firmware.exports, firmware.interface(firmware.exports.by_name)
+    hashes = {name: known for name in table.by_name if name not in whole.symbols and (known := firmware.hash_of(name))}
+    firmware.remember()
+    text = ""
+    if args.format or suffix:
+        text = write_exports(table, f".{args.format}" if args.format else suffix, whole, hashes)
     if args.output:
         write_atomically(args.output, text)
         print(f"{args.output}: {len(table.by_name):,} symbols of {table.source}")
     else:
-        print(text.rstrip("\n") if text else "\n".join(_listing(table, Paint(sys.stdout))))
+        print(text.rstrip("\n") if text else "\n".join(_listing(with_prototypes(table, whole), Paint(sys.stdout))))
     return 0
 
 
@@ -72,7 +78,7 @@ def _needed(args: argparse.Namespace) -> int:
 
     if args.format or args.builtin:
         fail("usage", "llext exports: --needed-by prints lines of C about a firmware, no table")
-    table = ExportTable.joined(map(read_exports, args.tables))
+    table = read_firmware(args.tables).exports
     extensions = [load_object(path) for path in args.needed_by]
     needs = needed_by(extensions, table)
     if args.json:

@@ -6,20 +6,26 @@ import argparse
 import os
 
 from llext_tools import profile as profiles
+from llext_tools.abi.manifest import manifest_path, write_manifest
+from llext_tools.check.exported import names, offered
 from llext_tools.elf.finish import finish
-from llext_tools.elf.read import load_object
-from llext_tools.files import write_atomically
+from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object, read_object
+from llext_tools.files import write_all
 
 DESCRIPTION = """\
 Make the file that is shipped of a partially linked object: without debugging sections,
 unwinding tables and the local symbols that no relocation uses, laid out as the loader
-needs it. The object itself keeps all that for a debugger."""
+needs it. The object itself keeps all that for a debugger. The manifest beside the file keeps
+what the extension takes its imports for, so that it can be checked without the object."""
 EXAMPLE = "llext finish hello.debug.elf -o hello.llext"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("object", metavar="OBJECT", help="partially linked object (ET_REL), for example from `ld -r`")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: OBJECT with the suffix `.llext`")
+    parser.add_argument("--manifest", metavar="FILE", help="default: the output with the suffix `.manifest.json`")
+    parser.add_argument("--no-manifest", action="store_true", help="write none")
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
@@ -32,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     profiles.load(args.profile or profiles.DEFAULT)  # a wrong name leaves no file behind
     output = args.output or default_output(args.object)
-    write_atomically(output, finish(load_object(args.object), keep_symbols=args.keep_symbols))
+    source = load_object(args.object)
+    data = finish(source, keep_symbols=args.keep_symbols)
+    files: dict[str | os.PathLike[str], str | bytes | bytearray | memoryview] = {output: data}
+    if not args.no_manifest:
+        files[args.manifest or manifest_path(output)] = _manifest(data, output, source, args)
+    write_all(files)
     if not args.check:
         return 0
     from llext_tools.cli import check, parser
@@ -41,6 +52,13 @@ def run(args: argparse.Namespace) -> int:
     options += [f"--{name}={value}" for name in ("target", "profile", "settings") if (value := getattr(args, name))]
     options += ["--no-settings"] if args.no_settings else []
     return check.run(parser.parser_for("check").parse([output, "--quiet", "--format=text", *options]))
+
+
+def _manifest(data: bytes, output: str, source: ElfObject, args: argparse.Namespace) -> str:
+    obj = read_object(data, output)
+    exports = names(offered(obj))
+    file = os.path.basename(output)
+    return write_manifest(obj, source, exports, file=file, target=args.target or "", profile=args.profile)
 
 
 def default_output(path: str) -> str:

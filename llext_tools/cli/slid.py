@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from llext_tools.abi.manifest import follow
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Reporter, fail
 from llext_tools.elf.read import load_object
@@ -81,7 +82,7 @@ def _inject(args: argparse.Namespace, exports: ExportTable, reporter: Reporter) 
         obj = load_object(path)
         done = inject(obj, reporter, exports.by_name)
         output = args.output or path
-        written[output] = done.data
+        written |= {output: done.data, **follow(obj, done.data, output)}
         found = [{"name": name, "slid": slid_text(value, obj.bits)} for name, value in done.slids.items()]
         files.append(
             {"file": path, "output": output, "bits": obj.bits, "imports": found, "without": list(done.without)}

@@ -6,32 +6,40 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from llext_tools.abi.types import Interface
+from llext_tools.abi.text import type_hash
+from llext_tools.abi.types import Interface, Layout, Signature
 from llext_tools.arch.base import Cpu
 from llext_tools.elf.structs import ELFMAG
 from llext_tools.files import read_bytes
+from llext_tools.host import cache
 from llext_tools.host.build import FirmwareBuild
-from llext_tools.host.image import NOTHING, Facts, Image
-from llext_tools.host.tables import exports_in
+from llext_tools.host.image import Image
+from llext_tools.host.known import Facts, table_from_json, table_to_json
+from llext_tools.host.tables import Table, table_in
 from llext_tools.link.exports import Definition, ExportTable
 
 __all__ = ["NOTHING", "Definition", "Facts", "Firmware", "read_firmware"]
 
+NOTHING = Interface({}, {})
+LARGE = 64 << 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class Firmware:
-    """One firmware. ``exports`` is its table; of several files the first one that has a name counts.
-
-    ``images`` are its ELF files: a table of exports tells of nothing else.
-    """
+    """One firmware. ``exports`` is its table; of several ``sources`` the first one that has a name counts."""
 
     exports: ExportTable
-    images: tuple[Image, ...] = ()
+    sources: tuple[Image | Table, ...] = ()
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The ELF files: a table of exports knows neither CPU nor heap, nor what is not exported."""
+        return tuple(source for source in self.sources if isinstance(source, Image))
 
     @property
     def facts(self) -> Facts | None:
         """CPU, build attributes and heap, if there is an ELF file to tell."""
-        return self.images[0].facts if self.images else None
+        return next((image.facts for image in self.images), None)
 
     @property
     def cpu(self) -> Cpu | None:
@@ -39,9 +47,34 @@ class Firmware:
         return self.exports.cpu
 
     def interface(self, names: Iterable[str]) -> Interface:
-        """Signatures of those of ``names`` that it exports and has debug information of, and the types they reach."""
-        wanted = [name for name in names if self.exports.find(name)]
-        return self.images[0].interface(wanted) if self.images else NOTHING
+        """Signatures of those of ``names`` that it exports and that its files describe, and the types they reach."""
+        symbols: dict[str, Signature] = {}
+        types: dict[str, Layout] = {}
+        left = list(names)
+        for source in self.sources:
+            here = [name for name in left if source.exports.find(name)]
+            left = [name for name in left if name not in here] if here else left
+            found = source.interface(here) if here else NOTHING
+            symbols |= found.symbols
+            types = {**found.types, **types}
+        return Interface(symbols, types)
+
+    def hash_of(self, name: str) -> str:
+        """The hash of what an export means (``abi.text.type_hash()``), ``""`` if nobody knows it."""
+        source = next((source for source in self.sources if source.exports.find(name)), None)
+        if source is None:
+            return ""
+        known = type_hash(name, source.interface([name]))
+        return known or (source.hashes.get(name, "") if isinstance(source, Table) else "")
+
+    def hashes(self, names: Iterable[str]) -> dict[str, str]:
+        """The hashes of those of ``names`` of which nothing but that is known: of tables without types."""
+        found: dict[str, str] = {}
+        for source in self.sources:
+            if isinstance(source, Table) and source.hashes:
+                here = {name: source.hashes[name] for name in names if name in source.hashes}
+                found = {**{name: h for name, h in here.items() if name not in source.whole.symbols}, **found}
+        return found if not found else {n: h for n, h in found.items() if n not in self.interface(found).symbols}
 
     def definition(self, name: str) -> Definition | None:
         """What is defined under a name, exported or not, if that can be told: tables list exports only."""
@@ -50,6 +83,11 @@ class Firmware:
     def heap(self) -> tuple[int, int] | None:
         """Address and size in bytes of the heap of extensions, if it can be told."""
         return next((image.facts.heap for image in self.images if image.facts.heap), None)
+
+    def remember(self) -> None:
+        """Keep what has been found out for the next call, if there is a place to keep it (``paths.cache_dir()``)."""
+        for image in self.images:
+            image.remember()
 
 
 def read_firmware(paths: Sequence[str | os.PathLike[str]], *, config: str = "") -> Firmware:
@@ -60,15 +98,24 @@ def read_firmware(paths: Sequence[str | os.PathLike[str]], *, config: str = "") 
     Raises:
         FormatError, ExportsError: as ``read_exports()``.
     """
-    tables, images = [], []
+    sources = []
     for path in [os.fspath(path) for path in paths]:
         data = read_bytes(path)
-        if data.startswith(ELFMAG):
-            images.append(Image(data, path))
-            tables.append(images[-1].exports)
-        else:
-            tables.append(exports_in(data, path))
-    exports = ExportTable.joined(tables)
+        sources.append(Image(data, path) if data.startswith(ELFMAG) else _table(data, path))
+    exports = ExportTable.joined(source.exports for source in sources)
     if config:
-        exports = replace(exports, build=FirmwareBuild(images[0].path if images else "", config=config))
-    return Firmware(exports=exports, images=tuple(images))
+        elf = next((source.path for source in sources if isinstance(source, Image)), "")
+        exports = replace(exports, build=FirmwareBuild(elf, config=config))
+    return Firmware(exports=exports, sources=tuple(sources))
+
+
+def _table(data: bytes, path: str) -> Table:
+    """A large text takes as long as an ELF file, and is kept in the same way."""
+    if len(data) < LARGE:
+        return table_in(data, path)
+    key = cache.key_of(data, os.path.splitext(path)[1].lower())
+    known = table_from_json(cache.load(key), path)
+    if known is None:
+        known = table_in(data, path)
+        cache.store(key, table_to_json(known))
+    return known

@@ -17,6 +17,7 @@ from llext_tools.arch.base import Arch, Piece, Placer, Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype, Value, decode, encode, widen
 from llext_tools.diag import Location, fail
+from llext_tools.errors import UsageError
 from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.memory import AccessError, Area, Memory, View
 from llext_tools.link.exports import Export
@@ -409,8 +410,8 @@ class Guest:
 
     def _missing(self, export: Export) -> NoReturn:
         name, arguments = export.name, "..."
-        if export.prototype:
-            prototype = self.prototype(export.prototype)
+        prototype = self._known_prototype(export)
+        if prototype:
             source = Registers(self, self.placer(prototype.variadic))
             arguments = ", ".join(self._show(t, source) for t in prototype.params) + ", ..." * prototype.variadic
         self.fail(
@@ -420,6 +421,13 @@ class Guest:
             detail=(f"{name}({arguments}) at {export.address:#010x}",),
             help="run it on the board, or without `--exports` if the built-in host has the function",
         )
+
+    def _known_prototype(self, export: Export) -> Prototype | None:
+        """That of a table, unless it has types that are unknown here."""
+        try:
+            return self.prototype(export.prototype) if export.prototype else None
+        except UsageError:
+            return None
 
     def _show(self, ctype: CType, source: Registers) -> str:
         try:

@@ -1,10 +1,14 @@
-"""What a firmware's ELF file tells: its exports, its CPU, where it defines what, and its heap for extensions."""
+"""What a firmware's ELF file tells: its exports, its CPU, where it defines what, its heap for extensions, its types.
+
+Reading a large one takes long, so what was found out is kept by ``llext_tools.host.cache``: a second call with the
+same file reads neither its tables nor its debug information.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +17,8 @@ from llext_tools.elf.attributes import read_attributes
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_object
 from llext_tools.elf.structs import SHN_ABS, SHN_UNDEF, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS
+from llext_tools.host import cache
+from llext_tools.host.known import Facts, Known
 from llext_tools.host.tables import exports_of
 from llext_tools.link.exports import Definition, ExportTable
 
@@ -32,17 +38,11 @@ Source: Zephyr, ``subsys/llext/``, ``include/zephyr/kernel.h`` and ``include/zep
 """
 
 
-NOTHING = Interface({}, {})
+def read_types(obj: ElfObject, addresses: Mapping[str, int]) -> Interface:
+    """What debug information says of the exports of those names and addresses."""
+    from llext_tools.abi.dwarf import read_interface
 
-
-class Facts(NamedTuple):
-    """The firmware as a whole. ``attributes``: its build attributes by tag, none if its linker script dropped them."""
-
-    machine: int
-    bits: int
-    flags: int
-    attributes: Mapping[int, int | str]
-    heap: tuple[int, int] | None  # address and size in bytes
+    return read_interface(obj, addresses)
 
 
 class Image:
@@ -51,29 +51,60 @@ class Image:
     def __init__(self, data: bytes, path: str) -> None:
         self.path, self._data = path, data
 
+    @property
+    def exports(self) -> ExportTable:
+        """Raises ``FormatError`` and ``ExportsError`` as ``read_exports()``."""
+        return self._known.exports
+
+    @property
+    def facts(self) -> Facts:
+        return self._known.facts
+
+    def interface(self, names: Iterable[str]) -> Interface:
+        """What debug information says of ``names``, and of the types that they reach."""
+        known, names = self._known, list(names)
+        unknown = [name for name in names if name not in known.symbols]
+        if unknown and not known.learn(unknown, self._read(unknown)):
+            unknown += known.symbols
+            known.forget_interface()
+            known.learn(unknown, self._read(unknown))
+        return known.interface(names)
+
+    def _read(self, names: Sequence[str]) -> Interface:
+        found = ((name, self.exports.find(name)) for name in sorted(names))
+        return read_types(self.obj, {name: export.address for name, export in found if export})
+
+    def definition(self, name: str) -> Definition | None:
+        """A global symbol comes before a local one, and of several local ones that of the first file."""
+        known = self._known
+        if name not in known.definitions:
+            known.definitions[name] = self._find(name)
+            known.changed = True
+        return known.definitions[name]
+
+    def remember(self) -> None:
+        """Keep what has been found out for the next call."""
+        if self._known.changed:
+            cache.store(self._key, self._known.to_json())
+            self._known.changed = False
+
     @cached_property
     def obj(self) -> ElfObject:
         return read_object(self._data, self.path)
 
     @cached_property
-    def exports(self) -> ExportTable:
-        """Raises ``FormatError`` and ``ExportsError`` as ``read_exports()``."""
-        return exports_of(self.obj)
+    def _key(self) -> str:
+        return cache.key_of(self._data)
 
     @cached_property
-    def facts(self) -> Facts:
+    def _known(self) -> Known:
+        if known := Known.from_json(cache.load(self._key), self.path):
+            return known
         obj = self.obj
-        return Facts(obj.machine, obj.bits, obj.flags, read_attributes(obj), self._heap())
+        exports = exports_of(obj)
+        return Known(exports, Facts(obj.machine, obj.bits, obj.flags, read_attributes(obj), self._heap()))
 
-    def interface(self, names: Iterable[str]) -> Interface:
-        """What debug information says of ``names``."""
-        from llext_tools.abi.dwarf import read_interface
-
-        found = ((name, self.exports.find(name)) for name in names)
-        return read_interface(self.obj, {name: export.address for name, export in found if export})
-
-    def definition(self, name: str) -> Definition | None:
-        """A global symbol comes before a local one, and of several local ones that of the first file."""
+    def _find(self, name: str) -> Definition | None:
         y = self.obj.symbols
         found = self._symbols(name)
         if not found:

@@ -8,7 +8,9 @@ address. Where names were replaced by SLIDs (``llext_tools.elf.slid``), they are
                     name = 0x08001235
                     other = { address = 0x20000010, kind = "object", prototype = "int other" }
                     in front of [exports]: machine = 40 (ELF's number), slid_bits = 32 if it finds names by SLID,
-                    cpu = { ... }, what the firmware was compiled for: see ``Cpu``
+                    cpu = { ... }, what the firmware was compiled for: see ``Cpu``;
+                    with a symbol's `type` and `hash`, and with `[types]`, as ``llext_tools.abi.text`` has them,
+                    a table says what debug information would say
     JSON            the same shape; an address is a number or text such as "0x08001235"
     CSV             name,address[,kind[,prototype]], with or without a header line
     linker script   name = 0x08001235;  or  PROVIDE(name = 0x08001235);
@@ -31,6 +33,16 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from llext_tools.abi.notation import prototype
+from llext_tools.abi.text import (
+    closure,
+    read_layout,
+    read_signature,
+    signature_entry,
+    type_hash,
+    types_entry,
+)
+from llext_tools.abi.types import Interface, Layout, Signature
 from llext_tools.arch import by_machine
 from llext_tools.arch.base import Cpu, FloatAbi
 from llext_tools.diag import Location, Reporter, fail
@@ -55,7 +67,10 @@ from llext_tools.link.exports import Export, ExportTable, Kind
 AREA_ENDS = ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end")
 ERRORS_SHOWN = 10  # of one file; a file of another kind would give one for each line
 SHOWN = 60  # characters of a wrong value
-KEYS = ("address", "kind", "prototype")
+COLUMNS = ("name", "address", "kind", "prototype")
+KEYS = (*COLUMNS[1:], "type", "spelled", "hash")
+HASH = re.compile("[0-9a-f]{16}")
+NOTHING = Interface({}, {})
 KINDS = tuple(kind for kind in get_args(Kind) if kind)
 
 
@@ -65,6 +80,22 @@ class Head(NamedTuple):
     machine: int = 0
     slid_bits: int = 0
     cpu: Cpu | None = None
+    types: Mapping[str, Any] = {}
+
+
+class Table(NamedTuple):
+    """What a text file tells: the exports, and what they are to a compiler, as far as it says so.
+
+    ``hashes`` are those that the file gives (``abi.text.type_hash()``).
+    """
+
+    exports: ExportTable
+    whole: Interface = NOTHING
+    hashes: Mapping[str, str] = {}
+
+    def interface(self, names: Iterable[str]) -> Interface:
+        """Those of ``names`` whose type the file gives, and the types that they reach."""
+        return closure(self.whole, names)
 
 
 class Row(NamedTuple):
@@ -75,6 +106,9 @@ class Row(NamedTuple):
     address: Any
     kind: Any = ""
     prototype: Any = ""
+    type: Any = None
+    spelled: Any = None
+    hash: Any = ""
 
 
 def read_exports(path: str | os.PathLike[str], *, as_it_is: bool = False) -> ExportTable:
@@ -88,10 +122,14 @@ def read_exports(path: str | os.PathLike[str], *, as_it_is: bool = False) -> Exp
     """
     path = os.fspath(path)
     data = read_bytes(path)
-    return exports_of(read_object(data, path)) if data.startswith(ELFMAG) else exports_in(data, path, as_it_is=as_it_is)
+    return (
+        exports_of(read_object(data, path))
+        if data.startswith(ELFMAG)
+        else table_in(data, path, as_it_is=as_it_is).exports
+    )
 
 
-def exports_in(data: bytes, path: str, *, as_it_is: bool = False) -> ExportTable:
+def table_in(data: bytes, path: str, *, as_it_is: bool = False) -> Table:
     """The table in a text file of these contents, as ``read_exports()``."""
     try:
         text = data.decode("utf-8-sig")
@@ -105,9 +143,24 @@ def exports_in(data: bytes, path: str, *, as_it_is: bool = False) -> ExportTable
     return _from_text(path, text, FORMATS[_format_of(path, text)].read, as_it_is)
 
 
-def write_exports(table: ExportTable, suffix: str) -> str:
-    """A table as text in the format of ``suffix``, a key of ``FORMATS``. Of a name given twice the first one counts."""
-    return FORMATS[suffix].write(replace(table, symbols=tuple(e for e in table.symbols if table.by_name[e.name] is e)))
+def write_exports(
+    table: ExportTable, suffix: str, whole: Interface = NOTHING, hashes: Mapping[str, str] | None = None
+) -> str:
+    """A table as text in the format of ``suffix``, a key of ``FORMATS``. Of a name given twice the first one counts.
+
+    Args:
+        whole: what the symbols are to a compiler: TOML and JSON keep it, CSV and linker scripts prototypes only.
+        hashes: of symbols that ``whole`` lacks.
+    """
+    once = replace(table, symbols=tuple(e for e in table.symbols if table.by_name[e.name] is e))
+    return FORMATS[suffix].write(Table(with_prototypes(once, whole), whole, hashes or {}))
+
+
+def with_prototypes(table: ExportTable, whole: Interface) -> ExportTable:
+    """The table with the prototypes of what is known to be more than a name."""
+    known = whole.symbols
+    symbols = (e._replace(prototype=prototype(e.name, known[e.name])) if e.name in known else e for e in table.symbols)
+    return replace(table, symbols=tuple(symbols))
 
 
 def read_listing(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -299,12 +352,12 @@ def _format_of(path: str, text: str) -> str:
     return suffix
 
 
-def _from_text(
-    path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], Head]], as_it_is: bool
-) -> ExportTable:
+def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Row], Head]], as_it_is: bool) -> Table:
     source = _Source(path, text)
     rows, head = read(source)
     symbols: dict[str, Export] = {}
+    signatures: dict[str, Signature] = {}
+    hashes: dict[str, str] = {}
     first_at: dict[str, int | None] = {}
     for row in rows:
         export = _judge(source, row, 32 if head.machine in (40, 3) else 64, as_it_is)
@@ -321,13 +374,38 @@ def _from_text(
         elif earlier is None:
             symbols[export.name] = export
             first_at[export.name] = row.line
+            if signature := _signature_of(source, row):
+                signatures[export.name] = signature
+            if row.hash:
+                hashes[export.name] = row.hash
+    types = {tag: layout for tag, entry in head.types.items() if (layout := _layout_of(source, tag, entry))}
     source.reporter.checkpoint()
     if not symbols and not as_it_is:
         fail("exports-missing", f"`{path}` lists no symbol", at=Location(file=path))
     slid_bits = head.slid_bits or next((known[1] for name in symbols if (known := slid_from(name))), 0)
-    return ExportTable(
+    table = ExportTable(
         source=path, symbols=tuple(symbols.values()), machine=head.machine, slid_bits=slid_bits, cpu=head.cpu
     )
+    return Table(table, Interface(signatures, types), hashes)
+
+
+def _signature_of(source: _Source, row: Row) -> Signature | None:
+    if row.type is None:
+        return None
+    entry = {"prototype": row.prototype, "type": row.type}
+    try:
+        return read_signature(row.name, entry if row.spelled is None else {**entry, "spelled": row.spelled})
+    except ValueError as error:
+        source.error(row.line, f"the type of `{row.name}`: {error}")
+        return None
+
+
+def _layout_of(source: _Source, tag: str, entry: object) -> Layout | None:
+    try:
+        return read_layout(tag, entry)
+    except ValueError as error:
+        source.error(source.line_of(tag, "[=:\\]]"), f"`{_shown(tag)}`: {error}")
+        return None
 
 
 class _Source:
@@ -335,7 +413,7 @@ class _Source:
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self.text, self.reporter = path, text, Reporter()
-        self._lines: dict[str, int] | None = None  # of keys; one search for all, for a table may have thousands
+        self._lines: dict[str, dict[str, int]] = {}  # of keys; one search for all, for a table may have thousands
 
     def error(
         self,
@@ -356,15 +434,16 @@ class _Source:
             self.reporter.checkpoint()
 
     def line_of(self, name: object, assign: str) -> int | None:
-        """The line where a key first stands, found by its spelling: the parsers do not tell."""
-        if self._lines is None:
-            self._lines = {}
+        """The line where a key first stands in front of ``assign``, found by its spelling: the parsers do not tell."""
+        lines = self._lines.get(assign)
+        if lines is None:
+            lines = self._lines[assign] = {}
             word = r"""(?<![^\s"'#{,=:])([^\s"'#{,=:]++)"""  # a whole one, so that a long text takes no long time
             key = re.compile(rf"""(?:"([^"]*)"|'([^']*)'|{word})\s*{assign}""")
             for number, line in enumerate(self.text.split("\n"), 1):
                 for found in key.finditer(line.partition("#")[0]):
-                    self._lines.setdefault(found[found.lastindex or 0], number)
-        return self._lines.get(str(name))
+                    lines.setdefault(found[found.lastindex or 0], number)
+        return lines.get(str(name))
 
 
 def _judge(source: _Source, row: Row, bits: int, as_it_is: bool) -> Export | None:
@@ -387,6 +466,8 @@ def _judge(source: _Source, row: Row, bits: int, as_it_is: bool) -> Export | Non
         source.error(line, f'expected the kind of `{name}`, "func" or "object", found `{_shown(row.kind)}`')
     elif not isinstance(row.prototype, str):
         source.error(line, f"expected the prototype of `{name}` as text, found `{_shown(row.prototype)}`")
+    elif not isinstance(row.hash, str) or (row.hash and not HASH.fullmatch(row.hash)):
+        source.error(line, f"expected the hash of `{name}`, 16 hexadecimal digits, found `{_shown(row.hash)}`")
     elif address or (as_it_is and address is not None):
         return Export(name, address, row.kind or "", row.prototype)
     return None
@@ -480,7 +561,12 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
         source.error(line, f"expected 32 or 64, the bits of the firmware's SLIDs, found `{_shown(slid_bits)}`")
         slid_bits = 0
     cpu = _cpu_of(source, document["cpu"], assign) if "cpu" in document else None
-    return (_row_of(source, name, value, assign) for name, value in table.items()), Head(machine, slid_bits, cpu)
+    types = document.get("types", {})
+    if not isinstance(types, dict):
+        source.error(source.line_of("types", assign), f"expected types by their tags, found `{_shown(types)}`")
+        types = {}
+    rows = (_row_of(source, name, value, assign) for name, value in table.items())
+    return rows, Head(machine, slid_bits, cpu, types)
 
 
 def _cpu_of(source: _Source, value: object, assign: str) -> Cpu | None:
@@ -531,10 +617,7 @@ def _row_of(source: _Source, name: str, value: Any, assign: str) -> Row:
         if "address" not in meant:
             source.error(line, f"`{name}` has no `address`")
         value = {**value, "address": 1}  # reported; do not report it again as malformed
-    return Row(line, name, value["address"], value.get("kind", ""), value.get("prototype", ""))
-
-
-COLUMNS = ("name", *KEYS)
+    return Row(line, name, **{key: value[key] for key in KEYS if key in value})
 
 
 def _read_csv(source: _Source) -> tuple[Iterable[Row], Head]:
@@ -620,36 +703,45 @@ def _script_rows(source: _Source) -> Iterator[Row]:
                 yield Row(line, found["name"].strip('"'), value * _SCALE[number[2]])
 
 
-def _write_toml(table: ExportTable) -> str:
-    lines = [f"{key} = {_toml(value)}" for key, value in _head(table).items()]
+def _write_toml(table: Table) -> str:
+    lines = [f"{key} = {_toml(value)}" for key, value in _head(table.exports).items()]
     lines += [*([""] if lines else []), "[exports]"]
-    for export, address in zip(table.symbols, _addresses(table), strict=True):
-        key = export.name if re.fullmatch(r"[A-Za-z0-9_-]+", export.name) else _quoted(export.name)
-        more = [f"{name} = {_quoted(value)}" for name, value in _extras(export)]
-        lines.append(f"{key} = {{ {', '.join([f'address = {address}', *more])} }}" if more else f"{key} = {address}")
+    for export, address in zip(table.exports.symbols, _addresses(table.exports), strict=True):
+        more = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in _extras(table, export).items()]
+        value = f"{{ {', '.join([f'address = {address}', *more])} }}" if more else address
+        lines.append(f"{_key(export.name)} = {_escaped(value)}")
+    for tag, entry in sorted(types_entry(table.whole.types).items()):
+        lines += ["", f"[types.{_quoted(tag)}]", f"size = {entry['size']}", "members = ["]
+        lines += [*(f"    {_escaped(json.dumps(m, ensure_ascii=False))}," for m in entry["members"]), "]"]
     return "\n".join(lines) + "\n"
 
 
-def _write_json(table: ExportTable) -> str:
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _write_json(table: Table) -> str:
     exports: dict[str, Any] = {}
-    for export, address in zip(table.symbols, _addresses(table), strict=True):
-        extras = dict(_extras(export))
+    for export, address in zip(table.exports.symbols, _addresses(table.exports), strict=True):
+        extras = _extras(table, export)
         exports[export.name] = {"address": address, **extras} if extras else address
-    return json.dumps({**_head(table), "exports": exports}, indent=2, ensure_ascii=False) + "\n"
+    types = dict(sorted(types_entry(table.whole.types).items()))
+    document = {**_head(table.exports), "exports": exports, **({"types": types} if types else {})}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _write_csv(table: ExportTable) -> str:
+def _write_csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
-    rows = zip(table.symbols, _addresses(table), strict=True)
+    rows = zip(table.exports.symbols, _addresses(table.exports), strict=True)
     writer.writerows((e.name, address, e.kind, e.prototype) for e, address in rows)
     return out.getvalue()
 
 
-def _write_script(table: ExportTable) -> str:
+def _write_script(table: Table) -> str:
     lines = []
-    for export, address in zip(table.symbols, _addresses(table), strict=True):
+    for export, address in zip(table.exports.symbols, _addresses(table.exports), strict=True):
         name = export.name if re.fullmatch(r"[A-Za-z_.$][\w.$]*", export.name, re.ASCII) else f'"{export.name}"'
         note = (export.prototype or export.kind).replace("*/", "* /")
         lines.append(f"{name} = {address};" + (f" /* {note} */" if note else ""))
@@ -658,9 +750,8 @@ def _write_script(table: ExportTable) -> str:
 
 def _head(table: ExportTable) -> dict[str, Any]:
     """What the file says of the firmware as a whole, in values of JSON."""
-    head = Head(table.machine, table.slid_bits, table.cpu)._asdict()
-    if table.cpu:
-        head["cpu"] = {key: value for key, value in table.cpu._asdict().items() if value}
+    cpu = {key: value for key, value in table.cpu._asdict().items() if value} if table.cpu else {}
+    head = {"machine": table.machine, "slid_bits": table.slid_bits, "cpu": cpu}
     return {key: value for key, value in head.items() if value}
 
 
@@ -678,19 +769,28 @@ def _addresses(table: ExportTable) -> list[str]:
     return [f"0x{e.address:0{digits}x}" for e in table.symbols]
 
 
-def _extras(export: Export) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in (("kind", export.kind), ("prototype", export.prototype)) if value]
+def _extras(table: Table, export: Export) -> dict[str, Any]:
+    """What else there is to say of a symbol, by ``KEYS``."""
+    signature = table.whole.symbols.get(export.name)
+    entry = signature_entry(export.name, signature) if signature else {"prototype": export.prototype}
+    known = type_hash(export.name, table.whole) or table.hashes.get(export.name, "")
+    return {key: value for key, value in {"kind": export.kind, **entry, "hash": known}.items() if value}
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _escaped(json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(text: str) -> str:
+    """JSON allows this character in a text, and TOML does not."""
+    return text.replace("\x7f", "\\u007f")
 
 
 class Format(NamedTuple):
     """How a text format is read and written."""
 
     read: Callable[[_Source], tuple[Iterable[Row], Head]]
-    write: Callable[[ExportTable], str]
+    write: Callable[[Table], str]
 
 
 FORMATS: dict[str, Format] = {

@@ -50,10 +50,12 @@ if "sleep" in plan:
 sys.exit(plan.get("exit", 0))
 """
 
-A, B = "@/a.llext\t@/a.debug.elf\n", "@/b.llext\t@/b.debug.elf\n"
+A = "@/a.llext\t@/a.debug.elf\t@/a.manifest.json\n"
+B = "@/b.llext\t@/b.debug.elf\t@/b.manifest.json\n"
+FILES_OF_A = {"a.debug.elf": "dA", "a.llext": "A", "a.manifest.json": "mA"}
 TWO_EXTENSIONS = {
     "cmake": {"write": {"build.ninja": "", "llext-extensions.txt": A + B}},
-    "ninja": {"print": "[1/2] a\n[2/2] b", "write": {"a.llext": "A", "a.debug.elf": "dA", "b.llext": "B"}},
+    "ninja": {"print": "[1/2] a\n[2/2] b", "write": {**FILES_OF_A, "b.llext": "B"}},
     "ctest": {
         "junit": '<testsuite><testcase name="runs" time="0.5" status="run"/>'
         '<testcase name="off" time="0" status="disabled"/></testsuite>'
@@ -162,7 +164,7 @@ def test_a_job_runs_three_steps_and_leaves_its_extensions(tools: Tools) -> None:
     (result,) = tools.run()
     assert result.passed
     assert tools.calls == ["cmake", "ninja", "ctest"]
-    assert tools.dist() == {"a.debug.elf": "dA", "a.llext": "A", "b.llext": "B"}
+    assert tools.dist() == {**FILES_OF_A, "b.llext": "B"}
     assert result.artifacts == (tools.job().output / "a.llext", tools.job().output / "b.llext")
     assert [(test.name, test.passed, test.seconds) for test in result.tests] == [("runs", True, 0.5)]
     assert set(result.seconds) == set(Step)
@@ -348,7 +350,7 @@ def test_an_interrupt_ends_the_children_and_keeps_the_old_output(tools: Tools) -
         assert driver.wait(30) == 130
     with pytest.raises(ProcessLookupError):
         os.kill(int(asleep.read_text()), 0)
-    assert tools.dist() == {"a.debug.elf": "dA", "a.llext": "A", "b.llext": "B"}
+    assert tools.dist() == {**FILES_OF_A, "b.llext": "B"}
 
 
 def test_failures_in_ninjas_output() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 import subprocess
 import time
@@ -14,11 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elfedit import Elf
+from interfaces import LAYOUTS, SIGNATURES, WORDS
+from llext_tools.abi.notation import prototype
+from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.errors import LlextError
-from llext_tools.host.tables import ERRORS_SHOWN, FORMATS, read_exports, write_exports
+from llext_tools.host.firmware import read_firmware
+from llext_tools.host.tables import ERRORS_SHOWN, FORMATS, Table, read_exports, write_exports
 from llext_tools.link.exports import Export, ExportTable
 from needs import need
+from transcript import llext
 
 PRINTK = Export("printk", 0x0800_1235, "func", "int printk(const char *format, ...)")
 COUNTER = Export("counter", 0x2000_0010, "object")
@@ -138,8 +144,113 @@ def test_what_is_written_is_read_again(
     assert read(folder, f"t{suffix}", write_exports(table, suffix)).symbols == table.symbols
 
 
+SENSOR = Interface(
+    {
+        "printk": Signature("i32", "int", (Param("format", "*u8", "const char *"),), True),
+        "counter": Signature("i32", "int", None),
+    },
+    {"struct sensor": Layout("struct", 4, (Member("id", 0, "i32", "int"),))},
+)
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".json"])
+@given(
+    symbols=st.dictionaries(NAMES, SIGNATURES, min_size=1, max_size=4),
+    types=st.dictionaries(WORDS, LAYOUTS, max_size=4),
+)
+def test_interfaces_that_are_written_are_read_again(
+    suffix: str, symbols: dict[str, Signature], types: dict[str, Layout], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    layouts = {f"{layout.kind} {name}": layout for name, layout in types.items()}
+    table = ExportTable(source="t", symbols=tuple(Export(name, 16 + i) for i, name in enumerate(symbols)))
+    path = tmp_path_factory.mktemp("table") / f"t{suffix}"
+    path.write_text(write_exports(table, suffix, Interface(symbols, layouts)), encoding="utf-8")
+    (source,) = read_firmware([path]).sources
+    assert isinstance(source, Table)
+    assert source.whole == Interface(symbols, layouts)
+    assert {e.name: e.prototype for e in source.exports.symbols} == {n: prototype(n, s) for n, s in symbols.items()}
+
+
+TYPED = """\
+machine = 40
+
+[exports]
+printk = { address = 0x08001235, kind = "func", prototype = "int printk(const char *format, ...)", \
+type = "fn(*u8, ...) -> i32", hash = "260aa9af50932164" }
+counter = { address = 0x20000010, kind = "object", prototype = "int counter", \
+type = "i32", hash = "0fcdb7fe705c5914" }
+plain = 0x08002001
+
+[types."struct sensor"]
+size = 4
+members = [
+    "0 id: int = i32",
+]
+"""
+
+
+def test_a_table_with_types_is_fit_to_be_reviewed() -> None:
+    table = ExportTable(source="t", symbols=(PRINTK._replace(prototype=""), COUNTER, PLAIN), machine=40)
+    assert write_exports(table, ".toml", SENSOR) == TYPED
+    document = json.loads(write_exports(table, ".json", SENSOR))
+    assert document["types"] == {"struct sensor": {"size": 4, "members": ["0 id: int = i32"]}}
+    assert document["exports"]["counter"]["hash"] == "0fcdb7fe705c5914"
+    assert 'printk,0x08001235,func,"int printk(const char *format, ...)"' in write_exports(table, ".csv", SENSOR)
+
+
+def test_hashes_alone_are_kept(tmp_path: Path) -> None:
+    """A table without types: its hashes are all that is known."""
+    text = TYPED[: TYPED.index("[types")].replace('type = "fn(*u8, ...) -> i32", ', "").replace('type = "i32", ', "")
+    (tmp_path / "t.toml").write_text(text)
+    firmware = read_firmware([tmp_path / "t.toml"])
+    assert firmware.interface(["printk", "counter"]).symbols == {}
+    assert {name: firmware.hash_of(name) for name in ("printk", "counter", "plain", "nowhere")} == {
+        "printk": "260aa9af50932164",
+        "counter": "0fcdb7fe705c5914",
+        "plain": "",
+        "nowhere": "",
+    }
+    (tmp_path / "u.json").write_text(llext("exports", str(tmp_path / "t.toml"), "--format", "json")[1])
+    assert read_firmware([tmp_path / "u.json"]).hash_of("printk") == "260aa9af50932164"
+
+
+def test_of_several_files_the_first_one_that_has_a_name_tells_its_type(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("[exports]\ncounter = 16\n")
+    (tmp_path / "b.toml").write_text(TYPED)
+    firmware = read_firmware([tmp_path / "a.toml", tmp_path / "b.toml"])
+    assert firmware.interface(["counter", "printk"]).symbols.keys() == {"printk"}
+    assert firmware.hash_of("counter") == ""
+
+
+WRONG_TYPES = [
+    # what stands in TYPED, what stands there instead, line, a part of the message
+    ('"fn(*u8, ...) -> i32"', "3", 4, "a type as text"),
+    ('"fn(*u8, ...) -> i32"', '"fn(*char, ...) -> i32"', 4, "found `char, ...) -> i32`"),
+    ('"fn(*u8, ...) -> i32"', '"fn(*u8, u8) -> i32"', 4, "1 parameters, and the type 2"),
+    ('"260aa9af50932164"', '"17d86ef0"', 4, "16 hexadecimal digits"),
+    ('"260aa9af50932164"', "17", 4, "16 hexadecimal digits"),
+    ('hash = "0fcdb7fe705c5914"', "spelled = 3", 5, "spelled"),
+    ('hash = "0fcdb7fe705c5914"', "hush = 3", 5, "did you mean `hash`"),
+    ('"0 id: int = i32"', '"0 id: int = int"', 8, "expected a type, found `int`"),
+    ('"0 id: int = i32"', '"id: int = i32"', 8, "such as `4 name: int = i32`"),
+    ("size = 4", "size = -4", 8, "a size in bytes"),
+    ("members", "member", 8, "`size` and `members`"),
+    ("struct sensor", "class sensor", 8, "`struct`, `union` or `enum`"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "line", "message"), WRONG_TYPES)
+def test_wrong_types(good: str, bad: str, line: int | None, message: str, tmp_path: Path) -> None:
+    text = TYPED.replace(good, bad)
+    assert text != TYPED
+    found = refused(tmp_path, "t.toml", text)
+    assert [(d.code, d.location and d.location.line) for d in found][:1] == [("exports-syntax", line)]
+    assert message in found[0].message + found[0].help
+
+
 WRONG = [
     # name, text, code, line, a part of the message
+    ("t.toml", "types = 3\n[exports]\nf = 1\n", "exports-syntax", 1, "types by their tags"),
     ("t.toml", "[exports]\nf = 1\ng = \n", "exports-syntax", 3, "invalid value"),
     ("t.toml", "[exprots]\nf = 1\n", "exports-syntax", None, "[exports]"),
     ("t.toml", "exports = 3\n", "exports-syntax", None, "[exports]"),
