@@ -164,6 +164,14 @@ CODES: dict[str, Code] = {
 }
 
 
+def listed(names: Iterable[str], most: int = 3) -> str:
+    """Names for a message: `` `a`, `b` and 3 more ``. It has at most ``most`` parts; ``""`` without any name."""
+    quoted = [f"`{name}`" for name in names]
+    if len(quoted) > most:
+        quoted[most - 1 :] = [f"{len(quoted) - most + 1:,} more"]
+    return " and ".join([*([", ".join(quoted[:-1])] if quoted[1:] else []), *quoted[-1:]])
+
+
 class Location(NamedTuple):
     """A place in a file: a section and a byte offset in it, the enclosing function or variable.
 

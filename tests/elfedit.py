@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 EHDR = {
     32: dict(
@@ -161,3 +162,14 @@ def widen(data: bytes) -> bytes:
         )
     )  # fmt: skip
     return bytes(out) + headers
+
+
+def edit(lines: Iterable[str], file: Path) -> None:
+    """Carry out ``shdr .data addralign = 3`` and ``ehdr machine = 3``; ``+=`` adds."""
+    elf = Elf(file.read_bytes())
+    for line in lines:
+        target, operator, value = line.rsplit(maxsplit=2)
+        what, *where = target.split()
+        place = elf.ehdr(*where) if what == "ehdr" else elf.shdr(*where)
+        elf.put(place, int(value, 0) + (elf.get(place) if operator == "+=" else 0))
+    file.write_bytes(bytes(elf))

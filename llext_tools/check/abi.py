@@ -106,9 +106,7 @@ def _layout(subject: Subject, found: Sequence[Difference]) -> Diagnostic:
             text = f"`{d.name}` is {a} in the extension, {b} in {theirs}"
         case "offset":
             text = f"`{d.tag}` has `{d.member}` at {unit} {n.offset} in the extension, at {unit} {m.offset} in {theirs}"
-        case "type":
-            text = f"`{d.tag}` has {a} in the extension, {b} in {theirs}"
-        case "bits":
+        case "type" | "bits":
             text = f"`{d.tag}` has {a} in the extension, {b} in {theirs}"
         case "missing":
             text = f"`{d.tag}` has `{d.member}` at offset {n.offset} in the extension, not at all in {theirs}"
@@ -141,9 +139,8 @@ def _figures(d: Difference, theirs: str) -> tuple[str, ...]:
             more = f" and {len(side.only) - SHOWN} more" if len(side.only) > SHOWN else ""
             lines.append(f"only in {where}: {', '.join(side.only[:SHOWN])}{more}")
     if d.more:
-        lines.append(
-            f"{d.more} more {'enumerators' if d.what == 'value' else 'members'} differ"[: None if d.more > 1 else -1]
-        )
+        what = "enumerator" if d.what == "value" else "member"
+        lines.append(f"{d.more} more {what} differs" if d.more == 1 else f"{d.more:,} more {what}s differ")
     return tuple(lines)
 
 

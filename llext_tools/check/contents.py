@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from llext_tools.check.subject import Rule, Subject
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, listed
 from llext_tools.elf import structs as elf
 from llext_tools.elf.read import reloc_tables
 from llext_tools.link.regions import NO_RELOC
@@ -87,8 +87,7 @@ def region_gap(subject: Subject) -> Iterator[Diagnostic]:
         between = np.flatnonzero(foreign & (s.offset >= start) & (s.offset + s.size <= end)).tolist()
         if not between:
             continue
-        which = ", ".join(f"`{s.name[i]}`" for i in between[:3])
-        which += f" and {len(between) - 3} more" if len(between) > 3 else ""
+        which = listed(s.name[i] for i in between)
         yield Diagnostic(
             "region-gap",
             f"region {mem.name} takes {int(s.size[between].sum()):,} bytes with it that are not the extension's",

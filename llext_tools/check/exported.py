@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llext_tools.check.subject import Offer, Rule, Subject
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, listed
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import reloc_tables
@@ -164,9 +164,9 @@ def _missing(subject: Subject, name: str, exported: tuple[str, ...]) -> Diagnost
     if name in defined:
         note, cure = f"it is defined, but has no entry in `{EXPORTED}`", f"`LL_EXTENSION_SYMBOL({name});` exports it"
     elif near:
-        note, cure = f"exported are {_listed(exported)}", f"did you mean `{near[0]}`?"
+        note, cure = f"it exports {listed(exported)}", f"did you mean `{near[0]}`?"
     else:
-        note = f"exported are {_listed(exported)}" if exported else "it exports nothing"
+        note = f"it exports {listed(exported) or 'nothing'}"
         cure = f"define `{name}`, and export it with `LL_EXTENSION_SYMBOL({name});`"
     return Diagnostic(
         "entry-missing",
@@ -175,11 +175,6 @@ def _missing(subject: Subject, name: str, exported: tuple[str, ...]) -> Diagnost
         notes=(note, "on the board, llext_call_fn() fails with -ENOENT, and llext_find_sym() finds nothing"),
         help=cure,
     )
-
-
-def _listed(exported: tuple[str, ...], shown: int = 3) -> str:
-    more = f" and {len(exported) - shown:,} more" if len(exported) > shown else ""
-    return ", ".join(f"`{name}`" for name in exported[:shown]) + more
 
 
 def export_shadowed(subject: Subject) -> Iterator[Diagnostic]:
@@ -192,7 +187,7 @@ def export_shadowed(subject: Subject) -> Iterator[Diagnostic]:
         is_, them = ("is", "it") if len(shadowed) == 1 else ("are", "them")
         yield Diagnostic(
             "export-shadowed",
-            f"{_listed(tuple(shadowed))} {is_} exported by {exports.source}, too",
+            f"{listed(shadowed)} {is_} exported by {exports.source}, too",
             severity="warning",
             location=subject.at(subject.obj.sections.index(EXPORTED)),
             notes=(f"an extension that imports {them} gets the firmware's",),

@@ -14,10 +14,10 @@ from llext_tools.check.subject import Rule, Subject
 from llext_tools.diag import Diagnostic
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64
+from llext_tools.link.regions import ARRAYS
 from llext_tools.mem import Mem
 
 REGISTER = frozenset({"__aeabi_atexit", "__cxa_atexit", "__cxa_thread_atexit", "atexit", "on_exit", "at_quick_exit"})
-ARRAYS = (Mem.PREINIT, Mem.INIT, Mem.FINI)
 
 
 def atexit_ignored(subject: Subject) -> Iterator[Diagnostic]:

@@ -21,6 +21,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.link.exports import ExportTable
+from llext_tools.link.regions import ARRAYS
 from llext_tools.llext import BufLoader, Config, Runtime, Storage
 from llext_tools.llext.bill import Job, Meters, measure, option, smallest_heaps
 from llext_tools.llext.config import KIB
@@ -36,7 +37,6 @@ from llext_tools.profile import Profile
 HEAP = 0x2000_0000
 ROOM = 1 << 20  # for the loader's own data; regions come on top
 PLACED = ("reloc-out-of-range", "reloc-deviates")
-ARRAYS = (Mem.PREINIT, Mem.INIT, Mem.FINI)
 WRITABLE = (Mem.DATA, Mem.BSS)
 
 
@@ -311,7 +311,7 @@ def pages(subject: Subject, loaded: Loaded) -> Iterator[Diagnostic]:
                 "page-conflict",
                 f"TEXT and {mem.name} share a page of {step:,} bytes: the loader makes it writable, not executable",
                 location=subject.at(),
-                detail=(f"TEXT is linked to {text:#x}, {mem.name} to {data:#x}",),
+                detail=(f"TEXT is linked to {text:#010x}, {mem.name} to {data:#010x}",),
                 help=f"link with `-z separate-code` and `-z max-page-size={step}`",
             )
 

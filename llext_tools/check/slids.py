@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from llext_tools.check.subject import Subject
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, listed
 from llext_tools.elf import structs as elf
-from llext_tools.elf.slid import listed, slid_of, slid_text, slids
+from llext_tools.elf.slid import MOST, slid_of, slid_text, slids
 
 INJECT = "`llext slid FILE` puts SLIDs in, as the last step of the build"
 
@@ -48,11 +48,11 @@ def imported_slids(subject: Subject) -> Iterator[Diagnostic]:
         weak = y.names(i for i in without if y.bind[i] == elf.STB_WEAK)
         yield Diagnostic(
             "slid-missing",
-            f"{listed(y.names(without))} {'has' if len(without) == 1 else 'have'} no SLID",
+            f"{listed(y.names(without), MOST)} {'has' if len(without) == 1 else 'have'} no SLID",
             location=at,
             notes=(
                 f"{exports.source} looks symbols up by SLID",
-                *([f"weak symbols get none: {listed(weak)}"] if weak else []),
+                *([f"weak symbols get none: {listed(weak, MOST)}"] if weak else []),
             ),
             help="declare what the firmware exports without `weak`" if len(weak) == len(without) else INJECT,
         )

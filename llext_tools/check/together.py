@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 
 from llext_tools.check.exported import names, offered
 from llext_tools.check.subject import Subject
-from llext_tools.diag import Diagnostic, Location
+from llext_tools.diag import Diagnostic, Location, listed
 from llext_tools.elf.model import ElfObject
 from llext_tools.host.firmware import Firmware
 from llext_tools.link.exports import Export, ExportTable
@@ -124,7 +124,7 @@ def ambiguous(members: Sequence[Member], in_order: bool) -> Iterator[Diagnostic]
             if len(others) > 1:
                 yield Diagnostic(
                     "export-ambiguous",
-                    f"`{name}` is exported by {_listed([each.name for each in others])}",
+                    f"`{name}` is exported by {listed(each.name for each in others)}",
                     severity="warning",
                     location=user.at,
                     notes=("the loader takes that of the extension that was loaded first",),
@@ -142,7 +142,7 @@ def dependencies(members: Sequence[Member], in_order: bool) -> Iterator[Diagnost
         text = "itself" if len(cycle) == 1 else "each other"
         yield Diagnostic(
             "dependency-cycle",
-            f"{_listed(cycle)} need{'s' if len(cycle) == 1 else ''} {text}: no order of loading works",
+            f"{listed(cycle)} need{'s' if len(cycle) == 1 else ''} {text}: no order of loading works",
             location=next(each.at for each in members if each.name == cycle[0]),
             detail=tuple(why),
             help="put what they share into a third extension or into the firmware, or link them into one",
@@ -158,7 +158,7 @@ def dependencies(members: Sequence[Member], in_order: bool) -> Iterator[Diagnost
                 f"`{user.name}` needs `{wanted[late[0]]}` of `{late[0]}`, which is loaded after it",
                 location=user.at,
                 notes=tuple(f"and `{wanted[name]}` of `{name}`" for name in late[1:]),
-                help=f"load {_listed(late)} first",
+                help=f"load {listed(late)} first",
             )
         if len(wanted) > MAX_DEPENDENCIES:
             beyond = list(wanted)[MAX_DEPENDENCIES:]
@@ -167,7 +167,7 @@ def dependencies(members: Sequence[Member], in_order: bool) -> Iterator[Diagnost
                 f"`{user.name}` needs {len(wanted)} other extensions: the loader keeps track of {MAX_DEPENDENCIES}",
                 severity="warning",
                 location=user.at,
-                notes=(f"{_listed(beyond)} can be unloaded while `{user.name}` uses what is in there",),
+                notes=(f"{listed(beyond)} can be unloaded while `{user.name}` uses what is in there",),
                 help="put what it needs into fewer extensions, or never unload them",
             )
 
@@ -216,12 +216,6 @@ def _cycle(edges: Mapping[str, Mapping[str, str]]) -> list[str]:
                 path.append(name)
                 trail.append(iter(edges.get(name, ())))
     return []
-
-
-def _listed(some: Sequence[str], shown: int = 3) -> str:
-    more = f" and {len(some) - shown:,} more" if len(some) > shown else ""
-    quoted = [f"`{name}`" for name in some[:shown]]
-    return (", ".join(quoted[:-1]) + " and " + quoted[-1] if len(quoted) > 1 and not more else ", ".join(quoted)) + more
 
 
 RULES: tuple[SetRule, ...] = (name_collision, ambiguous, dependencies)

@@ -223,13 +223,12 @@ def check_file(path: str, job: Job, others: Mapping[tuple[int, int], Beside], ob
 
 
 def facts_of(subject: Subject) -> Facts:
-    obj, y = subject.obj, subject.obj.symbols
-    exported = obj.sections.index(".exported_sym")
+    y = subject.obj.symbols
     undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0))
     return Facts(
         regions={mem.name: region.size for mem, region in subject.regions.regions.items() if mem in PERM},
         imports=sorted(y.names(undefined.tolist())),
-        exports=0 if exported is None else int(obj.sections.size[exported]) // (obj.bits // 4),
+        exports=len(subject.offers),
         footprint=subject.footprint,
     )
 

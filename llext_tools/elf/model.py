@@ -13,6 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from llext_tools.elf import structs
+
 I32: TypeAlias = NDArray[np.int32]
 U16: TypeAlias = NDArray[np.uint16]
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
@@ -136,12 +138,12 @@ class ElfObject:
     @cached_property
     def functions(self) -> tuple[I64, I64, I64]:
         """Section, start in it and symbol index of the defined functions, sorted by section and start."""
-        return self._defined(2)
+        return self._defined(structs.STT_FUNC)
 
     @cached_property
     def variables(self) -> tuple[I64, I64, I64]:
         """The same of the defined variables."""
-        return self._defined(1)
+        return self._defined(structs.STT_OBJECT)
 
     def function_at(self, section: int, offset: int) -> str:
         """The name of the last function that starts at or before that place, or ``""``."""
@@ -155,8 +157,8 @@ class ElfObject:
     def _defined(self, kind: int) -> tuple[I64, I64, I64]:
         y = self.symbols
         index = np.flatnonzero((y.type == kind) & (y.shndx > 0) & (y.shndx < len(self.sections)))
-        start = y.value[index] & ~(kind == 2)  # bit 0 is the Thumb bit; no function has an odd address
-        if self.type != 1:  # in a linked file values are addresses
+        start = y.value[index] & ~(kind == structs.STT_FUNC)  # bit 0 is the Thumb bit; no function has an odd address
+        if self.type != structs.ET_REL:  # in a linked file values are addresses
             start = start - self.sections.addr[y.shndx[index]]
         order = np.lexsort((start, y.shndx[index]))
         return y.shndx[index][order].astype(np.int64), start[order], index[order]

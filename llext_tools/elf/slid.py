@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from llext_tools.diag import Location, Reporter, fail
+from llext_tools.diag import Location, Reporter, fail, listed
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.write import to_bytes
@@ -39,7 +39,7 @@ PREPARED = 0x0800_0000
 WIDTHS = (32, 64)
 _TEXT = re.compile(r"0[xX](?:[0-9a-fA-F]{8}|[0-9a-fA-F]{16})")
 _TYPES = {elf.STT_OBJECT: "OBJECT", elf.STT_FUNC: "FUNC", elf.STT_TLS: "TLS"}
-SHOWN = 8  # names in one message
+MOST = 8  # names in one message
 
 
 def slid(name: str, bits: int) -> int:
@@ -80,14 +80,6 @@ def collisions(names: Iterable[str], bits: int) -> dict[int, tuple[str, ...]]:
     return shared
 
 
-def listed(names: Iterable[str]) -> str:
-    """``a`, `b` and 3 more``, each in backticks."""
-    quoted = [f"`{name}`" for name in names]
-    if len(quoted) > SHOWN:
-        quoted[SHOWN - 1 :] = [f"{len(quoted) - SHOWN + 1:,} more"]
-    return " and ".join([*([", ".join(quoted[:-1])] if quoted[1:] else []), *quoted[-1:]])
-
-
 def report_shared(
     names: Iterable[str], others: Iterable[str], bits: int, reporter: Reporter, at: Location | None = None
 ) -> None:
@@ -102,9 +94,9 @@ def report_shared(
         exported = tuple(name for name in shared if name not in own)
         reporter.error(
             "slid-collision",
-            f"{listed(shared)} have the same SLID of {bits} bits, {slid_text(value, bits)}",
+            f"{listed(shared, MOST)} have the same SLID of {bits} bits, {slid_text(value, bits)}",
             at=at,
-            notes=(f"the firmware exports {listed(exported)}",) if exported else (),
+            notes=(f"the firmware exports {listed(exported, MOST)}",) if exported else (),
             help="rename one of them",
         )
 
@@ -164,7 +156,7 @@ def _report_values(
     names: list[str], found: NDArray[np.uint64], value: NDArray[np.uint64], at: Location, reporter: Reporter
 ) -> None:
     used = np.flatnonzero(value).tolist()
-    which = listed(names[i] for i in used)
+    which = listed((names[i] for i in used), MOST)
     if used and np.array_equal(found[used], value[used]):
         text, cure = "the extension has SLIDs already", "they are put in once: there is nothing left to do"
     else:

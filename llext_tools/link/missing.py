@@ -77,7 +77,7 @@ def missing_imports(
     return found
 
 
-CODES = frozenset({"undefined-symbol", "symbol-unexported", "runtime-missing", "weak-undefined"})
+MISSING = frozenset({"undefined-symbol", "symbol-unexported", "runtime-missing", "weak-undefined"})
 
 
 def in_full(obj: ElfObject, found: Sequence[Diagnostic], exports: ExportTable) -> list[Diagnostic]:
@@ -90,7 +90,7 @@ def in_full(obj: ElfObject, found: Sequence[Diagnostic], exports: ExportTable) -
     for each in found:
         at = each.location
         symbols: Sequence[int] = ()
-        if each.code in CODES and at is not None and at.offset is not None:
+        if each.code in MISSING and at is not None and at.offset is not None:
             address = obj.sections.addr[relocs.section] if not at.section else np.zeros(len(relocs), np.int64)
             there = relocs.offset + address == at.offset
             if at.section:

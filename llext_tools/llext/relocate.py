@@ -272,7 +272,8 @@ class Linker:
         name = self.rows[int(entries.type[k])].name
         text = f"`{name}` has no `R_RISCV_PCREL_HI20` in its own section at the place that its symbol names"
         at = self.lookup.at(entries.target, int(entries.offset[k]))
-        return Problem("ENOEXEC", Diagnostic("reloc-unpaired", text, location=at))
+        cure = "keep both in one section, as the merge script does; llext_add_extension() links with it"
+        return Problem("ENOEXEC", Diagnostic("reloc-unpaired", text, location=at, help=cure))
 
     def _unresolved(self, work: Work, k: int) -> Line:
         name, kind = self.lookup.name(int(work.entries.symbol[k])), int(work.entries.type[k])

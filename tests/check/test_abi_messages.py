@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,26 @@ def test_a_second_difference_is_not_hidden_by_the_first(tmp_path: Path) -> None:
     defined = "int f(struct sensor *s, long long n) { return s->id + n; } void g(void) {} EXPORT(f); EXPORT(g);"
     _, found = sides(tmp_path, BEFORE, AFTER, f"{declared}\n{start}", defined)
     assert sorted(d.code for d in found) == ["abi-layout", "abi-prototype", "abi-prototype"]
+
+
+FURTHER = {
+    # what both sides have, «extension|firmware»: the last line of the figures
+    "struct one { «int|unsigned» a; };": "4 bytes in both",
+    "struct one { int «a, b, c|c, a, b»; };": "2 more members differ",
+    "struct one { int «a, b|b, a»; };": "1 more member differs",
+    "enum one { «A, B|NONE, A, B» };": "1 more enumerator differs",
+    "enum one { «A, B, C|NONE, A, B, C» };": "2 more enumerators differ",
+    "struct one { char a; «char b, c;|» int d; };": "1 more member differs",
+}
+
+
+@pytest.mark.parametrize("types", FURTHER)
+def test_how_many_more_differ(types: str, tmp_path: Path) -> None:
+    ours, theirs = (re.sub("«(.*?)[|](.*?)»", rf"\{side}", types) for side in (1, 2))
+    kind = types.partition(" ")[0]
+    declared = f"int f({kind} one *it); int start({kind} one *it) {{ return f(it); }}"
+    _, (found,) = sides(tmp_path, ours, theirs, declared, f"int f({kind} one *it) {{ return it != 0; }} EXPORT(f);")
+    assert found.detail[-1] == FURTHER[types]
 
 
 def test_what_is_not_imported_is_not_compared(tmp_path: Path) -> None:

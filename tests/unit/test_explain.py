@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import transcript
-from elfedit import Elf
+from elfedit import edit
 from llext_tools import explain
 from llext_tools.diag import CODES
 from llext_tools.paths import include_dir
@@ -49,17 +49,6 @@ def build(language: str, arch: str, name: str, lines: list[str], folder: Path) -
     flags += C_FLAGS if language != "asm" else ()
     command = [need(compiler), *flags, f"-I{include_dir()}", "-c", source.name, "-o", f"{name}.llext"]
     subprocess.run(command, cwd=folder, check=True)
-
-
-def edit(lines: list[str], file: Path) -> None:
-    """Carry out ``shdr .data addralign = 3`` and ``ehdr machine = 3``; ``+=`` adds."""
-    elf = Elf(file.read_bytes())
-    for line in lines:
-        target, operator, value = line.rsplit(maxsplit=2)
-        what, *where = target.split()
-        place = elf.ehdr(*where) if what == "ehdr" else elf.shdr(*where)
-        elf.put(place, int(value, 0) + (elf.get(place) if operator == "+=" else 0))
-    file.write_bytes(bytes(elf))
 
 
 def this_python(folder: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import transcript
-from elfedit import Elf
+from elfedit import edit
 from llext_tools.paths import cmake_dir, include_dir
 from needs import need
 
@@ -137,17 +137,6 @@ def build(case: Case, which: str, arch: str, folder: Path) -> None:
     if commands:
         done = transcript.shell(f"set -e\n{commands}", folder)
         assert done.returncode == 0, f"{commands}\n{done.stdout}"
-
-
-def edit(lines: list[str], file: Path) -> None:
-    """Carry out ``shdr .data addralign = 3`` and ``ehdr machine = 3``; ``+=`` adds."""
-    elf = Elf(file.read_bytes())
-    for line in lines:
-        target, operator, value = line.rsplit(maxsplit=2)
-        what, *where = target.split()
-        place = elf.ehdr(*where) if what == "ehdr" else elf.shdr(*where)
-        elf.put(place, int(value, 0) + (elf.get(place) if operator == "+=" else 0))
-    file.write_bytes(bytes(elf))
 
 
 def _compiler(toolchain: str, cpu: Cpu) -> tuple[str, ...]:
