@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from llext_tools.abi.compare import Comparison, Difference, Side
 from llext_tools.abi.extension import extension_interfaces, extension_types
 from llext_tools.abi.notation import plain, prototype
@@ -18,7 +16,7 @@ from llext_tools.abi.text import complete
 from llext_tools.abi.types import Interface, Signature
 from llext_tools.check.cpu import enums_differ
 from llext_tools.check.subject import Rule, Subject
-from llext_tools.diag import Diagnostic, Location
+from llext_tools.diag import Diagnostic
 
 SHOWN = 3  # imports that reach a type, and members that one side lacks
 UNCHECKED = "nothing on the board checks this"
@@ -92,7 +90,7 @@ def _prototype(subject: Subject, d: Difference, extension: Signature, firmware: 
         f"{theirs + ':':{width}} {prototype(d.name, firmware)}",
     )
     return Diagnostic(
-        "abi-prototype", text, location=_place(subject, d.name), detail=detail, notes=(UNCHECKED,), help=HELP
+        "abi-prototype", text, location=subject.use_of(d.name), detail=detail, notes=(UNCHECKED,), help=HELP
     )
 
 
@@ -120,7 +118,7 @@ def _layout(subject: Subject, found: Sequence[Difference]) -> Diagnostic:
             text = f"`{d.tag}` has {_bytes(n.size)} in the extension, {_bytes(m.size)} in {theirs}"
     notes = (*_reached_by(found), UNCHECKED)
     return Diagnostic(
-        "abi-layout", text, location=_place(subject, d.name), detail=_figures(d, theirs), notes=notes, help=HELP
+        "abi-layout", text, location=subject.use_of(d.name), detail=_figures(d, theirs), notes=notes, help=HELP
     )
 
 
@@ -173,19 +171,6 @@ def _name_of_firmware(subject: Subject) -> str:
     assert subject.firmware is not None
     source = subject.firmware.exports.source
     return "the firmware" if ", " in source else os.path.basename(source)
-
-
-def _place(subject: Subject, name: str) -> Location:
-    """The first place that refers to an import."""
-    obj, relocs = subject.obj, subject.relocs
-    used = np.unique(relocs.symbol)
-    named = [i for i, found in zip(used.tolist(), obj.symbols.names(used.tolist()), strict=True) if found == name]
-    at = np.flatnonzero(np.isin(relocs.symbol, named))
-    if not at.size:
-        return subject.at()
-    first = at[np.lexsort((relocs.offset[at], relocs.section[at]))[0]]
-    section, offset = int(relocs.section[first]), int(relocs.offset[first])
-    return subject.at(section)._replace(offset=offset, function=obj.function_at(section, offset))
 
 
 RULES: tuple[Rule, ...] = (interfaces,)

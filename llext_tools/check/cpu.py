@@ -6,7 +6,7 @@ fault, or as wrong numbers. What a file does not say fits everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +19,8 @@ from llext_tools.arch.base import Cpu
 from llext_tools.check.prototypes import imported
 from llext_tools.check.subject import Rule, Subject
 from llext_tools.check.target import target_misfit
-from llext_tools.diag import Diagnostic, Location
+from llext_tools.diag import Diagnostic, Location, listed
 from llext_tools.elf import structs as elf
-from llext_tools.link.places import where
-
-SHOWN = 3  # names in a note, before a count
 
 
 def target(subject: Subject) -> Iterator[Diagnostic]:
@@ -65,13 +62,13 @@ def isa(subject: Subject) -> Iterator[Diagnostic]:
             "abi-isa",
             f"the extension is compiled for {ours.name}, the firmware for {theirs.name}",
             location=subject.at(),
-            notes=(f"{theirs.name} is without the instructions of {_listed(others)}",),
+            notes=(f"{theirs.name} is without the instructions of {listed(others)}",),
             help=f"compile the extension for the firmware's CPU: `-march={theirs.name.lower()}`",
         )
     elif lacking and (found := _fpu_instruction(subject)):
         yield Diagnostic(
             "abi-isa",
-            f"the extension has FPU instructions ({_listed(lacking)}), for which the firmware is not compiled",
+            f"the extension has FPU instructions ({listed(lacking)}), for which the firmware is not compiled",
             location=found,
             help=f"compile the extension with `{theirs.abi}`" if theirs.abi else "",
         )
@@ -100,7 +97,7 @@ class Convention(NamedTuple):
     field: str
     fact: Callable[[Cpu, Cpu], str]
     concerns: Callable[[Signature, Mapping[str, Layout], Subject, Cpu, Cpu], bool]
-    how: str  # follows the names of such imports
+    how: str  # stands in front of the names of such imports
     help: Callable[[Cpu], str]  # of the firmware
 
 
@@ -114,14 +111,14 @@ def _check(subject: Subject, convention: Convention) -> Iterator[Diagnostic]:
         return
     known, types, unknown = imported(subject)
     hit = [name for name, each in known.items() if convention.concerns(each, types, subject, ours, theirs)]
-    notes = [f"{_listed(hit)} {convention.how}"] if hit else []
+    notes = [f"{convention.how} {listed(hit)}"] if hit else []
     if unknown and not hit:
-        notes.append(f"no prototype tells whether that concerns {_listed(unknown)}")
+        notes.append(f"no prototype tells whether that concerns {listed(unknown)}")
     yield Diagnostic(
         convention.code,
         convention.fact(ours, theirs),
         severity="error" if hit else "warning",
-        location=_first_use(subject, hit[0]) if hit else subject.at(),
+        location=subject.use_of(hit[0]) if hit else subject.at(),
         notes=tuple(notes) or ("by their prototypes none of the imports is concerned",),
         help=convention.help(theirs),
     )
@@ -200,7 +197,7 @@ FLOATS = Convention(
         f"the extension passes floating point as with `{ours.abi}`, the firmware as with `{theirs.abi}`"
     ),
     concerns=_passes_otherwise,
-    how="takes or returns floating point by value",
+    how="floating point goes by value to or from",
     help=lambda theirs: f"compile the extension with the firmware's flags: `{theirs.abi}`",
 )
 SIZES = {1: "as few bytes as its values need (`-fshort-enums`)", 4: "4 bytes (`-fno-short-enums`)"}
@@ -211,7 +208,7 @@ ENUMS = Convention(
         f"an enumeration has {SIZES[ours.enum]} in the extension, {SIZES[theirs.enum]} in the firmware"
     ),
     concerns=_has_small_enum,
-    how="works on data that has one",
+    how="data that has one goes to or from",
     help=lambda theirs: f"compile the extension with `-f{'no-' if theirs.enum == 4 else ''}short-enums`",
 )
 WCHARS = Convention(
@@ -219,7 +216,7 @@ WCHARS = Convention(
     field="wchar",
     fact=lambda ours, theirs: f"`wchar_t` has {ours.wchar} bytes in the extension, {theirs.wchar} in the firmware",
     concerns=_has_wchar,
-    how="works on wide characters",
+    how="wide characters go to or from",
     help=lambda theirs: f"compile the extension with{'out' if theirs.wchar == 4 else ''} `-fshort-wchar`",
 )
 
@@ -230,18 +227,6 @@ def _sides(subject: Subject) -> tuple[Cpu, Cpu] | None:
     if theirs is None or (theirs.arch, theirs.bits) != (subject.arch.name, subject.obj.bits):
         return None
     return subject.arch.cpu(subject.obj), theirs
-
-
-def _first_use(subject: Subject, name: str) -> Location:
-    y, relocs = subject.obj.symbols, subject.relocs
-    uses = np.flatnonzero(y.shndx[relocs.symbol] == elf.SHN_UNDEF).tolist()
-    found = (where(subject.obj, relocs, i) for i in uses if y.name(int(relocs.symbol[i])) == name)
-    return next(found, subject.at())
-
-
-def _listed(names: Sequence[str]) -> str:
-    text = ", ".join(f"`{name}`" for name in names[:SHOWN])
-    return text + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 RULES: tuple[Rule, ...] = (target, machine, isa, floats, enums, wchars)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from llext_tools.arch.base import Arch
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.host.firmware import Firmware
 from llext_tools.link.image import RegionMap
+from llext_tools.link.places import where
 from llext_tools.llext.config import Config
 from llext_tools.llext.loaders import Storage
 from llext_tools.profile import Profile
@@ -97,6 +100,16 @@ class Subject(NamedTuple):
     def at(self, section: int | None = None) -> Location:
         """The file, or one of its sections."""
         return Location(file=self.obj.path, section="" if section is None else self.obj.sections.name[section])
+
+    def use_of(self, name: str) -> Location:
+        """The first place that refers to an import; the file if there is none."""
+        relocs = self.relocs
+        used = np.unique(relocs.symbol).tolist()
+        named = [i for i, found in zip(used, self.obj.symbols.names(used), strict=True) if found == name]
+        at = np.flatnonzero(np.isin(relocs.symbol, named))
+        if not at.size:
+            return self.at()
+        return where(self.obj, relocs, int(at[np.lexsort((relocs.offset[at], relocs.section[at]))[0]]))
 
 
 Rule: TypeAlias = Callable[[Subject], Iterable[Diagnostic]]

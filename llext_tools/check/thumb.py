@@ -256,7 +256,7 @@ def stores(subject: Subject) -> Iterator[Diagnostic]:
     first = int(uneven[0])
     yield Diagnostic(
         "store-unaligned",
-        f"the loader stores a word at {int(place[first]):#x} of its region, no multiple of 4: {name} faults",
+        f"the loader stores a word at byte {int(place[first]):,} of its region, no multiple of 4: {name} faults",
         location=where(subject.obj, r, first),
         notes=places(subject.obj, r, uneven[1:]),
         help="align what holds an address to 4 bytes, and do not pack structures that hold one",
