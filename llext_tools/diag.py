@@ -164,6 +164,11 @@ CODES: dict[str, Code] = {
 }
 
 
+def number(count: int, noun: str) -> str:
+    """``1 byte``, ``2,048 bytes``."""
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")
+
+
 def listed(names: Iterable[str], most: int = 3) -> str:
     """Names for a message: `` `a`, `b` and 3 more ``. It has at most ``most`` parts; ``""`` without any name."""
     quoted = [f"`{name}`" for name in names]

@@ -16,7 +16,7 @@ from llext_tools.abi.text import complete
 from llext_tools.abi.types import Interface, Signature
 from llext_tools.check.cpu import enums_differ
 from llext_tools.check.subject import Rule, Subject
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, number
 
 SHOWN = 3  # imports that reach a type, and members that one side lacks
 UNCHECKED = "nothing on the board checks this"
@@ -75,7 +75,7 @@ def _prototype(subject: Subject, d: Difference, extension: Signature, firmware: 
             text = f"`{d.name}` is {kind[swap]} in the extension, {kind[not swap]} in {theirs}"
         case "count":
             n, m = d.extension.offset, d.firmware.offset
-            text = f"`{d.name}` has {n} parameter{'s' * (n != 1)} in the extension, {m} in {theirs}"
+            text = f"`{d.name}` has {number(n or 0, 'parameter')} in the extension, {m} in {theirs}"
         case "variadic":
             a, b = ("any number", "a fixed number")[:: 1 if extension.variadic else -1]
             text = f"`{d.name}` takes {a} of arguments in the extension, {b} in {theirs}"
@@ -115,7 +115,8 @@ def _layout(subject: Subject, found: Sequence[Difference]) -> Diagnostic:
         case "sort":
             text = f"`{d.tag}` is a {n.spelling} in the extension, a {m.spelling} in {theirs}"
         case _:
-            text = f"`{d.tag}` has {_bytes(n.size)} in the extension, {_bytes(m.size)} in {theirs}"
+            here, there = number(n.size or 0, "byte"), number(m.size or 0, "byte")
+            text = f"`{d.tag}` has {here} in the extension, {there} in {theirs}"
     notes = (*_reached_by(found), UNCHECKED)
     return Diagnostic(
         "abi-layout", text, location=subject.use_of(d.name), detail=_figures(d, theirs), notes=notes, help=HELP
@@ -128,9 +129,9 @@ def _figures(d: Difference, theirs: str) -> tuple[str, ...]:
     if d.what not in ("size", "variable") and None not in (d.extension.size, d.firmware.size):
         sizes = d.extension.size, d.firmware.size
         lines.append(
-            f"{_bytes(sizes[0])} in both"
+            f"{number(sizes[0] or 0, 'byte')} in both"
             if sizes[0] == sizes[1]
-            else f"{_bytes(sizes[0])} in the extension, {_bytes(sizes[1])} in {theirs}"
+            else f"{number(sizes[0] or 0, 'byte')} in the extension, {number(sizes[1] or 0, 'byte')} in {theirs}"
         )
     for side, where in ((d.extension, "the extension"), (d.firmware, theirs)):
         if side.only:
@@ -151,7 +152,7 @@ def _reached_by(found: Sequence[Difference]) -> Iterator[str]:
         way = ": ".join(part for part in (d.root, f"`{d.path}`" if d.path not in ("", d.name) else "") if part)
         ways.append(f"`{d.name}`" + (f" ({way})" if way else ""))
     if len(found) > SHOWN:
-        ways.append(f"{len(found) - SHOWN} more import{'s' * (len(found) > SHOWN + 1)}")
+        ways.append(number(len(found) - SHOWN, "more import"))
     how = "reached by" if any(d.by_value for d in found) else "reached through pointers only, by"
     yield f"{how} {', '.join(ways[:-1])} and {ways[-1]}" if len(ways) > 1 else f"{how} {ways[0]}"
 
@@ -161,10 +162,6 @@ def _spelled(ours: Side, theirs: Side) -> tuple[str, str]:
     if ours.spelling != theirs.spelling:
         return f"`{ours.spelling}`", f"`{theirs.spelling}`"
     return f"`{ours.spelling}` ({ours.type})", f"`{theirs.spelling}` ({theirs.type})"
-
-
-def _bytes(count: int | None) -> str:
-    return f"{count or 0:,} byte{'s' * (count != 1)}"
 
 
 def _name_of_firmware(subject: Subject) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from llext_tools.check.subject import Rule, Subject
-from llext_tools.diag import Diagnostic, listed
+from llext_tools.diag import Diagnostic, listed, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.read import reloc_tables
 from llext_tools.link.regions import NO_RELOC
@@ -22,7 +22,7 @@ def bss_alignment(subject: Subject) -> Iterator[Diagnostic]:
     name = subject.obj.sections.name[region.sections[0]]
     yield Diagnostic(
         "bss-misaligned",
-        f"`{name}` will start {region.prepad:,} bytes behind an address aligned to {region.align:,}",
+        f"`{name}` will start {number(region.prepad, 'byte')} behind an address aligned to {region.align:,}",
         severity="warning",
         location=subject.at(region.sections[0]),
         help="`llext finish` aligns the section's file offset; llext_add_extension() runs it",
@@ -33,9 +33,10 @@ def no_alignment(subject: Subject) -> Iterator[Diagnostic]:
     """``region-alignment``, as a warning: for an alignment of 0 the loader pads by the whole offset in the file."""
     for mem, region in subject.regions.regions.items():
         if region.align == 0 and region.prepad:
+            padding = number(region.prepad, "byte")
             yield Diagnostic(
                 "region-alignment",
-                f"region {mem.name} has the alignment 0: the loader puts {region.prepad:,} bytes of nothing before it",
+                f"region {mem.name} has the alignment 0: the loader puts {padding} of nothing before it",
                 severity="warning",
                 location=subject.at(region.sections[0]),
                 help="give the section an alignment of 1 or more: `.balign 4` in assembly",
@@ -50,7 +51,7 @@ def thread_local(subject: Subject) -> Iterator[Diagnostic]:
     for i in np.flatnonzero((s.flags & elf.SHF_TLS != 0) & (s.flags & elf.SHF_ALLOC != 0) & (s.size > 0)).tolist():
         yield Diagnostic(
             "thread-local",
-            f"`{s.name[i]}` holds {s.size[i]:,} bytes of thread-local variables, which nobody allocates",
+            f"`{s.name[i]}` holds {number(int(s.size[i]), 'byte')} of thread-local variables, which nobody allocates",
             severity="warning",
             location=subject.at(i),
             help="make them ordinary variables, or ask the firmware for thread-local memory",
@@ -87,10 +88,10 @@ def region_gap(subject: Subject) -> Iterator[Diagnostic]:
         between = np.flatnonzero(foreign & (s.offset >= start) & (s.offset + s.size <= end)).tolist()
         if not between:
             continue
-        which = listed(s.name[i] for i in between)
+        which, foreign_bytes = listed(s.name[i] for i in between), number(int(s.size[between].sum()), "byte")
         yield Diagnostic(
             "region-gap",
-            f"region {mem.name} takes {int(s.size[between].sum()):,} bytes with it that are not the extension's",
+            f"region {mem.name} takes {foreign_bytes} with it that are not the extension's",
             severity="warning",
             location=subject.at(region.sections[0]),
             detail=(f"between sections of {mem.name}, which is copied as one piece of the file: {which}",),

@@ -16,7 +16,7 @@ import numpy as np
 from llext_tools.arch.base import Arch
 from llext_tools.check.reach import veneers
 from llext_tools.check.subject import Board, Footprint, HeapUse, Subject
-from llext_tools.diag import Diagnostic, Reporter
+from llext_tools.diag import Diagnostic, Reporter, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
@@ -257,13 +257,14 @@ def buffer_alignment(subject: Subject, loaded: Loaded) -> Iterator[Diagnostic]:
             continue
         align = rounded(config, region.size, region.align)[1]
         at, behind = board.buffer + region.offset, -region.offset % align
+        place = f"{number(behind, 'byte')} behind" if behind else "at"
         yield Diagnostic(
             "buffer-misaligned",
-            f"{mem.name} cannot stay in the file: {ext.mem_rounded[mem]:,} bytes are copied to the heap",
+            f"{mem.name} cannot stay in the file: the loader copies {number(ext.mem_rounded[mem], 'byte')} to the heap",
             severity="warning",
             location=subject.at(),
             detail=(f"in the ELF buffer it is at {at:#010x}, which is not aligned to {align:,}",),
-            help=f"put the buffer {f'{behind:,} bytes behind' if behind else 'at'} a multiple of {align:,}",
+            help=f"put the buffer {place} a multiple of {align:,}",
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from llext_tools.check.reach import Reach, Stubs, hopeless, misfits, reaches, regions_at, signed
 from llext_tools.check.subject import Rule, Subject
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, number
 from llext_tools.elf.model import I64
 from llext_tools.link.places import places, where
 from llext_tools.link.relocate import cure
@@ -110,7 +110,7 @@ def _by_symbol(subject: Subject, reach: Reach, bad: I64) -> Iterator[tuple[str, 
     symbols, first = np.unique(symbol, return_index=True)
     for n, i in enumerate(np.sort(first)[:MOST_SYMBOLS].tolist()):
         left = symbols.size - MOST_SYMBOLS if n == MOST_SYMBOLS - 1 else 0
-        more = (f"and {left:,} more symbols are out of reach",) if left > 0 else ()
+        more = (f"{number(left, 'more symbol')} out of reach",) if left > 0 else ()
         shndx = int(y.shndx[symbol[i]])
         name = y.name(int(symbol[i])) or (obj.sections.name[shndx] if 0 <= shndx < len(obj.sections) else "*ABS*")
         yield name, bad[symbol == symbol[i]], more
@@ -130,7 +130,7 @@ def _figures(reach: Reach, check: Range, k: int, bits: int, *, best: bool) -> tu
     place, target = int(reach.P[end][k]) & mask, int(reach.S[end][k]) & mask
     limits = f"the value is {value:,}, possible are {check.low:,} to {check.high - 1:,}"
     if reach.together[k]:
-        return (f"place and target are {abs(target - place):,} bytes apart", limits)
+        return (f"place and target are {number(abs(target - place), 'byte')} apart", limits)
     figures = f"place {place:#010x}, target {target:#010x}" if "P" in reach.row.formula else f"target {target:#010x}"
     if low != high:
         figures = f"at the {'best' if best else 'worst'} place in the heap: {figures}"

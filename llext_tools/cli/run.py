@@ -17,7 +17,7 @@ from llext_tools.c.types import encode
 from llext_tools.check.target import check_target
 from llext_tools.cli.parser import address
 from llext_tools.cli.render import diagnostics_to_json, report
-from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail
+from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
 from llext_tools.elf.read import load_object
 from llext_tools.elf.structs import ELFMAG
 from llext_tools.errors import LlextError, UsageError
@@ -187,7 +187,7 @@ def judge(args: argparse.Namespace, expected: Expected, result: RunResult) -> li
     if expected.output is not None and not expected.output.search(result.output):
         text = f"the output does not contain `{args.expect_output}`"
         lines = result.output.splitlines()
-        more = (f"... and {len(lines) - 20} more lines",) if len(lines) > 20 else ()
+        more = (f"... and {number(len(lines) - 20, 'more line')}",) if len(lines) > 20 else ()
         reporter.error("expect-output", text, at=at, detail=(*lines[:20], *more) or ("there was no output",))
     return list(reporter.diagnostics)
 

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from llext_tools.cli.render import BOLD, DIM, GREEN, RED, YELLOW, Paint, columns, diagnostics_to_json, wrap
-from llext_tools.diag import CODES, Diagnostic
+from llext_tools.diag import CODES, Diagnostic, number
 from llext_tools.elf.read import read_object
 from llext_tools.errors import LlextError, UndefinedError
 from llext_tools.llext.ext import Llext, LoadParam
@@ -95,7 +95,7 @@ def gathered(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
     for first, *others in causes.values():
         places = [d.location for d in others if d.location is not None]
         notes = [f"also at {at.section}+{at.offset or 0:#x}" for at in places[:SHOWN]]
-        notes += [f"and from {len(places) - SHOWN:,} more places"] if len(places) > SHOWN else []
+        notes += [f"and from {number(len(places) - SHOWN, 'more place')}"] if len(places) > SHOWN else []
         found.append(first._replace(notes=(*first.notes, *notes)))
     return tuple(found)
 

@@ -22,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from llext_tools.diag import Location, Reporter, fail
+from llext_tools.diag import Location, Reporter, fail, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.attributes import SHT_ATTRIBUTES
 from llext_tools.elf.model import I64, ElfObject, Relocs
@@ -121,7 +121,7 @@ def _report_lost(obj: ElfObject, relocs: Relocs, section: int, reporter: Reporte
         offset=offset,
         function=obj.function_at(place, offset),
     )
-    more = f", here and in {uses.size - 1:,} more places" if uses.size > 1 else ""
+    more = f", here and in {number(uses.size - 1, 'more place')}" if uses.size > 1 else ""
     name = obj.sections.name[section]
     reporter.error("symbol-unmapped", f"refers to section `{name}`, which is not loaded{more}", at=at)
 

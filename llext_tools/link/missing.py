@@ -20,7 +20,7 @@ import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools.arch.base import Arch
-from llext_tools.diag import Diagnostic, Location, Reporter
+from llext_tools.diag import Diagnostic, Location, Reporter, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.lines import Line, find_lines
 from llext_tools.elf.model import I64, ElfObject, Relocs
@@ -188,8 +188,7 @@ def further(others: Sequence[Use]) -> tuple[str, ...]:
         where = str(use.line) if use.line else f"{use.at.section}+{use.at.offset:#x}"
         notes.append(f"also at {where}{use.at.inside}")
     if len(others) > SHOWN:
-        more = len(others) - SHOWN
-        notes.append(f"and from {more:,} more place{'s' if more > 1 else ''}")
+        notes.append(f"and from {number(len(others) - SHOWN, 'more place')}")
     return tuple(notes)
 
 
@@ -272,7 +271,7 @@ class Reasons:
             notes.append(f"{self.source} has no such device")
             cure = "enable the driver and the node, or compile with this firmware's headers: ordinals change with both"
         elif kin:
-            notes.append(f"{kin:,} other devices are exported")
+            notes.append(f"the table has {number(kin, 'other device')}")
             cure = "compile the extension with the headers of this firmware: ordinals change with the devicetree"
         else:
             cure = "build the firmware with `CONFIG_LLEXT_EXPORT_DEVICES=y`"

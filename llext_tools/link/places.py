@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llext_tools.diag import Location
+from llext_tools.diag import Location, number
 from llext_tools.elf.model import I64, ElfObject, Relocs
 
 SHOWN = 3
@@ -23,5 +23,5 @@ def places(obj: ElfObject, relocs: Relocs, indices: I64) -> tuple[str, ...]:
         inside = f", in `{at.function}`" if at.function else ""
         notes.append(f"also at {at.section}+{at.offset:#x}{inside}")
     if indices.size > SHOWN:
-        notes.append(f"and from {indices.size - SHOWN:,} more places")
+        notes.append(f"and from {number(indices.size - SHOWN, 'more place')}")
     return tuple(notes)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from llext_tools.arch.base import Arch
-from llext_tools.diag import Reporter
+from llext_tools.diag import Reporter, number
 from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs
 from llext_tools.link.image import Layout, SymTab
 from llext_tools.link.places import places, where
@@ -144,7 +144,7 @@ def _report_misfits(
         name = obj.symbols.name(symbol) or _section_name(obj, symbol)
         notes = places(obj, relocs, found[relocs.symbol[found] == symbol][1:])
         if n == MOST_SYMBOLS - 1 and symbols.size > MOST_SYMBOLS:
-            notes += (f"and {symbols.size - MOST_SYMBOLS:,} more symbols are out of reach",)
+            notes += (f"{number(symbols.size - MOST_SYMBOLS, 'more symbol')} out of reach",)
         at = where(obj, relocs, here)
         place = int(layout.section_addr[relocs.section[here]] + relocs.offset[here]) & mask
         target = int(tab.S[symbol]) & mask

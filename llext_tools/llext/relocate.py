@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llext_tools.arch.base import Arch
-from llext_tools.diag import Diagnostic, Location
+from llext_tools.diag import Diagnostic, Location, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, Bytes
 from llext_tools.link.hints import unmapped_help
@@ -407,7 +407,7 @@ class Linker:
         if not found.size or row.code not in self.deviating:
             return
         at = [self.lookup.at(work.entries.target, offset) for offset in work.entries.offset[found[:4]].tolist()]
-        more = [f"and from {found.size - 4:,} more places"] if found.size > 4 else []
+        more = [f"and from {number(found.size - 4, 'more place')}"] if found.size > 4 else []
         notes = (*(f"also at {each.section}+{each.offset:#x}" for each in at[1:]), *more)
         text = f"`{row.name}`: {self.arch.loader_deviations[row.code]}"
         cure = f"write it so that loader and ABI agree; `llext explain {row.name}` has the ABI's formula"

@@ -186,13 +186,14 @@ def test_users_of_a_word_in_the_code(options: str, tmp_path: Path) -> None:
         assert users_of(obj.contents(obj.sections.name.index(name)), place).tolist() == sorted(users), hex(place)
 
 
+GCC_FORMS = ((), ("-gdwarf-4",), ("-gpubnames",), ("-gno-as-locview-support",))
+FORMS = {"arm": GCC_FORMS, "riscv": GCC_FORMS, "zig-arm": GCC_FORMS[:3]}
+
+
 @pytest.mark.toolchain
-@pytest.mark.parametrize("flags", [(), ("-gdwarf-4",), ("-gno-as-locview-support",), ("-gpubnames",)])
-@pytest.mark.parametrize("chain", ["arm", "riscv", "zig-arm"])
+@pytest.mark.parametrize(("chain", "flags"), [(chain, flags) for chain, forms in FORMS.items() for flags in forms])
 def test_definitions_of_a_firmware(chain: str, flags: tuple[str, ...], tmp_path: Path) -> None:
     """Oracle: the source text."""
-    if chain.startswith("zig") and "-gno-as-locview-support" in flags:
-        pytest.skip("GCC's option")
     tools = "arm-none-eabi-" if "arm" in chain else "riscv64-unknown-elf-"
     path = compiled(tmp_path, chain, "-g", "-Os", "-ffunction-sections", *flags)
     (tmp_path / "b.c").write_text("int missing(int a) { return a; }\nint other(int a) { return a; }\nint *where;\n")
