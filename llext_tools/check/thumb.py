@@ -219,10 +219,10 @@ def _is_blx(obj: ElfObject, at: int, thumb: bool) -> bool:
 
 
 def _in_code(obj: ElfObject) -> NDArray[np.bool_]:
-    """bool[n]: the symbols that are defined in a section of instructions."""
+    """bool[n]: the symbols that are defined in a section that holds instructions."""
     s = obj.sections
     executable = (s.flags & (elf.SHF_EXECINSTR | elf.SHF_ALLOC)) == elf.SHF_EXECINSTR | elf.SHF_ALLOC
-    return np.append(executable, False)[np.minimum(obj.symbols.shndx, len(s))]
+    return np.append(executable & (s.size > 0), False)[np.minimum(obj.symbols.shndx, len(s))]
 
 
 def is_m_profile(subject: Subject) -> bool:
