@@ -175,6 +175,7 @@ class _Reader:
         self.debug = Debug(obj)
         self._indices: dict[int, _Index] = {}
         self._bases: dict[str, tuple[list[Unit], list[int]]] = {}
+        self._homes: dict[int, Unit] = {}  # address -> the unit of what is there, of the units read so far
 
     def find(self, names: Mapping[str, int]) -> dict[str, tuple[Unit, Entry]]:
         """For each name that is described: the entry, and the unit where its types are."""
@@ -242,9 +243,13 @@ class _Reader:
     def _units(self, name: str, address: int | None) -> Iterator[Unit]:
         """The units worth a look, the most promising ones first."""
         seen = set()
+        if (home := self._homes.get(address or 0)) is not None:  # asked for all exports, most are near another one
+            seen.add(home.offset)
+            yield home
         for unit in self._units_with_address(address) if address else ():
-            seen.add(unit.offset)
-            yield unit
+            if unit.offset not in seen:
+                seen.add(unit.offset)
+                yield unit
         for alias in _aliases(name):
             for i, unit in enumerate(self.units_naming(alias)):
                 if unit.offset not in seen and i < MOST_UNITS:
@@ -359,6 +364,7 @@ class _Reader:
                     raise ValueError("namespaces are nested too deep")
                 for entry in self.debug.children(parent, NAMED):
                     self._add(index, entry, scope, in_class)
+                    self._homes |= dict.fromkeys(_places(entry, unit), unit)
                     if entry.tag in SCOPES and unit.language in CPP:
                         waiting.append((entry, f"{scope}{_name(entry) or '(anonymous)'}::", entry.tag != TAG.namespace))
         return self._indices[unit.offset]
