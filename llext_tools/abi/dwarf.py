@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from llext_tools import arch as archs
-from llext_tools.abi.notation import renamed, tags
+from llext_tools.abi.notation import complete, complete_tags, renamed, tags
 from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import debug_file
@@ -98,7 +98,7 @@ class Described:
                 pass
             types.finish()
         layouts = {unit: self._units[unit].layouts for unit in parts}
-        return _joined(Interface(symbols, reached(symbols, layouts[unit])) for unit, symbols in parts.items())
+        return _joined(Interface(symbols, complete(symbols.values(), layouts[unit])) for unit, symbols in parts.items())
 
     def interfaces(self, names: Iterable[str]) -> list[Interface]:
         """As ``interface()``, and behind it what further source files take the names for, if it is not the same."""
@@ -114,7 +114,7 @@ class Described:
                 except MALFORMED:
                     pass
                 types.finish()
-            further = Interface(symbols, reached(symbols, types.layouts))
+            further = Interface(symbols, complete(symbols.values(), types.layouts))
             if symbols and not any(_includes(known, further) for known in found):
                 found.append(further)
         return found
@@ -132,7 +132,7 @@ class Described:
                 types = self._types_of(unit)
                 root = types.tag_of(entry, "")
                 types.finish()
-                parts.setdefault(unit.offset, {}).update(reached({"": Signature(root, "", None)}, types.layouts))
+                parts.setdefault(unit.offset, {}).update(complete_tags([root], types.layouts))
         return _joined(Interface({}, layouts) for layouts in parts.values()).types
 
     def all_types(self) -> Mapping[str, Layout]:
@@ -747,16 +747,3 @@ def _signature_with_tags(signature: Signature, names: Mapping[str, str]) -> Sign
     if params is not None:
         params = tuple(param._replace(type=renamed(param.type, names)) for param in params)
     return signature._replace(result=renamed(signature.result, names), params=params)
-
-
-def reached(symbols: Mapping[str, Signature], types: Mapping[str, Layout]) -> dict[str, Layout]:
-    """Those of ``types`` that the signatures reach."""
-    texts = (text for s in symbols.values() for text in (s.result, *(param.type for param in s.params or ())))
-    waiting = [tag for text in texts for tag in tags(text)]
-    found: dict[str, Layout] = {}
-    while waiting:
-        tag = waiting.pop()
-        if tag in types and tag not in found:
-            found[tag] = types[tag]
-            waiting += _used(types[tag])
-    return found

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from llext_tools.abi.text import closure, complete_tags
+from llext_tools.abi.notation import complete_tags
+from llext_tools.abi.text import closure
 from llext_tools.abi.types import Interface, Layout
 from llext_tools.elf.model import ElfObject
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
-from llext_tools.abi.types import Member, Signature
+from llext_tools.abi.types import Layout, Member, Signature
 
+SHOWN = 40  # characters of what is wrong
+LONGEST = 20  # digits of a length: no array has more elements
 DEEPEST = 50
 """No type of a program has more pointers, arrays and functions around each other."""
 
 TAGGED = ("struct ", "union ", "enum ")
+SCALAR = re.compile(r"void|[a-z]+\d+")
+CLOSING = {"(": ")", "[": "]", "<": ">", "{": "}"}
 
 
 class Pointer(NamedTuple):
@@ -45,20 +49,97 @@ def parse(text: str) -> Type:
     """
     found, end = _parse(text, 0, 0)
     if end != len(text):
-        raise ValueError(f"unexpected text in a type: {text[end:]!r}")
+        raise ValueError(f"unexpected `{shown(text[end:])}` behind a type")
     return found
 
 
-def tags(text: str) -> Iterator[str]:
-    """The tags in a type, from left to right: ``struct sensor``."""
-    waiting = [parse(text)]
+def checked(text: str) -> Type:
+    """A type that somebody may have written by hand, with nothing in it but tags and scalars.
+
+    Raises:
+        ValueError: as ``parse()``; or a word is neither of the two.
+    """
+    found = parse(text)
+    for leaf in _leaves(found):
+        if leaf in TAGGED:
+            raise ValueError(f"`{leaf.rstrip()}` without a tag")
+        if not is_tag(leaf) and not SCALAR.fullmatch(leaf):
+            raise ValueError(f"expected a type, found `{shown(leaf)}`")
+    return found
+
+
+def shown(text: str) -> str:
+    """The beginning of a long text, for a message."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def text_of(value: Type) -> str:
+    """The notation of a type that ``parse()`` took apart."""
+    match value:
+        case Pointer(to):
+            return f"*{text_of(to)}"
+        case Array(of, length):
+            return f"[{'' if length is None else length}]{text_of(of)}"
+        case Function(result, params, variadic):
+            return f"fn({', '.join([*map(text_of, params), *(['...'] if variadic else [])])}) -> {text_of(result)}"
+    return value
+
+
+def notation(signature: Signature) -> str:
+    """``fn(*u8, u32, ...) -> i32``, or a variable's type."""
+    if signature.params is None:
+        return signature.result
+    params = [param.type for param in signature.params] + ["..."] * signature.variadic
+    return f"fn({', '.join(params)}) -> {signature.result}"
+
+
+def tags(text: str) -> tuple[str, ...]:
+    """The tags in a type, from left to right: ``struct sensor``. None if the text is not in the notation."""
+    try:
+        return tuple(filter(is_tag, _leaves(parse(text)))) if " " in text else ()
+    except ValueError:
+        return ()
+
+
+def reached(text: str, types: Mapping[str, Layout]) -> Iterator[str]:
+    """The tags that a type reaches, also through pointers, each once: what is nearer comes first."""
+    queue = [*dict.fromkeys(tags(text))]
+    seen = set(queue)
+    for tag in queue:  # grows as it is read
+        yield tag
+        for member in types[tag].members if tag in types else ():
+            for inner in tags(member.type):
+                if inner not in seen:
+                    seen.add(inner)
+                    queue.append(inner)
+
+
+def complete(signatures: Iterable[Signature], types: Mapping[str, Layout]) -> dict[str, Layout]:
+    """Those of ``types`` that several signatures reach."""
+    return complete_tags((tag for signature in signatures for tag in tags(notation(signature))), types)
+
+
+def complete_tags(roots: Iterable[str], types: Mapping[str, Layout]) -> dict[str, Layout]:
+    """Those of ``types`` that ``roots`` name, and all that they reach."""
+    found: dict[str, Layout] = {}
+    queue = [*roots]
+    for tag in queue:  # grows as it is read
+        if tag in types and tag not in found:
+            found[tag] = types[tag]
+            queue += [inner for member in found[tag].members for inner in tags(member.type)]
+    return found
+
+
+def _leaves(value: Type) -> Iterator[str]:
+    """The scalars and tags in a type, from left to right."""
+    waiting = [value]
     while waiting:
         match waiting.pop():
             case Pointer(inner) | Array(inner, _):
                 waiting.append(inner)
             case Function(result, params, _):
                 waiting += [result, *reversed(params)]
-            case str() as leaf if is_tag(leaf):
+            case str() as leaf:
                 yield leaf
 
 
@@ -125,20 +206,21 @@ def member_text(member: Member) -> str:
 
 def _parse(text: str, at: int, depth: int) -> tuple[Type, int]:
     if depth > DEEPEST:
-        raise ValueError("a type is nested too deep")
+        raise ValueError("a type that is nested too deeply")
     if text.startswith("*", at):
         inner, at = _parse(text, at + 1, depth + 1)
         return Pointer(inner), at
     if text.startswith("[", at):
-        close = text.index("]", at)
-        count = int(text[at + 1 : close]) if close > at + 1 else None
-        inner, at = _parse(text, close + 1, depth + 1)
-        return Array(inner, count), at
+        length, close, _ = text[at + 1 :].partition("]")
+        if not close or len(length) > LONGEST or not (length or "0").isdecimal():
+            raise ValueError(f"expected a length and `]`, found `{shown(text[at + 1 :])}`")
+        inner, at = _parse(text, at + len(length) + 2, depth + 1)
+        return Array(inner, int(length) if length else None), at
     if text.startswith("fn(", at):
         return _function(text, at + 3, depth)
     end = _end(text, at)
     if end == at:
-        raise ValueError(f"a type is missing in {text!r}")
+        raise ValueError(f"expected a type, found `{shown(text[at:])}`")
     return text[at:end], end
 
 
@@ -148,29 +230,27 @@ def _function(text: str, at: int, depth: int) -> tuple[Function, int]:
     while not text.startswith(")", at):
         if text.startswith("...", at):
             variadic, at = True, at + 3
-        else:
-            param, at = _parse(text, at, depth + 1)
-            params.append(param)
+            break
+        param, at = _parse(text, at, depth + 1)
+        params.append(param)
         at += 2 * text.startswith(", ", at)
         if at >= len(text):
-            raise ValueError(f"a function is not closed in {text!r}")
+            raise ValueError(f"a function is not closed: `{shown(text)}`")
     if not text.startswith(") -> ", at):
-        raise ValueError(f"a function has no result in {text!r}")
+        raise ValueError(f"a function without `-> ` and its result: `{shown(text)}`")
     result, at = _parse(text, at + 5, depth + 1)
     return Function(result, tuple(params), variadic), at
 
 
 def _end(text: str, at: int) -> int:
     """Where a scalar or a tag ends: templates have commas and parentheses of their own."""
-    depth = 0
+    inside: list[str] = []
     for i in range(at, len(text)):
         c = text[i]
-        if c in "<([{":
-            depth += 1
-        elif c in ">)]}":
-            if not depth:
-                return i
-            depth -= 1
-        elif c == "," and not depth:
+        if c in CLOSING:
+            inside.append(CLOSING[c])
+        elif inside and c == inside[-1]:
+            inside.pop()
+        elif not inside and c in ",)":
             return i
     return len(text)

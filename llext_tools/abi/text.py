@@ -22,166 +22,34 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
-from llext_tools.abi.notation import name_place, plain, prototype
+from llext_tools.abi.notation import (
+    CLOSING,
+    Function,
+    checked,
+    complete,
+    name_place,
+    notation,
+    plain,
+    prototype,
+    reached,
+    shown,
+    text_of,
+)
 from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 
 HASHED = "llext interface 1"
 """Begins what is hashed: another one once notation or members are hashed in another way."""
 
 KINDS: tuple[Literal["struct", "union", "enum"], ...] = ("struct", "union", "enum")
-CLOSING = {"(": ")", "[": "]", "<": ">", "{": "}"}
-SHOWN = 40  # characters of what is wrong
 
 Entry = dict[str, Any]
 T = TypeVar("T")
 
 
-# ---- the notation
-
-
-class Function(NamedTuple):
-    """A function's notation, taken apart."""
-
-    params: tuple[str, ...]
-    variadic: bool
-    result: str
-
-
-def notation(signature: Signature) -> str:
-    """``fn(*u8, u32, ...) -> i32``, or a variable's type."""
-    if signature.params is None:
-        return signature.result
-    params = [param.type for param in signature.params] + ["..."] * signature.variadic
-    return f"fn({', '.join(params)}) -> {signature.result}"
-
-
-def tags(text: str) -> tuple[str, ...]:
-    """The types with a tag that a notation names, from left to right.
-
-    Raises:
-        ValueError: it is not in the notation.
-    """
-    found: list[str] = []
-    try:
-        end = _type(text, 0, found)
-    except RecursionError:
-        raise ValueError("a type that is nested too deeply") from None
-    if end != len(text):
-        raise ValueError(f"unexpected `{_shown(text[end:])}` behind a type")
-    return tuple(found)
-
-
-_PREFIX = re.compile(r"(?:\*|\[\d*\])*")
-_SCALAR = re.compile(r"(?:void|[a-z]+\d+)(?![\w ])")
-
-
-def _type(text: str, at: int, found: list[str]) -> int:
-    """Where the type that begins at ``at`` ends; its tags go to ``found``."""
-    prefix = _PREFIX.match(text, at)
-    at = prefix.end() if prefix else at
-    if text.startswith("fn(", at):
-        return _type(text, _params(text, at + len("fn("), found)[1], found)
-    for kind in KINDS:
-        if text.startswith(f"{kind} ", at):
-            end = _tag_end(text, at)
-            if end == at + len(kind) + 1:
-                raise ValueError(f"`{kind}` without a tag")
-            found.append(text[at:end])
-            return end
-    scalar = _SCALAR.match(text, at)
-    if scalar is None:
-        raise ValueError(f"expected a type, found `{_shown(text[at:])}`")
-    return scalar.end()
-
-
-def _params(text: str, at: int, found: list[str]) -> tuple[list[str], int]:
-    """The parameters that begin at ``at``, "..." among them, and where the result begins."""
-    params: list[str] = []
-    while not text.startswith(")", at):
-        if params:
-            if not text.startswith(", ", at) or params[-1] == "...":
-                raise ValueError(f"expected `, ` or `)`, found `{_shown(text[at:])}`")
-            at += len(", ")
-        end = at + len("...") if text.startswith("...", at) else _type(text, at, found)
-        params.append(text[at:end])
-        at = end
-    if not text.startswith(") -> ", at):
-        raise ValueError("a function without `-> ` and its result")
-    return params, at + len(") -> ")
-
-
-def _tag_end(text: str, at: int) -> int:
-    """A tag ends at the comma or parenthesis of the function around it; those of C++ may have their own."""
-    inside: list[str] = []
-    for i in range(at, len(text)):
-        if text[i] in CLOSING:
-            inside.append(CLOSING[text[i]])
-        elif inside and text[i] == inside[-1]:
-            inside.pop()
-        elif not inside and text[i] in ",)":
-            return i
-    return len(text)
-
-
-def function(text: str) -> Function | None:
-    """A notation taken apart, None if it is not a function's.
-
-    Raises:
-        ValueError: it is not in the notation.
-    """
-    tags(text)
-    if not text.startswith("fn("):
-        return None
-    params, result = _params(text, len("fn("), [])
-    variadic = params[-1:] == ["..."]
-    return Function(tuple(params[:-1] if variadic else params), variadic, text[result:])
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
-
-
 # ---- what a symbol reaches
-
-
-def reached(text: str, types: Mapping[str, Layout]) -> Iterator[str]:
-    """The types that a notation reaches, also through pointers, each once: what is nearer comes first."""
-    queue = [*dict.fromkeys(_tags(text))]
-    seen = set(queue)
-    for tag in queue:  # grows as it is read
-        yield tag
-        for member in types[tag].members if tag in types else ():
-            for inner in _tags(member.type):
-                if inner not in seen:
-                    seen.add(inner)
-                    queue.append(inner)
-
-
-def complete(signatures: Iterable[Signature], types: Mapping[str, Layout]) -> dict[str, Layout]:
-    """The layouts that several signatures reach, each once."""
-    return complete_tags((tag for signature in signatures for tag in _tags(notation(signature))), types)
-
-
-def complete_tags(tags: Iterable[str], types: Mapping[str, Layout]) -> dict[str, Layout]:
-    """The layouts of types and of all that they reach, each once."""
-    found: dict[str, Layout] = {}
-    queue = [*tags]
-    for tag in queue:  # grows as it is read
-        if tag in types and tag not in found:
-            found[tag] = types[tag]
-            queue += [inner for member in found[tag].members for inner in _tags(member.type)]
-    return found
-
-
-def _tags(text: str) -> tuple[str, ...]:
-    """None where a type is not in the notation, as that of a strange C++ template: it then counts by its text alone."""
-    try:
-        return tags(text) if " " in text else ()
-    except ValueError:
-        return ()
 
 
 def closure(interface: Interface, names: Iterable[str]) -> Interface:
@@ -266,13 +134,14 @@ def signature_entry(name: str, signature: Signature) -> Entry:
 
     Without ``type`` if that is not in the notation.
     """
-    shown, text = prototype(name, signature), notation(signature)
+    declaration, text = prototype(name, signature), notation(signature)
     params = [[param.name, param.spelling] for param in signature.params or ()]
     spelled = [["", signature.spelling], *params]
-    for entry in ({"prototype": shown, "type": text}, {"prototype": shown, "type": text, "spelled": spelled}):
+    short = {"prototype": declaration, "type": text}
+    for entry in (short, {**short, "spelled": spelled}):
         if _reads(read_signature, name, entry) == signature:
             return entry
-    return {"prototype": shown}
+    return {"prototype": declaration}
 
 
 def _reads(read: Callable[[str, Any], T], name: str, entry: object) -> T | None:
@@ -290,17 +159,17 @@ def read_signature(name: str, entry: Mapping[str, Any]) -> Signature:
     """
     text = entry.get("type")
     if not isinstance(text, str):
-        raise ValueError(f"expected a type as text, found `{_shown(str(text))}`")
-    meant = function(text)
-    spelled = entry.get("spelled")
-    names = _names(spelled) if spelled is not None else _names_of(name, entry.get("prototype") or "", meant is not None)
-    if meant is None:
+        raise ValueError(f"expected a type as text, found `{shown(str(text))}`")
+    meant = checked(text)
+    is_function, spelled = isinstance(meant, Function), entry.get("spelled")
+    names = _names(spelled) if spelled is not None else _names_of(name, entry.get("prototype") or "", is_function)
+    if not isinstance(meant, Function):
         return Signature(text, names[0][1] if names else "", None)
     if names and len(names) != len(meant.params) + 1:
         raise ValueError(f"the prototype has {len(names) - 1} parameters, and the type {len(meant.params)}")
     spelling, *rest = names or [("", "")] * (len(meant.params) + 1)
-    params = (Param(n, t, s) for (n, s), t in zip(rest, meant.params, strict=True))
-    return Signature(meant.result, spelling[1], tuple(params), meant.variadic)
+    params = (Param(n, text_of(t), s) for (n, s), t in zip(rest, meant.params, strict=True))
+    return Signature(text_of(meant.result), spelling[1], tuple(params), meant.variadic)
 
 
 def _names(spelled: object) -> list[tuple[str, str]]:
@@ -315,18 +184,18 @@ def _names(spelled: object) -> list[tuple[str, str]]:
 def _names_of(name: str, text: str, is_function: bool) -> list[tuple[str, str]]:
     """Name and spelling of the result of a prototype and of each parameter; none without a prototype."""
     if not isinstance(text, str):
-        raise ValueError(f"expected a prototype as text, found `{_shown(str(text))}`")
+        raise ValueError(f"expected a prototype as text, found `{shown(str(text))}`")
     if not text:
         return []
     at = _find_word(text, name)
     if at < 0:
-        raise ValueError(f"the prototype `{_shown(text)}` declares no `{_shown(name)}`")
+        raise ValueError(f"the prototype `{shown(text)}` declares no `{shown(name)}`")
     before, after = text[:at], text[at + len(name) :]
     if not is_function:
         return [("", _joined(before, after))]
     parts, end = _split(after) if after.startswith("(") else ([], len(after))
     if not after.startswith(")", end):
-        raise ValueError(f"the type is a function's, but not the prototype `{_shown(text)}`")
+        raise ValueError(f"the type is a function's, but not the prototype `{shown(text)}`")
     params = [undeclared(param) for param in parts if param not in ("void", "...", "")]
     return [("", _joined(before, after[end + 1 :])), *params]
 
@@ -375,13 +244,13 @@ def read_layout(tag: str, entry: object) -> Layout:
         ValueError: it is malformed.
     """
     kind = next((kind for kind in KINDS if tag.startswith(f"{kind} ")), None)
-    if kind is None or tags(tag) != (tag,):
+    if kind is None or checked(tag) != tag:
         raise ValueError("expected `struct`, `union` or `enum` and a tag")
     if not isinstance(entry, dict) or entry.keys() - {"size", "members"}:
         raise ValueError("expected `size` and `members`")
     size, members = entry.get("size"), entry.get("members", [])
     if type(size) is not int or size < 0:
-        raise ValueError(f"expected a size in bytes, found `{_shown(str(size))}`")
+        raise ValueError(f"expected a size in bytes, found `{shown(str(size))}`")
     if not isinstance(members, list):
         raise ValueError("expected a list of members")
     return Layout(kind, size, tuple(_read_member(kind, member) for member in members))
@@ -399,9 +268,9 @@ def _read_member(kind: str, member: object) -> Member:
         found = Member(line[4], at * 8 + int(line[2]) if bits else at, line[6], line[5], bits)
     else:
         form = "NAME = 1" if kind == "enum" else "4 name: int = i32"
-        raise ValueError(f"expected a member such as `{form}`, found `{_shown(str(member))}`")
+        raise ValueError(f"expected a member such as `{form}`, found `{shown(str(member))}`")
     if found.type or kind != "enum":
-        tags(found.type)
+        checked(found.type)
     return found
 
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from llext_tools.abi.compare import Comparison, Difference, Side
 from llext_tools.abi.extension import extension_interfaces, extension_types
-from llext_tools.abi.notation import plain, prototype
-from llext_tools.abi.text import complete
+from llext_tools.abi.notation import complete, plain, prototype
 from llext_tools.abi.types import Interface, Signature
 from llext_tools.check.cpu import enums_differ
 from llext_tools.check.subject import Rule, Subject

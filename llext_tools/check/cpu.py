@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from llext_tools.abi.byvalue import callback, function, scalars
-from llext_tools.abi.notation import tags
+from llext_tools.abi.notation import complete_tags, tags
 from llext_tools.abi.types import Layout, Signature
 from llext_tools.arch import by_machine
 from llext_tools.arch.base import Cpu
@@ -179,15 +179,9 @@ def _has_wchar(signature: Signature, types: Mapping[str, Layout], *_: object) ->
 
 def _in_memory(signature: Signature, types: Mapping[str, Layout]) -> set[str]:
     """The types that a signature reaches through pointers, arrays and structures; that of a variable as well."""
-    reached: set[str] = set()
     tops = [signature.result, *(param.type for param in signature.params or ())]
-    waiting = [text for text in tops if signature.params is None or not text.startswith("enum ")]
-    while waiting:
-        for tag in tags(waiting.pop()):
-            if tag in types and tag not in reached:
-                reached.add(tag)
-                waiting += [member.type for member in types[tag].members if member.type]
-    return reached
+    in_memory = [text for text in tops if signature.params is None or not text.startswith("enum ")]
+    return set(complete_tags((tag for text in in_memory for tag in tags(text)), types))
 
 
 FLOATS = Convention(

@@ -39,9 +39,14 @@ Source: Zephyr, ``subsys/llext/``, ``include/zephyr/kernel.h`` and ``include/zep
 
 
 def read_types(obj: ElfObject, addresses: Mapping[str, int]) -> Interface:
-    """What debug information says of the exports of those names and addresses."""
+    """What debug information says of the exports of those names and addresses.
+
+    Only that of the file itself counts: what is kept goes by the content of this one file.
+    """
     from llext_tools.abi.dwarf import read_interface
 
+    if ".debug_info" not in obj.sections.name:
+        return Interface({}, {})
     return read_interface(obj, addresses)
 
 

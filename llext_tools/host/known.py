@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from llext_tools.abi.text import complete
+from llext_tools.abi.notation import complete
 from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from llext_tools.arch.base import Cpu
 from llext_tools.host.build import FirmwareBuild
 from llext_tools.host.tables import Table
 from llext_tools.link.exports import Definition, Export, ExportTable
+
+T = TypeVar("T")
 
 
 class Facts(NamedTuple):
@@ -24,34 +26,14 @@ class Facts(NamedTuple):
     heap: tuple[int, int] | None  # address and size in bytes
 
 
-class Layouts(Mapping[str, Layout]):
-    """Types as lists, each turned into a layout when it is asked for: an extension uses few of a firmware's."""
+class Made(Mapping[str, T]):
+    """Lists under names, each made into a value when it is asked for: an extension uses few of a firmware's."""
 
-    def __init__(self, lists: dict[str, list[Any]]) -> None:
-        self.lists = lists
+    def __init__(self, lists: dict[str, list[Any]], make: Callable[[list[Any]], T]) -> None:
+        self.lists, self._make = lists, make
 
-    def __getitem__(self, tag: str) -> Layout:
-        kind, size, members = self.lists[tag]
-        return Layout(kind, size, tuple(Member(*member) for member in members))
-
-    def __contains__(self, tag: object) -> bool:
-        return tag in self.lists
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.lists)
-
-    def __len__(self) -> int:
-        return len(self.lists)
-
-
-class Signatures(Mapping[str, Signature]):
-    """The same for symbols."""
-
-    def __init__(self, lists: Mapping[str, list[Any]]) -> None:
-        self.lists = lists
-
-    def __getitem__(self, name: str) -> Signature:
-        return _signature(self.lists[name])
+    def __getitem__(self, name: str) -> T:
+        return self._make(self.lists[name])
 
     def __contains__(self, name: object) -> bool:
         return name in self.lists
@@ -69,7 +51,7 @@ class Known:
     def __init__(self, exports: ExportTable, facts: Facts) -> None:
         self.exports, self.facts = exports, facts
         self.symbols: dict[str, list[Any] | None] = {}  # None: there is no debug information of it
-        self.types = Layouts({})
+        self.types = Made({}, _layout)
         self.definitions: dict[str, Definition | None] = {}
         self.changed = True
 
@@ -95,7 +77,7 @@ class Known:
         return True
 
     def forget_interface(self) -> None:
-        self.symbols, self.types = {}, Layouts({})
+        self.symbols, self.types = {}, Made({}, _layout)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -114,7 +96,7 @@ class Known:
             facts = Facts(machine, bits, flags, dict(attributes), (heap[0], heap[1]) if heap else None)
             exports = replace(_exports_from_json(content["exports"], path), build=FirmwareBuild(path))
             known = Known(exports, facts)
-            known.symbols, known.types = dict(content["symbols"]), Layouts(dict(content["types"]))
+            known.symbols, known.types = dict(content["symbols"]), Made(dict(content["types"]), _layout)
             known.definitions = {n: d and Definition(*d) for n, d in content["definitions"].items()}
         except WRONG:
             return None
@@ -134,7 +116,7 @@ def table_to_json(table: Table) -> dict[str, Any]:
 def table_from_json(content: Any, path: str) -> Table | None:
     """None if ``content`` is something else."""
     try:
-        whole = Interface(Signatures(dict(content["symbols"])), Layouts(dict(content["types"])))
+        whole = Interface(Made(dict(content["symbols"]), _signature), Made(dict(content["types"]), _layout))
         return Table(_exports_from_json(content["exports"], path), whole, dict(content["hashes"]))
     except WRONG:
         return None
@@ -157,6 +139,11 @@ def _exports_from_json(content: Any, path: str) -> ExportTable:
         slid_bits=content["slid_bits"],
         cpu=cpu._replace(isa=tuple(cpu.isa)) if cpu else None,
     )
+
+
+def _layout(fields: list[Any]) -> Layout:
+    kind, size, members = fields
+    return Layout(kind, size, tuple(Member(*member) for member in members))
 
 
 def _signature(fields: list[Any]) -> Signature:

@@ -23,11 +23,10 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from llext_tools.abi.notation import prototype
+from llext_tools.abi.notation import notation, prototype
 from llext_tools.abi.text import (
     Entry,
     closure,
-    notation,
     read_layout,
     read_signature,
     signature_entry,
@@ -35,7 +34,7 @@ from llext_tools.abi.text import (
     types_entry,
 )
 from llext_tools.abi.types import Interface, Layout, Member, Signature
-from llext_tools.diag import Diagnostic, Location, Reporter, fail
+from llext_tools.diag import Diagnostic, Location, Reporter, fail, listed
 from llext_tools.host.firmware import Firmware
 
 Change = Literal["", "added", "changed", "removed"]
@@ -43,7 +42,6 @@ NEW, GONE, REVIEWED = "?", "removed", "ok"
 UNREVIEWED = (NEW, GONE)
 FIRST = "1.0.0"
 VERSION = re.compile(r"\d{1,6}\.\d{1,6}\.\d{1,6}")
-SHOWN = 3  # names of many in a message
 KEYS = ("status", "change", "was", "prototype", "type", "spelled", "hash")
 LEVELS: Mapping[Change, int] = {"": 3, "added": 1, "changed": 0, "removed": 0}
 """Which number of the version a change raises: 0 is the major one."""
@@ -165,7 +163,7 @@ def _described(tag: str, was: Layout, now: Layout) -> list[str]:
     old, new = ({m.name: m._replace(spelling="") for m in layout.members} for layout in (was, now))
     changed = [member for member in old if member in new and old[member] != new[member]]
     for words, names in (("no longer has", [*old.keys() - new.keys()]), ("has the new", [*new.keys() - old.keys()])):
-        lines += [f"`{tag}` {words} {_listed(sorted(names))}"] if names else []
+        lines += [f"`{tag}` {words} {listed(sorted(names))}"] if names else []
     if changed:
         shown = {m.name: _member(m, was) for m in was.members}, {m.name: _member(m, now) for m in now.members}
         more = f"; so do {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -223,14 +221,14 @@ def check_ledger(ledger: Ledger, found: Sequence[Difference]) -> Iterator[Diagno
     if waiting:
         yield Diagnostic(
             "api-unreviewed",
-            f"{_listed(waiting)} {'is' if len(waiting) == 1 else 'are'} not reviewed",
+            f"{listed(waiting)} {'is' if len(waiting) == 1 else 'are'} not reviewed",
             location=file._replace(line=ledger.lines[waiting[0]].number),
             help=f'write "{REVIEWED}" where the status is "{NEW}" or "{GONE}"',
         )
     new = [each.name for each in found if each.change == "added"]
     if new:
         are = "is exported, but" if len(new) == 1 else "are exported, but"
-        yield Diagnostic("api-unreviewed", f"{_listed(new)} {are} not in the ledger", location=file, help=update)
+        yield Diagnostic("api-unreviewed", f"{listed(new)} {are} not in the ledger", location=file, help=update)
     for name, change, lines in found:
         if change == "added":
             continue
@@ -249,16 +247,9 @@ def check_ledger(ledger: Ledger, found: Sequence[Difference]) -> Iterator[Diagno
             "api-version",
             f"the changes since {ledger.released} need version {needed}, the ledger says {ledger.version}",
             location=file,
-            detail=tuple(f"{change}: {_listed(names)}" for change, names in groups.items() if names),
+            detail=tuple(f"{change}: {listed(names)}" for change, names in groups.items() if names),
             help=f'write `version = "{needed}"`',
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = [f"`{name}`" for name in names[:SHOWN]]
-    if len(names) > SHOWN:
-        return f"{', '.join(shown)} and {len(names) - SHOWN:,} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
 
 
 # ---- updating

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fw import build
+from fw import SOURCE, build
 from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from llext_tools.arch.base import Cpu
 from llext_tools.elf.model import ElfObject
@@ -20,6 +20,7 @@ from llext_tools.host import cache, image
 from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.host.tables import write_exports
 from llext_tools.link.exports import Export, ExportTable
+from needs import need
 from transcript import llext
 
 POINT = Layout("struct", 8, (Member("x", 0, "i32", "int"), Member("y", 4, "i32", "int")))
@@ -135,6 +136,17 @@ def test_other_content_under_the_same_name_and_time(tmp_path: Path) -> None:
     assert [e.name for e in read_firmware([elf]).exports.symbols] == [
         e.name.replace("printk", "prlntk") for e in first.exports.symbols
     ]
+
+
+@pytest.mark.toolchain
+def test_a_debug_file_beside_the_firmware_says_nothing(tmp_path: Path) -> None:
+    """It can change while the firmware does not, and what is kept would be stale."""
+    elf = build(tmp_path, SOURCE, "-g")
+    assert read_firmware([elf]).interface(["printk"]).symbols.keys() == {"printk"}
+    stripped = tmp_path / "zephyr"
+    subprocess.run([need("arm-none-eabi-strip"), "--strip-debug", elf, "-o", stripped], check=True)
+    elf.rename(tmp_path / "zephyr.debug.elf")
+    assert read_firmware([stripped]).interface(["printk"]) == Interface({}, {})
 
 
 @pytest.mark.toolchain

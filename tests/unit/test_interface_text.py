@@ -13,7 +13,8 @@ from hypothesis import given
 
 import interfaces
 from llext_tools.abi import text
-from llext_tools.abi.notation import prototype
+from llext_tools.abi.notation import checked, prototype, text_of
+from llext_tools.abi.notation import tags as find_tags
 from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from needs import need
 
@@ -50,10 +51,12 @@ TABLE = Interface(
         ("*fn(u8) -> fn(u8) -> void", ()),
         ("fn(struct std::pair<int, (E)1>, u8) -> void", ("struct std::pair<int, (E)1>",)),
         ("struct (anonymous namespace)::a", ("struct (anonymous namespace)::a",)),
+        ("fn(struct a<(b->c), d>, i8) -> void", ("struct a<(b->c), d>",)),
     ],
 )
 def test_tags_of_a_notation(notation: str, tags: tuple[str, ...]) -> None:
-    assert text.tags(notation) == tags
+    assert find_tags(notation) == tags
+    assert text_of(checked(notation)) == notation
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_tags_of_a_notation(notation: str, tags: tuple[str, ...]) -> None:
 )  # fmt: skip
 def test_what_is_not_in_the_notation(notation: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        text.tags(notation)
+        checked(notation)
 
 
 # ---- the hash

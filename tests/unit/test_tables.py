@@ -225,7 +225,7 @@ def test_of_several_files_the_first_one_that_has_a_name_tells_its_type(tmp_path:
 WRONG_TYPES = [
     # what stands in TYPED, what stands there instead, line, a part of the message
     ('"fn(*u8, ...) -> i32"', "3", 4, "a type as text"),
-    ('"fn(*u8, ...) -> i32"', '"fn(*char, ...) -> i32"', 4, "found `char, ...) -> i32`"),
+    ('"fn(*u8, ...) -> i32"', '"fn(*char, ...) -> i32"', 4, "found `char`"),
     ('"fn(*u8, ...) -> i32"', '"fn(*u8, u8) -> i32"', 4, "1 parameters, and the type 2"),
     ('"260aa9af50932164"', '"17d86ef0"', 4, "16 hexadecimal digits"),
     ('"260aa9af50932164"', "17", 4, "16 hexadecimal digits"),
