@@ -25,7 +25,7 @@ from llext_tools.abi.notation import complete, complete_tags, renamed, tags
 from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import debug_file
-from llext_tools.elf.dies import AT, MALFORMED, TAG, Debug, Entry, Unit, uleb
+from llext_tools.elf.dies import AT, ELSEWHERE, MALFORMED, TAG, Debug, Entry, Unit, uleb
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 
@@ -581,8 +581,9 @@ class _Types:
         if entry.offset in self._tags:
             return self._tags[entry.offset]
         debug, first = self._reader.debug, entry
-        if (link := entry.values.get(AT.signature)) and isinstance(link, int):
-            entry = debug.entry(link)
+        signed = entry.values.get(AT.signature)
+        if isinstance(signed, int) and signed != ELSEWHERE:
+            entry = debug.entry(signed)
         index = self._reader.index(debug.unit_at(entry.offset))
         if AT.declaration in entry.values:
             entry = index.completions.get(entry.offset, entry)
@@ -592,7 +593,7 @@ class _Types:
         name = _name(entry) or _name(declared)
         scoped = f"{index.scopes.get(declared.offset, '')}{name}" if name else index.typedefs.get(entry.offset, place)
         tag = plain = f"{KINDS[entry.tag]} {scoped}"
-        complete, number = AT.declaration not in entry.values, 1
+        complete, number = AT.declaration not in entry.values and signed != ELSEWHERE, 1
         while complete and self._taken.setdefault(tag, entry.offset) != entry.offset:
             number += 1
             tag = f"{plain}#{number}"

@@ -29,6 +29,8 @@ Value: TypeAlias = "int | bytes | str"
 
 SECTIONS = (".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str", ".debug_str_offsets", ".debug_addr")
 SHF_COMPRESSED = 0x800
+ELSEWHERE = -1
+"""Where a type is that has a signature, and is in no unit of ``.debug_info``."""
 
 
 class TAG:
@@ -316,7 +318,8 @@ def _ref_addr(debug: Debug, unit: Unit, at: int, _: int) -> tuple[Value, int]:
 
 def _signature(debug: Debug, _unit: Unit, at: int, _: int) -> tuple[Value, int]:
     wanted = int.from_bytes(debug.info[at : at + 8], "little")
-    return next((unit.type_at for unit in debug.units if unit.type_at and unit.signature == wanted), 0), at + 8
+    found = (unit.type_at for unit in debug.units if unit.type_at and unit.signature == wanted)
+    return next(found, ELSEWHERE), at + 8
 
 
 def _block(size: int) -> Form:

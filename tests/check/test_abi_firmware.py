@@ -142,6 +142,25 @@ def test_unusual_debug_information(more: tuple[str, ...], tmp_path: Path) -> Non
         assert size in (TYPES[name][1], 0)
 
 
+@pytest.mark.parametrize("flags", [("-gdwarf-5",), ("-gdwarf-4", "-fdebug-types-section")], ids=" ".join)
+@pytest.mark.parametrize("theirs", [("-gdwarf-5",), ("-gdwarf-4", "-fdebug-types-section")], ids=" ".join)
+def test_types_in_a_section_of_their_own_are_unknown(
+    theirs: tuple[str, ...], flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    """DWARF 4 has them in ``.debug_types``. Oracle: one header, and one parameter too many."""
+    gcc = built.find("cortex-m4", "gcc")
+    header = "typedef struct { short a, b; } pair_t; struct s { int a; struct s *next; enum { NO, YES } e; };\n"
+    header += "extern pair_t pairs[4]; extern struct s many[2]; int use(struct s *, struct s, pair_t);\n"
+    definitions = "pair_t pairs[4]; struct s many[2]; int use(struct s *p, struct s s, pair_t t) { return s.a + t.a; }"
+    exports = "\nint more(struct s *p) { return p->a; } EXPORT(use); EXPORT(more); EXPORT(pairs); EXPORT(many);"
+    fw = link(gcc, tmp_path, header + definitions + exports, flags=theirs)
+    start = "int start(void) { return use(many, many[1], pairs[1]) + more(many, 2); }"
+    extension = gcc.compile(tmp_path, f"{header}int more(struct s *, int);\n{start}", *flags)
+    assert [d.message for d in disagreements(extension, fw)] == [
+        "`more` has 2 parameters in the extension, 1 in fw.elf"
+    ]
+
+
 @pytest.mark.parametrize("flags", [("-g0",), ("-gz",)], ids=" ".join)
 def test_extension_without_usable_debug_information(flags: tuple[str, ...], tmp_path: Path) -> None:
     gcc = built.find("cortex-m4", "gcc")
