@@ -12,6 +12,7 @@ Source: DWARF 5, chapters 3 to 5.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,6 +44,10 @@ NAMED = (TAG.subprogram, TAG.variable, TAG.typedef, TAG.enumeration_type, *SCOPE
 POINTERS = {TAG.pointer_type: "*", TAG.reference_type: "&", TAG.rvalue_reference_type: "&&"}
 QUALIFIERS = {TAG.const_type: "const", TAG.volatile_type: "volatile", TAG.restrict_type: "restrict",
               TAG.atomic_type: "_Atomic"}  # fmt: skip
+WORDS = tuple(QUALIFIERS.values())
+BEHIND = re.compile(rf"(?<=[*&])({'|'.join(WORDS)}| )*$")
+BEFORE = re.compile(rf"(({'|'.join(WORDS)}) )*")
+"""The qualifiers of a pointer, and of anything else."""
 CPP = frozenset((0x04, 0x1A, 0x21, 0x2B, 0x3A))  # DW_LANG_C_plus_plus and its later standards
 C = frozenset((0x01, 0x02, 0x0C, 0x1D, 0x2C, 0x3E))
 ANY_TYPE = (TAG.base_type, TAG.pointer_type, *RECORDS)
@@ -541,9 +546,7 @@ class _Types:
             return _Text(f"*{inner.type}", f"{inner.left}{'' if inner.left.endswith('*') else ' '}{mark}")
         if tag in QUALIFIERS:
             inner = self._typed(entry, place, depth)
-            word = QUALIFIERS[tag]
-            left = f"{inner.left}{word}" if inner.left.endswith("*") else f"{word} {inner.left}"
-            return _Text(inner.type, left, inner.right)
+            return _Text(inner.type, _qualified(inner.left, QUALIFIERS[tag]), inner.right)
         if tag == TAG.array_type:
             inner = self._typed(entry, place, depth)
             counts = [_count(each) for each in self._reader.debug.children(entry, (TAG.subrange_type,))] or [0]
@@ -660,6 +663,14 @@ class _Types:
             if AT.byte_size in entry.values:
                 return entry.values[AT.byte_size]
         return None
+
+
+def _qualified(left: str, word: str) -> str:
+    """A type's left part with a qualifier, once and in one order: compilers nest them as they like."""
+    place = BEHIND.search(left) or BEFORE.match(left)
+    assert place is not None  # it matches no words, too
+    words = " ".join(sorted({word, *place[0].split()}, key=WORDS.index))
+    return f"{left[: place.start()]}{words}" if place.re is BEHIND else f"{words} {left[place.end() :]}"
 
 
 def _scalar(entry: Entry, name: str) -> str:

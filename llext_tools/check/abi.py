@@ -13,7 +13,7 @@ from llext_tools.abi.compare import Comparison, Difference, Side
 from llext_tools.abi.extension import extension_interfaces, extension_types
 from llext_tools.abi.notation import complete, plain, prototype
 from llext_tools.abi.types import Interface, Signature
-from llext_tools.check.cpu import enums_differ
+from llext_tools.check.cpu import enums_differ, machine
 from llext_tools.check.subject import Rule, Subject
 from llext_tools.diag import Diagnostic, number
 
@@ -27,7 +27,7 @@ def interfaces(subject: Subject) -> Iterator[Diagnostic]:
 
     One diagnostic for each cause: a type that five imports reach is named once, with them.
     """
-    if subject.firmware is None or not subject.imports:
+    if subject.firmware is None or not subject.imports or any(machine(subject)):
         return
     firmware = subject.firmware.interface(subject.imports)
     if not firmware.symbols:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 import built
+from llext_tools.check import check
 from llext_tools.diag import Diagnostic
 from llext_tools.elf.read import load_object
+from llext_tools.errors import LlextError
+from llext_tools.host.firmware import read_firmware
 from typed import disagreements, link
 
 pytestmark = pytest.mark.toolchain
@@ -152,3 +155,48 @@ def test_source_files_of_one_extension_need_not_agree(tmp_path: Path) -> None:
             "`struct range` has `max` at offset 8 in the extension, at offset 4 in fw.elf",
             "parameter 1 `a` of `g` is `long long int` in the extension, `int` in fw.elf",
         ]
+
+
+def test_how_many_more_members_differ(tmp_path: Path) -> None:
+    before = "struct three { int a, b, c; }; struct two { int a, b; }; enum e { A, B, C };\n"
+    after = "struct three { int c, a, b; }; struct two { int b, a; }; enum e { B, A, C };\n"
+    declared = "void use(struct three *, struct two *, enum e);\n"
+    _, found = sides(
+        tmp_path,
+        before,
+        after,
+        f"{declared}void start(void) {{ use(0, 0, A); }}",
+        "void use(struct three *t, struct two *u, enum e e) {}\nEXPORT(use);",
+    )
+    counts = {d.message.split("`")[1]: [line for line in d.detail if "differ" in line] for d in found}
+    assert counts == {
+        "struct three": ["2 more members differ"],
+        "struct two": ["1 more member differs"],
+        "enum e": ["1 more enumerator differs"],
+    }
+
+
+QUALIFIED = ["const char *const", "int (*const", "int *const volatile", "const volatile int", "const int *"]
+
+
+@pytest.mark.parametrize("toolchain", ["gcc", "zig"])
+@pytest.mark.parametrize("left", QUALIFIED)
+def test_qualifiers_are_told_as_the_source_has_them(left: str, toolchain: str, tmp_path: Path) -> None:
+    right = ")(int)" if "(" in left else ""
+    fw = link(built.find("cortex-m4", toolchain), tmp_path, f"{left} all[3]{right} = {{0}}; EXPORT(all);")
+    extension = f"extern {left} all[2]{right}; const volatile void *start(void) {{ return &all[1]; }}"
+    gcc = built.find("cortex-m4", "gcc")
+    (found,) = disagreements(gcc.merge(tmp_path, gcc.compile(tmp_path, extension)), fw)
+    ours, theirs = (f"`{left} [{n}]{right}`" for n in (2, 3))
+    assert found.message == f"`all` is {ours} in the extension, {theirs} in fw.elf"
+
+
+def test_another_machine_is_one_cause(tmp_path: Path) -> None:
+    """A long double has 16 bytes on RISC-V, 8 on Arm: that is no mistake of its own."""
+    header = "struct s { long double a; }; int use(struct s *s);\n"
+    fw = link(built.find("rv32imac", "gcc"), tmp_path, f"{header}int use(struct s *s) {{ return 1; }} EXPORT(use);")
+    gcc = built.find("cortex-m4", "gcc")
+    extension = gcc.compile(tmp_path, f"{header}struct s s; int start(void) {{ return use(&s); }}")
+    with pytest.raises(LlextError) as caught:
+        check(load_object(str(gcc.merge(tmp_path, extension))), firmware=read_firmware([str(fw)]))
+    assert [d.code for d in caught.value.diagnostics] == ["abi-machine"]
