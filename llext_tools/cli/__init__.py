@@ -62,7 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141  # as a shell reports SIGPIPE
     except OSError as error:  # stdout itself, for example on a full disk
         _discard_stdout()
-        print(f"error[file-unwritable]: cannot write the output: {error.strerror}", file=sys.stderr)
+        try:
+            print(f"error[file-unwritable]: cannot write the output: {error.strerror}", file=sys.stderr)
+        except OSError:
+            pass  # that is where it could not be written
         return 3
 
 

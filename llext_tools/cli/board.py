@@ -10,6 +10,7 @@ import argparse
 import os
 from typing import Any, get_args
 
+from llext_tools import arch as archs
 from llext_tools.check.subject import Board, Footprint
 from llext_tools.cli.kconfig import Kconfig, parse_size, read_kconfig
 from llext_tools.cli.parser import address
@@ -73,6 +74,19 @@ def check_sizes(config: Config, most: int) -> None:
     for each in (config.heap_size, config.instr_heap_size, config.metadata_heap_size):
         if each > most:
             fail("usage", f"a heap of {each:,} bytes is larger than the {most:,} that are simulated")
+
+
+def check_end(config: Config, firmware: Firmware | None, target: str) -> None:
+    """Whether the heap ends inside the address space, whose width firmware or target tell.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    cpu = firmware.cpu if firmware else None
+    bits = cpu.bits if cpu else archs.target(target).bits if target else 64
+    if config.heap_start + config.heap_size > 1 << bits:
+        first, size = f"{config.heap_start:#010x}", f"{config.heap_size:,}"
+        fail("usage", f"--heap: {size} bytes from {first} on do not fit into an address space of {bits} bits")
 
 
 def zephyrs(args: argparse.Namespace, kconfig: Kconfig) -> Config:
@@ -154,6 +168,8 @@ def board_of(args: argparse.Namespace, firmware: Firmware | None, target: str) -
         needed.append("metadata_heap_size")  # which the ELF file does not tell
     sized = all(name in known for name in needed) and (config.heap != "dynamic" or args.heap is not None)
     located = all(f"{name.removesuffix('_size')}_start" in fields for name in needed[: 1 + config.harvard])
+    if args.heap is not None and "heap_start" in fields:
+        check_end(config, firmware, target)
     if sized and config.heap != "dynamic":
         heaps(config)  # whether there can be such heaps
     if located and made.buffer is not None and 0 <= made.buffer - config.heap_start < config.heap_size:

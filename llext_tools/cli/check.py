@@ -120,6 +120,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     chosen = settings.read(path) if path else Settings()
     reporter = Reporter()
     codes = {name: listed(f"--{name}", getattr(args, name), reporter) for name in ("select", "ignore", "werror")}
+    for name in ("select", "entry"):
+        if getattr(args, name) and not all(word.strip(" ,") for word in getattr(args, name)):
+            reporter.error("usage", f"--{name}: there is no name in it", help="leave the option out, or name something")
     reporter.checkpoint()
     given: dict[str, Any] = {name: value for name, value in codes.items() if getattr(args, name)}
     given |= {name: value for name in ("profile", "target") if (value := getattr(args, name))}

@@ -47,25 +47,31 @@ class Firmware:
         return self.exports.cpu
 
     def interface(self, names: Iterable[str]) -> Interface:
-        """Signatures of those of ``names`` that it exports and that its files describe, and the types they reach."""
+        """Signatures of those of ``names`` that it exports and that its files describe, and the types they reach.
+
+        Of an ELF file without debug information a table tells that was written when there was some.
+        """
         symbols: dict[str, Signature] = {}
         types: dict[str, Layout] = {}
         left = list(names)
         for source in self.sources:
             here = [name for name in left if source.exports.find(name)]
-            left = [name for name in left if name not in here] if here else left
             found = source.interface(here) if here else NOTHING
+            told = found.symbols if isinstance(source, Image) else here
+            left = [name for name in left if name not in told] if here else left
             symbols |= found.symbols
             types = {**found.types, **types}
         return Interface(symbols, types)
 
     def hash_of(self, name: str) -> str:
         """The hash of what an export means (``abi.text.type_hash()``), ``""`` if nobody knows it."""
-        source = next((source for source in self.sources if source.exports.find(name)), None)
-        if source is None:
-            return ""
-        known = type_hash(name, source.interface([name]))
-        return known or (source.hashes.get(name, "") if isinstance(source, Table) else "")
+        for source in (source for source in self.sources if source.exports.find(name)):
+            known = type_hash(name, source.interface([name]))
+            if isinstance(source, Table):
+                return known or source.hashes.get(name, "")
+            if known:
+                return known
+        return ""
 
     def hashes(self, names: Iterable[str]) -> dict[str, str]:
         """The hashes of those of ``names`` of which nothing but that is known: of tables without types."""

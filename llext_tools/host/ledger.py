@@ -166,7 +166,8 @@ def _described(tag: str, was: Layout, now: Layout) -> list[str]:
         lines += [f"`{tag}` {words} {listed(sorted(names))}"] if names else []
     if changed:
         shown = {m.name: _member(m, was) for m in was.members}, {m.name: _member(m, now) for m in now.members}
-        more = f"; so do {len(changed) - 1} more" if len(changed) > 1 else ""
+        others = len(changed) - 1
+        more = f"; so do{'es' * (others == 1)} {others} more" if others else ""
         lines.append(f"`{tag}` differs in `{changed[0]}`: {shown[1][changed[0]]}, not {shown[0][changed[0]]}{more}")
     return lines
 

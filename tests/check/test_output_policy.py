@@ -121,6 +121,15 @@ def test_select_restricts(extension: str) -> None:
     assert run(extension, "--select", "undefined-symbol,elf-magic")[0] == 5
 
 
+@pytest.mark.parametrize("option", ["--select", "--entry"])
+@pytest.mark.parametrize("value", ["", " ", ","])
+def test_an_option_that_names_nothing_is_a_mistake(option: str, value: str, extension: str) -> None:
+    """As with `--select "$CODES"` where nobody has set the variable: it would hide everything."""
+    code, text = run(extension, option, value)
+    assert code == 2
+    assert f"{option}: there is no name in it" in text
+
+
 def test_a_file_that_cannot_be_read_is_never_passed_over(extension: str) -> None:
     Path("text.llext").write_text("no object")
     for option in ("--select=no-exports", "--ignore=all", "--ignore=elf"):

@@ -176,6 +176,8 @@ def test_the_configuration_beside_the_elf_file_is_taken(tmp_path: Path) -> None:
         (["--heap", "8"], "a heap of 8 bytes is too small for its own tables"),
         (["--heap", "1024M"], "a heap of 1,073,741,824 bytes is larger than"),
         (["--heap", "5K", "--heap-kind", "memblk", "--config", "LLEXT_HEAP_MEMBLK_BLOCK_SIZE=2048"], "is not made of"),
+        (["--heap", "0xfffff000+8K", "--target", "cortex-m4"], "do not fit into an address space of 32 bits"),
+        (["--heap", "0xfffffffffffff000+8K"], "do not fit into an address space of 64 bits"),
         (["--heap-kind", "stack"], "cannot be `stack`"),
         (["--protection", "wall"], "cannot be `wall`"),
         (["--storage", "tape"], "cannot be `tape`"),

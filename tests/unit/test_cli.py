@@ -216,6 +216,15 @@ def test_full_disk() -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_for_errors() -> None:
+    """Nothing can be said then, but the exit code is that of a file that cannot be written."""
+    with open("/dev/full", "w") as full:
+        command = [*LLEXT, "explain", "nothing-of-ours"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, env=environment(), check=False)
+    assert done.returncode == 3
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
 def test_closed_stream_changes_no_exit_code(closed: str) -> None:

@@ -140,6 +140,18 @@ def test_removed_and_back(released: Project) -> None:
     assert released.text == before
 
 
+@pytest.mark.parametrize(("more", "says"), [("c", "so does 1 more"), ("c d", "so do 2 more")])
+def test_several_members_changed(more: str, says: str, released: Project) -> None:
+    members = [f"{4 * i} {name}: int = i32" for i, name in enumerate(["b", *more.split()])]
+    wider = [each.replace("int = i32", "short = i16") for each in members]
+    layouts = (f'[types."struct sensor"]\nsize = 12\nmembers = {json.dumps(each)}\n' for each in (members, wider))
+    released.build(OPEN, READ, types=next(layouts))
+    released.update("--accept")
+    released.build(OPEN, READ, types=next(layouts))
+    printed = llext("api", "check", "fw.toml")[1]
+    assert f"`short` at offset 0, not `int` at offset 0; {says}" in " ".join(printed.split())
+
+
 def test_changed(released: Project) -> None:
     released.build(OPEN, READ, types=WIDER)
     codes, needed = released.check()

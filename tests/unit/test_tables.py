@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elfedit import Elf
+from fw import SOURCE, build
 from interfaces import LAYOUTS, SIGNATURES, WORDS
 from llext_tools.abi.notation import prototype
 from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
@@ -220,6 +221,26 @@ def test_of_several_files_the_first_one_that_has_a_name_tells_its_type(tmp_path:
     firmware = read_firmware([tmp_path / "a.toml", tmp_path / "b.toml"])
     assert firmware.interface(["counter", "printk"]).symbols.keys() == {"printk"}
     assert firmware.hash_of("counter") == ""
+
+
+@pytest.mark.toolchain
+def test_of_an_elf_file_without_debug_information_a_table_tells_the_types(tmp_path: Path) -> None:
+    """Oracle: the same file before it was stripped."""
+    elf = build(tmp_path, SOURCE, "-g")
+    code, table = llext("exports", str(elf), "--format", "toml")
+    assert code == 0
+    (tmp_path / "t.toml").write_text(table)
+    whole = read_firmware([elf])
+    wanted, marks = (
+        whole.interface(["printk", "counter"]),
+        {name: whole.hash_of(name) for name in ("printk", "counter")},
+    )
+    assert wanted.symbols.keys() == {"printk", "counter"}
+    subprocess.run([need("arm-none-eabi-strip"), "-g", elf], check=True)
+    both = read_firmware([elf, tmp_path / "t.toml"])
+    assert both.interface(["printk", "counter"]) == wanted
+    assert {name: both.hash_of(name) for name in marks} == marks
+    assert read_firmware([elf]).interface(["printk"]).symbols == {}
 
 
 WRONG_TYPES = [
