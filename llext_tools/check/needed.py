@@ -106,8 +106,9 @@ def _users(need: Need) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text that does not end a comment."""
-    return text.replace("*/", "* /").replace("/*", "/ *")
+    """Text that does not end a comment or its line, and that any file can hold."""
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return plain.replace("*/", "* /").replace("/*", "/ *")
 
 
 def as_json(needs: Sequence[Need], source: str) -> dict[str, Any]:

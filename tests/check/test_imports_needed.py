@@ -121,6 +121,22 @@ def test_comments_say_where_and_for_whom(folder: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.toolchain
+@pytest.mark.parametrize("name", ["x\nint y;", "\x1b[31mred12", "*/int b;", "\u00e9\x85 \u2028"], ids=ascii)
+def test_no_name_leaves_its_comment(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name in a file may hold anything. Oracle: C, as far as comments and lines go."""
+    monkeypatch.chdir(folder)
+    data, bad = Path("meter.llext").read_bytes(), name.encode()
+    assert data.count(b"\0nowhere\0") == 1
+    Path("odd.llext").write_bytes(data.replace(b"\0nowhere\0", b"\0" + bad[:7].ljust(7, b"_") + b"\0"))
+    Path("odd.llext").rename("odd\udcff.llext")
+    code, text = llext("exports", "fw.elf", "--needed-by", "odd\udcff.llext", "-o", "needed.h")
+    assert code == 0, text
+    text = Path("needed.h").read_text()
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert text.count("/*") == text.count("*/")
+
+
+@pytest.mark.toolchain
 def test_one_extension_lacks_what_another_one_would_lend(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     _, text = llext("exports", "fw.elf", "--needed-by", "heavy.llext")

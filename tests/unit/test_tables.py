@@ -231,14 +231,12 @@ def test_of_an_elf_file_without_debug_information_a_table_tells_the_types(tmp_pa
     assert code == 0
     (tmp_path / "t.toml").write_text(table)
     whole = read_firmware([elf])
-    wanted, marks = (
-        whole.interface(["printk", "counter"]),
-        {name: whole.hash_of(name) for name in ("printk", "counter")},
-    )
+    names = ["printk", "counter"]
+    wanted, marks = whole.interface(names), {name: whole.hash_of(name) for name in names}
     assert wanted.symbols.keys() == {"printk", "counter"}
     subprocess.run([need("arm-none-eabi-strip"), "-g", elf], check=True)
     both = read_firmware([elf, tmp_path / "t.toml"])
-    assert both.interface(["printk", "counter"]) == wanted
+    assert both.interface(names) == wanted
     assert {name: both.hash_of(name) for name in marks} == marks
     assert read_firmware([elf]).interface(["printk"]).symbols == {}
 
