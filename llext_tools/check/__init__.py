@@ -10,6 +10,7 @@ small function for each thing that can be wrong, in families:
     cpu         whether both sides are for the same CPU, and agree on how arguments travel
     thumb       whether Arm and Thumb code find each other, and the loader can store where it has to
     abi         whether both sides mean the same by an import: prototypes, layout of data
+    manifest    the same without debug information: by the extension's manifest, or by hashes in a table
     placed      what depends on where it will be loaded: reach, room, alignment, protection
     together    what is wrong between extensions of one firmware
 

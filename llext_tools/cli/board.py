@@ -17,6 +17,7 @@ from llext_tools.cli.parser import address
 from llext_tools.diag import fail
 from llext_tools.files import read_bytes
 from llext_tools.host.firmware import Firmware
+from llext_tools.host.image import HEAPS
 from llext_tools.llext.config import KIB, Config, HeapKind, Protection
 from llext_tools.llext.heap import heaps
 from llext_tools.llext.loaders import Storage
@@ -97,34 +98,15 @@ def zephyrs(args: argparse.Namespace, kconfig: Kconfig) -> Config:
     return kconfig._replace(fields=fields, heap=heap).config(heap, args.protection)
 
 
-BUFFERS: dict[str, tuple[HeapKind, str]] = {
-    "kheap_llext_heap": ("k_heap", "heap"),
-    "kheap_llext_ext_heap": ("k_heap", "heap"),
-    "_sys_mem_blocks_buf_llext_ext_heap": ("memblk", "heap"),
-    "kheap_llext_instr_heap": ("k_heap", "instr_heap"),
-    "llext_instr_heap_buf": ("memblk", "instr_heap"),
-}
-"""The symbols of what ``Firmware.heap()`` finds: which kind of heap it is, and which of a firmware's heaps."""
-BESIDE = {"kheap_llext_instr_heap": "kheap_llext_data_heap", "llext_instr_heap_buf": "llext_data_heap_buf"}
-"""On a Harvard machine the symbol of the heap for data."""
-
-
 def told(firmware: Firmware | None) -> dict[str, Any]:
     """What a firmware's ELF file says of its heaps, as fields of ``Config``: of one the size, too."""
     found = firmware.heap() if firmware else None
-    if firmware is None or found is None:
+    if found is None:
         return {}
-
-    def at(name: str) -> int | None:
-        there = firmware.definition(name)
-        return there.address if there else None
-
-    name = next((name for name in BUFFERS if at(name) == found[0]), "kheap_llext_heap")
-    kind, which = BUFFERS[name]
-    fields: dict[str, Any] = {"heap": kind, f"{which}_start": found[0], f"{which}_size": found[1]}
-    if name in BESIDE:
-        data = at(BESIDE[name])
-        fields |= {"harvard": True} | ({} if data is None else {"heap_start": data})
+    what = HEAPS[found.symbol]
+    fields = {"heap": what.kind, f"{what.field}_start": found.address, f"{what.field}_size": found.size}
+    if what.data:
+        fields |= {"harvard": True} | ({} if found.data is None else {"heap_start": found.data})
     return fields
 
 

@@ -14,7 +14,7 @@ from llext_tools.files import read_bytes
 from llext_tools.host import cache
 from llext_tools.host.build import FirmwareBuild
 from llext_tools.host.image import Image
-from llext_tools.host.known import Facts, table_from_json, table_to_json
+from llext_tools.host.known import Facts, Heap, table_from_json, table_to_json
 from llext_tools.host.tables import Table, table_in
 from llext_tools.link.exports import Definition, ExportTable
 
@@ -86,8 +86,8 @@ class Firmware:
         """What is defined under a name, exported or not, if that can be told: tables list exports only."""
         return next((found for image in self.images if (found := image.definition(name))), None)
 
-    def heap(self) -> tuple[int, int] | None:
-        """Address and size in bytes of the heap of extensions, if it can be told."""
+    def heap(self) -> Heap | None:
+        """The heap of extensions, if it can be told."""
         return next((image.facts.heap for image in self.images if image.facts.heap), None)
 
     def remember(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,20 +18,29 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_object
 from llext_tools.elf.structs import SHN_ABS, SHN_UNDEF, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS
 from llext_tools.host import cache
-from llext_tools.host.known import Facts, Known
+from llext_tools.host.known import Facts, Heap, Known
 from llext_tools.host.tables import exports_of
 from llext_tools.link.exports import Definition, ExportTable
 
 if TYPE_CHECKING:
     from llext_tools.elf.lines import Definitions
 
-HEAPS = (
-    "kheap_llext_heap",  # K_HEAP_DEFINE(llext_heap, ...)
-    "kheap_llext_ext_heap",
-    "_sys_mem_blocks_buf_llext_ext_heap",  # SYS_MEM_BLOCKS_DEFINE(llext_ext_heap, ...)
-    "kheap_llext_instr_heap",  # Harvard: code comes here, data has a heap of its own
-    "llext_instr_heap_buf",
-)
+
+class HeapSymbol(NamedTuple):
+    """What the buffer under a symbol is: which kind of heap, for what, and which symbol has the heap for data."""
+
+    kind: str  # as ``llext.config.HeapKind`` has it
+    field: str  # of ``Config``, without its ``_start`` and ``_size``
+    data: str = ""  # on a Harvard machine, where code has a heap of its own
+
+
+HEAPS = {
+    "kheap_llext_heap": HeapSymbol("k_heap", "heap"),  # K_HEAP_DEFINE(llext_heap, ...)
+    "kheap_llext_ext_heap": HeapSymbol("k_heap", "heap"),
+    "_sys_mem_blocks_buf_llext_ext_heap": HeapSymbol("memblk", "heap"),  # SYS_MEM_BLOCKS_DEFINE(llext_ext_heap, ...)
+    "kheap_llext_instr_heap": HeapSymbol("k_heap", "instr_heap", "kheap_llext_data_heap"),
+    "llext_instr_heap_buf": HeapSymbol("memblk", "instr_heap", "llext_data_heap_buf"),
+}
 """The buffers behind the heaps that Zephyr has for extensions, over its versions and options.
 
 Source: Zephyr, ``subsys/llext/``, ``include/zephyr/kernel.h`` and ``include/zephyr/sys/mem_blocks.h``.
@@ -126,10 +135,14 @@ class Image:
 
         return Definitions(self.obj)
 
-    def _heap(self) -> tuple[int, int] | None:
+    def _heap(self) -> Heap | None:
         y = self.obj.symbols
-        found = (i for name in HEAPS for i in self._symbols(name))
-        return next(((int(y.value[i]), int(y.size[i])) for i in found if y.size[i]), None)
+        for symbol, heap in HEAPS.items():
+            for i in self._symbols(symbol):
+                if y.size[i]:
+                    data = next((int(y.value[k]) for k in self._symbols(heap.data)), None)
+                    return Heap(symbol, int(y.value[i]), int(y.size[i]), data)
+        return None
 
     def _symbols(self, name: str) -> Sequence[int]:
         """Indices of the symbols of that name that stand for an address.

@@ -16,6 +16,15 @@ from llext_tools.link.exports import Definition, Export, ExportTable
 T = TypeVar("T")
 
 
+class Heap(NamedTuple):
+    """The heap of extensions: symbol, address, size in bytes. ``data``: the address of one for data beside it."""
+
+    symbol: str
+    address: int
+    size: int
+    data: int | None = None
+
+
 class Facts(NamedTuple):
     """The firmware as a whole. ``attributes``: its build attributes by tag, none if its linker script dropped them."""
 
@@ -23,7 +32,7 @@ class Facts(NamedTuple):
     bits: int
     flags: int
     attributes: Mapping[int, int | str]
-    heap: tuple[int, int] | None  # address and size in bytes
+    heap: Heap | None
 
 
 class Made(Mapping[str, T]):
@@ -93,7 +102,7 @@ class Known:
         """None if ``content`` is something else."""
         try:
             machine, bits, flags, attributes, heap = content["facts"]
-            facts = Facts(machine, bits, flags, dict(attributes), (heap[0], heap[1]) if heap else None)
+            facts = Facts(machine, bits, flags, dict(attributes), Heap(*heap) if heap else None)
             exports = replace(_exports_from_json(content["exports"], path), build=FirmwareBuild(path))
             known = Known(exports, facts)
             known.symbols, known.types = dict(content["symbols"]), Made(dict(content["types"]), _layout)
