@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +25,7 @@ from llext_tools.cli.progress import counted
 from llext_tools.cli.render import Paint, report
 from llext_tools.cli.settings import FORMATS, Settings
 from llext_tools.cli.workers import each
-from llext_tools.diag import Diagnostic, Reporter
+from llext_tools.diag import Diagnostic, Reporter, fail
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
@@ -95,6 +96,8 @@ class Job(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     form = "json" if args.json else args.format
+    if args.output is not None:
+        spare(args.output, [*args.files, *args.exports])
     try:
         chosen = settings_of(args)
         form = form or chosen.format
@@ -107,6 +110,18 @@ def run(args: argparse.Namespace) -> int:
         found = check_files(args.files, job)
     publish(found, form or "text", args.output, quiet=args.quiet)
     return found.exit_code
+
+
+def spare(output: str, read: Sequence[str]) -> None:
+    """Write over none of the files that are read.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    for path in read:
+        with suppress(OSError, ValueError):
+            if os.path.samefile(output, path) and os.path.isfile(path):
+                fail("usage", f"-o: `{output}` is a file that is checked, or checked against")
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

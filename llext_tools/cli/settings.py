@@ -178,7 +178,7 @@ def _texts(source: _Source, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(values, list):
         source.error(f"`{key}` is {_kind(value)}, not text", key)
         return ()
-    for wrong in (each for each in values if not isinstance(each, str)):
+    for wrong in (each for each in values if not isinstance(each, str) or not each):
         source.error(f"`{key}` holds {_kind(wrong)}, not text", key)
     return tuple(each for each in values if isinstance(each, str))
 

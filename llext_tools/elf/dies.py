@@ -29,6 +29,7 @@ Value: TypeAlias = "int | bytes | str"
 
 SECTIONS = (".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str", ".debug_str_offsets", ".debug_addr")
 SHF_COMPRESSED = 0x800
+LARGEST = 1 << 28  # bytes of a section that was compressed: a small file may claim to hold any amount
 ELSEWHERE = -1
 """Where a type is that has a signature, and is in no unit of ``.debug_info``."""
 
@@ -214,7 +215,10 @@ def _section(obj: ElfObject, image: bytes | object, name: str) -> bytes:
     start = int(s.offset[index])
     data = bytes(image[start : start + int(s.size[index])])  # type: ignore[index]
     if s.flags[index] & SHF_COMPRESSED:  # ELF: behind a header of type, size and alignment
-        data = zlib.decompress(data[12 if obj.bits == 32 else 24 :])
+        whole = zlib.decompressobj()
+        data = whole.decompress(data[12 if obj.bits == 32 else 24 :], LARGEST)
+        if not whole.eof:
+            raise ValueError("a compressed section is cut off, or too large")
     return data
 
 

@@ -16,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 import built
 from llext_tools.abi.dwarf import read_interface, read_types
 from llext_tools.abi.types import Interface
+from llext_tools.elf import dies
 from llext_tools.elf.dies import Debug, Entry
 from llext_tools.elf.read import load_object, read_object
 from llext_tools.host.firmware import read_firmware
@@ -290,3 +291,20 @@ def test_types_in_circles_end(tmp_path: Path) -> None:
             at = good.index(old, start + entry.offset, start + entry.end)
             data[at : at + 4] = target.offset.to_bytes(4, "little")
             read_interface(read_object(bytes(data), "fw.elf"), ["f"])
+
+
+@pytest.mark.parametrize("change", ["none", "too large", "cut off"])
+def test_a_compressed_section_may_claim_any_size(change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fw = link(built.find("cortex-m4", "gcc"), tmp_path, "int f(int a) { return a; } EXPORT(f);")
+    objcopy = need("arm-none-eabi-objcopy")
+    subprocess.run([objcopy, "--compress-debug-sections=zlib", fw, tmp_path / "small.elf"], check=True)
+    data = (tmp_path / "small.elf").read_bytes()
+    obj = load_object(str(tmp_path / "small.elf"))
+    section = obj.sections.name.index(".debug_str")
+    if change == "too large":
+        monkeypatch.setattr(dies, "LARGEST", 100)
+    if change == "cut off":
+        end = int(obj.sections.offset[section] + obj.sections.size[section])
+        (tmp_path / "small.elf").write_bytes(data[: end - 9] + bytes(9) + data[end:])
+    found = read_interface(str(tmp_path / "small.elf"), ["f"])
+    assert found.symbols.keys() == ({"f"} if change == "none" else set())

@@ -130,6 +130,17 @@ def test_an_option_that_names_nothing_is_a_mistake(option: str, value: str, exte
     assert f"{option}: there is no name in it" in text
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_nothing_is_written_over_what_is_checked(form: str, extension: str) -> None:
+    before = Path(extension).read_bytes()
+    Path("link").symlink_to(extension)
+    for output in (extension, "link"):
+        code, text = llext("check", extension, "--format", form, "-o", output)
+        assert code == 2
+        assert f"-o: `{output}` is a file that is checked" in text
+        assert Path(extension).read_bytes() == before
+
+
 def test_a_file_that_cannot_be_read_is_never_passed_over(extension: str) -> None:
     Path("text.llext").write_text("no object")
     for option in ("--select=no-exports", "--ignore=all", "--ignore=elf"):
