@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 
 import built
 from llext_tools.abi.dwarf import read_interface, read_types
+from llext_tools.abi.notation import prototype
 from llext_tools.abi.types import Interface
 from llext_tools.elf import dies
 from llext_tools.elf.dies import Debug, Entry
@@ -94,6 +95,26 @@ def test_definitions_are_found(combination: tuple[str, str], version: str, tmp_p
     assert {name: described(interface, name) for name in interface.symbols} == expected
     for name in interface.symbols:  # alone it is the same
         assert described(firmware.interface([name]), name) == TYPES[name]
+
+
+CONSTANTS = """\
+extern const int board_table[8];
+const int board_table[8] = {1};
+extern const char *const names[2];
+const char *const names[2] = {"one", "two"};
+extern const char *volatile words[3][4];
+const char *volatile words[3][4];
+"""
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids="-".join)
+def test_constants_are_spelt_as_in_the_source(combination: tuple[str, str], tmp_path: Path) -> None:
+    """Oracle: the declarations; GCC says of an array and of its elements that they are constant, Clang of these."""
+    fw = link(built.find(*combination), tmp_path, CONSTANTS, flags=("-O1",))
+    interface = read_interface(str(fw), ["board_table", "names", "words"])
+    spelt = [prototype(name, interface.symbols[name]) for name in ("board_table", "names", "words")]
+    declared = [line.removeprefix("extern ").rstrip(";") for line in CONSTANTS.splitlines()[::2]]
+    assert [text.replace("* const", "*const").replace("* volatile", "*volatile") for text in spelt] == declared
 
 
 def test_types_of_one_tag_are_kept_apart(tmp_path: Path) -> None:
