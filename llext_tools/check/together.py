@@ -184,7 +184,8 @@ def _users(members: Sequence[Member]) -> dict[str, list[Member]]:
 def _edges(members: Sequence[Member]) -> dict[str, dict[str, str]]:
     """Extension -> those that it needs, each with the first symbol; of several that offer it the first one counts.
 
-    Who is the only one to offer what it needs itself depends on itself.
+    Who is the only one to offer what it needs itself depends on itself. What is offered by a file that does not load
+    is nobody's: that file has an error of its own.
     """
     providers: dict[str, list[str]] = {}
     for each in members:
@@ -193,8 +194,9 @@ def _edges(members: Sequence[Member]) -> dict[str, dict[str, str]]:
     edges: dict[str, dict[str, str]] = {}
     for each in members:
         for name in each.needs:
-            others = [p for p in providers.get(name, ()) if p != each.name] or [each.name]
-            edges.setdefault(each.name, {}).setdefault(others[0], name)
+            known = providers.get(name, ())
+            for provider in [*(p for p in known if p != each.name), *known][:1]:
+                edges.setdefault(each.name, {}).setdefault(provider, name)
     return edges
 
 

@@ -255,3 +255,8 @@ def test_who_exports_what_it_needs_itself_has_nobody_to_ask() -> None:
     (found,) = check_together([file("a", ["x"], ["x"]), file("b")])
     assert found.code == "dependency-cycle"
     assert found.message == "`a` needs itself: no order of loading works"
+
+
+def test_a_provider_that_does_not_load_makes_no_circle() -> None:
+    """Only files that load are members: the one that exports ``shared`` has an error of its own."""
+    assert codes(list(check_together([file("user", needs=["shared"])]))) == []
