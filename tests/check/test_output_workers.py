@@ -19,8 +19,9 @@ from conformance.cases import files
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux only")
 
 SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from llext_tools.cli import workers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background of a shell
 workers.WORTH = workers.PAUSE = 0
 
 def work(n):
