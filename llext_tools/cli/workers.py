@@ -51,6 +51,8 @@ def _shared(work: Callable[[T], R], items: Sequence[T], count: int) -> Iterator[
     sys.stderr.flush()
     processes: list[int] = []
     pipes: list[BinaryIO] = []
+    # An interrupt waits until each process that was forked is known, and can be ended.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         for k in range(count):
             reader, writer = os.pipe()
@@ -59,10 +61,13 @@ def _shared(work: Callable[[T], R], items: Sequence[T], count: int) -> Iterator[
                 for pipe in pipes:
                     pipe.close()
                 os.close(reader)
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 _share(work, items[k::count], writer)
             processes.append(process)
             os.close(writer)
             pipes.append(open(reader, "rb"))  # noqa: SIM115 - closed below
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         for i, item in enumerate(items):
             try:
                 result = pickle.load(pipes[i % count])
@@ -75,13 +80,13 @@ def _shared(work: Callable[[T], R], items: Sequence[T], count: int) -> Iterator[
         for process in processes:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _share(work: Callable[[T], R], items: Sequence[T], writer: int) -> NoReturn:
     """One process's share. It ends here, without what Python does at an exit: that is for the first process to do."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
         sent = perf_counter()
         with open(writer, "wb") as pipe:
             for item in items:
