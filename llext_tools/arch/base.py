@@ -155,6 +155,23 @@ class Arch(NamedTuple):
             has.update(more)
         return tuple(word for word in code.isa if word not in has) if has else ()
 
+    def goes_with(self, firmware: Cpu, target: Target) -> bool:
+        """Whether code for the target runs beside a firmware, as far as that says what it is compiled for."""
+        alike = (firmware.arch, firmware.bits, firmware.floats) == (self.name, target.bits, target.float_abi)
+        return (
+            alike and bool(firmware.isa) and not self.lacking(Cpu(self.name, target.bits, isa=target.isa), firmware.isa)
+        )
+
+    def suited(self, firmware: Cpu) -> tuple[str, ...]:
+        """The targets to compile extensions for, beside a firmware: those that use most of what its CPU has."""
+        fitting = [each for each in self.targets if self.goes_with(firmware, each)]
+
+        def has_less(one: Target, other: Target) -> bool:
+            code = [Cpu(self.name, each.bits, isa=each.isa) for each in (one, other)]
+            return not self.lacking(code[0], other.isa) and bool(self.lacking(code[1], one.isa))
+
+        return tuple(each.name for each in fitting if not any(has_less(each, other) for other in fitting))
+
     def misfit(self, obj: ElfObject, target: Target) -> str:
         """Why an object cannot run on the target, in words that follow "the object is"; ``""`` if it can."""
         code = self.cpu(obj)

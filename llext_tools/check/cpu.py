@@ -18,7 +18,7 @@ from llext_tools.arch import by_machine
 from llext_tools.arch.base import Cpu
 from llext_tools.check.prototypes import imported
 from llext_tools.check.subject import Rule, Subject
-from llext_tools.check.target import target_misfit
+from llext_tools.check.target import as_variables, suited_targets, target_misfit
 from llext_tools.diag import Diagnostic, Location, listed
 from llext_tools.elf import structs as elf
 
@@ -26,7 +26,7 @@ from llext_tools.elf import structs as elf
 def target(subject: Subject) -> Iterator[Diagnostic]:
     """``elf-target``: code that cannot run on the CPU that was asked for."""
     if subject.board.target:
-        yield from target_misfit(subject.obj, subject.board.target)
+        yield from target_misfit(subject.obj, subject.board.target, subject.firmware.cpu if subject.firmware else None)
 
 
 def machine(subject: Subject) -> Iterator[Diagnostic]:
@@ -63,15 +63,21 @@ def isa(subject: Subject) -> Iterator[Diagnostic]:
             f"the extension is compiled for {ours.name}, the firmware for {theirs.name}",
             location=subject.at(),
             notes=(f"{theirs.name} is without the instructions of {listed(others)}",),
-            help=f"compile the extension for the firmware's CPU: `-march={theirs.name.lower()}`",
+            help=f"compile the extension for the firmware's CPU: {_flags(f'-march={theirs.name.lower()}', theirs)}",
         )
     elif lacking and (found := _fpu_instruction(subject)):
         yield Diagnostic(
             "abi-isa",
             f"the extension has FPU instructions ({listed(lacking)}), for which the firmware is not compiled",
             location=found,
-            help=f"compile the extension with `{theirs.abi}`" if theirs.abi else "",
+            help=f"compile the extension with {_flags(theirs.abi, theirs)}" if theirs.abi else "",
         )
+
+
+def _flags(flag: str, theirs: Cpu) -> str:
+    """A flag of the compiler, and the targets that have it."""
+    suited = suited_targets(theirs)
+    return f"`{flag}`" + (f", as {as_variables(suited)} has it" if suited else "")
 
 
 def _fpu_instruction(subject: Subject) -> Location | None:
@@ -192,7 +198,7 @@ FLOATS = Convention(
     ),
     concerns=_passes_otherwise,
     how="floating point goes by value to or from",
-    help=lambda theirs: f"compile the extension with the firmware's flags: `{theirs.abi}`",
+    help=lambda theirs: f"compile the extension with the firmware's flags: {_flags(theirs.abi, theirs)}",
 )
 SIZES = {1: "as few bytes as its values need (`-fshort-enums`)", 4: "4 bytes (`-fno-short-enums`)"}
 ENUMS = Convention(

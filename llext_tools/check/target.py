@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from llext_tools.arch import by_machine, target, targets
+from llext_tools.arch import by_machine, discover, target, targets
+from llext_tools.arch.base import Cpu
 from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.elf.model import ElfObject
 
@@ -18,9 +19,11 @@ def check_target(obj: ElfObject, name: str, reporter: Reporter) -> None:
     reporter.add(target_misfit(obj, name))
 
 
-def target_misfit(obj: ElfObject, name: str) -> Iterator[Diagnostic]:
+def target_misfit(obj: ElfObject, name: str, firmware: Cpu | None = None) -> Iterator[Diagnostic]:
     """``elf-target``: code that cannot run on the target of that name.
 
+    Args:
+        firmware: what the firmware is compiled for, if that is known.
     Raises:
         UsageError: ``target-unknown``.
     """
@@ -31,13 +34,34 @@ def target_misfit(obj: ElfObject, name: str) -> Iterator[Diagnostic]:
     if not why:
         return
     fitting = fitting_targets(obj)
+    suited = suited_targets(firmware)
+    cure = f"compile it with `LLEXT_TARGET={wanted.name}`"
+    if firmware and suited and not any(arch.goes_with(firmware, wanted) for arch in discover()):
+        cure = f"the firmware is not for {wanted.name}: give {as_options(suited)}"
+        if not set(suited) & {*fitting}:
+            cure += f", and compile it with {as_variables(suited)}"
     yield Diagnostic(
         "elf-target",
         f"the object is {why}, but it is to run on {wanted.name}",
         location=Location(file=obj.path),
         notes=(f"it fits {', '.join(fitting)}",) if fitting else (),
-        help=f"compile it with `LLEXT_TARGET={wanted.name}`",
+        help=cure,
     )
+
+
+def suited_targets(firmware: Cpu | None) -> tuple[str, ...]:
+    """The targets to compile extensions for, beside a firmware; none if it is not known what that is for."""
+    return tuple(name for arch in discover() for name in arch.suited(firmware)) if firmware else ()
+
+
+def as_variables(names: Iterable[str]) -> str:
+    """Targets as CMake's toolchain file takes them."""
+    return " or ".join(f"`LLEXT_TARGET={name}`" for name in names)
+
+
+def as_options(names: Iterable[str]) -> str:
+    """Targets as the command line takes them."""
+    return " or ".join(f"`--target {name}`" for name in names)
 
 
 def fitting_targets(obj: ElfObject) -> list[str]:

@@ -313,3 +313,43 @@ def test_shared_objects_are_compared_too(tmp_path: Path) -> None:
     assert found(path, firmware(tmp_path, SOFTFP_M4, MATHS)) == []
     code, text = llext("check", str(path), "--target", "cortex-m0plus")
     assert (code, "error[elf-target]" in text) == (3, True)
+
+
+TARGETS = [
+    # flags of the firmware, the target that has them: by the options of GCC, as LLEXT_TARGET sets them
+    (HARD_M4, "cortex-m4f"),
+    (SOFTFP_M4, "cortex-m4"),
+    (f"-mcpu=cortex-m0 {SOFT}", "cortex-m0plus"),
+    (f"-mcpu=cortex-m3 {SOFT}", "cortex-m3"),
+    (f"-mcpu=cortex-m33 {SOFT}", "cortex-m33"),
+    (RISCV[0], "rv32imac"),
+]
+
+
+@pytest.mark.parametrize(("flags", "name"), TARGETS)
+def test_the_target_that_goes_with_a_firmware(flags: str, name: str, tmp_path: Path) -> None:
+    arch = archs.load("arm" if "-mcpu" in flags else "riscv")
+    assert arch.suited(cpu_of(firmware(tmp_path, flags))) == (name,)
+
+
+def test_cures_lead_to_what_is_right(tmp_path: Path) -> None:
+    """Each step of the way that the messages show, from a wrong target to an extension without a finding."""
+    image = firmware(tmp_path, HARD_M4, MATHS)
+    calls = CALLS.replace(" * 2", "")  # which would take a helper of the compiler
+    soft = extension(tmp_path, "gcc", f"-mcpu=cortex-m4 {SOFT}", calls)
+    code, text = llext("check", str(soft), "--exports", str(image), "--target", "cortex-m4")
+    assert code == 13
+    assert "`LLEXT_TARGET=cortex-m4f`" in text
+    flags = " ".join(archs.target("cortex-m4f").cpu_flags)
+    hard = extension(tmp_path, "gcc", flags, calls)
+    code, text = llext("check", str(hard), "--exports", str(image), "--target", "cortex-m4")
+    assert code == 3
+    assert "help: the firmware is not for cortex-m4: give `--target cortex-m4f`" in " ".join(text.split())
+    assert llext("check", str(hard), "--exports", str(image), "--target", "cortex-m4f")[0] == 0
+
+
+def test_a_target_of_less_goes_with_a_firmware_of_more(tmp_path: Path) -> None:
+    image = firmware(tmp_path, f"-mcpu=cortex-m4 {SOFT}", MATHS)
+    path = extension(tmp_path, "gcc", f"-mcpu=cortex-m4 {SOFT}")
+    code, text = llext("check", str(path), "--exports", str(image), "--target", "cortex-m3")
+    assert (code, "compile it with `LLEXT_TARGET=cortex-m3`" in text) == (3, True)
