@@ -15,7 +15,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.names import demangle
 from llext_tools.link.exports import Definition, ExportTable
-from llext_tools.link.missing import DEVICE, Missing, Reasons, relocations
+from llext_tools.link.missing import DEVICE, Missing, Reasons, is_foreign, relocations
 
 NAMED = 3
 """Extensions in one comment."""
@@ -37,31 +37,32 @@ class Need(NamedTuple):
 def needed_by(extensions: Sequence[ElfObject], exports: ExportTable) -> tuple[Need, ...]:
     """What ``extensions`` lack of a firmware, in the order of its files and lines, then by name."""
     lent = {name for obj in extensions for name in names(offered(obj))}
-    users: dict[str, dict[str, None]] = {}
+    users: dict[str, dict[str, bool]] = {}  # by path, whether it is weak there
     for obj in extensions:
-        for name in _imported(obj):
+        for name, weak in _imported(obj):
             if name not in lent and exports.find(name) is None:
-                users.setdefault(name, {})[obj.path] = None
+                users.setdefault(name, {})[obj.path] = weak
     why = Reasons(exports)
-    found = [_need(name, tuple(by), why) for name, by in users.items()]
+    found = [_need(name, tuple(by), why, weak=all(by.values())) for name, by in users.items()]
     return tuple(sorted(found, key=_order))
 
 
-def _imported(obj: ElfObject) -> Iterator[str]:
-    """The undefined symbols that relocations need."""
+def _imported(obj: ElfObject) -> Iterator[tuple[str, bool]]:
+    """The undefined symbols that relocations need, and whether they are weak."""
     y = obj.symbols
     used = np.unique(relocations(obj).symbol)
-    yield from y.names(i for i in used.tolist() if i and y.shndx[i] == elf.SHN_UNDEF and y.name_at[i])
+    found = [i for i in used.tolist() if i and y.shndx[i] == elf.SHN_UNDEF and y.name_at[i]]
+    yield from zip(y.names(found), (y.bind[found] == elf.STB_WEAK).tolist(), strict=True)
 
 
-def _need(name: str, by: tuple[str, ...], why: Reasons) -> Need:
-    reason = why.missing(name)
+def _need(name: str, by: tuple[str, ...], why: Reasons, *, weak: bool) -> Need:
+    reason, compilers = why.missing(name, weak=weak), why.missing(name).code == "runtime-missing"
     build = why.build
     known = build.definition(name) if build else None
     unknown = build is None or not build.has_symbols  # whether it is defined: nobody can tell
     no_line = DEVICE.fullmatch(name) or (build and (build.group(name) or build.unimplemented(name)))
     statement = ""
-    if not no_line and name.isidentifier() and (known or (unknown and reason.code != "runtime-missing")):
+    if not no_line and name.isidentifier() and not compilers and (known or unknown):
         syscall = name.removeprefix("z_impl_")
         statement = f"EXPORT_SYSCALL({syscall});" if syscall != name else f"EXPORT_SYMBOL({name});"
     return Need(name, statement, by, reason, known)
@@ -86,7 +87,12 @@ def as_c(needs: Sequence[Need], source: str, extensions: int) -> str:
             continue
         known = need.definition
         if file != (file := known.file if known and known.line else ""):
-            lines += ["", f"/* {_safe(file or 'of unknown files')} */"]
+            where = (
+                f"{file}, of a library: in a file that includes the declaration"
+                if known and is_foreign(known)
+                else file
+            )
+            lines += ["", f"/* {_safe(where or 'of unknown files')} */"]
         facts = [f"line {known.line}"] if known and known.line else []
         facts += ["static"] if known and known.static else []
         facts += [demangle(need.name)] if demangle(need.name) else []

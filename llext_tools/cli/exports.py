@@ -78,6 +78,14 @@ def _needed(args: argparse.Namespace) -> int:
 
     if args.format or args.builtin:
         fail("usage", "llext exports: --needed-by prints lines of C about a firmware, no table")
+    suffix = os.path.splitext(args.output or "")[1].lower()
+    if suffix in FORMATS and not (args.json and suffix == ".json"):
+        what = "JSON about what is missing" if args.json else "lines of C"
+        fail(
+            "usage",
+            f"llext exports: --needed-by writes {what}, and the ending of `{args.output}` is that of a table",
+            help="end the name in .json" if args.json else "end the name in .c, .h or .txt",
+        )
     table = read_firmware(args.tables).exports
     extensions = [load_object(path) for path in args.needed_by]
     needs = needed_by(extensions, table)

@@ -20,7 +20,7 @@ from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
 from llext_tools.elf.read import load_object
 from llext_tools.elf.structs import ELFMAG
-from llext_tools.errors import LlextError, UsageError
+from llext_tools.errors import LlextError, UndefinedError, UsageError
 from llext_tools.files import read_bytes, write_all
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import ExportTable
@@ -123,7 +123,14 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
     reporter = Reporter()
     firmware = [load_object(path) for path in args.exports if is_image(path)]
-    images = load(objects, target, exports=exports, firmware=firmware, at=at, profile=args.profile, reporter=reporter)
+    try:
+        images = load(
+            objects, target, exports=exports, firmware=firmware, at=at, profile=args.profile, reporter=reporter
+        )
+    except UndefinedError as error:
+        if exports is not None:
+            raise
+        raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
     result = run_extensions(
         images,
         args.call,
@@ -140,6 +147,15 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     if result.fault is not None:
         found.append(with_registers(result) if args.registers else result.fault)
     return target.name, result
+
+
+def with_firmware(d: Diagnostic) -> Diagnostic:
+    """What is missing in the built-in host, a real firmware may have."""
+    if d.code not in ("undefined-symbol", "symbol-unexported", "weak-undefined"):
+        return d
+    return d._replace(
+        help="; ".join(filter(None, (d.help, "or give the firmware that has it: `--exports zephyr.elf`")))
+    )
 
 
 class Expected(NamedTuple):

@@ -202,7 +202,7 @@ def exports_of(firmware: ElfObject) -> ExportTable:
             "exports-missing",
             f"`{firmware.path}` is an extension, not a firmware image",
             at=Location(file=firmware.path),
-            help="`--extension FILE` gives an extension whose exports are to be used, where a command can take one",
+            help=f"`llext inspect {firmware.path}` lists what it exports; what takes extensions has `--extension`",
         )
     pointer = firmware.bits // 8
     area = _area(firmware)

@@ -38,6 +38,8 @@ LIBC = frozenset({
 })  # fmt: skip
 """Zephyr's group LIBC, to which on Arm ``__aeabi_mem*()`` belong as well."""
 DEVICE = re.compile(r"__device_(?:dts_ord_(\d+)|\w+)")
+FOREIGN = frozenset(("libgcc", "newlib", "picolibc", "libm", "compiler-rt", "libstdc++-v3", "libcxx", "libcxxabi"))
+"""Folders with the sources of such libraries."""
 SYSCALL = re.compile(r"z_(impl|mrsh|vrfy)_(\w+)")
 
 
@@ -310,8 +312,7 @@ class Reasons:
         if f"{GROUP}LIBC" in cure and not LIBC.isdisjoint(self.exports.by_name):  # that group is on
             cure = f"add `EXPORT_SYMBOL({name});` to the firmware, or define it in the extension"
         if known:
-            notes.append(_where(known))
-            cure += f"; or add `EXPORT_SYMBOL({name});` to the firmware"
+            notes.append(f"{_where(known)}, but not exported")  # where no source declares it, for EXPORT_SYMBOL()
         return Missing(found.code, self._neither(name), tuple(notes), cure)
 
     def _defined(self, name: str) -> Missing | None:
@@ -321,6 +322,8 @@ class Reasons:
         source = self.build.source if self.build else self.source
         how = "static" if known.static else "not exported"
         cure = f"add `EXPORT_SYMBOL({name});` behind its definition{_at(known)}"
+        if is_foreign(known):
+            cure = f"add `EXPORT_SYMBOL({name});` to a file of the firmware that includes its declaration"
         if name in LIBC:
             cure = f"build the firmware with `{GROUP}LIBC=y`, or add `EXPORT_SYMBOL({name});` to it"
         text = f"`{demangle(name) or name}` is in {source}, but it is {how}{' there' if known.static else ''}"
@@ -403,6 +406,11 @@ class Reasons:
     @cached_property
     def _cpp_names(self) -> Names:
         return Names(self._cpp)
+
+
+def is_foreign(known: Definition) -> bool:
+    """Whether something is defined in a library that comes with the compiler, where nobody adds a line."""
+    return bool(FOREIGN & {*known.file.replace("\\", "/").split("/")[:-1]})
 
 
 def _where(known: Definition) -> str:

@@ -190,3 +190,52 @@ def test_wrong_options(tmp_path: Path) -> None:
         assert llext("exports", str(table), *options)[0] == 2
     assert llext("exports", "--builtin", "--needed-by", "x")[0] == 2
     assert llext("exports", str(table), "--needed-by", str(tmp_path / "none.llext"))[0] == 3
+
+
+@pytest.mark.parametrize("name", ["exports.toml", "exports.csv", "exports.LD", "exports.json"])
+def test_no_lines_of_c_in_a_table(name: str, tmp_path: Path) -> None:
+    table = tmp_path / name
+    table.write_text("[exports]\nprintk = 0x08000001\n")
+    code, text = llext("exports", str(table), "--needed-by", "x.llext", "-o", str(table))
+    assert (code, "--needed-by writes lines of C" in text) == (2, True)
+    assert table.read_text() == "[exports]\nprintk = 0x08000001\n"
+
+
+LIBRARY = """
+#line 7 "/build/gcc/libgcc/fp-bit.c"
+float __aeabi_i2f(int a) { return *(float *)&a; }
+#line 9 "/build/newlib/libc/stdlib/rand.c"
+int rand(void) { return 4; }
+"""
+
+
+@pytest.mark.toolchain
+def test_what_a_library_defines(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No header declares a helper of the compiler; a function of C has its line where its header is included."""
+    monkeypatch.chdir(folder)
+    build(folder, (INPUTS / "firmware.c").read_text() + LIBRARY, "lib")
+    source = "int rand(void); float draw(void) { return rand(); }\n"
+    (folder / "draw.c").write_text(source)
+    subprocess.run([need(CC[0]), *CC[1:], "-g", "-c", "draw.c", "-o", "draw.llext"], cwd=folder, check=True)
+    _, text = llext("exports", "lib.elf", "--needed-by", "draw.llext")
+    assert statements(text) == ["EXPORT_SYMBOL(rand);"]
+    assert "/* /build/newlib/libc/stdlib/rand.c, of a library: in a file that includes the declaration */" in text
+    assert " * __aeabi_i2f, for draw.llext: pass COMPILER_RUNTIME" in text
+    _, text = llext("check", "draw.llext", "--exports", "lib.elf")
+    said = " ".join(text.split())
+    assert "add `EXPORT_SYMBOL(rand);` to a file of the firmware that includes its declaration" in said
+    assert "EXPORT_SYMBOL(__aeabi_i2f)" not in said
+
+
+@pytest.mark.toolchain
+def test_weak_imports_as_check_has_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    source = "extern int nowhere(int) __attribute__((weak)); int start(int a) { return nowhere ? nowhere(a) : 0; }\n"
+    (folder / "weak.c").write_text(source)
+    subprocess.run([need(CC[0]), *CC[1:], "-c", "weak.c", "-o", "weak.llext"], cwd=folder, check=True)
+    (found,) = json.loads(llext("check", "weak.llext", "--exports", "fw.elf", "--json", "--ignore=no-exports")[1])[
+        "files"
+    ][0]["diagnostics"]
+    (needed,) = json.loads(llext("exports", "fw.elf", "--needed-by", "weak.llext", "--json")[1])["needed"]
+    assert (needed["code"], needed["help"]) == (found["code"], found["help"])
+    assert needed["code"] == "weak-undefined"

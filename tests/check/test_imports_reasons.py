@@ -143,6 +143,16 @@ def test_all_commands_say_the_same(zephyr: Board, monkeypatch: pytest.MonkeyPatc
     assert f"e{zephyr.n}.c:1, in `start`" in said.pop()
 
 
+def test_run_asks_for_the_firmware_where_none_is_given(zephyr: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The built-in host lacks what a real firmware may have."""
+    zephyr.found(USES.format("adc_read"))
+    monkeypatch.chdir(zephyr.folder)
+    code, text = llext("run", f"e{zephyr.n}.llext")
+    assert (code, "give the firmware that has it: `--exports zephyr.elf`" in " ".join(text.split())) == (5, True)
+    code, text = llext("run", f"e{zephyr.n}.llext", "--exports", "zephyr.elf")
+    assert (code, "--exports" in text) == (5, False)
+
+
 def test_group_that_is_switched_off(zephyr: Board, tmp_path: Path) -> None:
     """The firmware's own list says so, or its options do; a group that is on has nothing to do with it."""
     (found,) = zephyr.found("char *strcpy(char *, const char *); char *start(char *a) { return strcpy(a, a + 1); }")
@@ -269,8 +279,9 @@ def test_helper_that_the_firmware_defines(tmp_path: Path) -> None:
     source = FIRMWARE + "long long __aeabi_ldivmod(long long a, long long b) { return a ^ b; }\n"
     (found,) = board(tmp_path, source=source).found(RUNTIME["int64"][0])
     assert found.code == "runtime-missing"
-    assert f"defined in fw.c:{line_of('__aeabi_ldivmod', source)}" in found.notes
-    assert "or add `EXPORT_SYMBOL(__aeabi_ldivmod);` to the firmware" in found.help
+    assert f"defined in fw.c:{line_of('__aeabi_ldivmod', source)}, but not exported" in found.notes
+    assert "COMPILER_RUNTIME" in found.help
+    assert "EXPORT_SYMBOL" not in found.help, "no header declares it: that would not compile"
 
 
 CPP_TWIN = 'extern "C" int start(int a) { return a; }'
