@@ -70,6 +70,7 @@ def diagnostics() -> str:
     rows = [
         (
             f"[`{code}`]({PAGES_OF}/{code}.md)",
+            row.severity,
             str(row.error.exit_code),
             f"`-{row.errno}`" if row.errno else "",
             gist(code),
@@ -79,8 +80,9 @@ def diagnostics() -> str:
     return page(
         "Diagnostics",
         "Each has a code, a place, and where the board would fail as well, what `llext_load()` returns there. "
-        "`llext explain CODE` prints the page behind each link: what it means, an example, the cure.",
-        table(("code", "exit code", "on the board", "in short"), rows),
+        "`llext explain CODE` prints the page behind each link: what it means, an example, the cure. "
+        "A warning alone ends with exit code 0; with `--werror` it is an error.",
+        table(("code", "severity", "exit code", "on the board", "in short"), rows),
     )
 
 

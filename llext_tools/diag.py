@@ -20,6 +20,12 @@ class Code(NamedTuple):
 
     error: type[errors.LlextError]
     errno: str  # what llext_load() returns on the board, "" where the board cannot tell
+    warning: Literal["", "sometimes", "always"] = ""  # whether it is one, which fails nothing, without --werror
+
+    @property
+    def severity(self) -> str:
+        """For a table: what a finding of this code is."""
+        return {"": "error", "sometimes": "error or warning", "always": "warning"}[self.warning]
 
 
 CODES: dict[str, Code] = {
@@ -43,13 +49,13 @@ CODES: dict[str, Code] = {
     "region-flags": Code(errors.RefusedError, "ENOEXEC"),
     "region-nobits": Code(errors.RefusedError, "ENOTSUP"),
     "region-array": Code(errors.RefusedError, "ENOEXEC"),
-    "region-alignment": Code(errors.RefusedError, "ENOEXEC"),
+    "region-alignment": Code(errors.RefusedError, "ENOEXEC", "sometimes"),
     "region-overlap": Code(errors.RefusedError, "ENOEXEC"),
-    "region-gap": Code(errors.RefusedError, ""),
+    "region-gap": Code(errors.RefusedError, "", "always"),
     "no-globals": Code(errors.RefusedError, "ENOMEM"),
-    "bss-misaligned": Code(errors.RefusedError, ""),
+    "bss-misaligned": Code(errors.RefusedError, "", "always"),
     "reloc-unknown": Code(errors.RefusedError, "ENOEXEC"),
-    "reloc-refused": Code(errors.RefusedError, "ENOEXEC"),
+    "reloc-refused": Code(errors.RefusedError, "ENOEXEC", "sometimes"),
     "reloc-unmapped": Code(errors.RefusedError, "ENOEXEC"),
     "reloc-unpaired": Code(errors.RefusedError, "ENOEXEC"),
     "symbol-unmapped": Code(errors.RefusedError, "ENOEXEC"),
@@ -57,12 +63,12 @@ CODES: dict[str, Code] = {
     "symbol-absolute": Code(errors.RefusedError, "ENOEXEC"),
     "region-addresses": Code(errors.RefusedError, "ENOEXEC"),
     "region-image": Code(errors.RefusedError, "ENOTSUP"),
-    "reloc-deviates": Code(errors.RefusedError, ""),
+    "reloc-deviates": Code(errors.RefusedError, "", "sometimes"),
     "reloc-rela": Code(errors.RefusedError, "ENOTSUP"),
-    "symbol-nowhere": Code(errors.RefusedError, "ENOTSUP"),
+    "symbol-nowhere": Code(errors.RefusedError, "ENOTSUP", "sometimes"),
     "section-detached": Code(errors.RefusedError, "ENOTSUP"),
     "pre-located": Code(errors.RefusedError, "EFAULT"),
-    "load-memory": Code(errors.RefusedError, "ENOMEM"),
+    "load-memory": Code(errors.RefusedError, "ENOMEM", "sometimes"),
     "load-undefined": Code(errors.RefusedError, ""),
     "loader-failed": Code(errors.RefusedError, ""),
     # the functions of llext.h
@@ -75,12 +81,12 @@ CODES: dict[str, Code] = {
     "fn-table-small": Code(errors.UsageError, "ENOMEM"),
     "no-extension": Code(errors.UsageError, "EINVAL"),
     "no-userspace": Code(errors.UsageError, "ENOSYS"),
-    "domain-full": Code(errors.UsageError, "ENOSPC"),
+    "domain-full": Code(errors.UsageError, "ENOSPC", "sometimes"),
     "domain-partition": Code(errors.UsageError, "EINVAL"),
-    "export-entry": Code(errors.RefusedError, ""),
-    "export-section": Code(errors.RefusedError, ""),
-    "no-exports": Code(errors.RefusedError, ""),
-    "thread-local": Code(errors.RefusedError, ""),
+    "export-entry": Code(errors.RefusedError, "", "sometimes"),
+    "export-section": Code(errors.RefusedError, "", "always"),
+    "no-exports": Code(errors.RefusedError, "", "always"),
+    "thread-local": Code(errors.RefusedError, "", "always"),
     # imports that nobody has
     "undefined-symbol": Code(errors.UndefinedError, "ENODATA"),
     "symbol-unexported": Code(errors.UndefinedError, "ENODATA"),
@@ -88,51 +94,51 @@ CODES: dict[str, Code] = {
     "weak-undefined": Code(errors.UndefinedError, "ENODATA"),
     # what an extension offers, and others take
     "entry-missing": Code(errors.UndefinedError, ""),
-    "export-shadowed": Code(errors.RefusedError, ""),
-    "export-ambiguous": Code(errors.UndefinedError, ""),
+    "export-shadowed": Code(errors.RefusedError, "", "always"),
+    "export-ambiguous": Code(errors.UndefinedError, "", "always"),
     "name-collision": Code(errors.RefusedError, ""),
     "dependency-cycle": Code(errors.UndefinedError, "ENODATA"),
     "dependency-order": Code(errors.UndefinedError, "ENODATA"),
-    "dependency-many": Code(errors.RefusedError, ""),
+    "dependency-many": Code(errors.RefusedError, "", "always"),
     # constructors and destructors
-    "atexit-ignored": Code(errors.RefusedError, ""),
-    "fini-order": Code(errors.RefusedError, ""),
+    "atexit-ignored": Code(errors.RefusedError, "", "always"),
+    "fini-order": Code(errors.RefusedError, "", "always"),
     # final addresses
     "reloc-out-of-range": Code(errors.RangeError, "ENOEXEC"),
     "reloc-misaligned": Code(errors.RangeError, ""),
     "place-misaligned": Code(errors.RangeError, ""),
-    "place-overlap": Code(errors.RangeError, ""),
+    "place-overlap": Code(errors.RangeError, "", "sometimes"),
     "place-too-small": Code(errors.RangeError, "ENOMEM"),
     "place-too-wide": Code(errors.RangeError, ""),
     # where it will be loaded
-    "buffer-misaligned": Code(errors.RefusedError, ""),
+    "buffer-misaligned": Code(errors.RefusedError, "", "always"),
     "page-conflict": Code(errors.RefusedError, ""),
     "heap-shared": Code(errors.RefusedError, "ENOMEM"),
     # export tables
     "exports-syntax": Code(errors.ExportsError, ""),
     "exports-missing": Code(errors.ExportsError, ""),
     "exports-duplicate": Code(errors.ExportsError, ""),
-    "exports-thumb": Code(errors.ExportsError, ""),
+    "exports-thumb": Code(errors.ExportsError, "", "always"),
     "slid-collision": Code(errors.ExportsError, ""),
-    "slid-injected": Code(errors.FormatError, ""),
-    "slid-missing": Code(errors.UndefinedError, "ENODATA"),
-    "slid-stale": Code(errors.UndefinedError, ""),
+    "slid-injected": Code(errors.FormatError, "", "sometimes"),
+    "slid-missing": Code(errors.UndefinedError, "ENODATA", "sometimes"),
+    "slid-stale": Code(errors.UndefinedError, "", "sometimes"),
     # CPU and binary interface against the firmware's
     "abi-machine": Code(errors.AbiError, ""),
     "abi-isa": Code(errors.AbiError, ""),
-    "abi-float": Code(errors.AbiError, ""),
-    "abi-enum-size": Code(errors.AbiError, ""),
-    "abi-wchar": Code(errors.AbiError, ""),
+    "abi-float": Code(errors.AbiError, "", "sometimes"),
+    "abi-enum-size": Code(errors.AbiError, "", "sometimes"),
+    "abi-wchar": Code(errors.AbiError, "", "sometimes"),
     # both sides of an import: types
     "abi-prototype": Code(errors.AbiError, ""),
     "abi-layout": Code(errors.AbiError, ""),
     # Arm and Thumb code
-    "thumb-bit": Code(errors.RefusedError, ""),
+    "thumb-bit": Code(errors.RefusedError, "", "sometimes"),
     "thumb-state": Code(errors.RefusedError, ""),
     "store-unaligned": Code(errors.RefusedError, ""),
     # what is left of types without debug information
     "abi-hash": Code(errors.AbiError, ""),
-    "manifest-stale": Code(errors.FormatError, ""),
+    "manifest-stale": Code(errors.FormatError, "", "always"),
     # the ledger of a firmware's API
     "api-syntax": Code(errors.ApiError, ""),
     "api-unreviewed": Code(errors.ApiError, ""),
@@ -142,13 +148,13 @@ CODES: dict[str, Code] = {
     # running
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),
-    "call-not-exported": Code(errors.UsageError, ""),
-    "call-guessed": Code(errors.UsageError, ""),
+    "call-not-exported": Code(errors.UsageError, "", "always"),
+    "call-guessed": Code(errors.UsageError, "", "always"),
     "prototype-syntax": Code(errors.UsageError, ""),
     "run-fault": Code(errors.FaultError, ""),
     "run-abort": Code(errors.FaultError, ""),
     "run-bringup": Code(errors.FaultError, "EFAULT"),
-    "run-no-bringup": Code(errors.FaultError, ""),
+    "run-no-bringup": Code(errors.FaultError, "", "always"),
     "run-heap": Code(errors.FaultError, ""),
     "run-missing-code": Code(errors.FaultError, ""),
     "run-timeout": Code(errors.LimitError, ""),
@@ -159,7 +165,7 @@ CODES: dict[str, Code] = {
     # building
     "target-unknown": Code(errors.UsageError, ""),
     "tool-missing": Code(errors.ToolError, ""),
-    "build-failed": Code(errors.BuildError, ""),
+    "build-failed": Code(errors.BuildError, "", "sometimes"),
     "internal": Code(errors.InternalError, ""),
 }
 

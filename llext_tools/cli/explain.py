@@ -89,7 +89,8 @@ def _index(paint: Paint, width: int) -> list[str]:
 
 def _page(code: str, paint: Paint, width: int) -> list[str]:
     row = CODES[code]
-    facts = f"exit code {row.error.exit_code}" + (f", on the board -{row.errno}" if row.errno else "")
+    mild = {"": "", "sometimes": ", 0 as a warning", "always": " with --werror, else a warning"}[row.warning]
+    facts = f"exit code {row.error.exit_code}{mild}" + (f", on the board -{row.errno}" if row.errno else "")
     lines = [paint(code, BOLD) + f": {facts}"]
     for kind, content in explain.blocks(explain.page(code)):
         if kind == "#":

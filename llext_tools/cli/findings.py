@@ -146,7 +146,7 @@ def to_github(report: Report, *, quiet: bool = False) -> str:
 def _annotation(d: Diagnostic) -> str:
     """``::error file=blink.c,line=7,title=undefined-symbol::...``"""
     at = d.location
-    properties = {"file": from_here(at.source or at.file), "line": at.line} if at else {}
+    properties = {"file": in_workspace(at.source or at.file), "line": at.line} if at else {}
     written = ",".join(f"{name}={_escaped(value, more=True)}" for name, value in properties.items() if value)
     lines = [
         d.message,
@@ -164,6 +164,13 @@ def from_here(path: str) -> str:
     """A path below the current folder as it is from there; any other one as it is given."""
     here = os.path.join(os.getcwd(), "")
     return path.removeprefix(here)
+
+
+def in_workspace(path: str) -> str:
+    """From the folder that GitHub's paths start at, for a path below it: where the repository is checked out."""
+    root = os.environ.get("GITHUB_WORKSPACE", "")
+    whole, above = os.path.abspath(path), os.path.join(os.path.abspath(root), "")
+    return whole.removeprefix(above) if root and whole.startswith(above) else from_here(path)
 
 
 def _escaped(value: object, more: bool = False) -> str:

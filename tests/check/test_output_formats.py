@@ -374,3 +374,19 @@ def test_no_progress_in_a_pipe_or_when_it_is_quick(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("llext_tools.cli.progress.PATIENCE", 0)
     assert list(counted(iter("abc"), 3, "files checked")) == ["a", "b", "c"]
     assert screen.getvalue() == pipe.getvalue() == ""
+
+
+def test_github_paths_start_at_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """https://docs.github.com: GITHUB_WORKSPACE is where the repository is checked out."""
+    (tmp_path / "firmware").mkdir()
+    monkeypatch.chdir(tmp_path / "firmware")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    places = [Location(file="out/a.llext"), Location(file="x", source="../src/a.c", line=3), WHERE[3]]
+    found = Report(others=tuple(Diagnostic("elf-magic", f"{i}", location=at) for i, at in enumerate(places)))
+    files = [properties["file"] for _, properties, _ in commands(FORMS["github"](found))]
+    assert files == ["firmware/out/a.llext", "src/a.c", "/elsewhere/board.toml"]
+
+
+def test_two_forms_at_once() -> None:
+    code, text = llext("check", "x.llext", "--json", "--format", "sarif")
+    assert (code, "--format is sarif" in text) == (2, True)
