@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from llext_tools import arch as archs
 from llext_tools.check.subject import Board, Footprint
-from llext_tools.cli.kconfig import Kconfig, parse_size, read_kconfig
+from llext_tools.cli.kconfig import Kconfig, by_hand, config_file, parse_size, read_kconfig
 from llext_tools.cli.parser import address
 from llext_tools.diag import fail
 from llext_tools.files import read_bytes
@@ -90,8 +91,23 @@ def check_end(config: Config, firmware: Firmware | None, target: str) -> None:
         fail("usage", f"--heap: {size} bytes from {first} on do not fit into an address space of {bits} bits")
 
 
+def check_protection(args: argparse.Namespace, kconfig: Kconfig) -> None:
+    """Whether a user mode that is asked for by hand has something that protects memory from it.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    if read_kconfig(by_hand(args.config)).open and kconfig.open and not args.protection:
+        fail(
+            "usage",
+            "--config: `CONFIG_USERSPACE=y` alone does not tell how memory is protected",
+            help="add `CONFIG_ARM_MPU=y` or `CONFIG_RISCV_PMP=y`, or give --protection",
+        )
+
+
 def zephyrs(args: argparse.Namespace, kconfig: Kconfig) -> Config:
     """The firmware that the options describe, but for ``--heap``; what they leave open is Zephyr's default."""
+    check_protection(args, kconfig)
     heap: HeapKind = args.heap_kind or kconfig.heap or "k_heap"
     size = 8 * KIB if kconfig.fields.get("harvard") else HEAP_SIZE[heap]
     fields = {"heap_size": size, "log_level_dbg": False, **kconfig.fields, "export_builtins_by_slid": False}
@@ -119,6 +135,23 @@ def configuration_beside(firmware: Firmware | None) -> list[str]:
     return []
 
 
+def sizes(given: Sequence[str]) -> dict[str, int]:
+    """The sizes of heaps that ``--config`` gives one by one, as fields of ``Config``."""
+    return {name: size for name, size in read_kconfig(by_hand(given)).fields.items() if name.endswith("heap_size")}
+
+
+def agree(heap: str | None, given: Sequence[str]) -> None:
+    """Whether ``--heap`` and the options of ``--config`` that are given beside it say the same.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    size = sizes(given).get("heap_size") if heap is not None else None
+    if heap is not None and size is not None and parse_heap(heap)[1] != size:
+        text = f"--heap gives the heap {parse_heap(heap)[1]:,} bytes, and --config {size:,}"
+        fail("usage", text, help="give the size once")
+
+
 def board_of(args: argparse.Namespace, firmware: Firmware | None, target: str) -> Board:
     """Where ``llext check`` takes extensions to be loaded: what the options say, else what the firmware's ELF file has.
 
@@ -131,13 +164,15 @@ def board_of(args: argparse.Namespace, firmware: Firmware | None, target: str) -
         buffer=None if args.buffer is None else address(args.buffer, "--buffer"),
         target=target,
     )
-    kconfig = read_kconfig(args.config or configuration_beside(firmware))
+    beside = [] if config_file(args.config) else configuration_beside(firmware)
+    kconfig = read_kconfig([*beside, *args.config])
     fields: dict[str, Any]
     if args.heap is not None:
         start, size = parse_heap(args.heap)
         fields = {"heap_size": size} | ({} if start is None else {"heap_start": start})
     else:
         fields = told(firmware)
+        fields |= {name: size for name, size in sizes(args.config).items() if name in fields}
     if not (fields or kconfig.fields or kconfig.heap or args.protection or args.heap_kind):
         return made
     config = zephyrs(args, kconfig)._replace(**fields)

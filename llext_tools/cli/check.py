@@ -17,10 +17,10 @@ from llext_tools.abi.manifest import imported
 from llext_tools.check import Beside, Board, Member, Subject, beside, check, check_together, member
 from llext_tools.check.shared import share_heap
 from llext_tools.cli import settings
-from llext_tools.cli.board import add_options, board_of
+from llext_tools.cli.board import HEAP_KINDS, STORAGES, add_options, agree, board_of
 from llext_tools.cli.findings import FORMS, Checked, Facts, Report, ok_lines
 from llext_tools.cli.kconfig import config_file
-from llext_tools.cli.policy import Policy, listed
+from llext_tools.cli.policy import Policy, codes_of, listed
 from llext_tools.cli.progress import counted
 from llext_tools.cli.render import Paint, report
 from llext_tools.cli.settings import FORMATS, Settings
@@ -35,9 +35,7 @@ from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.mem import PERM
 from llext_tools.profile import Profile
 
-DESCRIPTION = """Say what Zephyr's loader would refuse in an extension, which symbols are missing, and what does not
-fit into the heap or reach from there, if it is known. Without --exports, undefined symbols are taken to be in
-the firmware."""
+DESCRIPTION = "Say what would keep extensions from loading, or from working, on a board."
 SMALL = 1 << 16  # bytes of a file that is kept in memory rather than read twice
 EXAMPLE = "llext check hello.llext --exports build/zephyr/zephyr.elf --target cortex-m4"
 
@@ -49,23 +47,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TABLE",
         action="append",
         default=[],
-        help="what the firmware exports: its ELF file or a table",
+        help="the firmware's ELF or table; else imports go unchecked",
     )
     parser.add_argument("--target", metavar="CPU", help="the CPU that they must be for (`llext targets`)")
     parser.add_argument("--profile", metavar="NAME", help=f"the loader (default: {profiles.DEFAULT})")
     parser.add_argument("--entry", metavar="NAME", action="append", default=[], help="a name that each has to export")
     parser.add_argument("--together", action="store_true", help="one firmware loads all the files, in this order")
-    add_options(parser, "--heap", help="such as 0x20010000+8K; also --storage, --buffer, ...")
+    add_options(parser, "--heap", help=f"also --heap-kind: {', '.join(HEAP_KINDS)}")
     add_options(parser, "--config")
-    add_options(parser, "--heap-kind", "--protection", "--storage", "--buffer", help=argparse.SUPPRESS)
+    add_options(parser, "--protection")
+    add_options(parser, "--storage", help=f"{', '.join(STORAGES)}; --buffer ADDR: where")
+    add_options(parser, "--heap-kind", "--buffer", help=argparse.SUPPRESS)
     parser.add_argument(
         "--select",
         metavar="CODES",
         action="append",
         default=[],
-        help="report these only; `region` stands for all `region-*`",
+        help="these only, such as `region`; --ignore: all but these",
     )
-    parser.add_argument("--ignore", metavar="CODES", action="append", default=[], help="do not report these")
+    parser.add_argument("--ignore", metavar="CODES", action="append", default=[], help=argparse.SUPPRESS)
     parser.add_argument(
         "--werror",
         metavar="CODES",
@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--settings", metavar="FILE", help="not the nearest llext.toml; `--no-settings`: none")
     parser.add_argument("--no-settings", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--format", metavar="FORM", choices=FORMATS, help="text, json, sarif, github (default: text)")
+    parser.add_argument("--format", metavar="FORM", choices=FORMATS, help="text, json (or --json), sarif, github")
     parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)  # short for --format json
     parser.add_argument("-o", "--output", metavar="FILE", help="write it there, and text to the terminal")
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing for a file that is fine")
@@ -95,6 +95,8 @@ class Job(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.json and args.format not in (None, "json"):
+        fail("usage", f"llext check: --json is short for --format json, and --format is {args.format}", help="give one")
     form = "json" if args.json else args.format
     if args.output is not None:
         spare(args.output, [*args.files, *args.exports])
@@ -133,6 +135,9 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """
     path = args.settings or ("" if args.no_settings else settings.find())
     chosen = settings.read(path) if path else Settings()
+    for word in args.files if args.werror else ():
+        if not os.path.exists(word) and codes_of([word])[0]:
+            fail("usage", f"llext check: there is no file `{word}`", help=f"did you mean `--werror={word}`?")
     reporter = Reporter()
     codes = {name: listed(f"--{name}", getattr(args, name), reporter) for name in ("select", "ignore", "werror")}
     for name in ("select", "entry"):
@@ -155,6 +160,7 @@ def job_of(args: argparse.Namespace, chosen: Settings) -> Job:
     profile = profiles.load(chosen.profile or profiles.DEFAULT)
     if chosen.target:
         archs.target(chosen.target)
+    agree(args.heap, args.config)
     for name in ("heap", "config", "protection", "storage"):  # board_of() reads the options
         setattr(args, name, getattr(args, name) or getattr(chosen, name) or None)
     args.config = args.config or ()

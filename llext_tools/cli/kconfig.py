@@ -66,6 +66,7 @@ class Kconfig(NamedTuple):
     heap: HeapKind | None
     arch: str
     bits: int
+    open: bool = False  # there is a user mode, and nobody says what protects memory from it
 
     def config(self, heap: HeapKind, protection: Protection | None = None) -> Config:
         """The firmware's options, with this heap if they do not name one, and this protection if it is not None."""
@@ -90,12 +91,17 @@ def read_kconfig(given: Iterable[str]) -> Kconfig:
             continue
         name, value = found.groups()
         if name not in FIELDS and name not in SWITCHES:
-            near = nearest(f"CONFIG_{name}", [f"CONFIG_{known}" for known in (*FIELDS, *SWITCHES)])
-            cure = f"did you mean `{near}`?" if near else "known are " + ", ".join((*FIELDS, *SWITCHES))
+            near = nearest(name, (*FIELDS, *SWITCHES), 0.8)
+            cure = f"did you mean `CONFIG_{near}`?" if near else "known are " + ", ".join((*FIELDS, *SWITCHES))
             fail("usage", f"--config: `CONFIG_{name}` does not change what the loader does", help=cure)
         values[name] = value
         where.pop(name, None)
     return _meaning({name: _value(name, text, where.get(name)) for name, text in values.items()})
+
+
+def by_hand(given: Iterable[str]) -> list[str]:
+    """Those that are given one by one."""
+    return [text for text in given if GIVEN.fullmatch(text)]
 
 
 def config_file(given: Iterable[str]) -> str:
@@ -111,8 +117,15 @@ def parse_size(text: str, option: str) -> int:
     """
     found = re.fullmatch(r"(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,16})([KkMm]?)", text)
     if found is None:
-        fail("usage", f"{option}: `{text}` is not a size", help="write it as 8K, 1M or 0x4000")
+        fail("usage", f"{option}: `{text}` is not a size", help=_size_help(text))
     return int(found[1], 16 if found[1][:2].lower() == "0x" else 10) * SIZES[found[2].upper()]
+
+
+def _size_help(text: str) -> str:
+    start, minus, size = text.partition("-")
+    if minus and start[:1].isdigit() and size[:1].isdigit():
+        return f"start and size of a heap are `{start}+{size}`"
+    return "write it as 8K, 1M or 0x4000"
 
 
 def _lines(path: str) -> Iterable[tuple[int, str, str]]:
@@ -140,7 +153,9 @@ def _value(name: str, text: str, at: Location | None) -> int:
         return YES_NO[text]
     number = re.fullmatch(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,9}", text)
     if number is None:
-        fail("usage", f"--config: `CONFIG_{name}` is a number, not `{text}`", at=at)
+        small, kib = re.fullmatch(r"([0-9]+)[Kk](?:i?[Bb])?", text), unit == KIB
+        cure = f"it counts KiB: `CONFIG_{name}={small[1] if small else 16}`" if kib else "it counts bytes" * bool(small)
+        fail("usage", f"--config: `CONFIG_{name}` is a number, not `{text}`", at=at, help=cure)
     value = int(text, 16 if text[:2].lower() == "0x" else 10) * unit
     if FIELDS[name][0] == "granularity" and (value < LEAST_GRAIN or value & (value - 1)):
         fail("usage", f"--config: `CONFIG_{name}` is a power of two from {LEAST_GRAIN} on, not `{text}`", at=at)
@@ -161,7 +176,8 @@ def _meaning(options: Mapping[str, int]) -> Kconfig:
     if heap is None and any("HEAP" in name for name in options):
         heap = "k_heap"
     bits = 0 if "64BIT" not in options else 64 if "64BIT" in on else 32
-    return Kconfig(fields, heap, next((arch for name, arch in ARCHS.items() if name in on), ""), bits)
+    arch = next((arch for name, arch in ARCHS.items() if name in on), "")
+    return Kconfig(fields, heap, arch, bits, "USERSPACE" in on and not protection)
 
 
 def _protection(on: set[str]) -> Protection | None:

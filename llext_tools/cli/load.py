@@ -17,7 +17,7 @@ from typing import NamedTuple, get_args
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
-from llext_tools.cli.board import add_options, check_sizes, parse_heap, with_heap
+from llext_tools.cli.board import add_options, agree, check_protection, check_sizes, parse_heap, with_heap
 from llext_tools.cli.kconfig import Kconfig, read_kconfig
 from llext_tools.cli.link import NOBODY
 from llext_tools.cli.parser import Parser, address, nearest
@@ -281,6 +281,8 @@ def runtime(
         UsageError: ``usage``: it cannot have such a heap, or the profile is not known.
     """
     profile = profiles.load(args.profile)
+    agree(args.heap, args.config)
+    check_protection(args, kconfig)
     config = kconfig.config("counted" if args.heap else "plain", args.protection)
     if args.heap:
         start, size = parse_heap(args.heap)

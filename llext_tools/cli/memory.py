@@ -12,7 +12,7 @@ import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.cli.board import check_sizes, parse_heap, with_heap, zephyrs
+from llext_tools.cli.board import agree, check_sizes, parse_heap, with_heap, zephyrs
 from llext_tools.cli.kconfig import Kconfig, read_kconfig
 from llext_tools.cli.parser import address
 from llext_tools.cli.render import BOLD, Paint, columns, diagnostics_to_json, report, wrap
@@ -80,6 +80,7 @@ def configuration(args: argparse.Namespace, kconfig: Kconfig) -> Config:
     Raises:
         UsageError: ``usage``.
     """
+    agree(args.heap, args.config)
     config = zephyrs(args, kconfig)
     if args.heap is not None:
         config = with_heap(config, *parse_heap(args.heap))

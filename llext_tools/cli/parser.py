@@ -19,6 +19,15 @@ from llext_tools.errors import LlextError
 ADDRESS = re.compile(r"\s*(?:0[xX]0*([0-9a-fA-F]{1,16})|0*([0-9]{1,20}))\s*")
 
 
+MEANT = {
+    **dict.fromkeys(("--firmware", "--table", "--api", "--elf", "--kernel"), "--exports"),
+    **dict.fromkeys(("--cpu", "--board", "--mcu"), "--target"),
+    **dict.fromkeys(("--loader", "--zephyr"), "--profile"),
+    "--kconfig": "--config",
+}
+"""Options that others would have called so."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with errors as diagnostics: an unknown option brings the nearest one.
 
@@ -106,11 +115,10 @@ class Parser(argparse.ArgumentParser):
         """argparse's hook for ``choices``, whose wording differs between Python versions."""
         if action.choices is not None and value not in action.choices:
             choices = [str(choice) for choice in action.choices]
-            near = nearest(str(value), choices)
             fail(
                 "usage",
                 f"{self.prog}: {'/'.join(action.option_strings) or action.dest} cannot be `{value}`",
-                help=f"did you mean `{near}`?" if near else f"it is one of {', '.join(choices)}",
+                help=choice_help(str(value), choices),
             )
 
     def _refuse(self, unknown: list[str]) -> NoReturn:
@@ -118,7 +126,8 @@ class Parser(argparse.ArgumentParser):
         if not option:
             self.error(f"one argument too many: `{unknown[0]}`")
         option = option.partition("=")[0]
-        near = nearest(option, self._option_string_actions)
+        near = MEANT.get(option, "")
+        near = near if near in self._option_string_actions else nearest(option, self._option_string_actions)
         command = self.prog.split()[-1]
         fail(
             "usage",
@@ -174,11 +183,21 @@ def address(text: str, option: str) -> int:
     return value
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The most similar of some words, ``""`` if none is similar."""
+def nearest(word: str, known: Iterable[str], similar: float = 0.6) -> str:
+    """The most similar of some words, ``""`` if none is ``similar``, of 1 if they are the same."""
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(word, list(known), 1)), "")
+    return next(iter(get_close_matches(word, list(known), 1, similar)), "")
+
+
+def choice_help(word: str, choices: Sequence[str]) -> str:
+    """What was meant by a word that is none of some choices: all that begin so, or the most similar, or any."""
+    near = [choice for choice in choices if word and choice.startswith(word)] or [nearest(word, choices)]
+    return (
+        f"did you mean {' or '.join(f'`{each}`' for each in near)}?"
+        if near[0]
+        else f"it is one of {', '.join(choices)}"
+    )
 
 
 def _table_row(name: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, get_args
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.cli.board import STORAGES, parse_heap
-from llext_tools.cli.parser import nearest
+from llext_tools.cli.parser import choice_help, nearest
 from llext_tools.cli.policy import ALL, NONE, Codes, Policy, codes_of
 from llext_tools.diag import Location, Reporter
 from llext_tools.errors import UsageError
@@ -214,7 +214,8 @@ def _config(source: _Source, key: str, value: Any) -> tuple[str, ...]:
 
 
 def _heap(source: _Source, key: str, value: Any) -> str:
-    text = _text(source, key, value)
+    number = isinstance(value, int) and not isinstance(value, bool)
+    text = _text(source, key, str(value) if number else value)
     try:
         parse_heap(text or "8K")
     except UsageError as error:
@@ -227,9 +228,7 @@ def _one_of(known: Callable[[], Any]) -> Callable[[_Source, str, Any], str]:
     def judge(source: _Source, key: str, value: Any) -> str:
         text, choices = _text(source, key, value), list(known())
         if text and text not in choices:
-            near = nearest(text, choices)
-            hint = f"did you mean `{near}`?" if near else f"it is one of {', '.join(choices)}"
-            source.error(f"`{key}` cannot be `{text}`", text, hint, key)
+            source.error(f"`{key}` cannot be `{text}`", text, choice_help(text, choices), key)
         return text
 
     return judge

@@ -265,7 +265,8 @@ class MemBlocks(Ledger[int]):
         if block < 1 or block & (block - 1):
             fail("usage", f"a block of {block:,} bytes is not a power of two")
         if start % block or size % block or size < block:
-            fail("usage", f"a heap of {size:,} bytes at `{start:08x}` is not made of blocks of {block:,} bytes")
+            text = f"a heap of {size:,} bytes at {start:#010x} is not made of blocks of {block:,} bytes"
+            fail("usage", text, help=f"start and size have to be multiples of {block:,}: {block:#x}")
         self.start, self.size, self.block = start, size, block
         self._size_t = (1 << bits) - 1
         self._vacant = (1 << size // block) - 1  # a bit for each free block

@@ -192,3 +192,44 @@ def test_what_cannot_be_is_one_error(options: list[str], message: str, tmp_path:
     assert code == 2
     assert message in " ".join(text.split())
     assert text.count("error[usage]") == 1
+
+
+def heap_sizes(*arguments: object) -> list[int]:
+    return [heap["size"] for heap in document(*arguments)["files"][0]["memory"]["heaps"]]
+
+
+def test_a_size_that_is_given_goes_before_that_of_the_buffer(tmp_path: Path) -> None:
+    image = firmware(tmp_path, "char kheap_llext_heap[KB(6)] NOINIT;")
+    near = extension(tmp_path, "-mlong-calls")
+    assert heap_sizes(near, "--exports", image) == [symbol(image, "kheap_llext_heap")[1]]
+    assert heap_sizes(near, "--exports", image, "--config", "CONFIG_LLEXT_HEAP_SIZE=4") == [4 << 10]
+    (tmp_path / "llext.toml").write_text('config = ["CONFIG_LLEXT_HEAP_SIZE=5"]\n')
+    assert heap_sizes(near, "--exports", image, "--settings", tmp_path / "llext.toml") == [5 << 10]
+
+
+def test_one_option_adds_to_the_configuration_beside_the_image(tmp_path: Path) -> None:
+    image = firmware(tmp_path, BLOCKS)
+    near = extension(tmp_path, "-mlong-calls")
+    (tmp_path / ".config").write_text("CONFIG_LLEXT=y\nCONFIG_LLEXT_HEAP_MEMBLK=y\nCONFIG_LLEXT_METADATA_HEAP_SIZE=4\n")
+    assert heap_sizes(near, "--exports", image) == [4 << 10, 16 << 10]
+    assert heap_sizes(near, "--exports", image, "--config", "CONFIG_LLEXT_EXT_HEAP_SIZE=8") == [4 << 10, 8 << 10]
+    assert heap_sizes(near, "--exports", image, "--config", "CONFIG_LLEXT_METADATA_HEAP_SIZE=2") == [2 << 10, 16 << 10]
+
+
+def test_options_that_contradict_each_other(tmp_path: Path) -> None:
+    near = extension(tmp_path, "-mlong-calls")
+    for command in (("check",), ("inspect", "--memory")):
+        code, text = llext(*command, str(near), "--config", "CONFIG_LLEXT_HEAP_SIZE=1", "--heap", "8K")
+        assert (code, "8,192 bytes, and --config 1,024" in text) == (2, True)
+        assert llext(*command, str(near), "--config", "CONFIG_LLEXT_HEAP_SIZE=8", "--heap", "8K")[0] == 0
+
+
+@pytest.mark.parametrize("command", [("check",), ("inspect", "--memory")])
+def test_a_user_mode_needs_something_that_protects_it(command: tuple[str, ...], tmp_path: Path) -> None:
+    near = str(extension(tmp_path, "-mlong-calls"))
+    code, text = llext(*command, near, "--heap", "8K", "--config", "CONFIG_USERSPACE=y")
+    assert (code, "add `CONFIG_ARM_MPU=y`" in text) == (2, True)
+    for more in (("--config", "CONFIG_ARM_MPU=y"), ("--protection", "mpu-pow2")):
+        assert llext(*command, near, "--heap", "8K", "--config", "CONFIG_USERSPACE=y", *more)[0] == 0
+    (tmp_path / "other").write_text("CONFIG_USERSPACE=y\n")
+    assert llext(*command, near, "--heap", "8K", "--config", str(tmp_path / "other"))[0] == 0, "another kind, perhaps"

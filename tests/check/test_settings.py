@@ -293,6 +293,11 @@ def test_the_board_is_that_of_the_file_unless_the_command_line_says(project: Pat
     assert llext("check", "e.llext", "--heap=0x20000000+8K")[0] == 0
 
 
+def test_a_heap_may_be_a_number(project: Path) -> None:
+    (project / "llext.toml").write_text("heap = 8192\n")
+    assert llext("check", "e.llext") == llext("check", "e.llext", "--no-settings", "--heap=8K")
+
+
 @pytest.mark.parametrize("heap", ["lots", "-1", "0x+8K", "1+2+3"])
 def test_a_heap_is_judged_where_it_stands(heap: str, project: Path) -> None:
     ((line, message, _),) = problems(f'\nheap = "{heap}"\n', project)

@@ -129,6 +129,10 @@ def test_exit_codes_differ_and_are_not_those_of_the_shell() -> None:
         (["--halp"], "llext --help"),
         (["check", "--profil=abi", "x"], "--profile"),
         (["exports", "x", "--format", "tonl"], "toml"),
+        (["check", "x", "--firmware", "zephyr.elf"], "--exports"),
+        (["inspect", "x", "--memory", "--protection", "mpu"], "mpu-pow2` or `mpu-32"),
+        (["check", "--werror", "no-exports", "x"], "--werror=no-exports"),
+        (["check", "x", "--config", "CONFIG_LLEXT_HEAP_SZE=1"], "CONFIG_LLEXT_HEAP_SIZE"),
     ],
 )
 def test_a_slip_brings_what_was_meant(arguments: list[str], hint: str) -> None:

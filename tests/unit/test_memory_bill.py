@@ -309,3 +309,19 @@ def test_options_of_a_firmware_are_for_memory(extension: str, option: str) -> No
 @pytest.mark.parametrize("heap", ["8Q", "0x2000+", "+8K", "x+8K", "1024M"])
 def test_a_heap_that_is_none(extension: str, heap: str) -> None:
     assert llext("inspect", extension, "--memory", "--heap", heap)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--config", "CONFIG_BT=y"], "known are LLEXT_"),
+        (["--config", "CONFIG_LLEXT_HEAP_SIZE=8K"], "it counts KiB: `CONFIG_LLEXT_HEAP_SIZE=8`"),
+        (["--heap", "0x20004000-1K"], "`0x20004000+1K`"),
+        (["--heap", "0x20000010+8K", "--heap-kind", "memblk", "--config", "LLEXT_HEAP_MEMBLK_BLOCK_SIZE=4096"],
+         "start and size have to be multiples of 4,096"),
+    ],
+)  # fmt: skip
+def test_a_size_that_is_none_brings_how_to_write_it(extension: str, arguments: list[str], hint: str) -> None:
+    code, text = llext("inspect", extension, "--memory", *arguments)
+    assert code == 2
+    assert hint in " ".join(text.split())
