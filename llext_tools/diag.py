@@ -145,6 +145,7 @@ CODES: dict[str, Code] = {
     "api-removed": Code(errors.ApiError, ""),
     "api-changed": Code(errors.ApiError, ""),
     "api-version": Code(errors.ApiError, ""),
+    "api-untyped": Code(errors.ApiError, ""),
     # running
     "call-syntax": Code(errors.UsageError, ""),
     "call-unknown": Code(errors.UsageError, "ENOENT"),

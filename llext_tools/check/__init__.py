@@ -116,6 +116,7 @@ def check(
     subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
     if others:
         subject = _lent(subject, others)
+    subject = subject._replace(sides=abi.read_sides(subject))
     for rule in RULES:
         reporter.add(rule(subject))
     reporter.checkpoint(ignored)

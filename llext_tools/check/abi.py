@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from llext_tools.abi.compare import Comparison, Difference, Side
 from llext_tools.abi.extension import extension_interfaces, extension_types
 from llext_tools.abi.notation import complete, plain, prototype
+from llext_tools.abi.text import incomplete
 from llext_tools.abi.types import Interface, Signature
 from llext_tools.check.cpu import enums_differ, machine
-from llext_tools.check.subject import Rule, Subject
+from llext_tools.check.subject import Rule, Sides, Subject
 from llext_tools.diag import Diagnostic, number
 
 SHOWN = 3  # imports that reach a type, and members that one side lacks
@@ -22,14 +23,28 @@ UNCHECKED = "nothing on the board checks this"
 HELP = "build the extension against the headers of this firmware"
 
 
+def read_sides(subject: Subject) -> Sides:
+    """What both sides say of the imports, read once for all rules; of the extension nothing if the firmware is silent.
+
+    A hash tells nothing about a type that the extension knows by its tag alone.
+    """
+    if subject.firmware is None or not subject.imports or any(machine(subject)):
+        return Sides()
+    firmware, stated = subject.firmware.interface(subject.imports), subject.firmware.hashes(subject.imports)
+    if not firmware.symbols and not stated:
+        return Sides()
+    extension = tuple(extension_interfaces(subject.obj, [*firmware.symbols, *stated]))
+    described = {name for side in extension for name in side.symbols if name in firmware.symbols}
+    described |= {name for name in extension[0].symbols if name in stated and not incomplete(name, extension[0])}
+    return Sides(firmware, extension, stated, tuple(name for name in subject.imports if name in described))
+
+
 def interfaces(subject: Subject) -> Iterator[Diagnostic]:
     """``abi-prototype`` and ``abi-layout``: an import is not what the extension takes it for.
 
     One diagnostic for each cause: a type that five imports reach is named once, with them.
     """
-    if subject.firmware is None or not subject.imports or any(machine(subject)):
-        return
-    firmware = subject.firmware.interface(subject.imports)
+    firmware = subject.sides.firmware
     if not firmware.symbols:
         return
     causes: dict[tuple[object, ...], tuple[Interface, dict[str, Difference]]] = {}
@@ -55,7 +70,7 @@ def _extension(subject: Subject, firmware: Interface) -> list[Interface]:
     Some compilers describe no function that they only call. Such an import counts as what the firmware has, with the
     types that the extension knows under the same tags.
     """
-    known, *further = extension_interfaces(subject.obj, firmware.symbols)
+    known, *further = subject.sides.extension
     lacking = {name: signature for name, signature in firmware.symbols.items() if name not in known.symbols}
     if lacking:
         tags = {plain(tag) for tag in complete(lacking.values(), firmware.types)}

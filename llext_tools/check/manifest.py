@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from llext_tools.abi.extension import extension_interface
 from llext_tools.abi.manifest import read_manifest
 from llext_tools.abi.notation import prototype
 from llext_tools.abi.text import incomplete, type_hash
@@ -35,13 +34,15 @@ def hashes(subject: Subject) -> Iterator[Diagnostic]:
 
     A type that the extension knows by its tag alone may be complete in the firmware, so that hash tells nothing.
     """
-    stated = subject.firmware.hashes(subject.imports) if subject.firmware else {}
+    stated = subject.sides.stated
     if not stated:
         return
     assert subject.firmware is not None
     table = subject.firmware.exports.source
-    known = extension_interface(subject.obj, stated)
+    known = subject.sides.extension[0]
     for name, signature in known.symbols.items():
+        if name not in stated:
+            continue
         ours = type_hash(name, known)
         if ours == stated[name] or incomplete(name, known):
             continue

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from llext_tools.abi.types import Interface
 from llext_tools.arch.base import Arch
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.elf.model import ElfObject, Relocs
@@ -76,12 +77,26 @@ class Offer(NamedTuple):
     offset: int  # of the entry in its section
 
 
+class Sides(NamedTuple):
+    """What both sides take the imports for.
+
+    ``extension`` has a value for each opinion in its source files. ``stated`` are hashes, of those imports of which a
+    table gives nothing else. ``compared`` are the imports that both sides describe.
+    """
+
+    firmware: Interface = Interface({}, {})
+    extension: tuple[Interface, ...] = ()
+    stated: Mapping[str, str] = {}
+    compared: tuple[str, ...] = ()
+
+
 class Subject(NamedTuple):
     """An extension and what is known of where it goes.
 
     ``imports`` (name -> address) are those that relocations need and the firmware exports; ``borrowed`` are those that
     it does not export, but another extension of the same call. ``entries`` are names that the extension has to export,
     ``offers`` the entries of its table of exports. ``footprint`` is None if the heap is not known.
+    ``sides`` is empty until somebody has read what both sides say of types.
     """
 
     obj: ElfObject
@@ -96,6 +111,7 @@ class Subject(NamedTuple):
     offers: tuple[Offer, ...] = ()
     borrowed: tuple[str, ...] = ()
     footprint: Footprint | None = None
+    sides: Sides = Sides()
 
     def at(self, section: int | None = None) -> Location:
         """The file, or one of its sections."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,9 +21,11 @@ from llext_tools.host.ledger import (
     accepted,
     api_of,
     check_ledger,
+    check_types,
     differences,
     is_below,
     needed_version,
+    new_types,
     read_ledger,
     released,
     since_release,
@@ -65,6 +68,12 @@ def run(args: argparse.Namespace) -> int:
 def _update(args: argparse.Namespace, api: Api) -> int:
     old = _read(args.ledger) if os.path.exists(args.ledger) else None
     found = differences(old, api) if old else [Difference(name, "added") for name in sorted(api.entries)]
+    if old and (lost := list(check_types(old, api))):  # nothing is written: types would go, or stay unseen
+        if args.json:
+            print(json.dumps({**_facts(old, found, found), "diagnostics": diagnostics_to_json(lost)}, indent=2))
+        else:
+            report(lost)
+        return _code(lost)
     new = update(old, api, args.ledger)
     if args.accept:
         new = accepted(new)
@@ -84,9 +93,13 @@ def _update(args: argparse.Namespace, api: Api) -> int:
 
 
 def _check(args: argparse.Namespace, api: Api) -> int:
+    if not os.path.exists(args.ledger):
+        where = [] if args.ledger == DEFAULT else ["-o", args.ledger]
+        command = shlex.join(["llext", "api", "update", *args.firmware, *where])
+        fail("file-unreadable", f"there is no ledger `{args.ledger}`", help=f"run `{command}` first")
     ledger = _read(args.ledger)
     found = differences(ledger, api)
-    diagnostics = list(check_ledger(ledger, found))
+    diagnostics = [*check_types(ledger, api), *check_ledger(ledger, found, new_types(ledger, api))]
     if args.json:
         print(json.dumps({**_facts(ledger, found, found), "diagnostics": diagnostics_to_json(diagnostics)}, indent=2))
         return _code(diagnostics)

@@ -18,7 +18,7 @@ from llext_tools.cli.parser import address
 from llext_tools.diag import fail
 from llext_tools.files import read_bytes
 from llext_tools.host.firmware import Firmware
-from llext_tools.host.image import HEAPS
+from llext_tools.link.exports import HEAPS
 from llext_tools.llext.config import KIB, Config, HeapKind, Protection
 from llext_tools.llext.heap import heaps
 from llext_tools.llext.loaders import Storage
@@ -115,7 +115,7 @@ def zephyrs(args: argparse.Namespace, kconfig: Kconfig) -> Config:
 
 
 def told(firmware: Firmware | None) -> dict[str, Any]:
-    """What a firmware's ELF file says of its heaps, as fields of ``Config``: of one the size, too."""
+    """What a firmware's ELF file, or a table made of it, says of its heaps, as fields of ``Config``."""
     found = firmware.heap() if firmware else None
     if found is None:
         return {}

@@ -253,6 +253,8 @@ def facts_of(subject: Subject) -> Facts:
         regions={mem.name: region.size for mem, region in subject.regions.regions.items() if mem in PERM},
         imports=sorted(y.names(undefined.tolist())),
         exports=len(subject.offers),
+        untyped=len(subject.imports) - len(subject.sides.compared) if subject.firmware else 0,
+        compared=sorted(subject.sides.compared),
         footprint=subject.footprint,
     )
 

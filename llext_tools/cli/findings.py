@@ -2,8 +2,9 @@
 
 Each form is a function from a ``Report`` to text. The JSON document:
 
-    files        for each file in the order given: "file", "ok", "diagnostics"; where it loads "regions", "imports" and
-                 "exports"; and if the heap is known, "memory": bytes of each heap of which "kept" until it is unloaded
+    files        for each file in the order given: "file", "ok", "diagnostics"; where it loads "regions", "imports",
+                 "exports" and "compared", the imports whose types were compared; and if the heap is known, "memory":
+                 bytes of each heap of which "kept" until it is unloaded
     diagnostics  what is wrong between files, or with what they are checked against
     summary      "files", "files_with_findings", "errors", "warnings", "exit_code"
 
@@ -25,11 +26,17 @@ from llext_tools.diag import CODES, Diagnostic
 
 
 class Facts(NamedTuple):
-    """What the ok line and the JSON document say about an extension: bytes by region, names, a number."""
+    """What the ok line and the JSON document say about an extension: bytes by region, names, a number.
+
+    ``compared`` are the imports whose types were compared with the firmware's, ``untyped`` counts those that the
+    firmware exports and that could not be.
+    """
 
     regions: Mapping[str, int]
     imports: Sequence[str]
     exports: int
+    compared: Sequence[str] = ()
+    untyped: int = 0
     footprint: Footprint | None = None
 
 
@@ -89,10 +96,19 @@ def ok_lines(report: Report, paint: Paint) -> list[str]:
 def _ok_line(file: Checked, facts: Facts, against: bool, paint: Paint) -> str:
     findings, sizes, n = count(file.diagnostics), facts.regions, len(facts.imports)
     memory = " + ".join(f"{name} {size:,}" for name, size in sizes.items())
-    imports = f"{n} import{'' if n == 1 else 's'}{'' if against or not n else ' (not checked)'}"
+    imports = f"{n} import{'' if n == 1 else 's'}{_unchecked(facts, against)}"
     line = f"{printable(file.path)}: {memory} = {sum(sizes.values()):,} bytes, {imports}, {facts.exports} exported"
     line += f", {heap_text(facts.footprint)}" if facts.footprint else ""
     return f"{paint('ok', GREEN)} {line}" + (f", {paint(findings, BOLD)}" if findings else "")
+
+
+def _unchecked(facts: Facts, against: bool) -> str:
+    """What of the imports has not been compared with the firmware."""
+    if not against:
+        return " (not checked)" if facts.imports else ""
+    if not facts.untyped:
+        return ""
+    return f" ({facts.untyped:,} without types)" if facts.compared else " (types not compared)"
 
 
 def to_text(report: Report, *, quiet: bool = False) -> str:
@@ -123,6 +139,7 @@ def to_json(report: Report, *, quiet: bool = False) -> str:
 
 def _file_to_json(file: Checked) -> dict[str, Any]:
     facts = file.facts._asdict() if file.facts and file.ok else {}
+    facts.pop("untyped", None)
     if footprint := facts.pop("footprint", None):
         facts["memory"] = memory_facts(footprint)
     return {"file": file.path, "ok": file.ok, **facts, "diagnostics": diagnostics_to_json(file.diagnostics)}

@@ -31,8 +31,16 @@ def debug_file(obj: ElfObject) -> ElfObject | None:
         other = load_object(f"{stem}.debug.elf")
     except LlextError:
         return None
-    fits = other.machine == obj.machine and other.bits == obj.bits
-    return other if fits and ".debug_info" in other.sections.name else None
+    return other if ".debug_info" in other.sections.name and _fits(obj, other) else None
+
+
+def _fits(obj: ElfObject, other: ElfObject) -> bool:
+    """Whether ``other`` can be what ``obj`` was made of: it has to know all of its global symbols."""
+    y = obj.symbols
+    names = y.names(np.flatnonzero((y.bind != elf.STB_LOCAL) & (y.name_at > 0)).tolist())
+    known = other.machine == obj.machine and other.bits == obj.bits
+    texts = other.symbols.strtab.decode("utf-8", "backslashreplace")
+    return known and all(f"{name}\0" in texts for name in names)
 
 
 def relocated(obj: ElfObject, sections: Container[str] | None = None, start: I64 | None = None) -> bytes:

@@ -14,9 +14,9 @@ from llext_tools.files import read_bytes
 from llext_tools.host import cache
 from llext_tools.host.build import FirmwareBuild
 from llext_tools.host.image import Image
-from llext_tools.host.known import Facts, Heap, table_from_json, table_to_json
+from llext_tools.host.known import Facts, table_from_json, table_to_json
 from llext_tools.host.tables import Table, table_in
-from llext_tools.link.exports import Definition, ExportTable
+from llext_tools.link.exports import Definition, ExportTable, Heap
 
 __all__ = ["NOTHING", "Definition", "Facts", "Firmware", "read_firmware"]
 
@@ -33,7 +33,7 @@ class Firmware:
 
     @property
     def images(self) -> tuple[Image, ...]:
-        """The ELF files: a table of exports knows neither CPU nor heap, nor what is not exported."""
+        """The ELF files: a table of exports does not know what is not exported."""
         return tuple(source for source in self.sources if isinstance(source, Image))
 
     @property
@@ -87,8 +87,8 @@ class Firmware:
         return next((found for image in self.images if (found := image.definition(name))), None)
 
     def heap(self) -> Heap | None:
-        """The heap of extensions, if it can be told."""
-        return next((image.facts.heap for image in self.images if image.facts.heap), None)
+        """The heap of extensions, if it can be told: by an ELF file, or a table that was made of one."""
+        return self.exports.heap
 
     def remember(self) -> None:
         """Keep what has been found out for the next call, if there is a place to keep it (``paths.cache_dir()``)."""

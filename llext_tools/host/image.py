@@ -7,8 +7,9 @@ same file reads neither its tables nor its debug information.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,33 +19,12 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_object
 from llext_tools.elf.structs import SHN_ABS, SHN_UNDEF, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS
 from llext_tools.host import cache
-from llext_tools.host.known import Facts, Heap, Known
+from llext_tools.host.known import Facts, Known
 from llext_tools.host.tables import exports_of
-from llext_tools.link.exports import Definition, ExportTable
+from llext_tools.link.exports import HEAPS, Definition, ExportTable, Heap
 
 if TYPE_CHECKING:
     from llext_tools.elf.lines import Definitions
-
-
-class HeapSymbol(NamedTuple):
-    """What the buffer under a symbol is: which kind of heap, for what, and which symbol has the heap for data."""
-
-    kind: str  # as ``llext.config.HeapKind`` has it
-    field: str  # of ``Config``, without its ``_start`` and ``_size``
-    data: str = ""  # on a Harvard machine, where code has a heap of its own
-
-
-HEAPS = {
-    "kheap_llext_heap": HeapSymbol("k_heap", "heap"),  # K_HEAP_DEFINE(llext_heap, ...)
-    "kheap_llext_ext_heap": HeapSymbol("k_heap", "heap"),
-    "_sys_mem_blocks_buf_llext_ext_heap": HeapSymbol("memblk", "heap"),  # SYS_MEM_BLOCKS_DEFINE(llext_ext_heap, ...)
-    "kheap_llext_instr_heap": HeapSymbol("k_heap", "instr_heap", "kheap_llext_data_heap"),
-    "llext_instr_heap_buf": HeapSymbol("memblk", "instr_heap", "llext_data_heap_buf"),
-}
-"""The buffers behind the heaps that Zephyr has for extensions, over its versions and options.
-
-Source: Zephyr, ``subsys/llext/``, ``include/zephyr/kernel.h`` and ``include/zephyr/sys/mem_blocks.h``.
-"""
 
 
 def read_types(obj: ElfObject, addresses: Mapping[str, int]) -> Interface:
@@ -115,8 +95,9 @@ class Image:
         if known := Known.from_json(cache.load(self._key), self.path):
             return known
         obj = self.obj
-        exports = exports_of(obj)
-        return Known(exports, Facts(obj.machine, obj.bits, obj.flags, read_attributes(obj), self._heap()))
+        heap = self._heap()
+        exports = replace(exports_of(obj), heap=heap)
+        return Known(exports, Facts(obj.machine, obj.bits, obj.flags, read_attributes(obj), heap))
 
     def _find(self, name: str) -> Definition | None:
         y = self.obj.symbols

@@ -11,18 +11,9 @@ from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from llext_tools.arch.base import Cpu
 from llext_tools.host.build import FirmwareBuild
 from llext_tools.host.tables import Table
-from llext_tools.link.exports import Definition, Export, ExportTable
+from llext_tools.link.exports import Definition, Export, ExportTable, Heap
 
 T = TypeVar("T")
-
-
-class Heap(NamedTuple):
-    """The heap of extensions: symbol, address, size in bytes. ``data``: the address of one for data beside it."""
-
-    symbol: str
-    address: int
-    size: int
-    data: int | None = None
 
 
 class Facts(NamedTuple):
@@ -136,7 +127,13 @@ WRONG = (KeyError, TypeError, ValueError, AttributeError)
 
 
 def _exports_to_json(table: ExportTable) -> dict[str, Any]:
-    return {"machine": table.machine, "slid_bits": table.slid_bits, "cpu": table.cpu, "symbols": table.symbols}
+    return {
+        "machine": table.machine,
+        "slid_bits": table.slid_bits,
+        "cpu": table.cpu,
+        "heap": table.heap,
+        "symbols": table.symbols,
+    }
 
 
 def _exports_from_json(content: Any, path: str) -> ExportTable:
@@ -147,6 +144,7 @@ def _exports_from_json(content: Any, path: str) -> ExportTable:
         machine=content["machine"],
         slid_bits=content["slid_bits"],
         cpu=cpu._replace(isa=tuple(cpu.isa)) if cpu else None,
+        heap=Heap(*content["heap"]) if content["heap"] else None,
     )
 
 

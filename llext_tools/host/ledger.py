@@ -70,6 +70,11 @@ class Line(NamedTuple):
         return self.status in UNREVIEWED
 
     @property
+    def is_bare(self) -> bool:
+        """Whether nothing is recorded but the name."""
+        return not self.hash and "type" not in self.entry
+
+    @property
     def there(self) -> bool:
         """Whether the ledger expects the firmware to export it."""
         return self.change != "removed"
@@ -132,6 +137,32 @@ def differences(ledger: Ledger, api: Api) -> list[Difference]:
         elif lines := _changed(name, line, now, recorded, api.interface):
             found.append(Difference(name, "changed", lines))
     return found
+
+
+def untyped(ledger: Ledger, api: Api) -> list[str]:
+    """The symbols that have a type in the ledger, but none in the firmware: whether they changed, nobody can tell."""
+    there = {name: line for name, line in ledger.lines.items() if line.there and name in api.entries}
+    return [name for name, line in there.items() if line.hash and not api.entries[name][1]]
+
+
+def new_types(ledger: Ledger, api: Api) -> list[str]:
+    """The symbols that have a type in the firmware, but only a name in the ledger."""
+    there = {name: line for name, line in ledger.lines.items() if line.there and name in api.entries}
+    return [name for name, line in there.items() if line.is_bare and api.entries[name][1]]
+
+
+def check_types(ledger: Ledger, api: Api) -> Iterator[Diagnostic]:
+    """``api-untyped``: one diagnostic for all."""
+    names = untyped(ledger, api)
+    if names:
+        have = "has a recorded type" if len(names) == 1 else "have recorded types"
+        yield Diagnostic(
+            "api-untyped",
+            f"{listed(names)} {have}, but the firmware tells none",
+            location=Location(file=ledger.path, line=ledger.lines[names[0]].number),
+            help="build the firmware with `-g`; or delete a line from the ledger for `llext api update` to list its "
+            "name alone",
+        )
 
 
 def _changed(name: str, line: Line, now: tuple[Entry, str], recorded: Interface, current: Interface) -> tuple[str, ...]:
@@ -214,8 +245,8 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def check_ledger(ledger: Ledger, found: Sequence[Difference]) -> Iterator[Diagnostic]:
-    """``api-unreviewed``, ``api-removed``, ``api-changed`` and ``api-version``."""
+def check_ledger(ledger: Ledger, found: Sequence[Difference], typed: Sequence[str] = ()) -> Iterator[Diagnostic]:
+    """``api-unreviewed``, ``api-removed``, ``api-changed`` and ``api-version``; ``typed``: from ``new_types()``."""
     file = Location(file=ledger.path)
     update = "`llext api update` records it: review the line that it writes"
     waiting = [name for name, line in ledger.lines.items() if line.unreviewed]
@@ -230,6 +261,10 @@ def check_ledger(ledger: Ledger, found: Sequence[Difference]) -> Iterator[Diagno
     if new:
         are = "is exported, but" if len(new) == 1 else "are exported, but"
         yield Diagnostic("api-unreviewed", f"{listed(new)} {are} not in the ledger", location=file, help=update)
+    if typed:
+        have = "has a type that is" if len(typed) == 1 else "have types that are"
+        at = file._replace(line=ledger.lines[typed[0]].number)
+        yield Diagnostic("api-unreviewed", f"{listed(typed)} {have} not in the ledger", location=at, help=update)
     for name, change, lines in found:
         if change == "added":
             continue
@@ -283,7 +318,9 @@ def _updated(ledger: Ledger, name: str, now: tuple[Entry, str] | None, found: Di
         return line._replace(status=GONE, change="removed", was=line.was or line.hash)
     entry, meant = now
     if found is None:
-        return line._replace(entry=entry or line.entry, hash=meant or line.hash)
+        if not meant:
+            return line if line.hash else line._replace(entry=entry or line.entry)
+        return line._replace(status=NEW if line.is_bare else line.status, entry=entry, hash=meant)
     change: Change = "changed" if ledger.released else ""
     was = line.was or line.hash
     if line.change == "added":

@@ -9,6 +9,7 @@ address. Where names were replaced by SLIDs (``llext_tools.elf.slid``), they are
                     other = { address = 0x20000010, kind = "object", prototype = "int other" }
                     in front of [exports]: machine = 40 (ELF's number), slid_bits = 32 if it finds names by SLID,
                     cpu = { ... }, what the firmware was compiled for: see ``Cpu``;
+                    heap = { ... }, where it loads extensions to: see ``Heap``;
                     with a symbol's `type` and `hash`, and with `[types]`, as ``llext_tools.abi.text`` has them,
                     a table says what debug information would say
     JSON            the same shape; an address is a number or text such as "0x08001235"
@@ -62,7 +63,7 @@ from llext_tools.elf.structs import (
 )
 from llext_tools.files import read_bytes, toml_fault
 from llext_tools.host.build import FirmwareBuild
-from llext_tools.link.exports import Export, ExportTable, Kind
+from llext_tools.link.exports import HEAPS, Export, ExportTable, Heap, Kind
 
 AREA_ENDS = ("_llext_const_symbol_list_start", "_llext_const_symbol_list_end")
 ERRORS_SHOWN = 10  # of one file; a file of another kind would give one for each line
@@ -80,6 +81,7 @@ class Head(NamedTuple):
     machine: int = 0
     slid_bits: int = 0
     cpu: Cpu | None = None
+    heap: Heap | None = None
     types: Mapping[str, Any] = {}
 
 
@@ -384,7 +386,12 @@ def _from_text(path: str, text: str, read: Callable[[_Source], tuple[Iterable[Ro
         fail("exports-missing", f"`{path}` lists no symbol", at=Location(file=path))
     slid_bits = head.slid_bits or next((known[1] for name in symbols if (known := slid_from(name))), 0)
     table = ExportTable(
-        source=path, symbols=tuple(symbols.values()), machine=head.machine, slid_bits=slid_bits, cpu=head.cpu
+        source=path,
+        symbols=tuple(symbols.values()),
+        machine=head.machine,
+        slid_bits=slid_bits,
+        cpu=head.cpu,
+        heap=head.heap,
     )
     return Table(table, Interface(signatures, types), hashes)
 
@@ -561,12 +568,13 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
         source.error(line, f"expected 32 or 64, the bits of the firmware's SLIDs, found `{_shown(slid_bits)}`")
         slid_bits = 0
     cpu = _cpu_of(source, document["cpu"], assign) if "cpu" in document else None
+    heap = _heap_of(source, document["heap"], assign) if "heap" in document else None
     types = document.get("types", {})
     if not isinstance(types, dict):
         source.error(source.line_of("types", assign), f"expected types by their tags, found `{_shown(types)}`")
         types = {}
     rows = (_row_of(source, name, value, assign) for name, value in table.items())
-    return rows, Head(machine, slid_bits, cpu, types)
+    return rows, Head(machine, slid_bits, cpu, heap, types)
 
 
 def _cpu_of(source: _Source, value: object, assign: str) -> Cpu | None:
@@ -595,6 +603,24 @@ def _cpu_of(source: _Source, value: object, assign: str) -> Cpu | None:
         source.error(line, f"expected what `llext exports` writes of a CPU, found {what}")
         return None
     return Cpu(**given)
+
+
+def _heap_of(source: _Source, value: object, assign: str) -> Heap | None:
+    """What a table says of the firmware's heap for extensions: the fields of ``Heap``."""
+    line = source.line_of("heap", assign)
+    given: dict[str, Any] = dict(value) if isinstance(value, dict) else {}
+    address, size, data = (_number(given.get(key, 0)) for key in ("address", "size", "data"))
+    symbol = given.get("symbol")
+    if given.keys() - set(Heap._fields) or None in (address, size, data) or symbol not in list(HEAPS):
+        source.error(line, f"expected what `llext exports` writes of a heap, found `{_shown(value)}`")
+        return None
+    assert address is not None
+    assert size is not None
+    assert data is not None
+    if address < 0 or size <= 0 or address + size > 1 << 64 or not 0 <= data < 1 << 64:
+        source.error(line, f"a heap cannot be at {_shown(address)} and have {_shown(size)} bytes")
+        return None
+    return Heap(symbol, address, size, data or None)
 
 
 CPU_TYPES: Mapping[str, type] = {"bits": int, "isa": tuple, "enum": int, "wchar": int}  # of its fields; else text
@@ -751,7 +777,9 @@ def _write_script(table: Table) -> str:
 def _head(table: ExportTable) -> dict[str, Any]:
     """What the file says of the firmware as a whole, in values of JSON."""
     cpu = {key: value for key, value in table.cpu._asdict().items() if value} if table.cpu else {}
-    head = {"machine": table.machine, "slid_bits": table.slid_bits, "cpu": cpu}
+    heap = {key: value for key, value in table.heap._asdict().items() if value} if table.heap else {}
+    heap |= {key: f"0x{heap[key]:08x}" for key in ("address", "data") if key in heap}
+    head = {"machine": table.machine, "slid_bits": table.slid_bits, "cpu": cpu, "heap": heap}
     return {key: value for key, value in head.items() if value}
 
 

@@ -33,6 +33,36 @@ class Definition(NamedTuple):
     static: bool = False
 
 
+class HeapSymbol(NamedTuple):
+    """What the buffer under a symbol is: which kind of heap, for what, and which symbol has the heap for data."""
+
+    kind: str  # as ``llext.config.HeapKind`` has it
+    field: str  # of ``Config``, without its ``_start`` and ``_size``
+    data: str = ""  # on a Harvard machine, where code has a heap of its own
+
+
+HEAPS = {
+    "kheap_llext_heap": HeapSymbol("k_heap", "heap"),  # K_HEAP_DEFINE(llext_heap, ...)
+    "kheap_llext_ext_heap": HeapSymbol("k_heap", "heap"),
+    "_sys_mem_blocks_buf_llext_ext_heap": HeapSymbol("memblk", "heap"),  # SYS_MEM_BLOCKS_DEFINE(llext_ext_heap, ...)
+    "kheap_llext_instr_heap": HeapSymbol("k_heap", "instr_heap", "kheap_llext_data_heap"),
+    "llext_instr_heap_buf": HeapSymbol("memblk", "instr_heap", "llext_data_heap_buf"),
+}
+"""The buffers behind the heaps that Zephyr has for extensions, over its versions and options.
+
+Source: Zephyr, ``subsys/llext/``, ``include/zephyr/kernel.h`` and ``include/zephyr/sys/mem_blocks.h``.
+"""
+
+
+class Heap(NamedTuple):
+    """The heap of extensions: symbol, address, size in bytes. ``data``: the address of one for data beside it."""
+
+    symbol: str
+    address: int
+    size: int
+    data: int | None = None
+
+
 class Build(Protocol):
     """What else is known of a firmware; only asked where something is wrong with an extension, for it takes time."""
 
@@ -72,6 +102,7 @@ class ExportTable:
     machine: int = 0  # e_machine of the firmware that the table came from, 0 if it did not come from one
     slid_bits: int = 0  # 32 or 64 if the firmware finds names by SLIDs of so many bits, 0 if by name or unknown
     cpu: Cpu | None = None  # what the firmware was compiled for, as far as it says
+    heap: Heap | None = None  # where the firmware loads extensions to, as far as it says
     build: Build | None = field(default=None, compare=False, repr=False)  # of the firmware, if the table is of one
 
     @cached_property
@@ -120,5 +151,6 @@ class ExportTable:
             machine=next((table.machine for table in tables if table.machine), 0),
             slid_bits=next((table.slid_bits for table in tables if table.slid_bits), 0),
             cpu=next((table.cpu for table in tables if table.cpu), None),
+            heap=next((table.heap for table in tables if table.heap), None),
             build=next((table.build for table in tables if table.build), None),
         )

@@ -292,7 +292,7 @@ def test_json_document() -> None:
     document = json.loads(FORMS["json"](report))
     assert list(document) == ["files", "diagnostics", "summary"]
     assert [(file["file"], file["ok"]) for file in document["files"]] == [("a", True), ("b", False)]
-    assert document["files"][0].keys() == {"file", "ok", "regions", "imports", "exports", "diagnostics"}
+    assert document["files"][0].keys() == {"file", "ok", "regions", "imports", "exports", "compared", "diagnostics"}
     assert [d["code"] for d in document["diagnostics"]] == ["no-exports"]
     assert document["summary"] == {
         "files": 2,

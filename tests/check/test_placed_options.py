@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from llext_tools.host.firmware import read_firmware
 from llext_tools.paths import include_dir
 from needs import need
 from transcript import llext
@@ -122,6 +123,54 @@ def test_each_kind_of_heap_is_known_by_its_buffer(
     far = compiled(tmp_path, "far", EXTENSION, "-c")
     found = document(far, "--exports", image, *configuration)["files"][0]["diagnostics"]
     assert [d["code"] for d in found] == ["reloc-out-of-range"]
+
+
+@pytest.mark.parametrize("ending", ["toml", "json"])
+@pytest.mark.parametrize("heap", ["char kheap_llext_heap[KB(6)] NOINIT;", BLOCKS, HARVARD])
+def test_a_table_says_the_same_of_the_heap(ending: str, heap: str, tmp_path: Path) -> None:
+    """The firmware's ELF file is the oracle."""
+    image, table = firmware(tmp_path, heap), tmp_path / f"api.{ending}"
+    code, printed = llext("exports", str(image), "-o", str(table))
+    assert code == 0, printed
+    assert read_firmware([table]).heap() == read_firmware([image]).heap() is not None
+    for flags in ((), ("-mlong-calls",)):
+        path = extension(tmp_path, *flags)
+        by_table, by_image = (document(path, "--exports", against)["files"][0] for against in (table, image))
+        assert [d["code"] for d in by_table["diagnostics"]] == [d["code"] for d in by_image["diagnostics"]]
+        assert by_table.get("memory") == by_image.get("memory")
+    assert [d["code"] for d in document(extension(tmp_path), "--exports", table)["files"][0]["diagnostics"]] == [
+        "reloc-out-of-range"
+    ]
+
+
+@pytest.mark.parametrize(
+    "heap",
+    [
+        "1",
+        "{}",
+        "{ address = 4, size = 8 }",
+        '{ address = "0x20000000" }',
+        '{ symbol = "kheap_llext_heap", address = "here", size = 4 }',
+        '{ symbol = "kheap_llext_heap", address = 4, size = true }',
+        '{ symbol = "kheap_llext_heap", address = 4, size = 0 }',
+        '{ symbol = "kheap_llext_heap", address = -4, size = 8 }',
+        '{ symbol = "kheap_llext_heap", address = "0xfffffffffffffff0", size = 32 }',
+        '{ address = 4, size = 8, symbol = "heap" }',
+        "{ address = 4, size = 8, symbol = [] }",
+        '{ symbol = "kheap_llext_heap", address = 4, size = 8, more = 1 }',
+    ],
+)
+def test_wrong_heaps_in_a_table(heap: str, tmp_path: Path) -> None:
+    table = tmp_path / "api.toml"
+    table.write_text(f"machine = 40\nheap = {heap}\n[exports]\nprintk = 1\n")
+    code, printed = llext("exports", str(table))
+    assert code == 7, printed
+    assert "api.toml:2" in printed
+    assert "heap" in printed
+    table.write_text(
+        'heap = { symbol = "kheap_llext_heap", address = 0x20000000, size = "4096" }\n[exports]\nprintk = 1\n'
+    )
+    assert read_firmware([table]).heap() == ("kheap_llext_heap", 0x2000_0000, 4096, None)
 
 
 def test_a_firmware_without_a_heap_says_nothing(tmp_path: Path) -> None:

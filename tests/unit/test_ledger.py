@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,57 @@ def test_symbols_of_which_only_the_name_is_known(released: Project) -> None:
     assert released.line("k_yield") == 'k_yield = { status = "ok", change = "added" }'
     released.build(OPEN, NAMELESS)
     assert released.check()[0] == ["api-removed", "api-version"]
+
+
+def test_types_that_a_firmware_does_not_tell(released: Project) -> None:
+    """It was built without debug information: nobody can say that nothing has changed, and nothing is forgotten."""
+    before = released.text
+    released.build("sensor_open = 16\n", 'sensor_read = { address = 32, prototype = "void sensor_read(void)" }\n')
+    assert released.check()[0] == ["api-untyped"]
+    code, printed = llext("api", "check", "fw.toml")
+    assert "`sensor_open` and `sensor_read` have recorded types, but the firmware tells none" in " ".join(
+        printed.split()
+    )
+    for options in ((), ("--accept",), ("--release",), ("--json",)):
+        code, printed = llext("api", "update", "fw.toml", *options)
+        assert (code, "api-untyped" in printed) == (14, True)
+        assert released.text == before
+    released.build(OPEN, "sensor_read = 32\n")
+    code, printed = llext("api", "check", "fw.toml")
+    assert "`sensor_read` has a recorded type, but the firmware tells none" in " ".join(printed.split())
+    released.edit(released.line("sensor_read") + "\n", "")
+    assert released.check()[0] == ["api-unreviewed", "api-version"]
+    released.update()
+    assert released.line("sensor_read") == 'sensor_read = { status = "?", change = "added" }'
+
+
+def test_types_of_what_was_recorded_as_a_name(released: Project) -> None:
+    released.build(OPEN, READ, NAMELESS)
+    released.update("--accept")
+    released.edit('version = "1.4.0"', 'version = "1.5.0"')
+    assert released.check()[0] == []
+    released.build(OPEN, READ, 'k_yield = { address = 64, prototype = "void k_yield(void)", type = "fn() -> void" }\n')
+    code, printed = llext("api", "check", "fw.toml")
+    assert (code, "`k_yield` has a type that is not in the ledger" in " ".join(printed.split())) == (14, True)
+    assert released.check()[0] == ["api-unreviewed"]
+    released.update()
+    assert 'type = "fn() -> void"' in released.line("k_yield")
+    assert 'status = "?"' in released.line("k_yield")
+    assert released.check() == (["api-unreviewed"], "1.5.0")
+    released.update("--accept")
+    assert released.check() == ([], "1.5.0")
+
+
+@pytest.mark.parametrize("more", [(), ("-o", "my ledger.toml")])
+def test_check_without_a_ledger(more: tuple[str, ...], project: Project) -> None:
+    """The command that is advised writes what was missing."""
+    project.build(OPEN)
+    code, printed = llext("api", "check", "fw.toml", *more)
+    assert (code, "file-unreadable" in printed) == (3, True)
+    command = " ".join(printed.split()).partition("run `")[2].partition("`")[0]
+    code, printed = llext(*shlex.split(command)[1:])
+    assert code == 0, printed
+    assert llext("api", "check", "fw.toml", *more)[0] == 14
 
 
 def test_release_needs_a_review_and_a_version(released: Project) -> None:
