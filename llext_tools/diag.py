@@ -7,7 +7,7 @@ The table ``CODES`` gives each code its class of failure (and so the exit code) 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Literal, NamedTuple, NoReturn
 
 from llext_tools import errors
@@ -265,6 +265,10 @@ class Reporter:
 
     def warning(self, code: str, message: str, *, at: Location | None = None, help: str = "") -> None:
         self.add([Diagnostic(code=code, message=message, severity="warning", location=at, help=help)])
+
+    def revise(self, change: Callable[[Sequence[Diagnostic]], Iterable[Diagnostic]]) -> None:
+        """Put in place of all that was reported what ``change`` makes of it."""
+        self._found = dict.fromkeys(change(self.diagnostics))
 
     @property
     def failed(self) -> bool:

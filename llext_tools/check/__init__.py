@@ -32,7 +32,7 @@ from llext_tools.diag import CODES, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_relocs
-from llext_tools.errors import UndefinedError
+from llext_tools.errors import LlextError, UndefinedError
 from llext_tools.host.firmware import Firmware
 from llext_tools.link.exports import ExportTable
 from llext_tools.link.layout import place
@@ -94,6 +94,39 @@ def check(
     reporter = reporter or Reporter()
     if isinstance(profile, str):
         profile = profiles.load(profile)
+    try:
+        subject = _check(obj, firmware, board, entries, others, profile, reporter, ignored)
+    except LlextError as error:
+        reporter.add(error.diagnostics)
+        _add_lines(obj, reporter, ignored)
+        raise type(error)(reporter.diagnostics, errno=error.errno) from error
+    _add_lines(obj, reporter, ignored)
+    return subject
+
+
+def _add_lines(obj: ElfObject, reporter: Reporter, ignored: Container[str]) -> None:
+    """Let findings that somebody wants to hear of name source lines; without one nothing is loaded or read for it."""
+    wanted = any(
+        d.location and d.location.offset is not None and not d.location.source and d.code not in ignored
+        for d in reporter.diagnostics
+    )
+    if wanted:
+        from llext_tools.check.lines import with_lines  # loads pyelftools
+
+        reporter.revise(lambda found: with_lines(obj, found))
+
+
+def _check(
+    obj: ElfObject,
+    firmware: Firmware | None,
+    board: Board,
+    entries: tuple[str, ...],
+    others: Beside | None,
+    profile: Profile,
+    reporter: Reporter,
+    ignored: Container[str],
+) -> Subject:
+    """The passes and rules of ``check()``."""
     if board.config and board.config.rodata_no_reloc:
         profile = profile._replace(rodata_no_reloc=True)
     exports = firmware.exports if firmware else None

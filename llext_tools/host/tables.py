@@ -568,7 +568,7 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
         source.error(line, f"expected 32 or 64, the bits of the firmware's SLIDs, found `{_shown(slid_bits)}`")
         slid_bits = 0
     cpu = _cpu_of(source, document["cpu"], assign) if "cpu" in document else None
-    heap = _heap_of(source, document["heap"], assign) if "heap" in document else None
+    heap = _heap_of(source, document["heap"], assign, 32 if machine in (40, 3) else 64) if "heap" in document else None
     types = document.get("types", {})
     if not isinstance(types, dict):
         source.error(source.line_of("types", assign), f"expected types by their tags, found `{_shown(types)}`")
@@ -605,7 +605,7 @@ def _cpu_of(source: _Source, value: object, assign: str) -> Cpu | None:
     return Cpu(**given)
 
 
-def _heap_of(source: _Source, value: object, assign: str) -> Heap | None:
+def _heap_of(source: _Source, value: object, assign: str, bits: int) -> Heap | None:
     """What a table says of the firmware's heap for extensions: the fields of ``Heap``."""
     line = source.line_of("heap", assign)
     given: dict[str, Any] = dict(value) if isinstance(value, dict) else {}
@@ -617,7 +617,7 @@ def _heap_of(source: _Source, value: object, assign: str) -> Heap | None:
     assert address is not None
     assert size is not None
     assert data is not None
-    if address < 0 or size <= 0 or address + size > 1 << 64 or not 0 <= data < 1 << 64:
+    if address < 0 or size <= 0 or address + size > 1 << bits or not 0 <= data < 1 << bits:
         source.error(line, f"a heap cannot be at {_shown(address)} and have {_shown(size)} bytes")
         return None
     return Heap(symbol, address, size, data or None)

@@ -154,7 +154,7 @@ def test_a_table_says_the_same_of_the_heap(ending: str, heap: str, tmp_path: Pat
         '{ symbol = "kheap_llext_heap", address = 4, size = true }',
         '{ symbol = "kheap_llext_heap", address = 4, size = 0 }',
         '{ symbol = "kheap_llext_heap", address = -4, size = 8 }',
-        '{ symbol = "kheap_llext_heap", address = "0xfffffffffffffff0", size = 32 }',
+        '{ symbol = "kheap_llext_heap", address = "0xfffffff0", size = 32 }',
         '{ address = 4, size = 8, symbol = "heap" }',
         "{ address = 4, size = 8, symbol = [] }",
         '{ symbol = "kheap_llext_heap", address = 4, size = 8, more = 1 }',
