@@ -6,6 +6,7 @@
      llext_add_extension(<name>
        SOURCES <file>...        # C, C++ or assembly, at least one
        [EXPORTS <exports>...]   # from llext_add_exports(): every undefined symbol must be among them
+       [EXTENSIONS <name>...]   # loaded before it: what these extensions export counts as there, too
        [PROFILE <profile>]      # the loader that it is for, one of `llext profiles`; default: LLEXT_PROFILE
        [OUTPUT <file>]          # default: <name>.llext in the current binary directory
        [COMPILER_RUNTIME]       # add the compiler's helper functions that it needs (64-bit division, soft float, ...)
@@ -20,8 +21,12 @@
    static libraries, generator expressions and the like work as with any other. ``LL_EXTENSION_BUILD`` is defined, and
    ``<llext/symbol.h>`` and ``<llext/host.h>`` are found.
 
+   What ``EXTENSIONS`` names was made by ``llext_add_extension()`` before. It is built first, and the extension is linked
+   and checked again when one of them changes.
+
    The check goes by the ``llext.toml`` (or ``[tool.llext]`` of ``pyproject.toml``) that is nearest above the
-   ``CMakeLists.txt``, in the project; what is given here goes before what it says.
+   ``CMakeLists.txt``, in the project; what is given here goes before what it says. Each build looks whether there is
+   another one now.
 
    Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension, and ``LLEXT_MANIFEST`` that of its
    manifest.
@@ -31,8 +36,8 @@ function(llext_add_extension name)
   set(here "${CMAKE_CURRENT_FUNCTION_LIST_DIR}")
   include("${here}/LlextCommand.cmake")
   set(who "llext_add_extension(${name})")
-  cmake_parse_arguments(PARSE_ARGV 1 arg "COMPILER_RUNTIME;KEEP_SYMBOLS" "PROFILE;OUTPUT" "SOURCES;EXPORTS")
-  set(keywords SOURCES EXPORTS PROFILE OUTPUT COMPILER_RUNTIME KEEP_SYMBOLS)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "COMPILER_RUNTIME;KEEP_SYMBOLS" "PROFILE;OUTPUT" "SOURCES;EXPORTS;EXTENSIONS")
+  set(keywords SOURCES EXPORTS EXTENSIONS PROFILE OUTPUT COMPILER_RUNTIME KEEP_SYMBOLS)
   _llext_check_arguments("${who}" ${keywords})
   if(NOT arg_SOURCES)
     message(FATAL_ERROR "${who}: SOURCES is missing")
@@ -46,6 +51,12 @@ function(llext_add_extension name)
   _llext_check_source_words("${who}" ${arg_SOURCES})
   _llext_languages("${who}" languages ${arg_SOURCES})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
+  _llext_extensions("${who}" extensions_files ${arg_EXTENSIONS})
+  set(extensions_options "${extensions_files}")
+  list(TRANSFORM extensions_options PREPEND "--extension=")
+  # When it is in its place, the extension has passed its check. Make knows a rule for it, and not for the .llext file.
+  set(extensions_built "${arg_EXTENSIONS}")
+  list(TRANSFORM extensions_built REPLACE "(.+)" "$<TARGET_FILE:\\1>")
   set(profile "${arg_PROFILE}")
   set(profile_from PROFILE)
   if(profile STREQUAL "")
@@ -86,7 +97,7 @@ function(llext_add_extension name)
     OUTPUT_NAME "${name}.debug"
     SUFFIX .elf
     RUNTIME_OUTPUT_DIRECTORY "${folder}/$<0:>" # the expression keeps multi-config generators from adding a folder
-    LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files};${settings_file}")
+    LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files};${extensions_built};${settings_file}")
   target_compile_definitions(${name} PRIVATE LL_EXTENSION_BUILD)
   cmake_path(SET headers NORMALIZE "${here}/../../../include") # an installed wheel
   if(NOT EXISTS "${headers}/llext")
@@ -110,8 +121,8 @@ function(llext_add_extension name)
     _llext_atexit()
     target_link_libraries(${name} PRIVATE llext_atexit)
   endif()
-  if(exports_targets)
-    add_dependencies(${name} ${exports_targets})
+  if(exports_targets OR arg_EXTENSIONS)
+    add_dependencies(${name} ${exports_targets} ${arg_EXTENSIONS})
   endif()
 
   # All files are made in a folder of their own and moved to their places when the check has passed. Were they made in
@@ -126,7 +137,7 @@ function(llext_add_extension name)
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
     COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" ${finish_options}
-            --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${settings_options}
+            --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${extensions_options} ${settings_options}
     COMMAND "${CMAKE_COMMAND}" -E rename "${manifest_filename}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename ${name}.debug.elf "$<TARGET_FILE:${name}>"
@@ -136,11 +147,17 @@ function(llext_add_extension name)
 endfunction()
 
 # _llext_settings(<options> <file>): the settings of the check, from this folder of the project up to its first one: the
-# build folder may be anywhere. Low level.
+# build folder may be anywhere. Low level. Each build looks whether a file has come or gone; a pyproject.toml that is there
+# may get its table, or lose it.
 function(_llext_settings out_options out_file)
   set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
   set(found "")
   while(found STREQUAL "")
+    string(REPLACE "[" "[[]" pattern "${folder}")
+    file(GLOB present CONFIGURE_DEPENDS "${pattern}/llext.toml" "${pattern}/pyproject.toml")
+    if("${folder}/pyproject.toml" IN_LIST present)
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${folder}/pyproject.toml")
+    endif()
     if(EXISTS "${folder}/llext.toml")
       set(found "${folder}/llext.toml")
     elseif(EXISTS "${folder}/pyproject.toml")

@@ -27,7 +27,7 @@ from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
 from llext_tools.check import abi, contents, cpu, exported, imports, lifetime, loaded, manifest, placed, thumb
 from llext_tools.check.subject import Board, Rule, Subject
-from llext_tools.check.together import Beside, Member, beside, check_together, member
+from llext_tools.check.together import Beside, Member, beside, check_together, loaded_before, member
 from llext_tools.diag import CODES, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
@@ -44,7 +44,8 @@ from llext_tools.mem import PERM, Domain
 from llext_tools.profile import Profile
 
 __all__ = [
-    "ANYWHERE", "RULES", "Beside", "Board", "Member", "Subject", "beside", "check", "check_together", "member"
+    "ANYWHERE", "RULES", "Beside", "Board", "Member", "Subject", "beside", "check", "check_together", "loaded_before",
+    "member",
 ]  # fmt: skip
 
 ANYWHERE = Domain(start=0x1000)

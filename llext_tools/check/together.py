@@ -48,6 +48,7 @@ class Member(NamedTuple):
     kind: tuple[int, int]  # machine and bits
     offers: tuple[str, ...]
     needs: tuple[str, ...]  # names that it does not find in the firmware, but in other files
+    before: bool = False  # it is loaded before the others, and not checked itself
 
     @property
     def at(self) -> Location:
@@ -81,6 +82,12 @@ def member(subject: Subject) -> Member:
     return Member(obj.path, extension_name(obj.path), (obj.machine, obj.bits), names(subject.offers), subject.borrowed)
 
 
+def loaded_before(obj: ElfObject) -> Member:
+    """One that is loaded before those that are checked: what it offers matters, and its name."""
+    kind = (obj.machine, obj.bits)
+    return Member(obj.path, extension_name(obj.path), kind, names(offered(obj)), (), before=True)
+
+
 def check_together(members: Iterable[Member], *, in_order: bool = False) -> Iterator[Diagnostic]:
     """What is wrong between extensions, each of which is fine by itself.
 
@@ -99,7 +106,7 @@ def name_collision(members: Sequence[Member], in_order: bool) -> Iterator[Diagno
     first: dict[str, Member] = {}
     for each in members:
         other = first.setdefault(each.name[:MAX_NAME_LEN], each)
-        if other is each or (other.name == each.name and not in_order):
+        if other is each or each.before or (other.name == each.name and not (in_order or other.before)):
             continue
         same = "has the name" if other.name == each.name else f"is the same in its first {MAX_NAME_LEN} characters as"
         yield Diagnostic(

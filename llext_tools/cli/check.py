@@ -14,7 +14,7 @@ import numpy as np
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.abi.manifest import imported
-from llext_tools.check import Beside, Board, Member, Subject, beside, check, check_together, member
+from llext_tools.check import Beside, Board, Member, Subject, beside, check, check_together, loaded_before, member
 from llext_tools.check.shared import share_heap
 from llext_tools.cli import settings
 from llext_tools.cli.board import HEAP_KINDS, STORAGES, add_options, agree, board_of
@@ -48,6 +48,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="the firmware's ELF or table; else imports go unchecked",
+    )
+    parser.add_argument(
+        "--extension",
+        metavar="FILE",
+        dest="first",
+        action="append",
+        default=[],
+        help="loaded before, not checked: what it exports is there",
     )
     parser.add_argument("--target", metavar="CPU", help="the CPU that they must be for (`llext targets`)")
     parser.add_argument("--profile", metavar="NAME", help=f"the loader (default: {profiles.DEFAULT})")
@@ -92,6 +100,7 @@ class Job(NamedTuple):
     entries: tuple[str, ...]
     policy: Policy
     in_order: bool  # one firmware loads all files, in their order
+    before: tuple[ElfObject, ...] = ()  # what is loaded before them
 
 
 def run(args: argparse.Namespace) -> int:
@@ -166,7 +175,9 @@ def job_of(args: argparse.Namespace, chosen: Settings) -> Job:
     args.config = args.config or ()
     firmware = read_firmware(chosen.exports, config=config_file(args.config)) if chosen.exports else None
     board = board_of(args, firmware, chosen.target)
-    return Job(firmware, profile, board, chosen.entries, chosen.policy, args.together)
+    checked = {os.path.realpath(path) for path in args.files}
+    before = tuple(load_object(path) for path in args.first if os.path.realpath(path) not in checked)
+    return Job(firmware, profile, board, chosen.entries, chosen.policy, args.together, before)
 
 
 class Found(NamedTuple):
@@ -181,10 +192,10 @@ def check_files(paths: Sequence[str], job: Job) -> Report:
     """Check each file, then all of them together."""
     others: dict[tuple[int, int], Beside] = {}
     loaded: dict[str, ElfObject] = {}
-    if len(paths) > 1:
-        others, loaded = offers_of(paths, job.firmware)
+    if len(paths) > 1 or job.before:
+        others, loaded = offers_of(paths, job.firmware, job.before)
     files: list[Checked] = []
-    members: list[Member] = []
+    members: list[Member] = [loaded_before(obj) for obj in job.before]
     work = each(lambda path: check_file(path, job, others, loaded.get(path)), paths)
     for path, found in zip(paths, counted(work, len(paths), "files checked"), strict=True):
         files.append(Checked(path, found.facts, job.policy.apply(found.diagnostics, path)))
@@ -201,7 +212,7 @@ def check_files(paths: Sequence[str], job: Job) -> Report:
 
 
 def offers_of(
-    paths: Sequence[str], firmware: Firmware | None
+    paths: Sequence[str], firmware: Firmware | None, before: Sequence[ElfObject] = ()
 ) -> tuple[dict[tuple[int, int], Beside], dict[str, ElfObject]]:
     """What the files export to each other, and the small ones as they were read.
 
@@ -211,6 +222,7 @@ def offers_of(
     names: set[str] = set()
 
     def objects() -> Iterator[ElfObject]:
+        yield from before
         for path in paths:
             with suppress(LlextError, OSError):
                 obj = load_object(path)

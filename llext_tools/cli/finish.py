@@ -30,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
     parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")
+    parser.add_argument(
+        "--extension",
+        metavar="FILE",
+        dest="first",
+        action="append",
+        default=[],
+        help="for the check: loaded before it",
+    )
     parser.add_argument("--profile", metavar="NAME", help=f"for the check (default {profiles.DEFAULT})")
     parser.add_argument("--settings", metavar="FILE", help="for the check; `--no-settings`: none at all")
     parser.add_argument("--no-settings", action="store_true", help=argparse.SUPPRESS)
@@ -49,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     from llext_tools.cli import check, parser
 
     options = [f"--exports={table}" for table in args.exports]
+    options += [f"--extension={path}" for path in args.first]
     options += [f"--{name}={value}" for name in ("target", "profile", "settings") if (value := getattr(args, name))]
     options += ["--no-settings"] if args.no_settings else []
     return check.run(parser.parser_for("check").parse([output, "--quiet", "--format=text", *options]))

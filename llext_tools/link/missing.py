@@ -340,10 +340,11 @@ class Reasons:
             cure = "define its first virtual function that is not inline: the table of functions comes with that one"
             return Missing("undefined-symbol", text, (), cure)
         cure = f"if the firmware defines it, add `EXPORT_SYMBOL({name});` there"
+        other = "if another extension exports it, load that one first: `--extension`, in CMake EXTENSIONS"
         if self.build and self.build.has_symbols:
             text = f"`{demangle(name) or name}` is defined neither in the extension nor in {self.build.source}"
             cure = "link the file that defines it into the extension"
-        return Missing("undefined-symbol", text, (), cure)
+        return Missing("undefined-symbol", text, (), f"{cure}; {other}")
 
     def _other_signature(self, name: str) -> tuple[tuple[str, ...], str] | None:
         cpp = demangle(name)

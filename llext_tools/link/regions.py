@@ -91,7 +91,7 @@ def _check_members(obj: ElfObject, mem: Mem, sections: list[int], reporter: Repo
             reporter.error("region-flags", text, at=at, help=cure)
         elif mem is Mem.BSS:
             text = f"`{s.name[i]}` is a second section without contents, besides `{first}`"
-            cure = "link with the merge script, which makes one .bss of them; llext_add_extension() does"
+            cure = "link with the merge script of `llext cmake-dir`, which makes one .bss; llext_add_extension() does"
             reporter.error("region-nobits", text, at=at, help=cure)
         elif mem in ARRAYS:
             text = f"`{s.name[i]}` is a second {mem.name} array, besides `{first}`"

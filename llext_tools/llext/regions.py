@@ -113,7 +113,7 @@ def _check_join(x: Shdr, region: Region, mem: Mem, header: Header, config: Confi
         raise fail("ENOEXEC", "region-flags", text, at, said=said, help=cure)
     if mem is Mem.BSS:
         text = f"`{at.section}` is a second section without contents"
-        cure = "link with the merge script, which makes one .bss of them; llext_add_extension() does"
+        cure = "link with the merge script of `llext cmake-dir`, which makes one .bss; llext_add_extension() does"
         said = f"{at.section} is a second SHT_NOBITS section, of which there can be one"
         raise fail("ENOTSUP", "region-nobits", text, at, said=said, help=cure)
     if mem in ARRAYS:

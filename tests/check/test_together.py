@@ -6,6 +6,7 @@ Oracle: the loader on the host, which has the use counts, return codes and addre
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llext_tools import arch as archs
-from llext_tools.check import Member, beside, check, check_together, member
+from llext_tools.check import Member, beside, check, check_together, loaded_before, member
 from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
@@ -27,6 +28,7 @@ from llext_tools.link.exports import ExportTable
 from llext_tools.llext import BufLoader, Config, Runtime
 from llext_tools.paths import include_dir
 from needs import need
+from transcript import llext
 
 PRINTK = 0x0800_0101
 FIRMWARE = Firmware(exports=ExportTable.of({"printk": PRINTK}, "board.toml"))
@@ -150,6 +152,42 @@ def test_imports_of_another_file_are_not_missing(tmp_path: Path) -> None:
     others = beside(objects.values(), FIRMWARE)
     subject = check(objects["app"], firmware=FIRMWARE, others=others[40, 32])
     assert dict(subject.imports) == {"printk": PRINTK}, "no address is made up for what another extension exports"
+
+
+@pytest.mark.toolchain
+def test_what_is_loaded_before_is_there_and_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--extension`, of `llext check` and of `llext finish`; the loader takes exactly what the check takes."""
+    objects = build(tmp_path, {name: source(name, needs) for name, needs in FIVE.items()})
+    monkeypatch.chdir(tmp_path)
+    Path("board.toml").write_text(f"[exports]\nprintk = {PRINTK}\n")
+    call = ("check", "--no-settings", "--exports=board.toml")
+    for first, last in ((), "gfx"), (("log",), "gfx"), (("log", "net"), "app"), (("log", "net", "gfx", "ui"), "app"):
+        board = Board()
+        assert all(board.load(name, objects[name]) for name in first)
+        status, printed = llext(*call, *(f"--extension={name}.llext" for name in first), f"{last}.llext")
+        assert (status == 0) == board.load(last, objects[last]), printed
+        assert status in (0, 5)
+    _, printed = llext(*call, "gfx.llext", "--extension=log.llext", "--format=json")
+    assert [each["file"] for each in json.loads(printed)["files"]] == ["gfx.llext"]
+    assert llext("finish", "gfx.llext", "-o", "out.llext", "--check", *call[1:], "--extension=log.llext")[0] == 0
+    assert llext("finish", "gfx.llext", "-o", "out.llext", "--check", *call[1:])[0] == 5
+    assert llext(*call, "log.llext", "gfx.llext", "--extension=log.llext")[0] == 0, "it is one file, not two"
+    status, printed = llext(*call, "gfx.llext", "--extension=none.llext")
+    assert status == 3, printed
+
+
+@pytest.mark.toolchain
+def test_a_name_that_is_taken_before(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    objects = build(tmp_path, {"app": source("app", ())})
+    objects |= {"first": build(tmp_path / "other", {"app": source("log", ())})["app"]}
+    first, app = loaded_before(objects["first"]), members(objects)["app"]
+    board = Board()
+    assert board.load("app", objects["first"])
+    (found,) = check_together([first, app])
+    assert found.code == "name-collision"
+    assert found.location == app.at
+    assert not list(check_together([first, first]))
 
 
 @pytest.mark.toolchain

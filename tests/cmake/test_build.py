@@ -327,6 +327,81 @@ def test_an_extension_is_checked_by_the_settings_of_its_project(project: Project
     assert NOTHING_TO_DO in project.built()
 
 
+@pytest.mark.parametrize("generator", ["Ninja", "Unix Makefiles"])
+def test_settings_that_come_and_go_are_noticed(project: Project, generator: str) -> None:
+    """Without being configured again by the user, and from any folder of the project."""
+    need_toolchain("cortex-m4", "gcc")
+    (project.root / "sub [1]").mkdir()
+    (project.root / "sub [1]" / "CMakeLists.txt").write_text("llext_add_extension(quiet SOURCES quiet.c)\n")
+    (project.root / "sub [1]" / "quiet.c").write_text("int quiet(void) { return 1; }\n")
+    outer, inner, python = (project.root / name for name in ("llext.toml", "sub [1]/llext.toml", "pyproject.toml"))
+    project.cmake_lists('add_subdirectory("sub [1]")\n')
+    python.write_text("[project]\nversion = '1'\n")
+    project.configured("cortex-m4", "gcc", generator=generator)
+    assert "warning[no-exports]" in project.built()
+
+    outer.write_text('ignore = "no-exports"\n')
+    log = project.built()
+    assert "Linking" in log
+    assert "no-exports" not in log
+    inner.write_text("werror = true\n")
+    assert "error[no-exports]" in project.build().stdout
+    inner.unlink()
+    log = project.built()
+    assert "Linking" in log
+    assert "no-exports" not in log, "the outer one counts again"
+    assert "Linking" not in project.built()
+    outer.unlink()
+    assert "warning[no-exports]" in project.built()
+    python.write_text("[tool.llext]\nwerror = true\n")
+    project.touch("pyproject.toml")
+    assert "error[no-exports]" in project.build().stdout
+    python.unlink()
+    assert "warning[no-exports]" in project.built()
+
+
+@pytest.mark.parametrize(
+    ("generator", "toolchain"), [("Ninja", "zig"), ("Unix Makefiles", "gcc"), ("Ninja Multi-Config", "gcc")]
+)
+def test_what_other_extensions_export_is_there(project: Project, generator: str, toolchain: str) -> None:
+    """They are built first, and what uses them is checked again when they change."""
+    need_toolchain("cortex-m4", toolchain)
+    export = "#include <llext/symbol.h>\nint meter(void) {{ return 3; }}\nLL_EXTENSION_SYMBOL_NAMED(meter, {});\n"
+    project.write(
+        meter__c=export.format("meter_start"),
+        log__c="#include <llext/symbol.h>\nint meter_start(void);\n"
+        "int log_start(void) { return meter_start(); }\nLL_EXTENSION_SYMBOL(log_start);\n",
+        board__toml=table("printk"),
+    )
+    project.cmake_lists(
+        "llext_add_exports(board TABLE board.toml)\n"
+        "llext_add_extension(meter SOURCES meter.c EXPORTS board)\n"
+        "llext_add_extension(log SOURCES log.c EXPORTS board EXTENSIONS meter)\n"
+        "llext_add_extension(alone SOURCES log.c EXPORTS board)\n"
+        "set_target_properties(alone PROPERTIES EXCLUDE_FROM_ALL TRUE)\n"
+    )
+    project.configured("cortex-m4", toolchain, generator=generator)
+    folder = project.path("Debug" if "Multi" in generator else ".")
+    project.built("--target", "log")
+    assert (folder / "log.llext").exists()
+    assert (folder / "meter.llext").exists()
+    assert "meter_start" in undefined(folder / "log.llext")
+    assert "Linking" not in project.built("--target", "log")
+    alone = project.build("--target", "alone").stdout
+    assert "error[undefined-symbol]: `meter_start`" in alone
+    assert "if another extension exports it" in one_line(alone)
+
+    project.write(meter__c=export.format("meter_begin"))
+    project.touch("meter.c")
+    for _ in range(2):
+        assert "error[undefined-symbol]: `meter_start`" in project.build().stdout
+    assert not (folder / "log.llext").exists()
+    project.write(meter__c=export.format("meter_start"))
+    project.touch("meter.c")
+    project.built()
+    assert (folder / "log.llext").exists()
+
+
 def test_an_extension_is_run_by_the_rules_of_its_loader(project: Project) -> None:
     """Oracles: gABI, "Symbol Table", where an undefined weak symbol is 0; and Zephyr's loader, which gives -ENODATA."""
     need_toolchain("cortex-m4", "gcc")

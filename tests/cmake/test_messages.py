@@ -41,6 +41,7 @@ EXTENSION = {
     "'WHAT' is neither an argument nor a file": "llext_add_extension(hello SOURCES hello.o WHAT)",
     "unknown argument 'OUPUT'; did you mean OUTPUT?": "llext_add_extension(hello SOURCES hello.o EXPORTS OUPUT)",
     "there is already a target of this name": "add_custom_target(hello)\nllext_add_extension(hello SOURCES hello.o)",
+    "'later' was not made by llext_add_extension()": "llext_add_extension(hello SOURCES hello.o EXTENSIONS later)",
     "EXPORTS 'fw' was not made by llext_add_exports()": "llext_add_extension(hello SOURCES hello.o EXPORTS fw)",
     "EXPORTS 'lib' was not made by": "add_custom_target(lib)\nllext_add_extension(hello SOURCES hello.o EXPORTS lib)",
     "'hello.c' needs the language C; enable it: project(test LANGUAGES ... C)": (

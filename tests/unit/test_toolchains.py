@@ -233,6 +233,9 @@ def test_toolchain_command_quotes_for_cmake(empty_path: Path, monkeypatch: pytes
 def test_cmake_dir_command() -> None:
     assert llext("cmake-dir") == (0, paths.cmake_dir() + "\n")
     assert llext("cmake-dir", "--prefix") == (0, paths.cmake_prefix() + "\n")
+    status, include = llext("cmake-dir", "--include")
+    assert status == 0
+    assert (Path(include.removesuffix("\n")) / "llext" / "symbol.h").is_file()
     assert (Path(paths.cmake_dir()) / "LlextToolsConfig.cmake").is_file()
     assert (Path(paths.include_dir()) / "llext" / "symbol.h").is_file()
     assert (Path(paths.samples_dir()) / "hello" / "hello.c").is_file()
