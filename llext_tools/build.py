@@ -292,7 +292,7 @@ def _build(
     if code == 0:
         return lines, ()
     if options.keep_going:
-        _remove_outdated(shell, tools["ninja"])
+        _remove_outdated(shell, tools["ninja"], everything=configures_again(lines))
     failures = failures_of_cmake(lines) if configures_again(lines) else failures_of_ninja(lines)
     return lines, failures or _unexplained(Step.BUILD, "ninja", code, lines)
 
@@ -304,13 +304,19 @@ def configures_again(lines: Sequence[str]) -> bool:
     )
 
 
-def _remove_outdated(shell: _Shell, ninja: str) -> None:
-    """Remove the extensions of an earlier build that this one should have replaced, so that no test runs them."""
+def _remove_outdated(shell: _Shell, ninja: str, *, everything: bool) -> None:
+    """Remove the extensions of an earlier build that this one should have replaced, so that no test runs them.
+
+    Ninja is asked through a file that no rule makes: in a trial run of ``build.ninja`` it says that CMake looks for
+    settings first.
+    """
+    trial = shell.job.build / "llext-trial.ninja"
+    write_atomically(trial, "include build.ninja\n")
     for extension, others in _extensions(shell.job).items():
         name = os.path.relpath(extension, shell.job.build)
         known = str(extension) if name.startswith("..") else name
-        code, lines = shell.run([ninja, "-C", str(shell.job.build), "-n", known])
-        if code != 0 or not any(line.startswith("ninja: no work to do") for line in lines):
+        code, lines = shell.run([ninja, "-C", str(shell.job.build), "-f", str(trial), "-n", known])
+        if everything or code != 0 or not any(line.startswith("ninja: no work to do") for line in lines):
             for path in (extension, *others):
                 path.unlink(missing_ok=True)
 
