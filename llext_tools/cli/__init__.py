@@ -17,6 +17,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TextIO
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("llext_tools.cli.demo", "copy the sample extensions, build and run them for every target"),
@@ -58,14 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader, such as head, has seen enough
-        _discard_stdout()
+        _discard(sys.stdout)
         return 141  # as a shell reports SIGPIPE
     except OSError as error:  # stdout itself, for example on a full disk
-        _discard_stdout()
+        _discard(sys.stdout)
         try:
             print(f"error[file-unwritable]: cannot write the output: {error.strerror}", file=sys.stderr)
         except OSError:
-            pass  # that is where it could not be written
+            _discard(sys.stderr)  # that is where it could not be written
         return 3
 
 
@@ -136,9 +137,9 @@ def overview() -> str:
     )
 
 
-def _discard_stdout() -> None:
-    """Point stdout at nothing, so that Python's own flush at exit does not fail once more."""
+def _discard(stream: TextIO) -> None:
+    """Point stdout or stderr at nothing, so that Python's own flush at exit does not fail once more."""
     try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except (OSError, ValueError):
         pass  # not a file: a test's buffer
