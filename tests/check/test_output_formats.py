@@ -238,7 +238,7 @@ def test_github_paths_start_at_the_current_folder(tmp_path: Path, monkeypatch: p
 def test_names_cannot_command_a_terminal(d: Diagnostic) -> None:
     text = render(d, Paint(None))
     assert all(c.isprintable() or c == "\n" for c in text)
-    assert re.match(rf"{d.severity}\[{d.code}\]: ", text)
+    assert re.match(rf"{d.severity}\[{d.code}\]:[ \n]", text)
     assert len(re.findall(r"^(?:error|warning)\[", text, re.MULTILINE)) == 1, "a name looks like a finding"
 
 
