@@ -27,7 +27,7 @@ from llext_tools.abi.types import Interface, Layout, Member, Param, Signature
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import debug_file
 from llext_tools.elf.dies import AT, ELSEWHERE, MALFORMED, TAG, Debug, Entry, Unit, uleb
-from llext_tools.elf.model import ElfObject
+from llext_tools.elf.model import ElfObject, positions
 from llext_tools.elf.read import load_object
 
 NOTHING = Interface({}, {})
@@ -264,8 +264,8 @@ class _Reader:
     def _units_with_address(self, address: int) -> Iterator[Unit]:
         debug = self.debug
         word = address.to_bytes(self.obj.bits // 8, "little")
-        yield from self._units_of(_positions(debug.info, word))
-        yield from self._units_based(_positions(debug.addr, word), "addr_base")
+        yield from self._units_of(positions(debug.info, word))
+        yield from self._units_based(positions(debug.addr, word), "addr_base")
 
     def _units_based(self, places: Iterable[int], base: Literal["addr_base", "str_offsets_base"]) -> Iterator[Unit]:
         """The units whose parts of ``.debug_addr`` or ``.debug_str_offsets`` have these places."""
@@ -284,10 +284,10 @@ class _Reader:
             yield from debug.units
             return
         text = name.encode("utf-8", "backslashreplace") + b"\0"
-        words = [at.to_bytes(4, "little") for at in _positions(debug.str, text)]
-        places = sorted(p for word in (*words, text) for p in _positions(debug.info, word))
+        words = [at.to_bytes(4, "little") for at in positions(debug.str, text)]
+        places = sorted(p for word in (*words, text) for p in positions(debug.info, word))
         found = {unit.offset: unit for unit in self._units_of(places)}
-        indexed = (p for word in words for p in _positions(debug.str_offsets, word))
+        indexed = (p for word in words for p in positions(debug.str_offsets, word))
         found |= {unit.offset: unit for unit in self._units_based(indexed, "str_offsets_base")}
         yield from (found[offset] for offset in sorted(found))
 
@@ -309,7 +309,7 @@ class _Reader:
         found = {}
         for name, given in names.items():
             text = name.encode("utf-8", "backslashreplace") + b"\0"
-            known = np.flatnonzero(np.isin(y.name_at, list(_positions(y.strtab, text))) & defined)
+            known = np.flatnonzero(np.isin(y.name_at, list(positions(y.strtab, text))) & defined)
             index = (
                 known if known.size else np.flatnonzero(np.isin(value, (given, given & ~1)) & (y.type > 0) & defined)
             )
@@ -427,14 +427,6 @@ def _places(entry: Entry, unit: Unit) -> Iterator[int]:
         yield low
     if isinstance(location, bytes) and location[:1] == b"\x03":  # DW_OP_addr
         yield int.from_bytes(location[1 : 1 + unit.address_size], "little")
-
-
-def _positions(data: bytes, word: bytes) -> Iterator[int]:
-    """Where ``word`` occurs in ``data``; who has found what he looked for does not search the rest."""
-    at = data.find(word)
-    while at >= 0:
-        yield at
-        at = data.find(word, at + 1)
 
 
 # ---- types

@@ -18,11 +18,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from llext_tools.abi.text import read_layout, read_signature, signature_entry, type_hash, types_entry
 from llext_tools.abi.types import Interface, Signature
-from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 
 FORMAT = 1
@@ -43,8 +40,7 @@ def manifest_path(path: str) -> str:
 
 def imported(obj: ElfObject) -> list[str]:
     """The names of the undefined symbols, sorted."""
-    y = obj.symbols
-    return sorted(set(y.names(np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist())))
+    return sorted(set(obj.symbols.names(obj.symbols.undefined.tolist())))
 
 
 def write_manifest(

@@ -201,8 +201,7 @@ def _check_shared(
     reporter.checkpoint(ignored)
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
-    y = obj.symbols
-    needed = y.names(np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist())
+    needed = obj.symbols.names(obj.symbols.undefined.tolist())
     found = {name: export.address for name in needed if exports and (export := exports.find(name))}
     subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
     if others:

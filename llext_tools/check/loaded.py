@@ -132,10 +132,10 @@ def _load(
 def lacking(obj: ElfObject, exports: ExportTable, profile: Profile) -> list[int]:
     """The undefined symbols that the loader would look for in vain, if a relocation needs them."""
     y = obj.symbols
-    undefined = (y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)
+    undefined = y.undefined
     if profile.weak_undefined == "null":
-        undefined &= y.bind != elf.STB_WEAK
-    return [i for i in np.flatnonzero(undefined).tolist() if exports.find(y.name(i)) is None]
+        undefined = undefined[y.bind[undefined] != elf.STB_WEAK]
+    return [i for i in undefined.tolist() if exports.find(y.name(i)) is None]
 
 
 def free_place(config: Config, size: int) -> int:
@@ -151,18 +151,16 @@ def free_place(config: Config, size: int) -> int:
 
 def anyone(obj: ElfObject, config: Config) -> ExportTable:
     """A firmware that exports all that the object lacks; the addresses are even, near and equal."""
-    undefined = np.flatnonzero((obj.symbols.shndx == elf.SHN_UNDEF) & (obj.symbols.name_at > 0))
     near = config.instr_heap_start if config.harvard else config.heap_start
-    return ExportTable.of(dict.fromkeys(obj.symbols.names(undefined.tolist()), near & -4 or 4), "anyone")
+    return ExportTable.of(dict.fromkeys(obj.symbols.names(obj.symbols.undefined.tolist()), near & -4 or 4), "anyone")
 
 
 def _as_injected(obj: ElfObject, exports: ExportTable) -> ExportTable:
     """The table by name for an object without SLIDs, which get into it in the last step of a build."""
     y = obj.symbols
-    undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0))
-    if not exports.slid_bits or y.value[undefined].any():
+    if not exports.slid_bits or y.value[y.undefined].any():
         return exports
-    return replace(exports.named(y.names(undefined.tolist())), slid_bits=0)
+    return replace(exports.named(y.names(y.undefined.tolist())), slid_bits=0)
 
 
 def _depends_on_addresses(found: Diagnostic, arch: Arch, bits: int) -> bool:

@@ -28,7 +28,7 @@ def imported_slids(subject: Subject) -> Iterator[Diagnostic]:
     if subject.firmware is None:
         return
     exports, wanted = subject.firmware.exports, subject.imports
-    index = [i for i in np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist() if y.name(i) in wanted]
+    index = [i for i in y.undefined.tolist() if y.name(i) in wanted]
     if not index:
         return
     names, at = y.names(index), subject.at(y.section)

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.abi.manifest import imported
@@ -26,7 +24,6 @@ from llext_tools.cli.render import Paint, report
 from llext_tools.cli.settings import FORMATS, Settings
 from llext_tools.cli.workers import each
 from llext_tools.diag import Diagnostic, Reporter, fail
-from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
@@ -260,10 +257,9 @@ def check_file(path: str, job: Job, others: Mapping[tuple[int, int], Beside], ob
 
 def facts_of(subject: Subject) -> Facts:
     y = subject.obj.symbols
-    undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0))
     return Facts(
         regions={mem.name: region.size for mem, region in subject.regions.regions.items() if mem in PERM},
-        imports=sorted(y.names(undefined.tolist())),
+        imports=sorted(y.names(y.undefined.tolist())),
         exports=len(subject.offers),
         untyped=len(subject.imports) - len(subject.sides.compared) if subject.firmware else 0,
         compared=sorted(subject.sides.compared),

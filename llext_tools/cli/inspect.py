@@ -101,8 +101,9 @@ def overview(obj: ElfObject) -> dict[str, Any]:
 def _imports(obj: ElfObject, relocs: Relocs) -> list[dict[str, Any]]:
     y = obj.symbols
     uses = np.bincount(relocs.symbol, minlength=len(y)) if len(y) else np.zeros(0, np.int64)
-    undefined = np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist()
-    found = [{"name": y.name(i), "uses": int(uses[i]), "weak": bool(y.bind[i] == elf.STB_WEAK)} for i in undefined]
+    found = [
+        {"name": y.name(i), "uses": int(uses[i]), "weak": bool(y.bind[i] == elf.STB_WEAK)} for i in y.undefined.tolist()
+    ]
     return sorted(found, key=lambda entry: str(entry["name"]))
 
 

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.cli.board import agree, check_sizes, parse_heap, with_heap, zephyrs
@@ -17,7 +15,6 @@ from llext_tools.cli.kconfig import Kconfig, read_kconfig
 from llext_tools.cli.parser import address
 from llext_tools.cli.render import BOLD, Paint, columns, diagnostics_to_json, report, wrap
 from llext_tools.diag import Reporter
-from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
@@ -70,8 +67,7 @@ def other(job: Job) -> Bill | LlextError:
 
 
 def undefined(obj: ElfObject) -> tuple[str, ...]:
-    y = obj.symbols
-    return tuple(y.name(i) for i in np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist())
+    return tuple(obj.symbols.names(obj.symbols.undefined.tolist()))
 
 
 def configuration(args: argparse.Namespace, kconfig: Kconfig) -> Config:

@@ -20,7 +20,7 @@ from elftools.elf.elffile import ELFFile
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import debug_file, relocated
 from llext_tools.elf.dwarf import MALFORMED, attribute, names_of
-from llext_tools.elf.model import I64, ElfObject
+from llext_tools.elf.model import I64, ElfObject, positions
 
 FIRST = 0x1_0000
 """Where the first section is put: what the linker left out, such as a second copy of an inline function, is at 0."""
@@ -256,24 +256,17 @@ def _units_that_name(info: Any, name: str) -> Iterator[Any]:
     section.seek(0)
     data = section.read()
     text = name.encode() + b"\0"
-    places = list(_find_all(data, text))  # DW_FORM_string
+    places = list(positions(data, text))  # DW_FORM_string
     if info.debug_str_sec is not None:
         info.debug_str_sec.stream.seek(0)
         strings = b"\0" + info.debug_str_sec.stream.read()
-        ends = [end for end in _find_all(strings, text) if strings[end - 1 : end] == b"\0"]
+        ends = [end for end in positions(strings, text) if strings[end - 1 : end] == b"\0"]
         for end in ends:
-            places += _find_all(data, (end - 1).to_bytes(4, "little"))
+            places += positions(data, (end - 1).to_bytes(4, "little"))
         if ends and info.debug_str_offsets_sec is not None and not places:
             yield from info.iter_CUs()
             return
     yield from _units_at(info, data, sorted(places))
-
-
-def _find_all(data: bytes, part: bytes) -> Iterator[int]:
-    at = data.find(part)
-    while at >= 0:
-        yield at
-        at = data.find(part, at + 1)
 
 
 def _units_at(info: Any, data: bytes, places: Sequence[int]) -> Iterator[Any]:

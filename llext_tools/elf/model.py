@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -32,6 +32,14 @@ def freeze(instance: object) -> None:
 def string_at(table: bytes, offset: int) -> str:
     """The NUL-terminated string at ``offset``; bytes that are not UTF-8 come as ``\\xNN``."""
     return table[offset : table.index(0, offset)].decode("utf-8", "backslashreplace")
+
+
+def positions(data: bytes, word: bytes) -> Iterator[int]:
+    """Where ``word`` occurs in ``data``; who has found what he looked for does not search the rest."""
+    at = data.find(word)
+    while at >= 0:
+        yield at
+        at = data.find(word, at + 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +86,13 @@ class Symbols:
 
     def __len__(self) -> int:
         return self.value.size
+
+    @cached_property
+    def undefined(self) -> I64:
+        """Indices of the symbols that have a name and no section here: what somebody else has to define."""
+        index = np.flatnonzero((self.shndx == structs.SHN_UNDEF) & (self.name_at > 0))
+        index.flags.writeable = False
+        return index
 
     def name(self, i: int) -> str:
         return string_at(self.strtab, int(self.name_at[i]))

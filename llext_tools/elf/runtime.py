@@ -108,8 +108,7 @@ def helper_archive(data: bytes, path: str, needed: Iterable[str] | None = None) 
 
 def undefined_names(obj: ElfObject) -> list[str]:
     """The names of the undefined symbols, in the order of the file."""
-    y = obj.symbols
-    return [y.name(i) for i in np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at != 0)).tolist()]
+    return obj.symbols.names(obj.symbols.undefined.tolist())
 
 
 def _reached(defined: Mapping[str, Piece], start: Iterable[str]) -> set[str]:

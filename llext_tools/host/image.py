@@ -15,7 +15,7 @@ import numpy as np
 
 from llext_tools.abi.types import Interface
 from llext_tools.elf.attributes import read_attributes
-from llext_tools.elf.model import ElfObject
+from llext_tools.elf.model import ElfObject, positions
 from llext_tools.elf.read import read_object
 from llext_tools.elf.structs import SHN_ABS, SHN_UNDEF, STB_LOCAL, STT_FILE, STT_FUNC, STT_SECTION, STT_TLS
 from llext_tools.host import cache
@@ -133,9 +133,5 @@ class Image:
         y, text = self.obj.symbols, name.encode() + b"\0"
         if not name:
             return ()
-        at, places = y.strtab.find(text), []
-        while at >= 0:
-            places.append(at)
-            at = y.strtab.find(text, at + 1)
         defined = (y.shndx != SHN_UNDEF) & (y.shndx < SHN_ABS) & ~np.isin(y.type, (STT_FILE, STT_SECTION, STT_TLS))
-        return np.flatnonzero(np.isin(y.name_at, places) & defined).tolist()
+        return np.flatnonzero(np.isin(y.name_at, list(positions(y.strtab, text))) & defined).tolist()
