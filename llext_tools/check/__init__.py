@@ -19,7 +19,8 @@ Where nothing is found, the loader on the host has the last word.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,11 +31,12 @@ from llext_tools.check.subject import Board, Rule, Subject
 from llext_tools.check.together import Beside, Member, beside, check_together, loaded_before, member
 from llext_tools.diag import CODES, Reporter
 from llext_tools.elf import structs as elf
-from llext_tools.elf.model import ElfObject
+from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.elf.read import read_relocs
 from llext_tools.errors import LlextError, UndefinedError
 from llext_tools.host.firmware import Firmware
 from llext_tools.link.exports import ExportTable
+from llext_tools.link.image import RegionMap
 from llext_tools.link.layout import place
 from llext_tools.link.regions import map_regions
 from llext_tools.link.relocate import pair
@@ -63,6 +65,33 @@ RULES: tuple[Rule, ...] = (
     *placed.RULES,
 )
 NOWHERE = Board()
+
+
+class Given(NamedTuple):
+    """What ``check()`` was asked, see there. ``exports``: the firmware's, and what other extensions offer."""
+
+    firmware: Firmware | None
+    board: Board
+    entries: tuple[str, ...]
+    others: Beside | None
+    profile: Profile
+    exports: ExportTable | None
+
+    def subject(
+        self,
+        obj: ElfObject,
+        arch: Arch,
+        regions: RegionMap,
+        relocs: Relocs,
+        imports: Mapping[str, int],
+        undefined: Sequence[str] = (),
+    ) -> Subject:
+        """What the rules look at. ``undefined``: the names that are, where relocations do not tell."""
+        offers = exported.offered(obj)
+        subject = Subject(
+            obj, arch, self.profile, regions, relocs, imports, self.firmware, self.board, self.entries, offers
+        )
+        return _lent(subject, self.others, undefined) if self.others else subject
 
 
 def check(
@@ -95,8 +124,14 @@ def check(
     reporter = reporter or Reporter()
     if isinstance(profile, str):
         profile = profiles.load(profile)
+    if board.config and board.config.rodata_no_reloc:
+        profile = profile._replace(rodata_no_reloc=True)
+    exports = firmware.exports if firmware else None
+    if others and exports:
+        exports = others.exports
+    given = Given(firmware, board, entries, others, profile, exports)
     try:
-        subject = _check(obj, firmware, board, entries, others, profile, reporter, ignored)
+        subject = _check(obj, given, reporter, ignored)
     except LlextError as error:
         reporter.add(error.diagnostics)
         _add_lines(obj, reporter, ignored)
@@ -117,25 +152,12 @@ def _add_lines(obj: ElfObject, reporter: Reporter, ignored: Container[str]) -> N
         reporter.revise(lambda found: with_lines(obj, found))
 
 
-def _check(
-    obj: ElfObject,
-    firmware: Firmware | None,
-    board: Board,
-    entries: tuple[str, ...],
-    others: Beside | None,
-    profile: Profile,
-    reporter: Reporter,
-    ignored: Container[str],
-) -> Subject:
+def _check(obj: ElfObject, given: Given, reporter: Reporter, ignored: Container[str]) -> Subject:
     """The passes and rules of ``check()``."""
-    if board.config and board.config.rodata_no_reloc:
-        profile = profile._replace(rodata_no_reloc=True)
-    exports = firmware.exports if firmware else None
-    if others and exports:
-        exports = others.exports
+    profile, exports = given.profile, given.exports
     arch = find_arch(obj, reporter, shared=profile.loader_rows)
     if obj.type == elf.ET_DYN:
-        return _check_shared(obj, arch, exports, firmware, board, entries, others, profile, reporter, ignored)
+        return _check_shared(obj, arch, given, reporter, ignored)
     rows = arch.relocs[obj.bits]
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     mapped = regions.inside(PERM)
@@ -147,9 +169,7 @@ def _check(
     symbols, found = resolve(obj, arch, regions, layout, relocs, exports, profile, reporter)
     if not own.failed:
         pair(obj, rows, relocs, layout, symbols, reporter)
-    subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
-    if others:
-        subject = _lent(subject, others)
+    subject = given.subject(obj, arch, regions, relocs, found)
     subject = subject._replace(sides=abi.read_sides(subject))
     for rule in RULES:
         reporter.add(rule(subject))
@@ -157,7 +177,9 @@ def _check(
     done = None
     if profile.loader_rows:
         lacking = any(d.severity == "error" and CODES[d.code].error is UndefinedError for d in reporter.diagnostics)
-        done = loaded.load(obj, arch, exports, board, profile, reporter, borrowed=subject.borrowed, completed=lacking)
+        done = loaded.load(
+            obj, arch, exports, given.board, profile, reporter, borrowed=subject.borrowed, completed=lacking
+        )
     return _in_memory(subject, done, reporter, ignored)
 
 
@@ -176,36 +198,24 @@ def _lent(subject: Subject, others: Beside, undefined: Sequence[str] = ()) -> Su
     return subject._replace(imports=imports, borrowed=borrowed)
 
 
-def _check_shared(
-    obj: ElfObject,
-    arch: Arch,
-    exports: ExportTable | None,
-    firmware: Firmware | None,
-    board: Board,
-    entries: tuple[str, ...],
-    others: Beside | None,
-    profile: Profile,
-    reporter: Reporter,
-    ignored: Container[str],
-) -> Subject:
+def _check_shared(obj: ElfObject, arch: Arch, given: Given, reporter: Reporter, ignored: Container[str]) -> Subject:
     """A shared object is linked already: the loader is asked, which stops at the first missing import.
 
     What both sides are compiled for is compared as for others.
     """
+    profile, exports = given.profile, given.exports
     undefined = loaded.lacking(obj, exports, profile) if exports else []
     if exports and undefined:
         from llext_tools.link.missing import missing_imports, relocations  # only where something is wrong already
 
         reporter.add(missing_imports(obj, arch, relocations(obj), undefined, exports))
-    done = loaded.load(obj, arch, exports, board, profile, reporter, completed=bool(undefined))
+    done = loaded.load(obj, arch, exports, given.board, profile, reporter, completed=bool(undefined))
     reporter.checkpoint(ignored)
     regions = map_regions(obj, reporter, rodata_no_reloc=profile.rodata_no_reloc)
     relocs = read_relocs(obj, np.zeros(len(obj.sections), bool), reporter)
     needed = obj.symbols.names(obj.symbols.undefined.tolist())
     found = {name: export.address for name in needed if exports and (export := exports.find(name))}
-    subject = Subject(obj, arch, profile, regions, relocs, found, firmware, board, entries, exported.offered(obj))
-    if others:
-        subject = _lent(subject, others, needed)
+    subject = given.subject(obj, arch, regions, relocs, found, needed)
     for rule in (*exported.RULES, *cpu.RULES):
         reporter.add(rule(subject))
     return _in_memory(subject, done, reporter, ignored)
