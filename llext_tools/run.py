@@ -33,9 +33,9 @@ from llext_tools.host.guest import Guest, HostCall, HostFunction, Output
 from llext_tools.host.memory import AccessError, firmware_sections, free
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
-from llext_tools.machine.protocol import PAGE
 from llext_tools.machine.unicorn import UnicornMachine
 from llext_tools.mem import PERM, Domain, Mem
+from llext_tools.pages import PAGE
 from llext_tools.profile import Profile
 
 TIMEOUT = 5.0

@@ -30,8 +30,9 @@ from llext_tools.llext.heap import Heaps, mpu_regions, rounded
 from llext_tools.llext.loaders import BEHIND
 from llext_tools.llext.memory import rounding
 from llext_tools.llext.runtime import BUFFERS
-from llext_tools.llext.space import LARGEST, PAGE
+from llext_tools.llext.space import LARGEST
 from llext_tools.mem import PERM, Mem
+from llext_tools.pages import PAGE
 from llext_tools.profile import Profile
 
 HEAP = 0x2000_0000

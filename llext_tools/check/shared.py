@@ -20,7 +20,7 @@ from llext_tools.llext.bill import ENOUGH, LARGEST, measure, option, sized
 from llext_tools.llext.config import KIB
 from llext_tools.llext.heap import Heaps
 from llext_tools.llext.loaders import BEHIND
-from llext_tools.llext.space import PAGE
+from llext_tools.pages import PAGE
 from llext_tools.profile import Profile
 
 

@@ -35,9 +35,10 @@ from llext_tools.llext.loaders import BEHIND, BufLoader, Storage
 from llext_tools.llext.log import Level, Line, Log
 from llext_tools.llext.runtime import BUFFERS, Runtime
 from llext_tools.llext.source import Shdr, Source
-from llext_tools.llext.space import LARGEST, PAGE, Space
+from llext_tools.llext.space import LARGEST, Space
 from llext_tools.llext.tables import read_names
 from llext_tools.mem import Mem
+from llext_tools.pages import PAGE
 
 DESCRIPTION = "Load extensions as a board would, and say what its loader answers."
 EXAMPLE = "llext load hello.llext --exports zephyr.elf --config build/zephyr/.config"

@@ -22,8 +22,9 @@ from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.memory import AccessError, Area, Memory, View
 from llext_tools.link.exports import Export
 from llext_tools.link.image import Image
-from llext_tools.machine.protocol import PAGE, Machine, Stop
+from llext_tools.machine.protocol import Machine, Stop
 from llext_tools.mem import Mem, Perm
+from llext_tools.pages import PAGE
 
 STACK_SIZE = 64 << 10
 HEAP_SIZE = 1 << 20

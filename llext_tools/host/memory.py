@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, ElfObject
 from llext_tools.link.image import Image
-from llext_tools.machine.protocol import PAGE, Machine
+from llext_tools.machine.protocol import Machine
 from llext_tools.mem import PERM, Mem, Perm
+from llext_tools.pages import PAGE
 
 START = attrgetter("start")
 LONGEST_TEXT = 1 << 24

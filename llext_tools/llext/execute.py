@@ -34,9 +34,9 @@ from llext_tools.llext.config import Config
 from llext_tools.llext.domain import MemDomain
 from llext_tools.llext.ext import Llext
 from llext_tools.llext.space import Block, Space, segment
-from llext_tools.machine.protocol import PAGE
 from llext_tools.machine.unicorn import UnicornMachine
 from llext_tools.mem import PERM, Mem, Partition, Perm
+from llext_tools.pages import PAGE
 
 RW, RX, RWX = Perm.R | Perm.W, Perm.R | Perm.X, Perm.R | Perm.W | Perm.X
 NEAR = 1 << 16  # bytes between the host's functions and the heap: a BL reaches across

@@ -26,9 +26,10 @@ from llext_tools.llext.log import Level, Log, ret
 from llext_tools.llext.lookup import Kernel
 from llext_tools.llext.outcome import Refusal, Undefined
 from llext_tools.llext.source import Shdr, Source, no_room
-from llext_tools.llext.space import PAGE, Segment, Space, segment
+from llext_tools.llext.space import Segment, Space, segment
 from llext_tools.llext.tables import find_section
 from llext_tools.mem import Mem
+from llext_tools.pages import PAGE
 from llext_tools.profile import Profile
 
 if TYPE_CHECKING:

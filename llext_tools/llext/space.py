@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from llext_tools.elf.model import Bytes
 from llext_tools.llext.outcome import Undefined
+from llext_tools.pages import PAGE, zeros
 
-PAGE = 4096
 UNWRITTEN = 0xA5
 LARGEST = 1 << 28
 """Bytes of a segment that are simulated: more than any of the boards has."""
@@ -56,11 +54,9 @@ def segment(start: int, size: int, fill: int = 0, *, name: str = "loader's memor
 def new_block(start: int, end: int, fill: int) -> Block:
     """The pages of a range of addresses, filled."""
     low = start & -PAGE
-    length = -(-(end - low) // PAGE) * PAGE
-    raw = np.empty(length + PAGE, np.uint8)
-    first = -raw.ctypes.data % PAGE
-    pages = raw[first : first + length]
-    pages.fill(fill)
+    pages = zeros(-(-(end - low) // PAGE) * PAGE)
+    if fill:
+        pages.fill(fill)
     return Block(low, pages)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from llext_tools.elf.model import Bytes
 from llext_tools.mem import Perm
+
+Read: TypeAlias = "Callable[[int, int], int]"
+Write: TypeAlias = "Callable[[int, int, int], None]"
 
 Reason = Literal[
     "trap",  # reached an address given to trap()
@@ -26,8 +28,7 @@ Reason = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(NamedTuple):
     """Why a machine stopped. ``pc`` is the instruction concerned; of an ``execute``, the address jumped to.
 
     ``address``, ``size`` (bytes) and ``value`` belong to an access to memory; ``value`` only to a write.
@@ -64,10 +65,24 @@ class Machine(Protocol):
         Mapped memory keeps its own permissions beside that. Memory that is mapped later is free of this.
         """
 
+    def map_io(
+        self, start: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
+    ) -> None:
+        """Add addresses of a device: ``read(offset, size)`` gives a value, ``write(offset, size, value)`` takes one.
+
+        What one of them raises ends ``run()`` with it.
+        """
+
     def save(self) -> object:
         """All registers."""
 
     def restore(self, saved: object) -> None: ...
+
+    def snapshot(self) -> object:
+        """All registers, and the contents of all memory that can be written."""
+
+    def rollback(self, snapshot: object) -> None:
+        """Make registers and memory what they were; what has been mapped since is gone, traps included."""
 
     @property
     def regions(self) -> tuple[tuple[int, int, Perm], ...]:
@@ -78,6 +93,15 @@ class Machine(Protocol):
 
     def trap_at(self, address: int) -> None:
         """Stop also where there is code, before it runs."""
+
+    def untrap_at(self, address: int) -> None:
+        """Take back a ``trap_at()``."""
+
+    def on_block(self, seen: Callable[[int, int], None]) -> Callable[[], None]:
+        """Call ``seen(address, size)`` before each block of code that runs: instructions up to a branch, or fewer.
+
+        It must not raise anything. All code is much slower meanwhile. Returns what ends this.
+        """
 
     def read(self, address: int, size: int) -> bytes:
         """Memory, whatever its permissions. All of it must be mapped."""
@@ -98,6 +122,3 @@ class Machine(Protocol):
 
     def close(self) -> None:
         """Give memory and threads back."""
-
-
-PAGE = 4096

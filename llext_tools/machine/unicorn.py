@@ -24,7 +24,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import unicorn
 from unicorn import unicorn_const as const
@@ -32,8 +32,9 @@ from unicorn import unicorn_const as const
 from llext_tools.arch.base import Emulator
 from llext_tools.diag import fail
 from llext_tools.elf.model import Bytes
-from llext_tools.machine.protocol import PAGE, Reason, Stop
+from llext_tools.machine.protocol import Reason, Stop
 from llext_tools.mem import Perm
+from llext_tools.pages import PAGE, zeros
 
 ACCESS: dict[int, Reason] = {
     const.UC_MEM_READ_UNMAPPED: "read",
@@ -49,6 +50,15 @@ FENCES = {"read": const.UC_HOOK_MEM_READ, "write": const.UC_HOOK_MEM_WRITE}
 WIDEST = 15  # bytes of an access but one: so far in front of a fence it may begin
 AGAIN = 0.005  # seconds: the watchdog's order to stop is lost if it comes before the emulator has started
 NEVER = float("inf")
+
+
+class Snapshot(NamedTuple):
+    """What a machine goes back to: contents by the start of their mapping, and what there was."""
+
+    registers: object
+    written: dict[int, Bytes]
+    mapped: frozenset[int]
+    traps: dict[tuple[int, int], int]
 
 
 class UnicornMachine:
@@ -71,8 +81,9 @@ class UnicornMachine:
         self._pc = pc
         self._found: Stop | None = None
         self._numbers: dict[tuple[str, ...], list[int]] = {}
-        self._traps: list[tuple[int, int]] = []
+        self._traps: dict[tuple[int, int], int] = {}  # ranges of code that ends -> hook
         self._undo: tuple[int, bytes] | None = None
+        self._raised: Exception | None = None
         self._shared: dict[int, Bytes] = {}
         self._fences: list[int] = []
         self._allowed: dict[Reason, tuple[list[int], list[int]]] = {}
@@ -84,10 +95,7 @@ class UnicornMachine:
         self._watchdog = Watchdog(self._uc.emu_stop)
 
     def map(self, start: int, size: int, perm: Perm) -> None:
-        try:
-            self._uc.mem_map(start, size, prot(perm))
-        except unicorn.UcError:
-            not_free(start, size)
+        self.map_shared(start, zeros(size), perm)
 
     def map_shared(self, start: int, memory: Bytes, perm: Perm) -> None:
         try:
@@ -121,15 +129,58 @@ class UnicornMachine:
                     what, call = FENCES[kind], self._on_fenced_access
                     fence = self._uc.hook_add(what, call, begin=max(start - WIDEST, 0), end=end - 1)
                 self._fences.append(fence)
-        for start, end, perm in self.regions:  # translated code has no calls of hooks that were not there
-            if Perm.X in perm and (start, end) not in self._traps:
-                self.changed(start, end - start)
+        self._forget_code()
+
+    def map_io(
+        self, start: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
+    ) -> None:
+        def on_read(uc: Any, offset: int, size: int, _data: object) -> int:
+            try:
+                return read(offset, size) & ((1 << 8 * size) - 1)
+            except Exception as error:  # noqa: BLE001 - it is raised by run()
+                self._raised = error
+                uc.emu_stop()
+                return 0
+
+        def on_write(uc: Any, offset: int, size: int, value: int, _data: object) -> None:
+            try:
+                write(offset, size, value & ((1 << 8 * size) - 1))
+            except Exception as error:  # noqa: BLE001
+                self._raised = error
+                uc.emu_stop()
+
+        try:
+            self._uc.mmio_map(start, size, on_read, None, on_write, None)
+        except unicorn.UcError:
+            not_free(start, size)
 
     def save(self) -> object:
         return self._uc.context_save()
 
     def restore(self, saved: object) -> None:
         self._uc.context_restore(saved)
+
+    def snapshot(self) -> object:
+        written = {start: self._shared[start].copy() for start, _, perm in self._own_regions() if Perm.W in perm}
+        return Snapshot(self.save(), written, frozenset(self._shared), dict(self._traps))
+
+    def rollback(self, snapshot: object) -> None:
+        assert isinstance(snapshot, Snapshot)
+        for where in self._traps.keys() - snapshot.traps.keys():
+            self._uc.hook_del(self._traps.pop(where))
+        for start in self._shared.keys() - snapshot.mapped:
+            self.unmap(start, self._shared[start].size)
+        for start, data in snapshot.written.items():
+            self._shared[start][:] = data
+        for start, end, perm in self._own_regions():
+            if Perm.W | Perm.X in perm:
+                self.changed(start, end - start)
+        self.restore(snapshot.registers)
+
+    def _own_regions(self) -> list[tuple[int, int, Perm]]:
+        """Memory by its mapping, each with the permissions at its start."""
+        ends = {start: perm for start, _, perm in self.regions}
+        return [(start, start + data.size, ends.get(start, Perm(0))) for start, data in self._shared.items()]
 
     @property
     def regions(self) -> tuple[tuple[int, int, Perm], ...]:
@@ -143,11 +194,39 @@ class UnicornMachine:
     def trap(self, start: int, size: int) -> None:
         self.map(start, size, Perm.X)
         self.write(start, self._emulator.spin * (size // len(self._emulator.spin)))
-        self._traps.append((start, start + size))
-        self._uc.hook_add(const.UC_HOOK_CODE, self._on_trap, begin=start, end=start + size - 1)
+        self._trap(start, start + size)
 
     def trap_at(self, address: int) -> None:
-        self._uc.hook_add(const.UC_HOOK_CODE, self._on_trap, begin=address, end=address)
+        self._trap(address, address + 1)
+        self.changed(address, 1)
+
+    def untrap_at(self, address: int) -> None:
+        self._uc.hook_del(self._traps.pop((address, address + 1)))
+        self.changed(address, 1)
+
+    def _trap(self, start: int, end: int) -> None:
+        if (start, end) not in self._traps:
+            hook = self._uc.hook_add(const.UC_HOOK_CODE, self._on_trap, begin=start, end=end - 1)
+            self._traps[start, end] = hook
+
+    def on_block(self, seen: Callable[[int, int], None]) -> Callable[[], None]:
+        def on_block(_uc: Any, address: int, size: int, _data: object) -> None:
+            seen(address, size)
+
+        hook = self._uc.hook_add(const.UC_HOOK_BLOCK, on_block)
+        self._forget_code()
+
+        def remove() -> None:
+            self._uc.hook_del(hook)
+            self._forget_code()
+
+        return remove
+
+    def _forget_code(self) -> None:
+        """Translated code has no calls of hooks that were not there."""
+        for start, end, perm in self.regions:
+            if Perm.X in perm and (start, end) not in self._traps:
+                self.changed(start, end - start)
 
     def read(self, address: int, size: int) -> bytes:
         return bytes(self._uc.mem_read(address, size)) if size else b""
@@ -178,8 +257,10 @@ class UnicornMachine:
                 try:
                     self._uc.emu_start(pc, (1 << 64) - 2 if self._is_wide else (1 << 32) - 2)
                 except unicorn.UcError as error:
+                    self._raise()
                     stop = self._taken()
                     return stop if stop else Stop(reason="exception", pc=self.get(self._pc), value=error.errno)
+                self._raise()
                 if stop := self._taken():
                     return stop
                 pc = self.get(self._pc) | self._state()  # WFI, or the watchdog
@@ -251,6 +332,12 @@ class UnicornMachine:
         """Up to 4 bytes of code as a number; those beyond the page as 0, it may be the last one."""
         size = min(4, PAGE - address % PAGE)
         return int.from_bytes(self.read(address, size), "little")
+
+    def _raise(self) -> None:
+        """Raise what a function of a device has raised."""
+        if self._raised is not None:
+            error, self._raised = self._raised, None
+            raise error
 
     def _taken(self) -> Stop | None:
         """What a hook has found. A write over a fence is undone."""
