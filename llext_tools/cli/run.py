@@ -10,21 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from llext_tools import arch as archs
-from llext_tools import profile as profiles
 from llext_tools.c.call import Argument, parse_value, show_value
 from llext_tools.c.types import encode
-from llext_tools.check.target import check_target
-from llext_tools.cli.parser import address
+from llext_tools.cli import host
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
-from llext_tools.elf.read import load_object
-from llext_tools.elf.structs import ELFMAG
-from llext_tools.errors import LlextError, UndefinedError, UsageError
-from llext_tools.files import read_bytes, write_all
-from llext_tools.host.tables import read_exports
-from llext_tools.link.exports import ExportTable
-from llext_tools.run import TIMEOUT, Returned, RunResult, guess_target, load
+from llext_tools.errors import LlextError, UsageError
+from llext_tools.files import write_all
+from llext_tools.run import Returned, RunResult
 from llext_tools.run import run as run_extensions
 
 DESCRIPTION = """\
@@ -37,39 +30,10 @@ llext run sensor.llext --extension logbook.llext --call 'sensor_sample(2048)'"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("extension", metavar="EXT", help="the extension: a `.llext` or `.debug.elf` file")
-    parser.add_argument(
-        "--call",
-        metavar="CALL",
-        action="append",
-        default=[],
-        help='such as `add(1, -2)` or `greet("you")`',
-    )
-    parser.add_argument("--target", metavar="CPU", help="one of `llext targets` (default: what the object fits)")
-    parser.add_argument(
-        "--exports",
-        metavar="TABLE",
-        action="append",
-        default=[],
-        help="what the host exports; an image's code runs",
-    )
-    parser.add_argument(
-        "--extension", metavar="FILE", dest="first", action="append", default=[], help="load this one before"
-    )
+    host.add_arguments(parser)
     parser.add_argument("--expect-return", metavar="VALUE", help="a literal: what the last call must return")
     parser.add_argument(
         "--expect-output", metavar="REGEX", help="to be found in the output; ^ and $ match at each line"
-    )
-    parser.add_argument(
-        "--prototype", metavar="C", action="append", default=[], help="of a function, such as `double half(double)`"
-    )
-    parser.add_argument("--no-bringup", action="store_true", help="as if the firmware had llext_call_fn() only")
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", default=str(TIMEOUT), help="limit of it all (default %(default)s)"
-    )
-    parser.add_argument("--at", metavar="ADDR", help="address of the first region; each starts a page")
-    parser.add_argument(
-        "--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader whose rules hold (default %(default)s)"
     )
     parser.add_argument("--registers", action="store_true", help="show the registers at a fault")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; `-` is stdout")
@@ -112,50 +76,13 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     Raises:
         LlextError: nothing was run.
     """
-    timeout = seconds(args.timeout)
-    at = None if args.at is None else address(args.at, "llext run: --at")
-    objects = [load_object(path) for path in [*args.first, args.extension]]
-    target = archs.target(args.target) if args.target else guess_target(objects[-1])
-    fits = Reporter()
-    for obj in objects:
-        check_target(obj, target.name, fits)
-    fits.checkpoint()
-    exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
-    reporter = Reporter()
-    firmware = [load_object(path) for path in args.exports if is_image(path)]
-    try:
-        images = load(
-            objects, target, exports=exports, firmware=firmware, at=at, profile=args.profile, reporter=reporter
-        )
-    except UndefinedError as error:
-        if exports is not None:
-            raise
-        raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
-    result = run_extensions(
-        images,
-        args.call,
-        target=target,
-        exports=exports,
-        firmware=firmware,
-        prototypes=args.prototype,
-        bringup=not args.no_bringup,
-        timeout=timeout,
-        sink=sink,
-    )
-    found += reporter.diagnostics
+    images, setup, warnings = host.prepare(args, "llext run", sink)
+    result = run_extensions(images, args.call, setup, prototypes=args.prototype, bringup=not args.no_bringup)
+    found += warnings
     found += result.diagnostics
     if result.fault is not None:
         found.append(with_registers(result) if args.registers else result.fault)
-    return target.name, result
-
-
-def with_firmware(d: Diagnostic) -> Diagnostic:
-    """What is missing in the built-in host, a real firmware may have."""
-    if d.code not in ("undefined-symbol", "symbol-unexported", "weak-undefined"):
-        return d
-    return d._replace(
-        help="; ".join(filter(None, (d.help, "or give the firmware that has it: `--exports zephyr.elf`")))
-    )
+    return setup.target.name, result
 
 
 class Expected(NamedTuple):
@@ -233,20 +160,6 @@ def with_registers(result: RunResult) -> Diagnostic:
     cells = [f"{name:>3} {value:08x}" for name, value in result.registers.items()]
     lines = tuple("  ".join(cells[i : i + 4]) for i in range(0, len(cells), 4))
     return result.fault._replace(detail=(*result.fault.detail, *lines))
-
-
-def is_image(path: str) -> bool:
-    return read_bytes(path)[: len(ELFMAG)] == ELFMAG
-
-
-def seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 86_400:
-        fail("usage", f"llext run: `--timeout {text}` is not a number of seconds", help="for example `--timeout 0.5`")
-    return value
 
 
 def to_json(

@@ -15,7 +15,8 @@ from llext_tools.arch.base import Arch
 from llext_tools.c.types import CType
 from llext_tools.diag import Location, fail
 from llext_tools.host.format import Arguments, FormatError, format_c
-from llext_tools.host.guest import Guest, HostFunction, VaList
+from llext_tools.host.function import HostFunction
+from llext_tools.host.guest import Guest, VaList
 from llext_tools.link.exports import Export, ExportTable
 
 HOST_AT = 0x2000_0000

@@ -9,7 +9,8 @@ Nothing that the extension does raises anything but an ``LlextError`` here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, NoReturn
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -18,8 +19,12 @@ from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype, Value, decode, encode, widen
 from llext_tools.diag import Location, fail
 from llext_tools.errors import UsageError
+from llext_tools.host.faults import explain, explain_access
+from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
-from llext_tools.host.memory import AccessError, Area, Memory, View
+from llext_tools.host.limits import Limits
+from llext_tools.host.memory import AccessError, Area, View
+from llext_tools.host.places import Frames, Places
 from llext_tools.link.exports import Export
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine, Stop
@@ -28,41 +33,11 @@ from llext_tools.pages import PAGE
 
 STACK_SIZE = 64 << 10
 HEAP_SIZE = 1 << 20
-DEEPEST = 64
-"""Calls of the extension by the host by the extension, and so on."""
-
-RIGHTS = {
-    Perm.R: "read-only",
-    Perm.R | Perm.X: "code, read-only",
-    Perm.X: "code",
-    Perm.R | Perm.W | Perm.X: "not protected",
-}
-NEEDED = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
 MOST_CALLS = 10_000
 """Calls of host functions that are remembered."""
 
 STACK_AT, HEAP_AT, TEXTS_AT, RETURN_AT = 0x2F00_0000, 0x2E00_0000, 0x2D00_0000, 0x1FFF_0000
 """Where free pages are looked for; all in the range that a Cortex-M takes for RAM."""
-
-
-class HostFunction(NamedTuple):
-    """A function that extensions call: its C prototype, and what it does.
-
-    ``body`` gets the guest, the arguments by their types (pointers as addresses) and, if the prototype is variadic,
-    the rest as ``Arguments``. It returns a number, or None for void.
-    """
-
-    name: str
-    prototype: str
-    body: Callable[..., Value]
-
-
-class HostCall(NamedTuple):
-    """A call that an extension made."""
-
-    name: str
-    arguments: tuple[Value, ...]
-    result: Value
 
 
 class Registers:
@@ -99,71 +74,74 @@ class VaList:
         return data
 
 
-class Output:
-    """What the extension prints: bytes up to a limit, passed on as they come."""
-
-    def __init__(self, limit: int, sink: Callable[[bytes], None] | None = None) -> None:
-        self._limit, self._sink = limit, sink
-        self._data = bytearray()
-
-    @property
-    def text(self) -> str:
-        return self._data.decode("utf-8", "backslashreplace")
-
-    def write(self, data: bytes) -> bool:
-        """Whether there was room for all of it."""
-        room = max(self._limit - len(self._data), 0)
-        self._data += data[:room]
-        if self._sink:
-            self._sink(data[:room])
-        return len(data) <= room
-
-
-class Guest:
+class Guest(Places):
     """A machine with extensions in it.
 
     Args:
         target: the CPU.
         machine: a fresh machine for it; closed with the guest.
         deadline: ``time.monotonic()`` when all running ends.
-        limit: seconds, as the message has it.
     """
 
     def __init__(
-        self, target: Target, arch: Arch, machine: Machine, *, deadline: float, limit: float, output: Output
+        self, target: Target, arch: Arch, machine: Machine, *, deadline: float, limits: Limits, output: Output
     ) -> None:
-        self.target, self.arch, self.machine, self.output = target, arch, machine, output
-        self.conv = arch.callconv
+        super().__init__(target, arch, machine, limits)
+        self.output = output
         self.model = DataModel(target.bits, self.conv.long_double)
-        self.memory = Memory(machine, target.bits)
-        self.files: list[str] = []  # of the extensions, the one that is meant without a better clue last
         self.clock_us = 0
         self.calls: list[HostCall] = []
-        self.deadline, self._limit = deadline, limit
-        self._functions: dict[int, tuple[Export, HostFunction | None]] = {}
-        self._inside: list[str] = []  # host functions that run, the innermost last
-        self._entries: list[int] = []  # functions of the extension that the host has called, the innermost last
-        self._kept: tuple[int, ...] | None = None  # the registers that calls from outside leave as they are
+        self.on_call: list[Callable[[HostCall], None]] = []
+        self.on_switch: list[Callable[[Frames], None]] = []
+        self.deadline = deadline
         self._heap: Heap | None = None
         self._heap_area: Area | None = None
-        self._stack: Area | None = None
         self._texts: Area | None = None
         self._texts_used = 0
-        self._return = 0
 
     # ---- setting up
 
-    def add_exports(self, exports: Iterable[Export], functions: Mapping[str, HostFunction]) -> None:
+    def add_exports(
+        self,
+        exports: Iterable[Export],
+        functions: Mapping[str, HostFunction],
+        overrides: Mapping[str, HostFunction] = MappingProxyType({}),
+    ) -> None:
         """What extensions can call; after the firmware, if there is one.
 
-        Those that ``functions`` has by name run it, others the firmware's code; where there is none they end the run.
+        Those that ``overrides`` has by name run it, others the firmware's code; where there is none, what ``functions``
+        has. A call of the rest ends the run.
         """
         for export in exports:
             address = export.address & ~1 if self.arch.thumb else export.address
-            function = functions.get(export.name)
-            if function is not None or self.memory.at(address) is None:
-                self._functions.setdefault(address, (export, function))
-        self.memory.add_traps("host", self._functions)
+            function = overrides.get(export.name)
+            if function is not None:
+                self.functions.setdefault(address, (export, function))
+            elif self.memory.at(address) is None:
+                self.functions.setdefault(address, (export, functions.get(export.name)))
+        self.memory.add_traps("host", self.functions)
+
+    def replace(self, export: Export, function: HostFunction | None) -> HostFunction | None:
+        """Let a function run where an export, or any code, is; None: what was there runs again.
+
+        Returns:
+            The function that it stands for.
+        """
+        address = export.address & ~1 if self.arch.thumb else export.address
+        before = self.functions.get(address)
+        if before is None and function is not None:
+            self.memory.add_traps("host", [address])
+        if function is not None or self._is_free(address):
+            self.functions[address] = export, function
+        elif before is not None:
+            del self.functions[address]
+            self.machine.untrap_at(address)
+        return before[1] if before else None
+
+    def _is_free(self, address: int) -> bool:
+        """Whether there is no code at an address but the host's traps."""
+        area = self.memory.at(address)
+        return area is None or (area.owner is None and area.perm == Perm.X)
 
     def add_image(self, image: Image) -> None:
         self.memory.add_image(image)
@@ -172,16 +150,35 @@ class Guest:
     def start(self) -> None:
         """Give the stack and the place where calls return to; after all images are there."""
         stack = self.memory.add("stack", STACK_SIZE, Perm.R | Perm.W, STACK_AT)
-        self._stack = stack
+        self.frames.stack = stack
         self.machine.set(self.conv.sp, stack.end)
-        self._return = self.memory.free(PAGE, RETURN_AT)
-        self.memory.add_traps("return", [self._return])
+        self.return_at = self.memory.free(PAGE, RETURN_AT)
+        self.memory.add_traps("return", [self.return_at])
 
     def restore(self, saved: object) -> None:
         """Give the machine registers that it had before."""
         self.machine.restore(saved)
-        if not self._entries:
-            self._kept = None
+        if not self.frames.entries:
+            self.frames.kept = None
+
+    def state(self) -> object:
+        """What is not in the machine: heap, clock, output, calls; between two calls from outside."""
+        heap = self._heap_area, self._heap, self._heap.state() if self._heap else None
+        texts = self._texts, self._texts_used
+        return self.memory.areas, dict(self.functions), heap, texts, self.clock_us, tuple(self.calls), self.output.size
+
+    def put_back(self, state: Any) -> None:
+        """Go back to a ``state()``."""
+        areas, functions, heap, texts, self.clock_us, calls, size = state
+        self.memory.put_back(areas)
+        self.functions = dict(functions)
+        self._heap_area, self._heap, blocks = heap
+        if self._heap is not None:
+            self._heap.put_back(blocks)
+        self._texts, self._texts_used = texts
+        self.calls[:] = calls
+        self.output.cut(size)
+        self.frames = Frames(stack=self.frames.stack)
 
     def close(self) -> None:
         self.machine.close()
@@ -189,7 +186,7 @@ class Guest:
     @property
     def running(self) -> bool:
         """Whether the extension is in a call: it has called the host."""
-        return bool(self._entries)
+        return bool(self.frames.entries)
 
     def confine(self, view: View | None, *, again: bool = False) -> None:
         """Let what runs touch only what it sees; None lifts that. ``again``: there is other memory than before."""
@@ -227,7 +224,7 @@ class Guest:
             try:
                 self._heap.check()
             except HeapError as error:
-                fail("run-heap", error.what.format(who="the extension"), at=self._file(), notes=error.notes)
+                fail("run-heap", error.what.format(who="the extension"), at=self.file(), notes=error.notes)
 
     def place_text(self, text: bytes) -> int:
         """The address of a string in memory that the extension can read and write."""
@@ -255,8 +252,9 @@ class Guest:
             FaultError, LimitError: it did not return.
         """
         machine, conv = self.machine, self.conv
-        if len(self._entries) >= DEEPEST:
-            self.fail("run-depth", f"host and extension call each other {DEEPEST} levels deep", self.where_now())
+        if len(self.frames.entries) >= self.limits.depth:
+            text = f"host and extension call each other {self.limits.depth} levels deep"
+            self.fail("run-depth", text, self.where_now())
         top = machine.get(conv.sp)
         placer = self.placer(prototype.variadic)
         placed = []
@@ -272,19 +270,19 @@ class Guest:
         before = machine.get(conv.sp), machine.get(conv.ra)
         for pieces, data in placed:
             self._put(pieces, data, sp)
-        if self._kept is None and not self._entries:
-            self._kept = machine.get_all(conv.saved)
+        if self.frames.kept is None and not self.frames.entries:
+            self.frames.kept = machine.get_all(conv.saved)
         machine.set(conv.sp, sp)
-        machine.set(conv.ra, self._return | self.arch.thumb)
-        inside, self._inside = self._inside, []
-        self._entries.append(address & ~1 if self.arch.thumb else address)
+        machine.set(conv.ra, self.return_at | self.arch.thumb)
+        inside, self.frames.inside = self.frames.inside, []
+        self.frames.entries.append(address & ~1 if self.arch.thumb else address)
         try:
             self._run(address)
             self._check_return(sp, address)
             result = self._result(prototype)
         finally:
-            self._entries.pop()
-            self._inside = inside
+            self.frames.entries.pop()
+            self.frames.inside = inside
         machine.set(conv.sp, before[0])
         machine.set(conv.ra, before[1])
         return result
@@ -344,20 +342,20 @@ class Guest:
         while True:
             stop = self.machine.run(pc, self.deadline)
             if stop.reason != "trap":
-                self._explain(stop)
-            if stop.pc == self._return:
+                explain(self, stop)
+            if stop.pc == self.return_at:
                 return
             pc = self._serve(stop.pc)
 
     def _check_return(self, sp: int, address: int) -> None:
         """That a function has kept to the procedure call standard."""
         off = self.machine.get(self.conv.sp) - sp
-        outermost = len(self._entries) == 1
-        found = self.machine.get_all(self.conv.saved) if outermost else self._kept
-        if off or found != self._kept:
-            kept = zip(self.conv.saved, self._kept or (), found or (), strict=True)
+        outermost = len(self.frames.entries) == 1
+        found = self.machine.get_all(self.conv.saved) if outermost else self.frames.kept
+        if off or found != self.frames.kept:
+            kept = zip(self.conv.saved, self.frames.kept or (), found or (), strict=True)
             changed = [name for name, before, now in kept if before != now]
-            self._kept = None
+            self.frames.kept = None
             what = f"its stack pointer off by {off:,} bytes" if off else f"{', '.join(changed)} changed"
             self.fail(
                 "run-fault",
@@ -370,31 +368,34 @@ class Guest:
 
     def _serve(self, address: int) -> int:
         """Run the host's function at an address; returns where the extension goes on."""
-        found = self._functions.get(address)
+        found = self.functions.get(address)
         back = self.machine.get(self.conv.ra)
         if found is None:
-            self._explain(Stop(reason="execute", pc=address, address=address, size=2))
+            explain(self, Stop(reason="execute", pc=address, address=address, size=2))
         export, function = found
         if function is None:
             self._missing(export)
         prototype = self.prototype(function.prototype)
         arguments = Registers(self, self.placer(prototype.variadic))
-        self._inside.append(function.name)
+        self.frames.inside.append(function.name)
         try:
             values = [decode(ctype, arguments.next(ctype, named=True)) for ctype in prototype.params]
             rest = (arguments,) if prototype.variadic else ()
             result = function.body(self, *values, *rest)
         except AccessError as error:
-            self._explain_access(error)
+            explain_access(self, error)
         except HeapError as error:
             self.fail("run-heap", error.what.format(who=self.caller()), self.where_now(), notes=error.notes)
-        self._inside.pop()
+        self.frames.inside.pop()
         ctype = prototype.result
         if not ctype.is_void:
             data = self._widened(ctype, encode(ctype, result))
             self._put(self.placer(prototype.variadic).place(ctype), data, 0)
+        call = HostCall(function.name, tuple(values), result)
         if len(self.calls) < MOST_CALLS:
-            self.calls.append(HostCall(function.name, tuple(values), result))
+            self.calls.append(call)
+        for told in self.on_call:
+            told(call)
         return back
 
     def prototype(self, text: str) -> Prototype:
@@ -407,7 +408,7 @@ class Guest:
             LimitError: ``run-output``.
         """
         if not self.output.write(data):
-            self.fail("run-output", f"{self._who()} prints more than the limit of output", self.where_now())
+            self.fail("run-output", f"{self.who()} prints more than the limit of output", self.where_now())
 
     def _missing(self, export: Export) -> NoReturn:
         name, arguments = export.name, "..."
@@ -439,218 +440,6 @@ class Guest:
             return "?"
         return f"{value:#x}" if ctype.kind == "pointer" else str(value)
 
-    # ---- places
-
-    def location(self, address: int) -> Location | None:
-        """The section, offset and function of an address in an extension or in the firmware."""
-        area = self.memory.at(address)
-        if area is None or area.owner is None:
-            return None
-        section, offset = area.owner.section(area, address) or (area.name, address - area.start)
-        return Location(area.owner.path, section, offset, area.owner.function(area, address))
-
-    def name_of(self, address: int) -> str:
-        """The function that an address is in, or the address."""
-        where = self.location(address & ~1 if self.arch.thumb else address)
-        return where.function if where and where.function else f"{address:#010x}"
-
-    def where_now(self) -> Location | None:
-        """Where the extension is while the host runs: its call instruction.
-
-        A function that ends with a jump to the host has left no trace: then it is the one that the host has called.
-        """
-        back = self.machine.get(self.conv.ra)
-        back = back & ~1 if self.arch.thumb else back
-        if back == self._return and self._entries:
-            entry = self.location(self._entries[-1])
-            return entry._replace(offset=None) if entry else self._file()
-        area = self.memory.at(back - 4)
-        if area is None or area.end < back or self.location(back - 4) is None:
-            return self.location(back - 2) or self._file()
-        return self.location(back - self.conv.call_size(self.memory.peek(back - 4, 4)))
-
-    def caller(self) -> str:
-        """The same as a text: ```f`+0x12``."""
-        where = self.where_now()
-        return f"`{where.function}`" if where and where.function else "the extension"
-
-    def describe(self, address: int) -> str:
-        """What is at an address, as a phrase: "`table`+0x4 in .rodata of x.llext (region RODATA, read-only)"."""
-        area = self.memory.at(address)
-        if area is None:
-            return ""
-        rights = RIGHTS.get(area.perm, "not executable")
-        beside = "" if self.memory.view else f" ({rights})"  # where a view decides, they say nothing
-        if area.owner is None:
-            return f"the {area.name}{beside}"
-        text = self._region(area) + beside
-        place = area.owner.section(area, address)
-        if place is None:
-            return text
-        symbol = area.owner.symbol(area, address)
-        where = f"{place[0]}+{place[1]:#x}"
-        return f"{symbol}, {where}, {text}" if symbol else f"{where}, {text}"
-
-    def _region(self, area: Area) -> str:
-        """What an area is called: "region DATA of x.llext"."""
-        if area.owner is None:
-            return f"the {area.name}"
-        several = len(self.files) > 1 or area.owner.kind == "section" or self.memory.view is not None
-        return f"{area.owner.kind} {area.name}" + (f" of {area.owner.title}" if several else "")
-
-    def _file(self) -> Location | None:
-        return Location(self.files[-1]) if self.files else None
-
-    def _who(self) -> str:
-        return f"`{self._inside[-1]}`" if self._inside else self.caller()
-
-    # ---- what went wrong
-
-    def fail(
-        self,
-        code: str,
-        message: str,
-        at: Location | None,
-        *,
-        detail: tuple[str, ...] = (),
-        notes: tuple[str, ...] = (),
-        help: str = "",
-    ) -> NoReturn:
-        fail(code, message, at=at or self._file(), detail=detail, notes=notes, help=help)
-
-    def registers(self) -> dict[str, int]:
-        return {name: self.machine.get(name) for name in self.conv.shown}
-
-    def _explain_access(self, error: AccessError) -> NoReturn:
-        name = self._inside[-1]
-        self._refuse_access(f"`{name}`", error.reason, error.address, error.size, self.where_now(), called=True)
-
-    def _explain(self, stop: Stop) -> NoReturn:
-        """Turn a stop that is not a call into a diagnostic."""
-        where = self.location(stop.pc)
-        who = f"`{where.function}`" if where and where.function else f"the code at {stop.pc:#010x}"
-        if stop.reason == "timeout":
-            text = f"{who} was still running after {self._limit:g} s"
-            self.fail("run-timeout", text, where, help="an endless loop, or `--timeout` is too short")
-        if stop.reason in ("read", "write"):
-            self._refuse_access(who, stop.reason, stop.address, stop.size, where, value=stop.value, pc=stop.pc)
-        if stop.reason in ("execute", "state"):
-            self._refuse_jump(stop)
-        what, notes, cure = self._reason(stop)
-        pc = f"instruction at {stop.pc:#010x}{self._code_at(stop.pc)}"
-        self.fail("run-fault", f"{who} {what}", where, detail=(pc,), notes=notes, help=cure)
-
-    def _reason(self, stop: Stop) -> tuple[str, tuple[str, ...], str]:
-        """What an instruction did wrong, notes, help."""
-        target = self.target.name
-        match stop.reason:
-            case "undefined":
-                trap = "compilers put one where code cannot be reached (`__builtin_trap()`, a missing `return`)"
-                return "executes an undefined instruction", (trap,), f"is the extension built for {target}?"
-            case "unaligned":
-                cure = "copy packed data with memcpy(), or compile with `-mno-unaligned-access`"
-                faults = f"{target} faults on such an access"
-                return "accesses memory at an address that is not aligned", (faults,), cure
-            case "no-fpu":
-                return "uses the FPU, which this CPU does not have", (), f"is the extension built for {target}?"
-            case "breakpoint":
-                return "stops at a breakpoint instruction", ("without a debugger a board faults there",), ""
-            case "supervisor":
-                return "makes a system call, and this host has no kernel behind it", (), ""
-            case "exception-return":
-                return "returns from an exception, but runs in none", (), ""
-            case _:
-                return f"raised exception {stop.value} of the CPU", (), ""
-
-    def _refuse_access(
-        self,
-        who: str,
-        reason: str,
-        address: int,
-        size: int,
-        where: Location | None,
-        *,
-        value: int = 0,
-        pc: int | None = None,
-        called: bool = False,
-    ) -> NoReturn:
-        verb = "reads" if reason == "read" else "writes"
-        count = f"{size:,} byte{'s' * (size != 1)}"
-        area = self.memory.at(address)
-        export = self._functions.get(address & ~1)
-        notes: tuple[str, ...] = ()
-        cure = ""
-        able = "readable" if reason == "read" else "writable"
-        refused = None if area is None else self.memory.refused(NEEDED[reason], address, size)
-        if area is not None and refused is not None:
-            message = f"{who} {verb} {count} at {address:#010x}{self._outside(area, refused)}"
-            cure = self.memory.view.help if self.memory.view else ""
-        elif area is None and self._stack and self._stack.start - PAGE <= address < self._stack.start:
-            message = f"{who} overflows the stack of {STACK_SIZE:,} bytes"
-            cure = "endless recursion, or a local variable that is too large"
-        elif area is None:
-            message = f"{who} {verb} {count} at {address:#010x}, where there is no memory"
-            notes = (_null_note(address),) if address < PAGE else ()
-        elif export is not None or area.perm == Perm.X:
-            message = f"{who} {verb} {count} at {address:#010x}, which is the host's and has no contents here"
-            notes = (f"it is the export `{export[0].name}`",) if export else ()
-        else:
-            message = f"{who} {verb} {count} at {address:#010x}, which is not {able}"
-        detail = [f"{address:#010x} is {text}" for text in (self.describe(address),) if text and export is None]
-        if called:
-            detail.append(f"called from {self.caller()}")
-        else:
-            written = f", value {value:#0{2 * size + 2}x}" if reason == "write" else ""
-            detail.insert(0, f"{reason} of {count}{written}, by the instruction at {pc or 0:#010x}")
-        self.fail("run-fault", message, where, detail=tuple(detail), notes=notes, help=cure)
-
-    def _outside(self, area: Area, address: int) -> str:
-        """The end of a sentence about an access to ``area`` that the view refuses at ``address``."""
-        assert self.memory.view is not None
-        place = "the host's memory" if area.perm == Perm.X and area.owner is None else self._region(area)
-        return f", in {place}: {self.memory.view.why(address)}"
-
-    def _refuse_jump(self, stop: Stop) -> NoReturn:
-        """``execute``: the address is no code. ``state``: it is, but without the Thumb bit."""
-        address = stop.pc
-        export = self._functions.get(address)
-        name = export[0].name if export else self.name_of(address)
-        target = f"`{name}` at {address:#010x}" if name != f"{address:#010x}" else f"{address:#010x}"
-        area = self.memory.at(address)
-        who, where = self.caller(), self.where_now()
-        notes: tuple[str, ...] = ()
-        cure = ""
-        if address <= self.arch.thumb and area is None:
-            message = f"{who} calls a null pointer"
-            notes = ("a weak symbol that nobody defines is null",)
-        elif stop.reason == "state" and area is not None and Perm.X in area.perm:
-            message = f"{who} calls {target} without the Thumb bit"
-            notes = ("bit 0 of the address is clear: the CPU would switch to Arm code, which it does not have",)
-            cure = f"in assembly, mark the label as a function: `.thumb_func` or `.type {name}, %function`"
-            if export is not None:
-                given = export[0].address
-                odd = f"the table of exports gives {given:#010x}; a Thumb function's address is odd: {given | 1:#010x}"
-                cure = "" if given & 1 else odd
-        elif area is None:
-            message = f"{who} jumps to {target}, where there is no memory"
-            notes = (_null_note(address),) if address < PAGE else ()
-        elif self.memory.refused(Perm.X, address, 1) is not None:
-            message = f"{who} jumps to {target}{self._outside(area, address)}"
-            cure = self.memory.view.help if self.memory.view else ""
-        elif Perm.X in area.perm:
-            message = f"{who} jumps to {target}, where the host has no function"
-        else:
-            message = f"{who} jumps to {target}, which is not executable"
-        detail = tuple(f"{address:#010x} is {text}" for text in (self.describe(address),) if text and not export)
-        self.fail("run-fault", message, where, detail=detail, notes=notes, help=cure)
-
-    def _code_at(self, pc: int) -> str:
-        area = self.memory.at(pc)
-        if area is None or area.owner is None:
-            return ""
-        code = self.memory.peek(pc, min(4, area.end - pc) & ~1)
-        return ": " + " ".join(code[i : i + 2][::-1].hex() for i in range(0, len(code), 2))
-
     def check_pointers(self, image: Image, mem: Mem) -> list[int]:
         """The function table in an array region, as bringup and teardown call it.
 
@@ -674,12 +463,6 @@ class Guest:
                     detail=(f"TEXT is {start:#010x} to {end - 1:#010x}",),
                 )
         return [int(p) for p in pointers]
-
-
-def _null_note(address: int) -> str:
-    """What an access to the first page comes from."""
-    near = f"{address:#x} is near null: a member of a null pointer's structure, or a number that is no address"
-    return near if address else "a null pointer was used"
 
 
 def _by_reference(ctype: CType, guest: Guest) -> bool:

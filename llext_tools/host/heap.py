@@ -6,7 +6,7 @@ outside of the target's memory, so that nothing an extension does confuses it.
 
 from __future__ import annotations
 
-from typing import NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 GUARD = b"\xfd" * 16
 FRESH = b"\xcd"
@@ -51,6 +51,15 @@ class Heap:
     def blocks(self) -> dict[int, Block]:
         """Address -> what is allocated there, in the order of allocation."""
         return dict(self._blocks)
+
+    def state(self) -> object:
+        """Its bookkeeping, without the contents of memory."""
+        return list(self._free), dict(self._blocks), dict(self._gone), self.used, self.peak
+
+    def put_back(self, state: Any) -> None:
+        """Go back to a ``state()``."""
+        free, blocks, gone, self.used, self.peak = state
+        self._free, self._blocks, self._gone = list(free), dict(blocks), dict(gone)
 
     def allocate(self, size: int, by: str = "") -> int:
         """The address of ``size`` fresh bytes, aligned to 16; 0 if there is no room."""

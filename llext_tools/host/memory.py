@@ -178,6 +178,11 @@ class Memory:
         self._areas = sorted([*self._areas, *areas], key=START)
         self._starts = [area.start for area in self._areas]
 
+    def put_back(self, areas: Iterable[Area]) -> None:
+        """Name these areas and no others."""
+        self._areas = []
+        self.insert(areas)
+
     def drop(self, owner: Owner) -> None:
         """Forget all areas of an owner."""
         self._areas = [area for area in self._areas if area.owner is not owner]

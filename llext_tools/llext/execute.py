@@ -27,7 +27,9 @@ from llext_tools.c.types import Prototype, Value
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.host import builtin
-from llext_tools.host.guest import Guest, HostFunction, Output
+from llext_tools.host.function import HostFunction, Output
+from llext_tools.host.guest import Guest
+from llext_tools.host.limits import Limits
 from llext_tools.host.memory import Area, Range, View, firmware_areas, free, page_runs, symbol_index
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.config import Config
@@ -92,7 +94,8 @@ class Cpu:
         self.target, self.space, self.config, self.timeout = target, space, config, timeout
         self.machine = UnicornMachine(target.emulator, arch.callconv.pc)
         self.output = Output(output_limit, sink)
-        self.guest = Guest(target, arch, self.machine, deadline=0.0, limit=timeout, output=self.output)
+        limits = Limits(seconds=timeout, output=output_limit)
+        self.guest = Guest(target, arch, self.machine, deadline=0.0, limits=limits, output=self.output)
         self.registers: Mapping[str, int] = {}
         self._owners: dict[int, Loaded] = {}
         self._blocks: dict[int, Block] = {}
@@ -103,7 +106,8 @@ class Cpu:
         areas = [self._add_firmware(obj) for obj in firmware]
         self.sync()
         self.guest.memory.insert(area for each in areas for area in each)
-        self.guest.add_exports(exports.symbols, builtin.BY_NAME if functions is None else functions)
+        known = builtin.BY_NAME if functions is None else functions
+        self.guest.add_exports(exports.symbols, known, known)
         self.guest.start()
         heap = self.guest.heap_area
         self.malloc_partition = Partition(heap.start, heap.end - heap.start, heap.perm, "z_malloc_partition")

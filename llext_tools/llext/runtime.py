@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from llext_tools.arch.base import Target
     from llext_tools.elf.model import ElfObject
-    from llext_tools.host.guest import HostFunction
+    from llext_tools.host.function import HostFunction
     from llext_tools.llext.execute import Cpu
 
 A = TypeVar("A")

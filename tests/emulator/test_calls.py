@@ -16,9 +16,10 @@ from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.c.types import DataModel
 from llext_tools.host.builtin import BY_NAME
-from llext_tools.host.guest import Guest, HostFunction
+from llext_tools.host.function import HostFunction
+from llext_tools.host.guest import Guest
 from llext_tools.link.exports import ExportTable
-from llext_tools.run import load, run
+from llext_tools.run import Setup, load, run
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -101,7 +102,7 @@ def test_arguments_arrive_and_results_come_back(target: str, chain: str, build: 
     cpu = arch.target(target)
     calls = [f"take{i}({', '.join(value for _, value in signature)})" for i, signature in enumerate(SIGNATURES)]
     calls += [f"give{i}()" for i in range(len(RESULTS))]
-    result = run(load([build(INTO, target, chain)], cpu), calls, target=cpu)
+    result = run(load([build(INTO, target, chain)], cpu), calls, Setup(cpu))
     assert result.fault is None
     wrong = [f"{r.call}: {r.value}" for r in result.returned[: len(SIGNATURES)] if r.value]
     assert not wrong, "the first parameter that arrived with another value"
@@ -148,7 +149,7 @@ def test_the_host_gets_arguments_and_gives_results(target: str, chain: str, buil
     exports = ExportTable.of({name: 0x0800_0100 + 8 * i + architecture.thumb for i, name in enumerate(functions)})
     calls = [f"send{i}()" for i in range(len(SIGNATURES))] + [f"asked{i}()" for i in range(len(RESULTS))]
     images = load([build(OUT_OF, target, chain)], cpu, exports=exports)
-    result = run(images, calls, target=cpu, exports=exports, functions=functions)
+    result = run(images, calls, Setup(cpu, exports, overrides=functions))
     assert result.fault is None
     for call, signature in zip(result.calls, SIGNATURES, strict=False):
         for got, (kind, value) in zip(call.arguments, signature, strict=True):
@@ -232,7 +233,7 @@ def test_variadic_functions(target: str, chain: str, build: Build) -> None:
     cpu = arch.target(target)
     images = load([build(VARIADIC, target, chain)], cpu)
     calls = ["formatted()", "by_list()", 'mixed(1, -2, 3000000000000, 4.5f, "five")', "wide()"]
-    result = run(images, calls, target=cpu)
+    result = run(images, calls, Setup(cpu))
     assert result.fault is None, result.fault
     formatted = b"-1|-2|c|2.50|3|four|-5|1e+10|ff|18446744073709551615|  6.2|4|7"
     assert [r.string for r in result.returned] == [
@@ -246,9 +247,9 @@ def test_variadic_functions(target: str, chain: str, build: Build) -> None:
 def test_types_from_a_prototype_win_over_debug_information(build: Build) -> None:
     cpu = arch.target("cortex-m3")
     images = load([build("unsigned int f(int x) { return (unsigned int)x; } EXPORT_SYMBOL(f);", "cortex-m3")], cpu)
-    assert run(images, "f(-1)", target=cpu).value == 0xFFFF_FFFF
-    assert run(images, "f(-1)", target=cpu, prototypes=["int f(int x)"]).value == -1
-    assert run(images, "f(-1)", target=cpu, prototypes=["short f(int x);"]).value == -1
+    assert run(images, "f(-1)", Setup(cpu)).value == 0xFFFF_FFFF
+    assert run(images, "f(-1)", Setup(cpu), prototypes=["int f(int x)"]).value == -1
+    assert run(images, "f(-1)", Setup(cpu), prototypes=["short f(int x);"]).value == -1
 
 
 def test_literals_give_the_types_without_a_prototype(build: Build) -> None:
@@ -262,7 +263,7 @@ def test_literals_give_the_types_without_a_prototype(build: Build) -> None:
     EXPORT_SYMBOL(same);
     """
     images = load([build(source, "cortex-m4", "gcc", "-g0")], cpu)
-    assert run(images, 'same(1, 2.5, 2.5f, 5000000000, "x")', target=cpu).value == 1
+    assert run(images, 'same(1, 2.5, 2.5f, 5000000000, "x")', Setup(cpu)).value == 1
 
 
 def test_every_host_function_has_a_prototype_that_can_be_read() -> None:

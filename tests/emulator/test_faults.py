@@ -16,7 +16,7 @@ from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.diag import CODES
 from llext_tools.errors import FaultError, LimitError
-from llext_tools.run import RunResult, load, run
+from llext_tools.run import Limits, RunResult, Setup, load, run
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -89,9 +89,9 @@ CASES = {
 }
 
 
-def one(build: Build, target: str, call: str, chain: str = "gcc", **options: object) -> RunResult:
+def one(build: Build, target: str, call: str, chain: str = "gcc", **limits: float) -> RunResult:
     cpu = arch.target(target)
-    return run(load([build(SOURCE, target, chain)], cpu), call, target=cpu, **options)  # type: ignore[arg-type]
+    return run(load([build(SOURCE, target, chain)], cpu), call, Setup(cpu, limits=Limits(**limits)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("call", CASES)
@@ -142,7 +142,7 @@ def test_figures_of_a_fault(build: Build) -> None:
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m7", "rv32imafc", "rv64gc"])
 def test_an_endless_loop_ends_at_the_limit(target: str, build: Build) -> None:
     started = time.monotonic()
-    result = one(build, target, "loop()", timeout=0.3)
+    result = one(build, target, "loop()", seconds=0.3)
     assert result.fault is not None
     assert (result.fault.code, result.fault.message) == ("run-timeout", "`loop` was still running after 0.3 s")
     assert result.fault.location is not None
@@ -151,13 +151,13 @@ def test_an_endless_loop_ends_at_the_limit(target: str, build: Build) -> None:
 
 
 def test_time_is_for_the_whole_run(build: Build) -> None:
-    result = one(build, "cortex-m4", "chatter()", timeout=0.2, output_limit=1 << 30)
+    result = one(build, "cortex-m4", "chatter()", seconds=0.2, output=1 << 30)
     assert result.fault is not None
     assert result.fault.code == "run-timeout"
 
 
 def test_output_has_a_limit(build: Build) -> None:
-    result = one(build, "rv32imac", "chatter()", output_limit=1000)
+    result = one(build, "rv32imac", "chatter()", output=1000)
     assert result.fault is not None
     assert result.fault.code == "run-output"
     assert len(result.output) == 1000
@@ -192,7 +192,7 @@ void even_call(void) { ((void (*)(void))((uintptr_t)&odd_load & ~1ul))(); counte
 
 def arm(build: Build, target: str, call: str) -> RunResult:
     cpu = arch.target(target)
-    return run(load([build(ASSEMBLY, target)], cpu), call, target=cpu)
+    return run(load([build(ASSEMBLY, target)], cpu), call, Setup(cpu))
 
 
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m3", "cortex-m33"])
@@ -218,7 +218,7 @@ def test_a_call_from_nowhere_has_no_place(build: Build) -> None:
             "astray: ldr r0, =end + 3\n mov lr, r0\n ldr r1, =abort\n bx r1\n.ltorg\n.balign 4096\nend:\n");
     """
     cpu = arch.target("cortex-m3")
-    fault = run(load([build(source, "cortex-m3")], cpu), "astray()", target=cpu).fault
+    fault = run(load([build(source, "cortex-m3")], cpu), "astray()", Setup(cpu)).fault
     assert fault is not None
     assert fault.message == "the extension calls abort()"
     assert fault.location is not None
@@ -241,8 +241,8 @@ def test_each_cpu_model_has_its_own_instructions(build: Build) -> None:
     """
     obj = build(source, "cortex-m4")
     cpu = arch.target("cortex-m4")
-    assert run(load([obj], cpu), "wide()", target=cpu).value == 0x1234
+    assert run(load([obj], cpu), "wide()", Setup(cpu)).value == 0x1234
     small = arch.target("cortex-m0plus")
-    fault = run(load([obj], small), "wide()", target=small).fault
+    fault = run(load([obj], small), "wide()", Setup(small)).fault
     assert fault is not None
     assert fault.message == "`wide` executes an undefined instruction"

@@ -31,7 +31,7 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
-from llext_tools.host.guest import HostFunction
+from llext_tools.host.function import HostFunction
 from llext_tools.host.tables import read_exports
 from llext_tools.link import link
 from llext_tools.link.exports import ExportTable

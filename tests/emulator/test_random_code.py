@@ -15,7 +15,7 @@ from llext_tools.diag import CODES
 from llext_tools.errors import FaultError, LimitError
 from llext_tools.host import builtin
 from llext_tools.mem import Mem
-from llext_tools.run import load, run
+from llext_tools.run import Limits, Setup, load, run
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -36,7 +36,11 @@ def test_random_code_ends_with_a_fault_or_a_value(target: str, build: Build) -> 
         text = np.frombuffer(pick.randbytes(image.mem[Mem.TEXT].size), np.uint8)
         mixed = np.where(np.arange(text.size) % 64 < pick.randint(0, 63), text, image.mem[Mem.TEXT])
         broken = replace(image, mem={**image.mem, Mem.TEXT: mixed.astype(np.uint8)})
-        result = run(broken, f"f(&data, {pick.getrandbits(31)}, {pick.getrandbits(8)}, &f)", target=cpu, timeout=0.05)
+        result = run(
+            broken,
+            f"f(&data, {pick.getrandbits(31)}, {pick.getrandbits(8)}, &f)",
+            Setup(cpu, limits=Limits(seconds=0.05)),
+        )
         assert result.fault is None or CODES[result.fault.code].error in (FaultError, LimitError)
 
 
@@ -57,5 +61,5 @@ def test_host_functions_take_any_arguments(name: str, target: str, build: Build)
     for _ in range(25):
         values = ", ".join(pick.choice(odd) for _ in range(5))
         prototype = "long f(void *a, void *b, void *c, void *d, void *e)"
-        result = run(image, f"f({values})", target=cpu, timeout=0.5, prototypes=[prototype])
+        result = run(image, f"f({values})", Setup(cpu, limits=Limits(seconds=0.5)), prototypes=[prototype])
         assert result.fault is None or CODES[result.fault.code].error in (FaultError, LimitError)

@@ -24,7 +24,7 @@ from llext_tools.elf.lines import find_line
 from llext_tools.elf.read import read_object
 from llext_tools.errors import UsageError
 from llext_tools.link.exports import Export, ExportTable
-from llext_tools.run import guess_target, load, run
+from llext_tools.run import Setup, guess_target, load, run
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -43,11 +43,11 @@ EXPORT_SYMBOL(call);
 def test_constructors_call_destructors(target: str, chain: str, build: Build) -> None:
     cpu = arch.target(target)
     images = load([build(ORDER, target, chain)], cpu)
-    result = run(images, ["call()", "call()"], target=cpu)
+    result = run(images, ["call()", "call()"], Setup(cpu))
     assert result.fault is None
     assert [r.value for r in result.returned] == [3, 4]
     assert result.output == "first 1\nsecond 2\ncall 3\ncall 4\nend 4\n"
-    assert run(images, target=cpu).output == "first 1\nsecond 2\nend 2\n"
+    assert run(images, (), Setup(cpu)).output == "first 1\nsecond 2\nend 2\n"
 
 
 def test_a_constructor_outside_of_the_code_is_refused(build: Build) -> None:
@@ -57,7 +57,7 @@ def test_a_constructor_outside_of_the_code_is_refused(build: Build) -> None:
     void f(void) {} EXPORT_SYMBOL(f);
     """
     cpu = arch.target("cortex-m4")
-    fault = run(load([build(source, "cortex-m4")], cpu), target=cpu).fault
+    fault = run(load([build(source, "cortex-m4")], cpu), (), Setup(cpu)).fault
     assert fault is not None
     assert fault.code == "run-bringup"
     assert fault.errno == "EFAULT"
@@ -76,7 +76,7 @@ def test_a_later_extension_uses_an_earlier_one(build: Build) -> None:
     int use(int x) { return base_add(x) * 1000 + base_value; } EXPORT_SYMBOL(use);
     """
     base, user = build(offering, "rv32imac"), build(using, "rv32imac")
-    result = run(load([base, user], cpu), ["use(2)", "base_add(1)", "use(0)"], target=cpu)
+    result = run(load([base, user], cpu), ["use(2)", "base_add(1)", "use(0)"], Setup(cpu))
     assert [r.value for r in result.returned] == [22022, 23, 23023]
 
 
@@ -86,7 +86,7 @@ def test_the_target_is_guessed_so_that_the_code_runs(target: str, build: Build) 
     guess = guess_target(obj)
     cpu = arch.target(target)
     assert (guess.arch, guess.bits, guess.float_abi) == (cpu.arch, cpu.bits, cpu.float_abi)
-    assert run(load([obj], guess), "call()", target=guess).value == 3
+    assert run(load([obj], guess), "call()", Setup(guess)).value == 3
 
 
 def test_a_table_without_code(build: Build) -> None:
@@ -104,7 +104,7 @@ def test_a_table_without_code(build: Build) -> None:
         ),
     )
     images = load([build(source, "cortex-m3")], cpu, exports=exports)
-    result = run(images, "on(3)", target=cpu, exports=exports)
+    result = run(images, "on(3)", Setup(cpu, exports))
     assert result.output == "switching\n"
     assert result.fault is not None
     assert result.fault.code == "run-missing-code"
@@ -116,7 +116,7 @@ def test_an_even_address_in_a_table_is_the_tables_fault(build: Build) -> None:
     cpu = arch.target("cortex-m3")
     exports = ExportTable(source="table", symbols=(Export("puts", 0x0800_1234),))
     obj = build('void on(void) { puts("on"); } EXPORT_SYMBOL(on);', "cortex-m3", "gcc", "-mlong-calls")
-    fault = run(load([obj], cpu, exports=exports), "on()", target=cpu, exports=exports).fault
+    fault = run(load([obj], cpu, exports=exports), "on()", Setup(cpu, exports)).fault
     assert fault is not None
     assert fault.message.endswith("calls `puts` at 0x08001234 without the Thumb bit")
     assert "gives 0x08001234" in fault.help
@@ -201,7 +201,7 @@ def test_a_number_of_any_length_is_read(build: Build) -> None:
     cpu = arch.target("cortex-m4")
     image = load([build(LONG_NUMBER, "cortex-m4")], cpu)
     for call, value in {"longest('1', 10)": 2**63 - 1, "longest('0', 10)": 0, "longest('1', 2)": 2**63 - 1}.items():
-        assert run(image, call, target=cpu).value == value
+        assert run(image, call, Setup(cpu)).value == value
 
 
 @pytest.mark.parametrize("target", ["cortex-m0plus", "rv64gc"])
@@ -212,7 +212,7 @@ def test_string_functions_are_those_of_libc(target: str, build: Build, tmp_path:
     from needs import need
 
     cpu = arch.target(target)
-    result = run(load([build(STRINGS, target)], cpu), "all()", target=cpu)
+    result = run(load([build(STRINGS, target)], cpu), "all()", Setup(cpu))
     assert result.fault is None, result.fault
     native = tmp_path / "native.c"
     headers = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#define EXPORT_SYMBOL(x)\n"
@@ -262,7 +262,7 @@ EXPORT_SYMBOL(heap);
 def test_callbacks_clock_and_heap(target: str, chain: str, build: Build) -> None:
     cpu = arch.target(target)
     result = run(
-        load([build(CALLBACKS, target, chain)], cpu), ["sorted(1)", "sleeps()", "polls()", "heap()"], target=cpu
+        load([build(CALLBACKS, target, chain)], cpu), ["sorted(1)", "sleeps()", "polls()", "heap()"], Setup(cpu)
     )
     assert result.fault is None, result.fault
     assert [r.value for r in result.returned[:2]] == [1, 1500]
@@ -286,14 +286,14 @@ def test_calls_that_cannot_be_made(build: Build) -> None:
         ('add(1, "x")', "call-syntax", ""),
     ):
         with pytest.raises(UsageError) as caught:
-            run(images, call, target=cpu)
+            run(images, call, Setup(cpu))
         assert caught.value.diagnostics[0].code == code, call
         assert words in caught.value.diagnostics[0].help
 
 
 def test_a_global_function_that_is_not_exported_is_called_with_a_warning(build: Build) -> None:
     cpu = arch.target("cortex-m3")
-    result = run(load([build("int hidden(void) { return 7; }", "cortex-m3")], cpu), "hidden()", target=cpu)
+    result = run(load([build("int hidden(void) { return 7; }", "cortex-m3")], cpu), "hidden()", Setup(cpu))
     assert result.value == 7
     assert [d.code for d in result.diagnostics] == ["call-not-exported"]
 
@@ -307,7 +307,7 @@ def test_symbols_strings_and_buffers_as_arguments(build: Build) -> None:
     int *keep(void) { return hidden; } EXPORT_SYMBOL(keep);
     """
     cpu = arch.target("rv32imac")
-    result = run(load([build(source, "rv32imac")], cpu), ["sum(&hidden)", r'copy(&buffer, "t\x41b\n")'], target=cpu)
+    result = run(load([build(source, "rv32imac")], cpu), ["sum(&hidden)", r'copy(&buffer, "t\x41b\n")'], Setup(cpu))
     assert result.fault is None, result.fault
     assert [r.text for r in result.returned] == ["11", r'"tAb\n"']
 

@@ -21,7 +21,8 @@ from emulator.failures import code, failure
 from llext_tools import arch, toolchains
 from llext_tools.elf.read import load_object
 from llext_tools.errors import FaultError, LimitError, LlextError
-from llext_tools.host.guest import Guest, HostFunction
+from llext_tools.host.function import HostFunction
+from llext_tools.host.guest import Guest
 from llext_tools.link.exports import Export, ExportTable
 from llext_tools.llext import BufLoader, Config, Level, Llext, LoadParam, Log, Runtime, Storage
 from llext_tools.mem import Mem, Perm

@@ -18,7 +18,8 @@ from emulator.failures import code, failure
 from llext_tools import arch
 from llext_tools.errors import FaultError
 from llext_tools.host import builtin
-from llext_tools.host.guest import Guest, HostFunction
+from llext_tools.host.function import HostFunction
+from llext_tools.host.guest import Guest
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext import BufLoader, Config, Llext, Log, MemDomain, Runtime, Storage
 from llext_tools.mem import Mem, Partition, Perm

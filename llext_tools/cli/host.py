@@ -1,0 +1,118 @@
+"""What an extension runs on, as options: the same for every command that runs one."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import NamedTuple
+
+from llext_tools import arch as archs
+from llext_tools import profile as profiles
+from llext_tools.check.target import check_target
+from llext_tools.cli.parser import address
+from llext_tools.diag import Diagnostic, Reporter, fail
+from llext_tools.elf.read import load_object
+from llext_tools.elf.structs import ELFMAG
+from llext_tools.errors import UndefinedError
+from llext_tools.files import read_bytes
+from llext_tools.host.tables import read_exports
+from llext_tools.link.exports import ExportTable
+from llext_tools.link.image import Image
+from llext_tools.run import Limits, Setup, guess_target, load
+
+
+class Prepared(NamedTuple):
+    """Extensions that are linked, in the order of loading, and what they run on; ``diagnostics`` are warnings."""
+
+    images: tuple[Image, ...]
+    setup: Setup
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """EXT, ``--call`` and the options that say what they run on."""
+    parser.add_argument("extension", metavar="EXT", help="the extension: a `.llext` or `.debug.elf` file")
+    parser.add_argument(
+        "--call",
+        metavar="CALL",
+        action="append",
+        default=[],
+        help='such as `add(1, -2)` or `greet("you")`',
+    )
+    parser.add_argument("--target", metavar="CPU", help="one of `llext targets` (default: what the object fits)")
+    parser.add_argument(
+        "--exports",
+        metavar="TABLE",
+        action="append",
+        default=[],
+        help="what the host exports; an image's code runs",
+    )
+    parser.add_argument(
+        "--extension", metavar="FILE", dest="first", action="append", default=[], help="load this one before"
+    )
+    parser.add_argument(
+        "--prototype", metavar="C", action="append", default=[], help="of a function, such as `double half(double)`"
+    )
+    parser.add_argument("--no-bringup", action="store_true", help="as if the firmware had llext_call_fn() only")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", default=str(Limits().seconds), help="limit of it all (default %(default)s)"
+    )
+    parser.add_argument("--at", metavar="ADDR", help="address of the first region; each starts a page")
+    parser.add_argument(
+        "--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader whose rules hold (default %(default)s)"
+    )
+
+
+def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None]) -> Prepared:
+    """Read and link what the options name.
+
+    Args:
+        command: as messages name it, such as ``llext run``.
+        sink: gets the output as it comes.
+    Raises:
+        LlextError: there is nothing to run.
+    """
+    timeout = seconds(args.timeout, command)
+    at = None if args.at is None else address(args.at, f"{command}: --at")
+    objects = [load_object(path) for path in [*args.first, args.extension]]
+    target = archs.target(args.target) if args.target else guess_target(objects[-1])
+    fits = Reporter()
+    for obj in objects:
+        check_target(obj, target.name, fits)
+    fits.checkpoint()
+    exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
+    reporter = Reporter()
+    firmware = tuple(load_object(path) for path in args.exports if is_image(path))
+    try:
+        images = load(
+            objects, target, exports=exports, firmware=firmware, at=at, profile=args.profile, reporter=reporter
+        )
+    except UndefinedError as error:
+        if exports is not None:
+            raise
+        raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
+    setup = Setup(target, exports, firmware, limits=Limits(seconds=timeout), sink=sink)
+    return Prepared(images, setup, reporter.diagnostics)
+
+
+def with_firmware(d: Diagnostic) -> Diagnostic:
+    """What is missing in the built-in host, a real firmware may have."""
+    if d.code not in ("undefined-symbol", "symbol-unexported", "weak-undefined"):
+        return d
+    return d._replace(
+        help="; ".join(filter(None, (d.help, "or give the firmware that has it: `--exports zephyr.elf`")))
+    )
+
+
+def is_image(path: str) -> bool:
+    return read_bytes(path)[: len(ELFMAG)] == ELFMAG
+
+
+def seconds(text: str, command: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86_400:
+        fail("usage", f"{command}: `--timeout {text}` is not a number of seconds", help="for example `--timeout 0.5`")
+    return value

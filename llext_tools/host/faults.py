@@ -1,0 +1,157 @@
+"""What went wrong in emulated code, as diagnostics: stops of the machine, and access that is refused."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from llext_tools.diag import Location
+from llext_tools.host.memory import AccessError, Area
+from llext_tools.host.places import Places
+from llext_tools.machine.protocol import Stop
+from llext_tools.mem import Perm
+from llext_tools.pages import PAGE
+
+NEEDED = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
+
+
+def explain_access(guest: Places, error: AccessError) -> NoReturn:
+    name = guest.frames.inside[-1]
+    refuse_access(guest, f"`{name}`", error.reason, error.address, error.size, guest.where_now(), called=True)
+
+
+def explain(guest: Places, stop: Stop) -> NoReturn:
+    """Turn a stop that is not a call into a diagnostic."""
+    where = guest.location(stop.pc)
+    who = f"`{where.function}`" if where and where.function else f"the code at {stop.pc:#010x}"
+    if stop.reason == "timeout":
+        text = f"{who} was still running after {guest.limits.seconds:g} s"
+        guest.fail("run-timeout", text, where, help="an endless loop, or `--timeout` is too short")
+    if stop.reason in ("read", "write"):
+        refuse_access(guest, who, stop.reason, stop.address, stop.size, where, value=stop.value, pc=stop.pc)
+    if stop.reason in ("execute", "state"):
+        refuse_jump(guest, stop)
+    what, notes, cure = reason(guest, stop)
+    pc = f"instruction at {stop.pc:#010x}{code_at(guest, stop.pc)}"
+    guest.fail("run-fault", f"{who} {what}", where, detail=(pc,), notes=notes, help=cure)
+
+
+def reason(guest: Places, stop: Stop) -> tuple[str, tuple[str, ...], str]:
+    """What an instruction did wrong, notes, help."""
+    target = guest.target.name
+    match stop.reason:
+        case "undefined":
+            trap = "compilers put one where code cannot be reached (`__builtin_trap()`, a missing `return`)"
+            return "executes an undefined instruction", (trap,), f"is the extension built for {target}?"
+        case "unaligned":
+            cure = "copy packed data with memcpy(), or compile with `-mno-unaligned-access`"
+            faults = f"{target} faults on such an access"
+            return "accesses memory at an address that is not aligned", (faults,), cure
+        case "no-fpu":
+            return "uses the FPU, which this CPU does not have", (), f"is the extension built for {target}?"
+        case "breakpoint":
+            return "stops at a breakpoint instruction", ("without a debugger a board faults there",), ""
+        case "supervisor":
+            return "makes a system call, and this host has no kernel behind it", (), ""
+        case "exception-return":
+            return "returns from an exception, but runs in none", (), ""
+        case _:
+            return f"raised exception {stop.value} of the CPU", (), ""
+
+
+def refuse_access(
+    guest: Places,
+    who: str,
+    reason: str,
+    address: int,
+    size: int,
+    where: Location | None,
+    *,
+    value: int = 0,
+    pc: int | None = None,
+    called: bool = False,
+) -> NoReturn:
+    verb = "reads" if reason == "read" else "writes"
+    count = f"{size:,} byte{'s' * (size != 1)}"
+    area, stack = guest.memory.at(address), guest.frames.stack
+    export = guest.functions.get(address & ~1)
+    notes: tuple[str, ...] = ()
+    cure = ""
+    able = "readable" if reason == "read" else "writable"
+    refused = None if area is None else guest.memory.refused(NEEDED[reason], address, size)
+    if area is not None and refused is not None:
+        message = f"{who} {verb} {count} at {address:#010x}{outside(guest, area, refused)}"
+        cure = guest.memory.view.help if guest.memory.view else ""
+    elif area is None and stack and stack.start - PAGE <= address < stack.start:
+        message = f"{who} overflows the stack of {stack.end - stack.start:,} bytes"
+        cure = "endless recursion, or a local variable that is too large"
+    elif area is None:
+        message = f"{who} {verb} {count} at {address:#010x}, where there is no memory"
+        notes = (null_note(address),) if address < PAGE else ()
+    elif export is not None or area.perm == Perm.X:
+        message = f"{who} {verb} {count} at {address:#010x}, which is the host's and has no contents here"
+        notes = (f"it is the export `{export[0].name}`",) if export else ()
+    else:
+        message = f"{who} {verb} {count} at {address:#010x}, which is not {able}"
+    detail = [f"{address:#010x} is {text}" for text in (guest.describe(address),) if text and export is None]
+    if called:
+        detail.append(f"called from {guest.caller()}")
+    else:
+        written = f", value {value:#0{2 * size + 2}x}" if reason == "write" else ""
+        detail.insert(0, f"{reason} of {count}{written}, by the instruction at {pc or 0:#010x}")
+    guest.fail("run-fault", message, where, detail=tuple(detail), notes=notes, help=cure)
+
+
+def outside(guest: Places, area: Area, address: int) -> str:
+    """The end of a sentence about an access to ``area`` that the view refuses at ``address``."""
+    assert guest.memory.view is not None
+    place = "the host's memory" if area.perm == Perm.X and area.owner is None else guest.region(area)
+    return f", in {place}: {guest.memory.view.why(address)}"
+
+
+def refuse_jump(guest: Places, stop: Stop) -> NoReturn:
+    """``execute``: the address is no code. ``state``: it is, but without the Thumb bit."""
+    address = stop.pc
+    export = guest.functions.get(address)
+    name = export[0].name if export else guest.name_of(address)
+    target = f"`{name}` at {address:#010x}" if name != f"{address:#010x}" else f"{address:#010x}"
+    area = guest.memory.at(address)
+    who, where = guest.caller(), guest.where_now()
+    notes: tuple[str, ...] = ()
+    cure = ""
+    if address <= guest.arch.thumb and area is None:
+        message = f"{who} calls a null pointer"
+        notes = ("a weak symbol that nobody defines is null",)
+    elif stop.reason == "state" and area is not None and Perm.X in area.perm:
+        message = f"{who} calls {target} without the Thumb bit"
+        notes = ("bit 0 of the address is clear: the CPU would switch to Arm code, which it does not have",)
+        cure = f"in assembly, mark the label as a function: `.thumb_func` or `.type {name}, %function`"
+        if export is not None:
+            given = export[0].address
+            odd = f"the table of exports gives {given:#010x}; a Thumb function's address is odd: {given | 1:#010x}"
+            cure = "" if given & 1 else odd
+    elif area is None:
+        message = f"{who} jumps to {target}, where there is no memory"
+        notes = (null_note(address),) if address < PAGE else ()
+    elif guest.memory.refused(Perm.X, address, 1) is not None:
+        message = f"{who} jumps to {target}{outside(guest, area, address)}"
+        cure = guest.memory.view.help if guest.memory.view else ""
+    elif Perm.X in area.perm:
+        message = f"{who} jumps to {target}, where the host has no function"
+    else:
+        message = f"{who} jumps to {target}, which is not executable"
+    detail = tuple(f"{address:#010x} is {text}" for text in (guest.describe(address),) if text and not export)
+    guest.fail("run-fault", message, where, detail=detail, notes=notes, help=cure)
+
+
+def code_at(guest: Places, pc: int) -> str:
+    area = guest.memory.at(pc)
+    if area is None or area.owner is None:
+        return ""
+    code = guest.memory.peek(pc, min(4, area.end - pc) & ~1)
+    return ": " + " ".join(code[i : i + 2][::-1].hex() for i in range(0, len(code), 2))
+
+
+def null_note(address: int) -> str:
+    """What an access to the first page comes from."""
+    near = f"{address:#x} is near null: a member of a null pointer's structure, or a number that is no address"
+    return near if address else "a null pointer was used"

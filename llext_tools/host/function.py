@@ -1,0 +1,57 @@
+"""The host's functions as values, what is remembered of their calls, and what extensions print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from llext_tools.c.types import Value
+
+
+class HostFunction(NamedTuple):
+    """A function that extensions call: its C prototype, and what it does.
+
+    ``body`` gets the guest, the arguments by their types (pointers as addresses) and, if the prototype is variadic,
+    the rest as ``Arguments``. It returns a number, or None for void.
+    """
+
+    name: str
+    prototype: str
+    body: Callable[..., Value]
+
+
+class HostCall(NamedTuple):
+    """A call that an extension made."""
+
+    name: str
+    arguments: tuple[Value, ...]
+    result: Value
+
+
+class Output:
+    """What the extension prints: bytes up to a limit, passed on as they come."""
+
+    def __init__(self, limit: int, sink: Callable[[bytes], None] | None = None) -> None:
+        self._limit, self._sink = limit, sink
+        self._data = bytearray()
+
+    @property
+    def text(self) -> str:
+        return self._data.decode("utf-8", "backslashreplace")
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return len(self._data)
+
+    def cut(self, size: int) -> None:
+        """Forget all but the first bytes."""
+        del self._data[size:]
+
+    def write(self, data: bytes) -> bool:
+        """Whether there was room for all of it."""
+        room = max(self._limit - len(self._data), 0)
+        self._data += data[:room]
+        if self._sink:
+            self._sink(data[:room])
+        return len(data) <= room

@@ -1,0 +1,132 @@
+"""Where an address is, as a person wants to hear it: file, section, function, what is beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from llext_tools.arch.base import Arch, Target
+from llext_tools.diag import Location, fail
+from llext_tools.host.function import HostFunction
+from llext_tools.host.limits import Limits
+from llext_tools.host.memory import Area, Memory
+from llext_tools.link.exports import Export
+from llext_tools.machine.protocol import Machine
+from llext_tools.mem import Perm
+
+RIGHTS = {
+    Perm.R: "read-only",
+    Perm.R | Perm.X: "code, read-only",
+    Perm.X: "code",
+    Perm.R | Perm.W | Perm.X: "not protected",
+}
+
+
+@dataclass(slots=True)
+class Frames:
+    """The calls between host and extension that one thread is in.
+
+    ``inside``: host functions that run, the innermost last. ``entries``: functions of the extension that the host has
+    called, the innermost last. ``kept``: what calls from outside leave in the registers that a function restores.
+    """
+
+    name: str = "main"
+    stack: Area | None = None
+    inside: list[str] = field(default_factory=list)
+    entries: list[int] = field(default_factory=list)
+    kept: tuple[int, ...] | None = None
+
+
+class Places:
+    """A machine whose memory has names.
+
+    ``files``: paths of the extensions, the one that is meant without a better clue last. ``functions``: the host's
+    functions by their addresses. ``return_at``: where calls from the host return to.
+    """
+
+    def __init__(self, target: Target, arch: Arch, machine: Machine, limits: Limits) -> None:
+        self.target, self.arch, self.machine, self.limits = target, arch, machine, limits
+        self.conv = arch.callconv
+        self.memory = Memory(machine, target.bits)
+        self.files: list[str] = []
+        self.functions: dict[int, tuple[Export, HostFunction | None]] = {}
+        self.frames = Frames()
+        self.return_at = 0
+
+    def location(self, address: int) -> Location | None:
+        """The section, offset and function of an address in an extension or in the firmware."""
+        area = self.memory.at(address)
+        if area is None or area.owner is None:
+            return None
+        section, offset = area.owner.section(area, address) or (area.name, address - area.start)
+        return Location(area.owner.path, section, offset, area.owner.function(area, address))
+
+    def name_of(self, address: int) -> str:
+        """The function that an address is in, or the address."""
+        where = self.location(address & ~1 if self.arch.thumb else address)
+        return where.function if where and where.function else f"{address:#010x}"
+
+    def where_now(self) -> Location | None:
+        """Where the extension is while the host runs: its call instruction.
+
+        A function that ends with a jump to the host has left no trace: then it is the one that the host has called.
+        """
+        back = self.machine.get(self.conv.ra)
+        back = back & ~1 if self.arch.thumb else back
+        if back == self.return_at and self.frames.entries:
+            entry = self.location(self.frames.entries[-1])
+            return entry._replace(offset=None) if entry else self.file()
+        area = self.memory.at(back - 4)
+        if area is None or area.end < back or self.location(back - 4) is None:
+            return self.location(back - 2) or self.file()
+        return self.location(back - self.conv.call_size(self.memory.peek(back - 4, 4)))
+
+    def caller(self) -> str:
+        """The same as a text: ```f`+0x12``."""
+        where = self.where_now()
+        return f"`{where.function}`" if where and where.function else "the extension"
+
+    def describe(self, address: int) -> str:
+        """What is at an address, as a phrase: "`table`+0x4 in .rodata of x.llext (region RODATA, read-only)"."""
+        area = self.memory.at(address)
+        if area is None:
+            return ""
+        rights = RIGHTS.get(area.perm, "not executable")
+        beside = "" if self.memory.view else f" ({rights})"  # where a view decides, they say nothing
+        if area.owner is None:
+            return f"the {area.name}{beside}"
+        text = self.region(area) + beside
+        place = area.owner.section(area, address)
+        if place is None:
+            return text
+        symbol = area.owner.symbol(area, address)
+        where = f"{place[0]}+{place[1]:#x}"
+        return f"{symbol}, {where}, {text}" if symbol else f"{where}, {text}"
+
+    def region(self, area: Area) -> str:
+        """What an area is called: "region DATA of x.llext"."""
+        if area.owner is None:
+            return f"the {area.name}"
+        several = len(self.files) > 1 or area.owner.kind == "section" or self.memory.view is not None
+        return f"{area.owner.kind} {area.name}" + (f" of {area.owner.title}" if several else "")
+
+    def file(self) -> Location | None:
+        return Location(self.files[-1]) if self.files else None
+
+    def who(self) -> str:
+        return f"`{self.frames.inside[-1]}`" if self.frames.inside else self.caller()
+
+    def fail(
+        self,
+        code: str,
+        message: str,
+        at: Location | None,
+        *,
+        detail: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
+        help: str = "",
+    ) -> NoReturn:
+        fail(code, message, at=at or self.file(), detail=detail, notes=notes, help=help)
+
+    def registers(self) -> dict[str, int]:
+        return {name: self.machine.get(name) for name in self.conv.shown}

@@ -1,0 +1,183 @@
+"""Extensions in the memory of an emulated CPU, with a host behind them: called as often as one likes.
+
+    with Session(load([load_object("hello.llext")], cpu), Setup(cpu)) as session:
+        session.bringup()
+        session.perform(step)
+
+Bringup calls the functions of the PREINIT and INIT arrays, teardown those of FINI, each in array order, as
+``llext_bringup()`` and ``llext_teardown()`` do. Extensions are brought up in the order given and torn down in reverse.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from llext_tools import arch as archs
+from llext_tools.arch.base import Emulator, Target
+from llext_tools.c.call import show_value
+from llext_tools.c.types import CType, Prototype, Value
+from llext_tools.elf.model import ElfObject
+from llext_tools.host import builtin
+from llext_tools.host.function import HostFunction, Output
+from llext_tools.host.guest import Guest
+from llext_tools.host.limits import Limits
+from llext_tools.host.memory import AccessError
+from llext_tools.link.exports import ExportTable
+from llext_tools.link.image import Image
+from llext_tools.machine.protocol import Machine
+from llext_tools.machine.unicorn import UnicornMachine
+from llext_tools.mem import Mem
+from llext_tools.run.plan import Step
+
+if TYPE_CHECKING:
+    from typing import Self
+
+MOST_TEXT = 1 << 12
+"""Bytes of a returned string that are shown."""
+
+
+class Setup(NamedTuple):
+    """What extensions run on.
+
+    ``exports``: what they were linked against; None for the built-in host. ``firmware``: linked images whose code and
+    data are there, such as the one that the exports came from. A call of an export runs the function of ``overrides``
+    with its name, else the firmware's code, else the function of ``functions``. ``sink`` gets the output as it comes.
+    ``machine`` makes the machine, from what the emulator is and the name of its program counter.
+    """
+
+    target: Target
+    exports: ExportTable | None = None
+    firmware: tuple[ElfObject, ...] = ()
+    functions: Mapping[str, HostFunction] = builtin.BY_NAME
+    overrides: Mapping[str, HostFunction] = MappingProxyType({})
+    limits: Limits = Limits()
+    sink: Callable[[bytes], None] | None = None
+    machine: Callable[[Emulator, str], Machine] = UnicornMachine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """What one call gave: ``value`` by its type, ``text`` as C writes it (empty for void)."""
+
+    call: str
+    type: CType
+    value: Value
+    string: bytes | None = None  # what a char pointer points to
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.call} = {self.text}" if self.text else f"{self.call} returned"
+
+
+class Session:
+    """A machine with a host and extensions, to be filled, used and closed; as a context manager that is done.
+
+    Args:
+        images: linked by ``load()``, in the order of loading.
+    """
+
+    def __init__(self, images: Sequence[Image], setup: Setup) -> None:
+        self.images, self.setup = tuple(images), setup
+        self.arch = archs.load(setup.target.arch)
+        self.output = Output(setup.limits.output, setup.sink)
+        self.machine = setup.machine(setup.target.emulator, self.arch.callconv.pc)
+        self.guest = Guest(setup.target, self.arch, self.machine, deadline=0.0, limits=setup.limits, output=self.output)
+        self.start_clock()
+
+    def fill(self) -> None:
+        """Put everything into memory.
+
+        Raises:
+            LlextError: there is no room for all of it.
+        """
+        setup, guest = self.setup, self.guest
+        for obj in setup.firmware:
+            guest.memory.add_firmware(obj)
+        exports = setup.exports if setup.exports is not None else builtin.exports(self.arch)
+        guest.add_exports(exports.symbols, setup.functions, setup.overrides)
+        for image in self.images:
+            guest.add_image(image)
+        guest.start()
+
+    def __enter__(self) -> Self:
+        try:
+            self.fill()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.guest.close()
+
+    def start_clock(self) -> None:
+        """Give all that runs from now on the seconds of the limits."""
+        self.guest.deadline = time.monotonic() + self.setup.limits.seconds
+
+    def bringup(self) -> None:
+        """Call the constructors.
+
+        Raises:
+            FaultError, LimitError: ``run-bringup``, or whatever a function did.
+        """
+        for image in self.images:
+            self._call_array(image, Mem.PREINIT, Mem.INIT)
+
+    def teardown(self) -> None:
+        """Call the destructors. Raises as ``bringup()`` does."""
+        for image in reversed(self.images):
+            self._call_array(image, Mem.FINI)
+
+    def _call_array(self, image: Image, *arrays: Mem) -> None:
+        """Call the functions of array regions; all pointers are checked before the first call."""
+        guest = self.guest
+        pointers = [pointer for mem in arrays for pointer in guest.check_pointers(image, mem)]
+        nothing = Prototype("", guest.model.types["void"], ())
+        for pointer in pointers:
+            guest.call(pointer, nothing, (), ())
+
+    def perform(self, step: Step) -> Returned:
+        """Make one call.
+
+        Raises:
+            FaultError, LimitError: it did not return.
+        """
+        guest = self.guest
+        values: list[Value] = []
+        for argument, ctype in zip(step.call.arguments, step.types, strict=True):
+            if argument.kind == "text":
+                assert isinstance(argument.value, bytes)
+                values.append(guest.place_text(argument.value))
+            elif argument.kind == "symbol":
+                values.append(step.symbols[str(argument.value)])
+            else:
+                assert isinstance(argument.value, int | float)
+                values.append(argument.value if ctype.kind == "float" else int(argument.value))
+        value = guest.call(step.address, step.prototype, step.types, values)
+        ctype = step.prototype.result
+        string = None
+        if ctype.is_text and value:
+            try:
+                string = guest.memory.text(int(value), MOST_TEXT)
+            except AccessError:
+                pass  # not a string; the address is shown
+        text = show_value(ctype, value, string)
+        return Returned(call=step.call.text, type=ctype, value=value, string=string, text=text)
+
+    def snapshot(self) -> object:
+        """The state between two calls: memory, registers, heap, clock, what was printed and called."""
+        return self.machine.snapshot(), self.guest.state()
+
+    def rollback(self, snapshot: object) -> None:
+        """Go back to a snapshot of this session."""
+        assert isinstance(snapshot, tuple)
+        machine, guest = snapshot
+        self.machine.rollback(machine)
+        self.guest.put_back(guest)
