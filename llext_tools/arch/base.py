@@ -73,6 +73,10 @@ class CallConv(NamedTuple):
     in_fpu: Callable[[tuple[str, ...], int, FloatAbi, bool], bool]  # is a value of such scalars, with bits of a word?
     stack_align: int  # bytes
     call_size: Callable[[bytes], int]  # of the last 4 bytes in front of a return address: those of the call itself
+    is_call: Callable[[bytes, int], bool]  # whether these 4 bytes of code end with a call, on a CPU of so many bits
+    dwarf: tuple[str, ...]  # the registers by their numbers in debug information, "" for those that unwinding needs not
+    frame: tuple[str, int, int, int]  # frame pointer; words from there to the outer one's, the return address, its end
+    sets_frame: Callable[[bytes], bool]  # whether the first instructions of a function set its frame pointer
     by_reference: int = 0  # scalars of more words than that travel by their address, 0: none does
     long_double: Literal[8, 16] = 8  # bytes
 

@@ -43,6 +43,14 @@ def _fits(obj: ElfObject, other: ElfObject) -> bool:
     return known and all(f"{name}\0" in texts for name in names)
 
 
+def same_sections(obj: ElfObject, debug: ElfObject) -> I64:
+    """int64[k]: for each section of ``obj`` the one of that name and size in ``debug``, or -1."""
+    s, d = obj.sections, debug.sections
+    known = {(name, int(size)): i for i, (name, size) in enumerate(zip(d.name, d.size, strict=True))}
+    pairs = zip(s.name, s.size, strict=True)
+    return np.array([known.get((name, int(size)), -1) for name, size in pairs], np.int64)
+
+
 def relocated(obj: ElfObject, sections: Container[str] | None = None, start: I64 | None = None) -> bytes:
     """The file with the relocations of its debug sections applied, or of those in ``sections``.
 

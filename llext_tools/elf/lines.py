@@ -18,7 +18,7 @@ import numpy as np
 from elftools.elf.elffile import ELFFile
 
 from llext_tools.elf import structs as elf
-from llext_tools.elf.debug import debug_file, relocated
+from llext_tools.elf.debug import debug_file, relocated, same_sections
 from llext_tools.elf.dwarf import MALFORMED, attribute, names_of
 from llext_tools.elf.model import I64, ElfObject, positions
 
@@ -53,7 +53,7 @@ def find_lines(obj: ElfObject, sections: I64, offsets: I64) -> tuple[Line | None
     if debug is None:
         return nothing
     if debug is not obj:
-        mapped = _same_sections(obj, debug)
+        mapped = same_sections(obj, debug)
         known = mapped[sections] >= 0
         sections = np.where(known, mapped[sections], 0)
     else:
@@ -118,14 +118,6 @@ def bases(obj: ElfObject) -> I64:
     loaded = s.flags & elf.SHF_ALLOC != 0
     room = np.where(loaded, (s.size + 2 * GAP - 1) // GAP * GAP, 0)
     return np.where(loaded, FIRST + np.cumsum(room) - room, 0)
-
-
-def _same_sections(obj: ElfObject, debug: ElfObject) -> I64:
-    """int64[k]: for each section of ``obj`` the one of that name and size in ``debug``, or -1."""
-    s, d = obj.sections, debug.sections
-    known = {(name, int(size)): i for i, (name, size) in enumerate(zip(d.name, d.size, strict=True))}
-    pairs = zip(s.name, s.size, strict=True)
-    return np.array([known.get((name, int(size)), -1) for name, size in pairs], np.int64)
 
 
 def _open(debug: ElfObject, start: I64) -> Any:

@@ -164,6 +164,11 @@ class ElfObject:
         """The name of the last function that starts at or before that place, or ``""``."""
         return self._name_at(self.functions, section, offset)[0]
 
+    def function_and_offset(self, section: int, offset: int) -> tuple[str, int]:
+        """That name, and how far the place is from the start of the function."""
+        name, inside = self._name_at(self.functions, section, offset)
+        return name, inside if name else 0
+
     def variable_at(self, section: int, offset: int) -> str:
         """The variable that has that place, with the offset in it: ``table+0x8``, or ``""``."""
         name, inside = self._name_at(self.variables, section, offset)

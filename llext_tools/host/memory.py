@@ -274,7 +274,7 @@ class Linked:
     def title(self) -> str:
         return os.path.basename(self.path)
 
-    def _place(self, area: Area, address: int) -> tuple[int, int] | None:
+    def place(self, area: Area, address: int) -> tuple[int, int] | None:
         """Index of the section, and the offset in it."""
         image = self.image
         for section in image.regions.regions[Mem[area.name]].sections:
@@ -284,17 +284,17 @@ class Linked:
         return None
 
     def section(self, area: Area, address: int) -> tuple[str, int] | None:
-        place = self._place(area, address)
+        place = self.place(area, address)
         return (self.image.obj.sections.name[place[0]], place[1]) if place else None
 
     def function(self, area: Area, address: int) -> str:
-        place = self._place(area, address)
+        place = self.place(area, address)
         obj = self.image.obj
         code = place and int(obj.sections.flags[place[0]]) & elf.SHF_EXECINSTR
         return obj.function_at(*place) if place and code else ""
 
     def symbol(self, area: Area, address: int) -> str:
-        place = self._place(area, address)
+        place = self.place(area, address)
         return symbol_at(self.image.obj, *place) if place else ""
 
 

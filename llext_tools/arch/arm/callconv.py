@@ -65,6 +65,19 @@ def call_size(code: bytes) -> int:
     return 4 if code[1] >> 3 == 0b11110 and code[3] >> 6 == 0b11 else 2
 
 
+def is_call(code: bytes, bits: int) -> bool:
+    """BL, or BLX to a register."""
+    del bits
+    first, last = int.from_bytes(code[:2], "little"), int.from_bytes(code[2:], "little")
+    return (first >> 11 == 0b11110 and last & 0xD000 == 0xD000) or last & 0xFF87 == 0x4780
+
+
+def sets_frame(code: bytes) -> bool:
+    """``add r7, sp, #n`` or ``mov r7, sp``: the frame pointer of Thumb code."""
+    halves = [int.from_bytes(code[i : i + 2], "little") for i in range(0, len(code) - 1, 2)]
+    return any(half & 0xFF00 == 0xAF00 or half == 0x466F for half in halves)
+
+
 CALLCONV = CallConv(
     placer=Aapcs,
     sp="sp",
@@ -75,4 +88,8 @@ CALLCONV = CallConv(
     in_fpu=in_fpu,
     stack_align=8,
     call_size=call_size,
+    is_call=is_call,
+    dwarf=(*(f"r{i}" for i in range(13)), "sp", "lr", "pc"),
+    frame=("r7", 0, 1, 2),
+    sets_frame=sets_frame,
 )

@@ -66,6 +66,21 @@ def call_size(code: bytes) -> int:
     return 4 if word & 0xFFF in (0x0E7, 0x0EF) else 2
 
 
+def is_call(code: bytes, bits: int) -> bool:
+    """JAL and JALR with ra, C.JALR, and C.JAL, which 64-bit CPUs do not have."""
+    word, last = int.from_bytes(code, "little"), int.from_bytes(code[2:], "little")
+    if word & 0xFFF == 0x0EF or word & 0x7FFF == 0x00E7:
+        return True
+    return (last & 0xF07F == 0x9002 and last & 0xF80 != 0) or (bits == 32 and last & 0xE003 == 0x2001)
+
+
+def sets_frame(code: bytes) -> bool:
+    """``addi s0, sp, n``, in four bytes or in two."""
+    halves = [int.from_bytes(code[i : i + 2], "little") for i in range(0, len(code) - 1, 2)]
+    pairs = zip(halves, [*halves[1:], 0], strict=True)
+    return any((half & 0xE01F == 0 and half != 0) or (half == 0x0413 and more & 0xF == 1) for half, more in pairs)
+
+
 CALLCONV = CallConv(
     placer=PsAbi,
     sp="sp",
@@ -76,6 +91,27 @@ CALLCONV = CallConv(
     in_fpu=in_fpu,
     stack_align=16,
     call_size=call_size,
+    is_call=is_call,
+    dwarf=(
+        "",
+        "ra",
+        "sp",
+        "gp",
+        "tp",
+        "t0",
+        "t1",
+        "t2",
+        "s0",
+        "s1",
+        *(f"a{i}" for i in range(8)),
+        *(f"s{i}" for i in range(2, 12)),
+        "t3",
+        "t4",
+        "t5",
+        "t6",
+    ),
+    frame=("s0", -2, -1, 0),
+    sets_frame=sets_frame,
     by_reference=2,
     long_double=16,
 )

@@ -1,0 +1,77 @@
+"""One frame of a backtrace, and how a person sees it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["extension", "firmware", "host"]
+SHOWN = 12
+"""Lines of a backtrace in a message; what lies between the inner and the outer ones is counted."""
+
+
+class Frame(NamedTuple):
+    """A function that has not returned.
+
+    ``pc`` is the instruction that runs next there: of a caller, that behind its call. ``place`` is the instruction at
+    work: the call itself. ``offset`` is that of the place in the function or, where none is known, in ``section``.
+    """
+
+    pc: int
+    place: int
+    function: str
+    offset: int
+    kind: Kind
+    file: str = ""  # the title of the extension or firmware
+    section: str = ""
+    source: str = ""
+    line: int | None = None
+    guessed: bool = False  # found without call frame information: it may have returned
+    inlined: bool = False  # into the next frame, which has the same place
+
+    @property
+    def name(self) -> str:
+        """``counter_run+0x1c``, ``qsort (host)``, ``.text+0x40``."""
+        if self.kind == "host":
+            return f"{self.function} (host)"
+        if self.inlined:
+            return f"{self.function} (inlined)"
+        name = self.function or self.section or f"{self.place:#010x}"
+        return f"{name}+{self.offset:#x}" if self.function or self.section else name
+
+    def __str__(self) -> str:
+        text = self.name
+        if self.line is not None:
+            text += f" at {os.path.basename(self.source)}:{self.line}"
+        elif self.kind == "firmware":
+            text += f" in {self.file}"
+        return f"{text} (a guess)" if self.guessed else text
+
+    def to_json(self) -> dict[str, Any]:
+        """Without what is not known."""
+        found = {"pc": self.pc, "function": self.function, "offset": self.offset, "kind": self.kind}
+        more = {"file": self.file, "section": self.section, "source": self.source, "line": self.line}
+        flags = {"guessed": self.guessed, "inlined": self.inlined}
+        return found | {name: value for name, value in (more | flags).items() if value}
+
+
+def lines(frames: Sequence[Frame], most: int = SHOWN) -> tuple[str, ...]:
+    """A backtrace as lines for a message: a frame that repeats is counted, and the middle of a long one left out."""
+    found = list(_counted(frames))
+    if len(found) > most:
+        outer = most // 3
+        gone = len(found) - most + 1
+        found[most - outer - 1 : len(found) - outer] = [f"... {gone} more lines"]
+    return tuple(found)
+
+
+def _counted(frames: Sequence[Frame]) -> Iterator[str]:
+    """``#0 f+0x8 at f.c:3``; recursion as one line."""
+    for text, same in groupby(enumerate(frames), key=lambda each: str(each[1])):
+        numbers = [i for i, _ in same]
+        if len(numbers) > 2:
+            yield f"#{numbers[0]} to #{numbers[-1]} {text}"
+        else:
+            yield from (f"#{i} {text}" for i in numbers)

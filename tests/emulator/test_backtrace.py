@@ -1,0 +1,99 @@
+"""Backtraces: the functions of a C program write down their own return addresses, the unwinder has to find the same.
+
+Expected: ``__builtin_return_address(0)`` of the compiler, in functions that call each other in all the ways that there
+are, with GCC and Clang, optimised or not, with and without a frame pointer.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from emulator.conftest import Build
+from llext_tools import arch
+from llext_tools.errors import FaultError
+from llext_tools.host.function import HostFunction
+from llext_tools.host.guest import Guest
+from llext_tools.run import load
+from llext_tools.run.plan import plan
+from llext_tools.run.session import Session, Setup
+from llext_tools.diag import Reporter
+from llext_tools.unwind import Frame, backtrace
+
+pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
+
+SOURCE = r"""
+#define FN __attribute__((noinline, noclone)) int
+#define NOTE() (returns[depth++] = (uintptr_t)__builtin_return_address(0))
+#define GONE(x) ({ int result_ = (x); depth--; result_; })
+uintptr_t returns[64];
+volatile int depth;
+static volatile int sink;
+void k_yield(void);
+
+FN leaf(int n) { NOTE(); k_yield(); sink += n; depth--; return n + 1; }
+FN plain(int n) { NOTE(); int x = leaf(n); depth--; return x * 2; }
+FN variadic(int n, ...)
+{
+    __builtin_va_list args; NOTE();
+    __builtin_va_start(args, n); int x = plain(__builtin_va_arg(args, int)); __builtin_va_end(args);
+    depth--; return x;
+}
+FN with_alloca(int n) { NOTE(); volatile char *p = __builtin_alloca(n); p[n - 1] = 1; int x = variadic(2, n, n); depth--; return x + p[n - 1]; }
+FN big_frame(int n) { NOTE(); volatile char block[3000]; block[n] = 1; int x = with_alloca(n * 8); depth--; return x + block[n]; }
+FN many(int a, int b, int c, int d, int e, int f, int g, int h, int i, int j)
+{
+    NOTE(); int x = big_frame(a + j); int y = a * b + c * d + e * f + g * h + i * j; depth--; return x + y;
+}
+FN doubles(int n) { NOTE(); volatile double y = n * 0.5; int x = many(n, 1, 2, 3, 4, 5, 6, 7, 8, 9); depth--; return x + (int)(y * 2.0); }
+FN recurse(int n) { NOTE(); int x = n ? recurse(n - 1) + 1 : doubles(3); sink += n; depth--; return x; }
+static int compare(const void *a, const void *b) { NOTE(); int x = recurse(2); depth--; return x + *(const int *)a - *(const int *)b; }
+FN sorts(int n) { NOTE(); int two[2] = {n, 1}; qsort(two, 2, sizeof *two, compare); depth--; return two[0]; }
+int start(int n) { NOTE(); int x = sorts(n); depth--; return x + 1; }
+EXPORT_SYMBOL(start);
+EXPORT_SYMBOL(returns);
+EXPORT_SYMBOL(depth);
+"""
+CHAIN = ["leaf", "plain", "variadic", "with_alloca", "big_frame", "many", "doubles"]
+CHAIN += ["recurse", "recurse", "recurse", "compare", "qsort", "sorts", "start"]
+
+
+def traced(obj, target: str, call: str = "start(1)"):
+    """Backtraces at each call of ``k_yield()``, and what the functions have written down then."""
+    cpu = arch.target(target)
+    found = []
+
+    def look(guest: Guest) -> None:
+        image = images[0]
+        word = cpu.bits // 8
+        at = {name: export.address for name, export in image.exp_tab.by_name.items()}
+        depth = int.from_bytes(guest.memory.peek(at["depth"], 4), "little")
+        data = guest.memory.peek(at["returns"], depth * word)
+        returns = [int.from_bytes(data[i : i + word], "little") for i in range(0, len(data), word)]
+        if guest.arch.thumb:
+            returns = [value & ~1 for value in returns]
+        found.append((backtrace(guest), [value for value in reversed(returns) if value != guest.return_at]))
+
+    images = load([obj], cpu)
+    setup = Setup(cpu, overrides={"k_yield": HostFunction("k_yield", "void k_yield(void)", look)})
+    with Session(images, setup) as session:
+        (step,) = plan(images, [call], (), cpu, Reporter())
+        session.perform(step)
+    return found
+
+
+OPTIONS = [("-O0",), ("-Os",), ("-O2",), ("-O2", "-fno-omit-frame-pointer"), ("-Os", "-fomit-frame-pointer")]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
+@pytest.mark.parametrize("chain", ["gcc", "zig"])
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4f", "rv32imac", "rv64gc"])
+def test_return_addresses_are_those_of_the_compiler(target: str, chain: str, options, build: Build) -> None:
+    found = traced(build(SOURCE, target, chain, *options), target)
+    assert found
+    for frames, returns in found:
+        assert [frame.function for frame in frames if frame.function != "k_yield"] == CHAIN
+        assert not any(frame.guessed for frame in frames)
+        called = [frame.pc for inner, frame in zip(frames, frames[1:]) if "host" not in (inner.kind, frame.kind)]
+        assert called == returns
