@@ -18,13 +18,13 @@ from llext_tools.arch.base import Arch, Piece, Placer, Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype, Value, decode, encode, widen
 from llext_tools.diag import Location, fail
-from llext_tools.errors import UsageError
+from llext_tools.errors import LlextError, UsageError
 from llext_tools.host.faults import explain, explain_access
 from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import AccessError, Area, View
-from llext_tools.host.places import Frames, Places
+from llext_tools.host.places import Entry, Frames, Places
 from llext_tools.link.exports import Export
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine, Stop
@@ -272,14 +272,20 @@ class Guest(Places):
             self._put(pieces, data, sp)
         if self.frames.kept is None and not self.frames.entries:
             self.frames.kept = machine.get_all(conv.saved)
+        if not self.frames.entries:
+            self.stopped = None
         machine.set(conv.sp, sp)
         machine.set(conv.ra, self.return_at | self.arch.thumb)
         inside, self.frames.inside = self.frames.inside, []
-        self.frames.entries.append(address & ~1 if self.arch.thumb else address)
+        entry = address & ~1 if self.arch.thumb else address
+        self.frames.entries.append(Entry(entry, *before, tuple(inside)))
         try:
             self._run(address)
             self._check_return(sp, address)
             result = self._result(prototype)
+        except LlextError:
+            self.stopped = self.stopped or self.frames.copy()
+            raise
         finally:
             self.frames.entries.pop()
             self.frames.inside = inside

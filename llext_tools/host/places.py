@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NoReturn
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, NoReturn
 
 from llext_tools.arch.base import Arch, Target
 from llext_tools.diag import Location, fail
@@ -22,6 +22,18 @@ RIGHTS = {
 }
 
 
+class Entry(NamedTuple):
+    """A call of the extension by the host: the function's address, and how the host was called itself.
+
+    ``inside``: the host's functions that ran, the innermost last; the registers ``sp`` and ``ra`` are theirs.
+    """
+
+    address: int
+    sp: int
+    ra: int
+    inside: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Frames:
     """The calls between host and extension that one thread is in.
@@ -33,8 +45,12 @@ class Frames:
     name: str = "main"
     stack: Area | None = None
     inside: list[str] = field(default_factory=list)
-    entries: list[int] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     kept: tuple[int, ...] | None = None
+
+    def copy(self) -> Frames:
+        """As they are now."""
+        return replace(self, inside=[*self.inside], entries=[*self.entries])
 
 
 class Places:
@@ -51,6 +67,7 @@ class Places:
         self.files: list[str] = []
         self.functions: dict[int, tuple[Export, HostFunction | None]] = {}
         self.frames = Frames()
+        self.stopped: Frames | None = None  # as they were when the last call from outside failed
         self.return_at = 0
 
     def location(self, address: int) -> Location | None:
@@ -74,7 +91,7 @@ class Places:
         back = self.machine.get(self.conv.ra)
         back = back & ~1 if self.arch.thumb else back
         if back == self.return_at and self.frames.entries:
-            entry = self.location(self.frames.entries[-1])
+            entry = self.location(self.frames.entries[-1].address)
             return entry._replace(offset=None) if entry else self.file()
         area = self.memory.at(back - 4)
         if area is None or area.end < back or self.location(back - 4) is None:

@@ -225,11 +225,13 @@ class Unwinder:
 
     def _in_code(self, words: I64) -> NDArray[np.bool_]:
         """bool[n]: which words may be return addresses, as far as the areas tell."""
-        found = words == (self._guest.return_at | self._guest.arch.thumb)
+        found: NDArray[np.bool_] = words == (self._guest.return_at | self._guest.arch.thumb)
         for area in self._memory.areas:
             if Perm.X in area.perm and area.owner is not None:
                 found |= (area.start < words) & (words <= area.end + 1)
-        return found & (words & 1 == 1) if self._guest.arch.thumb else found
+        if self._guest.arch.thumb:
+            found &= words & 1 == 1
+        return found
 
     def _behind_call(self, ra: int) -> bool:
         """Whether an address is behind a call instruction; of Thumb code it has its bit."""
@@ -264,15 +266,15 @@ class Unwinder:
 
     def _start(self, address: int) -> int | None:
         """Where the function that an address is in begins."""
-        where = self._namer.function(address)
-        return address - where[1] if where and where[0] else None
+        name, inside = self._namer.function(address)
+        return address - inside if name else None
 
     def _address(self, value: int) -> int:
         return value & ~1 if self._guest.arch.thumb else value
 
     def _load(self, address: int) -> int | None:
         area = self._memory.at(address)
-        if address % self._word or area is None or Perm.R not in area.perm or address + self._word > area.end:
+        if address % self._word or area is None or Perm.R not in area.perm or area.end < address + self._word:
             return None
         return int.from_bytes(self._memory.peek(address, self._word), "little")
 

@@ -6,19 +6,19 @@ are, with GCC and Clang, optimised or not, with and without a frame pointer.
 
 from __future__ import annotations
 
-import random
+from itertools import pairwise
 
 import pytest
 
 from emulator.conftest import Build
 from llext_tools import arch
-from llext_tools.errors import FaultError
+from llext_tools.diag import Reporter
+from llext_tools.elf.model import ElfObject
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
 from llext_tools.run import load
 from llext_tools.run.plan import plan
 from llext_tools.run.session import Session, Setup
-from llext_tools.diag import Reporter
 from llext_tools.unwind import Frame, backtrace
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 SOURCE = r"""
 #define FN __attribute__((noinline, noclone)) int
 #define NOTE() (returns[depth++] = (uintptr_t)__builtin_return_address(0))
-#define GONE(x) ({ int result_ = (x); depth--; result_; })
 uintptr_t returns[64];
 volatile int depth;
 static volatile int sink;
@@ -36,19 +35,55 @@ FN leaf(int n) { NOTE(); k_yield(); sink += n; depth--; return n + 1; }
 FN plain(int n) { NOTE(); int x = leaf(n); depth--; return x * 2; }
 FN variadic(int n, ...)
 {
-    __builtin_va_list args; NOTE();
-    __builtin_va_start(args, n); int x = plain(__builtin_va_arg(args, int)); __builtin_va_end(args);
-    depth--; return x;
+    NOTE();
+    __builtin_va_list args;
+    __builtin_va_start(args, n);
+    int x = plain(__builtin_va_arg(args, int));
+    __builtin_va_end(args);
+    depth--;
+    return x;
 }
-FN with_alloca(int n) { NOTE(); volatile char *p = __builtin_alloca(n); p[n - 1] = 1; int x = variadic(2, n, n); depth--; return x + p[n - 1]; }
-FN big_frame(int n) { NOTE(); volatile char block[3000]; block[n] = 1; int x = with_alloca(n * 8); depth--; return x + block[n]; }
+FN with_alloca(int n)
+{
+    NOTE();
+    volatile char *block = __builtin_alloca(n);
+    block[n - 1] = 1;
+    int x = variadic(2, n, n);
+    depth--;
+    return x + block[n - 1];
+}
+FN big_frame(int n)
+{
+    NOTE();
+    volatile char block[3000];
+    block[n] = 1;
+    int x = with_alloca(n * 8);
+    depth--;
+    return x + block[n];
+}
 FN many(int a, int b, int c, int d, int e, int f, int g, int h, int i, int j)
 {
-    NOTE(); int x = big_frame(a + j); int y = a * b + c * d + e * f + g * h + i * j; depth--; return x + y;
+    NOTE();
+    int x = big_frame(a + j), y = a * b + c * d + e * f + g * h + i * j;
+    depth--;
+    return x + y;
 }
-FN doubles(int n) { NOTE(); volatile double y = n * 0.5; int x = many(n, 1, 2, 3, 4, 5, 6, 7, 8, 9); depth--; return x + (int)(y * 2.0); }
+FN doubles(int n)
+{
+    NOTE();
+    volatile double y = n * 0.5;
+    int x = many(n, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+    depth--;
+    return x + (int)(y * 2.0);
+}
 FN recurse(int n) { NOTE(); int x = n ? recurse(n - 1) + 1 : doubles(3); sink += n; depth--; return x; }
-static int compare(const void *a, const void *b) { NOTE(); int x = recurse(2); depth--; return x + *(const int *)a - *(const int *)b; }
+static int compare(const void *a, const void *b)
+{
+    NOTE();
+    int x = recurse(2);
+    depth--;
+    return x + *(const int *)a - *(const int *)b;
+}
 FN sorts(int n) { NOTE(); int two[2] = {n, 1}; qsort(two, 2, sizeof *two, compare); depth--; return two[0]; }
 int start(int n) { NOTE(); int x = sorts(n); depth--; return x + 1; }
 EXPORT_SYMBOL(start);
@@ -59,10 +94,13 @@ CHAIN = ["leaf", "plain", "variadic", "with_alloca", "big_frame", "many", "doubl
 CHAIN += ["recurse", "recurse", "recurse", "compare", "qsort", "sorts", "start"]
 
 
-def traced(obj, target: str, call: str = "start(1)"):
+Trace = tuple[tuple[Frame, ...], list[int]]
+
+
+def traced(obj: ElfObject, target: str, call: str = "start(1)") -> list[Trace]:
     """Backtraces at each call of ``k_yield()``, and what the functions have written down then."""
     cpu = arch.target(target)
-    found = []
+    found: list[Trace] = []
 
     def look(guest: Guest) -> None:
         image = images[0]
@@ -89,11 +127,13 @@ OPTIONS = [("-O0",), ("-Os",), ("-O2",), ("-O2", "-fno-omit-frame-pointer"), ("-
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 @pytest.mark.parametrize("chain", ["gcc", "zig"])
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4f", "rv32imac", "rv64gc"])
-def test_return_addresses_are_those_of_the_compiler(target: str, chain: str, options, build: Build) -> None:
+def test_return_addresses_are_those_of_the_compiler(
+    target: str, chain: str, options: tuple[str, ...], build: Build
+) -> None:
     found = traced(build(SOURCE, target, chain, *options), target)
     assert found
     for frames, returns in found:
         assert [frame.function for frame in frames if frame.function != "k_yield"] == CHAIN
         assert not any(frame.guessed for frame in frames)
-        called = [frame.pc for inner, frame in zip(frames, frames[1:]) if "host" not in (inner.kind, frame.kind)]
-        assert called == returns
+        pairs = pairwise(frames)
+        assert [frame.pc for inner, frame in pairs if "host" not in (inner.kind, frame.kind)] == returns
