@@ -87,15 +87,16 @@ class Described:
         self._reader = _Reader(obj)
         self._units: dict[int, _Types] = {}
 
-    def interface(self, names: Iterable[str]) -> Interface:
+    def interface(self, names: Iterable[str], *, statics: bool = False) -> Interface:
         """The signatures of symbols and the types that they reach; what is not found, or malformed, is left out.
 
         Args:
             names: of exports or imports; a mapping gives their addresses, for names that are not in the symbol table.
+            statics: of a relocatable file also what is static in it; the first one of several of a name.
         """
         wanted = dict(names) if isinstance(names, Mapping) else dict.fromkeys(names, 0)
         parts: dict[int, dict[str, Signature]] = {}
-        for name, (unit, entry) in self._reader.find(wanted).items():
+        for name, (unit, entry) in self._reader.find(wanted, statics=statics).items():
             types = self._types_of(unit)
             try:
                 parts.setdefault(unit.offset, {})[name] = types.signature(name, entry)
@@ -140,6 +141,23 @@ class Described:
                 parts.setdefault(unit.offset, {}).update(complete_tags([root], types.layouts))
         return _joined(Interface({}, layouts) for layouts in parts.values()).types
 
+    def named(self, names: Iterable[str]) -> Interface:
+        """Types by what C calls them, each as if it were that of a variable: ``struct sensor``, ``sensor_t``."""
+        parts: dict[int, dict[str, Signature]] = {}
+        for name in names:
+            try:
+                found = self._reader.find_named(name)
+                if found is None:
+                    continue
+                unit, entry = found
+                types = self._types_of(unit)
+                parts.setdefault(unit.offset, {})[name] = types.named(name, entry)
+                types.finish()
+            except MALFORMED:
+                pass
+        layouts = {unit: self._units[unit].layouts for unit in parts}
+        return _joined(Interface(symbols, complete(symbols.values(), layouts[unit])) for unit, symbols in parts.items())
+
     def all_types(self) -> Mapping[str, Layout]:
         """All complete types that have a tag, or a typedef."""
         reader, found = self._reader, set[str]()
@@ -168,6 +186,7 @@ class _Index:
     symbols: dict[str, list[Entry]] = field(default_factory=dict)  # by linkage name, else by name
     types: dict[str, Entry] = field(default_factory=dict)  # complete ones, by tag
     typedefs: dict[int, str] = field(default_factory=dict)  # type -> the first typedef of it
+    aliases: dict[str, Entry] = field(default_factory=dict)  # typedefs by their names
     scopes: dict[int, str] = field(default_factory=dict)  # entry -> "ns::outer::", if it has one
     completions: dict[int, Entry] = field(default_factory=dict)  # declaration -> the type that completes it
 
@@ -182,13 +201,13 @@ class _Reader:
         self._bases: dict[str, tuple[list[Unit], list[int]]] = {}
         self._homes: dict[int, Unit] = {}  # address -> the unit of what is there, of the units read so far
 
-    def find(self, names: Mapping[str, int]) -> dict[str, tuple[Unit, Entry]]:
+    def find(self, names: Mapping[str, int], *, statics: bool = False) -> dict[str, tuple[Unit, Entry]]:
         """For each name that is described: the entry, and the unit where its types are."""
         found = {}
         places = self._places_of(names) if self.obj.type != elf.ET_REL else {}
         for name in names:
             try:
-                entry = self._find(*places.get(name, (name, None)))
+                entry = self._find(*places.get(name, (name, None)), statics=statics)
                 if entry is not None:
                     found[name] = self.debug.unit_at(entry.offset), entry
             except MALFORMED:
@@ -221,9 +240,17 @@ class _Reader:
                     return unit, entry
         return None
 
-    def _find(self, name: str, address: int | None) -> Entry | None:
+    def find_named(self, name: str) -> tuple[Unit, Entry] | None:
+        """The first complete type of a tag, with ``struct`` in front or without, or a typedef."""
+        for unit in self.units_naming(name) if " " not in name else ():
+            if name in (aliases := self.index(unit).aliases):
+                return unit, aliases[name]
+        tags = (name,) if " " in name else tuple(f"{kind} {name}" for kind in ("struct", "union", "enum"))
+        return next((found for tag in tags if (found := self.find_type(tag))), None)
+
+    def _find(self, name: str, address: int | None, *, statics: bool = False) -> Entry | None:
         """The definition, else a declaration."""
-        declaration = None
+        declaration = static = None
         aliases = _aliases(name)
         for unit in self._units(name, address):
             try:
@@ -243,7 +270,9 @@ class _Reader:
                         return described
                     if self.attribute(entry, AT.external):
                         declaration = declaration or described
-        return declaration
+                    elif statics and AT.declaration not in entry.values:
+                        static = static or described
+        return static or declaration
 
     def _units(self, name: str, address: int | None) -> Iterator[Unit]:
         """The units worth a look, the most promising ones first."""
@@ -387,6 +416,7 @@ class _Reader:
         name, target = _name(entry), values.get(AT.type)
         if entry.tag == TAG.typedef and isinstance(target, int):
             index.typedefs.setdefault(target, f"{scope}{name}")
+            index.aliases.setdefault(f"{scope}{name}", entry)
         elif entry.tag in KINDS and AT.declaration not in values:
             if isinstance(link := values.get(AT.specification), int):
                 index.completions[link] = entry
@@ -468,6 +498,12 @@ class _Types:
         structor = len(_aliases(name)) > 1  # what it returns is the ABI's business: on Arm the object
         result = VOID if structor else self._typed(entry, f"{name}.result")
         return Signature(result.type, result.spelling, tuple(params), variadic)
+
+    def named(self, name: str, entry: Entry) -> Signature:
+        """What a typedef, or a type with a tag, stands for."""
+        if entry.tag in KINDS:
+            return Signature(self.tag_of(entry, ""), name, None)
+        return Signature(self._text(entry.offset, name, 0).type, name, None)
 
     def finish(self) -> None:
         """Lay out the types that are waiting; what is malformed stays as incomplete as a declaration."""

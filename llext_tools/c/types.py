@@ -1,4 +1,4 @@
-"""C's types as they pass between host and extension: a kind, a size, a name.
+"""C's types as they pass between host and extension: a kind, a size, a name, and what they consist of.
 
 Sources: aapcs32 (2024Q3), "Arm C and C++ language mappings"; RISC-V psABI 1.0, "C/C++ type details". On both, plain
 ``char`` is unsigned, each scalar is aligned to its size, and ``long`` is as wide as a pointer.
@@ -8,38 +8,153 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache, cached_property
 from typing import Literal, NamedTuple, TypeAlias
 
-Kind = Literal["void", "bool", "int", "uint", "float", "pointer", "record"]
+Kind = Literal["void", "bool", "int", "uint", "float", "pointer", "record", "array", "function"]
 Value: TypeAlias = "int | float | None"
 
 
 class CType(NamedTuple):
-    """A type: ``size`` in bytes, ``name`` as C spells it, ``to`` what a pointer points to."""
+    """A type: ``size`` in bytes, ``name`` as C spells it, ``to`` what a pointer points to or an array is made of.
+
+    An enumeration is an integer with an ``Enum`` as ``made_of``. A record without a ``Record`` is incomplete, or
+    something that no register has, such as a complex number.
+    """
 
     kind: Kind
     size: int
     name: str
     to: CType | None = None
+    length: int | None = None  # elements of an array; None also if nobody knows: it is a flexible array member
+    made_of: Record | Enum | Prototype | None = None
 
     @property
     def align(self) -> int:
-        return max(self.size, 1)
+        """Bytes. Nothing tells what ``alignas`` has added; that a record is packed is concluded from its layout."""
+        if self.kind == "array" and self.to is not None:
+            return self.to.align
+        record = self.record
+        return _record_align(record.fields, self.size) if record is not None else max(self.size, 1)
+
+    @property
+    def record(self) -> Record | None:
+        return self.made_of if isinstance(self.made_of, Record) else None
+
+    @property
+    def enum(self) -> Enum | None:
+        return self.made_of if isinstance(self.made_of, Enum) else None
+
+    @property
+    def function(self) -> Prototype | None:
+        """Of a function, or a pointer to one."""
+        if self.kind == "pointer" and self.to is not None and self.to.kind == "function":
+            return self.to.function
+        return self.made_of if isinstance(self.made_of, Prototype) else None
+
+    @property
+    def is_char(self) -> bool:
+        return self.name in ("char", "const char", "volatile char", "const volatile char")
 
     @property
     def is_text(self) -> bool:
         """Whether it is a pointer to ``char``, const or not."""
-        return self.kind == "pointer" and self.to is not None and self.to.name.split()[-1] == "char"
+        return self.kind == "pointer" and self.to is not None and self.to.name.split()[-1:] == ["char"]
 
     @property
     def is_void(self) -> bool:
         return self.kind == "void"
 
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it has one value: a number or an address."""
+        return self.kind in ("bool", "int", "uint", "float", "pointer")
+
     def pointer(self) -> str:
         """How C spells a pointer to this type."""
+        if self.kind == "function":
+            returned, _, params = self.name.partition("(")
+            return f"{returned.rstrip()} (*)({params}"
         return f"{self.name}*" if self.name.endswith("*") else f"{self.name} *"
+
+    def array(self, length: int | None) -> CType:
+        """An array of this type."""
+        name, bracket, rest = self.name.partition("[")
+        spelled = f"{name}{'' if bracket else ' '}[{'' if length is None else length}]{bracket}{rest}"
+        return CType("array", self.size * (length or 0), spelled, self, length)
+
+
+class Field(NamedTuple):
+    """A member, ``offset`` bytes from the start; a bit-field of ``bits`` bits from bit ``shift`` of the byte there on.
+
+    A member without a name is a struct or union whose members count as those of what is around it.
+    """
+
+    name: str
+    offset: int
+    type: CType
+    bits: int = 0
+    shift: int = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes that it is in."""
+        return (self.shift + self.bits + 7) // 8 if self.bits else self.type.size
+
+
+class Record:
+    """What a struct or union consists of. Two are the same if they have one tag and one layout.
+
+    Args:
+        layout: anything that tells it from other layouts.
+        fields: makes the members when they are asked for, as a type may refer to itself.
+    """
+
+    def __init__(
+        self, kind: Literal["struct", "union"], tag: str, layout: Hashable, fields: Callable[[], tuple[Field, ...]]
+    ) -> None:
+        self.kind, self.tag, self.layout = kind, tag, layout
+        self._make = fields
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        return self._make()
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Field]:
+        """All members, also those of members without a name, at their offset from the start of this one."""
+        found: dict[str, Field] = {}
+        for field in self.fields:
+            inner = field.type.record
+            if field.name:
+                found.setdefault(field.name, field)
+            elif inner is not None:
+                for name, each in inner.by_name.items():
+                    found.setdefault(name, each._replace(offset=field.offset + each.offset))
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and (self.tag, self.layout) == (other.tag, other.layout)
+
+    def __hash__(self) -> int:
+        return hash(self.tag)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.tag}>".replace("> >", ">>")
+
+
+class Enum(NamedTuple):
+    """The named constants of an enumeration, in their order."""
+
+    names: tuple[tuple[str, int], ...]
+
+    def name_of(self, value: int) -> str:
+        """The first constant of that value, "" if there is none."""
+        return next((name for name, each in self.names if each == value), "")
+
+    def value_of(self, name: str) -> int | None:
+        return dict(self.names).get(name)
 
 
 class Prototype(NamedTuple):
@@ -49,6 +164,7 @@ class Prototype(NamedTuple):
     result: CType
     params: tuple[CType, ...]
     variadic: bool = False
+    names: tuple[str, ...] = ()  # of the parameters, where they are known; "" of one that has none
 
     def __str__(self) -> str:
         params = [p.name for p in self.params] + ["..."] * self.variadic
@@ -114,6 +230,19 @@ def _types(model: DataModel) -> dict[str, CType]:
     return types
 
 
+def _record_align(fields: tuple[Field, ...], size: int) -> int:
+    """The greatest alignment of a member. What is not aligned in it is packed."""
+    most = 1
+    for field in fields:
+        align = field.type.align
+        while not field.bits and field.offset % align:
+            align //= 2
+        most = max(most, align)
+    while size % most:
+        most //= 2
+    return most
+
+
 def encode(ctype: CType, value: Value) -> bytes:
     """A value as memory holds it. Integers wrap to the type's size, as a C conversion does."""
     if ctype.kind == "float":
@@ -145,22 +274,22 @@ def widen(ctype: CType, data: bytes, word: int) -> bytes:
     return (value & ((1 << 8 * word) - 1)).to_bytes(word, "little")
 
 
+FLOAT_FORMATS = {2: "<e", 4: "<f", 8: "<d"}
+"""What ``struct`` calls a number of so many bytes."""
+
+
 def _float_bytes(size: int, value: float) -> bytes:
-    if size == 4:
-        try:
-            return struct.pack("<f", value)
-        except OverflowError:  # as a C conversion rounds it
-            return struct.pack("<f", float("inf") if value > 0 else float("-inf"))
-    if size == 8:
-        return struct.pack("<d", value)
-    return _binary128(value)
+    if size not in FLOAT_FORMATS:
+        return _binary128(value)
+    try:
+        return struct.pack(FLOAT_FORMATS[size], value)
+    except OverflowError:  # as a C conversion rounds it
+        return struct.pack(FLOAT_FORMATS[size], math.copysign(math.inf, value))
 
 
 def _float_of(data: bytes) -> float:
-    if len(data) == 4:
-        return float(struct.unpack("<f", data)[0])
-    if len(data) == 8:
-        return float(struct.unpack("<d", data)[0])
+    if len(data) in FLOAT_FORMATS:
+        return float(struct.unpack(FLOAT_FORMATS[len(data)], data)[0])
     sign, exponent, fraction = split_float(data)
     if exponent == 0x7FFF:
         return math.nan if fraction else (-math.inf if sign else math.inf)
@@ -172,7 +301,7 @@ def _float_of(data: bytes) -> float:
     return -value if sign else value
 
 
-FLOAT_BITS = {4: (8, 23), 8: (11, 52), 16: (15, 112)}
+FLOAT_BITS = {2: (5, 10), 4: (8, 23), 8: (11, 52), 16: (15, 112)}
 """Bits of exponent and fraction of an IEEE 754 number of so many bytes."""
 
 

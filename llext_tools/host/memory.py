@@ -92,6 +92,11 @@ class AccessError(Exception):
         super().__init__(reason, address, size)
         self.reason, self.address, self.size = reason, address, size
 
+    def __str__(self) -> str:
+        able = "readable" if self.reason == "read" else "writable"
+        null = ": a null pointer was used" if not self.address else ""
+        return f"cannot {self.reason} {self.size:,} bytes: there is no {able} memory at {self.address:#010x}{null}"
+
 
 class Memory:
     """Areas of one machine. ``traps`` are addresses where code of the host begins."""
