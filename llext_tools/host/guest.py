@@ -253,8 +253,7 @@ class Guest(Places):
         """
         machine, conv = self.machine, self.conv
         if len(self.frames.entries) >= self.limits.depth:
-            text = f"host and extension call each other {self.limits.depth} levels deep"
-            self.fail("run-depth", text, self.where_now())
+            self.too_deep()
         top = machine.get(conv.sp)
         placer = self.placer(prototype.variadic)
         placed = []
@@ -280,8 +279,8 @@ class Guest(Places):
         entry = address & ~1 if self.arch.thumb else address
         self.frames.entries.append(Entry(entry, *before, tuple(inside)))
         try:
-            self._run(address)
-            self._check_return(sp, address)
+            self.run_from(address)
+            self.check_return(sp, address)
             result = self._result(prototype)
         except LlextError:
             self.stopped = self.stopped or self.frames.copy()
@@ -343,7 +342,11 @@ class Guest(Places):
         except AccessError:
             self.fail("run-fault", "the stack has no room for the arguments of a call", self.where_now())
 
-    def _run(self, pc: int) -> None:
+    def too_deep(self) -> NoReturn:
+        text = f"host and extension call each other {self.limits.depth} levels deep"
+        self.fail("run-depth", text, self.where_now())
+
+    def run_from(self, pc: int) -> None:
         """Run until the extension returns, serving its calls."""
         while True:
             stop = self.machine.run(pc, self.deadline)
@@ -353,7 +356,7 @@ class Guest(Places):
                 return
             pc = self._serve(stop.pc)
 
-    def _check_return(self, sp: int, address: int) -> None:
+    def check_return(self, sp: int, address: int) -> None:
         """That a function has kept to the procedure call standard."""
         off = self.machine.get(self.conv.sp) - sp
         outermost = len(self.frames.entries) == 1

@@ -117,6 +117,9 @@ class Machine(Protocol):
 
     def set(self, register: str, value: int) -> None: ...
 
+    def set_all(self, registers: tuple[str, ...], values: Sequence[int]) -> None:
+        """Several registers at once, of up to 64 bits each."""
+
     def run(self, pc: int, deadline: float) -> Stop:
         """Run from ``pc`` (Arm: with the Thumb bit) until something happens or ``deadline`` (``time.monotonic()``)."""
 

@@ -32,6 +32,7 @@ from unicorn import unicorn_const as const
 from llext_tools.arch.base import Emulator
 from llext_tools.diag import fail
 from llext_tools.elf.model import Bytes
+from llext_tools.machine.batch import Batch
 from llext_tools.machine.protocol import Reason, Stop
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE, zeros
@@ -80,7 +81,7 @@ class UnicornMachine:
         self._thumb = "THUMB" in emulator.mode
         self._pc = pc
         self._found: Stop | None = None
-        self._numbers: dict[tuple[str, ...], list[int]] = {}
+        self._batches: dict[tuple[str, ...], Batch] = {}
         self._traps: dict[tuple[int, int], int] = {}  # ranges of code that ends -> hook
         self._undo: tuple[int, bytes] | None = None
         self._raised: Exception | None = None
@@ -240,10 +241,17 @@ class UnicornMachine:
         return int(self._uc.reg_read(self._registers[register]))
 
     def get_all(self, registers: tuple[str, ...]) -> tuple[int, ...]:
-        numbers = self._numbers.get(registers)
-        if numbers is None:
-            numbers = self._numbers[registers] = [self._registers[name] for name in registers]
-        return tuple(self._uc.reg_read_batch(numbers))
+        return self._batch(registers).read()
+
+    def set_all(self, registers: tuple[str, ...], values: Sequence[int]) -> None:
+        self._batch(registers).write(values)
+
+    def _batch(self, registers: tuple[str, ...]) -> Batch:
+        batch = self._batches.get(registers)
+        if batch is None:
+            numbers = [self._registers[name] for name in registers]
+            batch = self._batches[registers] = Batch(self._uc, numbers)
+        return batch
 
     def set(self, register: str, value: int) -> None:
         self._uc.reg_write(self._registers[register], value)
@@ -267,6 +275,7 @@ class UnicornMachine:
 
     def close(self) -> None:
         self._watchdog.close()
+        self._batches.clear()
         self._uc = None
 
     @property
