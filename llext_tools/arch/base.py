@@ -98,6 +98,30 @@ class Emulator(NamedTuple):
     instructions: tuple[tuple[int, int, str], ...] = ()
 
 
+class GdbRegister(NamedTuple):
+    """A register as GDB knows it. ``type`` is a predefined one of target descriptions."""
+
+    name: str
+    bits: int
+    type: str = "int"
+    emulator: str = ""  # the emulator's name, if that is another one
+    constant: bool = False  # writing it changes nothing
+
+
+class GdbFeature(NamedTuple):
+    """Registers that GDB expects together, under a name of its manual's "Standard Target Features"."""
+
+    name: str
+    registers: tuple[GdbRegister, ...]
+
+
+class Gdb(NamedTuple):
+    """What GDB is told of a CPU."""
+
+    architecture: Callable[[Target], str]  # as `set architecture` has it
+    features: Callable[[Target], tuple[GdbFeature, ...]]
+
+
 class Target(NamedTuple):
     """One CPU, as ``LLEXT_TARGET`` names it."""
 
@@ -132,6 +156,7 @@ class Arch(NamedTuple):
     tls_bias: int  # thread pointer - start of the TLS block, bytes
     callconv: CallConv
     targets: tuple[Target, ...]
+    gdb: Gdb
     cpu: Callable[[ElfObject], Cpu]  # what a file says of the CPU that it is for
     unfit: Callable[[Cpu, Target, tuple[str, ...]], str]  # see misfit(); with what the target lacks
     loader_writes_first: bool = False  # Zephyr's loader writes a value before it checks whether it fits

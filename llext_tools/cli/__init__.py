@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("llext_tools.cli.check", "say what a board's loader would refuse, and what is missing"),
     "load": ("llext_tools.cli.load", "say what a board's loader answers: verdict, addresses, memory"),
     "run": ("llext_tools.cli.run", "load an extension into an emulator and call its functions"),
+    "debug": ("llext_tools.cli.debug", "run an extension under GDB or Visual Studio Code"),
     "link": ("llext_tools.cli.link", "link an extension to final addresses: ELF, binary and map"),
     "inspect": ("llext_tools.cli.inspect", "show regions, imports, exports and relocations of an extension"),
     "exports": ("llext_tools.cli.exports", "list what a firmware exports, convert export tables"),
@@ -131,7 +132,6 @@ def overview() -> str:
             "",
             f"low-level, used by the CMake helpers: {', '.join(LOW_LEVEL)}",
             "`llext help COMMAND` has options and an example, `llext --version` the version",
-            "",
             "example: llext run hello.llext --call 'greet(\"you\")'",
         ]
     )

@@ -29,8 +29,8 @@ class Prepared(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """EXT, ``--call`` and the options that say what they run on."""
+def add_arguments(parser: argparse.ArgumentParser, *, timed: bool = True) -> None:
+    """EXT, ``--call`` and the options that say what they run on. ``timed``: there is a limit of time."""
     parser.add_argument("extension", metavar="EXT", help="the extension: a `.llext` or `.debug.elf` file")
     parser.add_argument(
         "--call",
@@ -54,9 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prototype", metavar="C", action="append", default=[], help="of a function, such as `double half(double)`"
     )
     parser.add_argument("--no-bringup", action="store_true", help="as if the firmware had llext_call_fn() only")
-    parser.add_argument(
-        "--timeout", metavar="SECONDS", default=str(Limits().seconds), help="limit of it all (default %(default)s)"
-    )
+    seconds = str(Limits().seconds)
+    if timed:
+        parser.add_argument(
+            "--timeout", metavar="SECONDS", default=seconds, help="limit of it all (default %(default)s)"
+        )
+    else:
+        parser.set_defaults(timeout=seconds)
     parser.add_argument("--at", metavar="ADDR", help="address of the first region; each starts a page")
     parser.add_argument(
         "--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader whose rules hold (default %(default)s)"

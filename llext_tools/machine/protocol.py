@@ -25,6 +25,8 @@ Reason = Literal[
     "supervisor",  # a system call
     "exception-return",
     "exception",  # anything else that the CPU raised
+    "watched-read",  # an access that watch() is about; it has not taken place
+    "watched-write",
 ]
 
 
@@ -103,6 +105,9 @@ class Machine(Protocol):
         It must not raise anything. All code is much slower meanwhile. Returns what ends this.
         """
 
+    def watch(self, start: int, size: int, perm: Perm) -> Callable[[], None]:
+        """Stop before code reads or writes one of these bytes; all access is slower meanwhile. Returns what ends it."""
+
     def read(self, address: int, size: int) -> bytes:
         """Memory, whatever its permissions. All of it must be mapped."""
 
@@ -122,6 +127,9 @@ class Machine(Protocol):
 
     def run(self, pc: int, deadline: float) -> Stop:
         """Run from ``pc`` (Arm: with the Thumb bit) until something happens or ``deadline`` (``time.monotonic()``)."""
+
+    def step(self, pc: int) -> Stop | None:
+        """Run one instruction, on Arm also IT with all those it is about. None: nothing happened that stops."""
 
     def close(self) -> None:
         """Give memory and threads back."""

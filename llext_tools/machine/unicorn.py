@@ -47,6 +47,7 @@ ACCESS: dict[int, Reason] = {
 }
 PROT = {Perm.R: const.UC_PROT_READ, Perm.W: const.UC_PROT_WRITE, Perm.X: const.UC_PROT_EXEC}
 KINDS: dict[Reason, Perm] = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
+WATCHED = {Perm.R: const.UC_HOOK_MEM_READ, Perm.W: const.UC_HOOK_MEM_WRITE}
 FENCES = {"read": const.UC_HOOK_MEM_READ, "write": const.UC_HOOK_MEM_WRITE}
 WIDEST = 15  # bytes of an access but one: so far in front of a fence it may begin
 AGAIN = 0.005  # seconds: the watchdog's order to stop is lost if it comes before the emulator has started
@@ -223,6 +224,21 @@ class UnicornMachine:
 
         return remove
 
+    def watch(self, start: int, size: int, perm: Perm) -> Callable[[], None]:
+        def on_access(uc: Any, access: int, address: int, width: int, value: int, _data: object) -> None:
+            if self._found is None and address < start + size and address + width > start:
+                reason: Reason = "watched-read" if access == const.UC_MEM_READ else "watched-write"
+                self._stop_before(uc, reason, address, width, value)
+
+        kinds = sum(hook for bit, hook in WATCHED.items() if bit in perm)
+        hook = self._uc.hook_add(kinds, on_access, begin=max(start - WIDEST, 0), end=start + size - 1)
+        self._forget_code()
+
+        def remove() -> None:
+            self._uc.hook_del(hook)
+
+        return remove
+
     def _forget_code(self) -> None:
         """Translated code has no calls of hooks that were not there."""
         for start, end, perm in self.regions:
@@ -261,17 +277,23 @@ class UnicornMachine:
             while True:
                 if time.monotonic() >= deadline:
                     return Stop(reason="timeout", pc=pc & ~self._thumb)
-                self._found = None
-                try:
-                    self._uc.emu_start(pc, (1 << 64) - 2 if self._is_wide else (1 << 32) - 2)
-                except unicorn.UcError as error:
-                    self._raise()
-                    stop = self._taken()
-                    return stop if stop else Stop(reason="exception", pc=self.get(self._pc), value=error.errno)
-                self._raise()
-                if stop := self._taken():
+                if stop := self._start(pc):
                     return stop
                 pc = self.get(self._pc) | self._state()  # WFI, or the watchdog
+
+    def step(self, pc: int) -> Stop | None:
+        return self._start(pc, 1)
+
+    def _start(self, pc: int, count: int = 0) -> Stop | None:
+        """Run until something happens, or for ``count`` instructions."""
+        self._found = None
+        try:
+            self._uc.emu_start(pc, (1 << 64) - 2 if self._is_wide else (1 << 32) - 2, count=count)
+        except unicorn.UcError as error:
+            self._raise()
+            return self._taken() or Stop(reason="exception", pc=self.get(self._pc), value=error.errno)
+        self._raise()
+        return self._taken()
 
     def close(self) -> None:
         self._watchdog.close()
@@ -302,7 +324,11 @@ class UnicornMachine:
         i = bisect_right(starts, address) - 1
         if i >= 0 and address + size <= ends[i]:
             return  # begins in front of a fence and ends there, too
-        if reason == "write":
+        self._stop_before(uc, reason, address, size, value)
+
+    def _stop_before(self, uc: Any, reason: Reason, address: int, size: int, value: int) -> None:
+        """Stop at an access that has not taken place."""
+        if reason in ("write", "watched-write"):
             try:
                 self._undo = address, bytes(uc.mem_read(address, size))  # it is written after this
             except unicorn.UcError:

@@ -9,7 +9,7 @@ A ``Session`` is the same for those who want to call again and again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from llext_tools import arch as archs
@@ -24,7 +24,7 @@ from llext_tools.errors import LlextError
 from llext_tools.host import builtin
 from llext_tools.host.function import HostCall
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import Area, firmware_sections, free
+from llext_tools.host.memory import firmware_sections, free
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
 from llext_tools.mem import PERM, Domain, Mem
@@ -44,8 +44,7 @@ class RunResult:
     """What a run did. ``fault`` ended it early; the exit code is that of the fault's class.
 
     ``calls``: the host's functions that the extensions called, in order (the first 10,000).
-    ``areas``: what memory there was at the end. ``clock_us``: virtual time that has passed. ``heap_used``,
-    ``heap_peak``: bytes, after teardown and at most.
+    ``clock_us``: virtual time that has passed. ``heap_used``, ``heap_peak``: bytes, after teardown and at most.
     """
 
     returned: tuple[Returned, ...]
@@ -54,7 +53,6 @@ class RunResult:
     fault: Diagnostic | None
     registers: Mapping[str, int]
     diagnostics: tuple[Diagnostic, ...]
-    areas: tuple[Area, ...]
     clock_us: int
     heap_used: int
     heap_peak: int
@@ -105,7 +103,10 @@ def load(
     """
     host = exports if exports is not None else builtin.exports(archs.load(target.arch))
     tables, images = [host], []
-    taken = occupied(host, firmware)
+    taken = [(e.address, e.address + 1) for e in host.symbols]
+    for image_of_host in firmware:
+        s = image_of_host.sections
+        taken += [(int(s.addr[i]), int(s.addr[i] + s.size[i])) for i in firmware_sections(image_of_host)]
     following = at
     for obj in objects:
         size = int(obj.sections.size[obj.sections.flags & elf.SHF_ALLOC != 0].sum()) + PAGE * (len(PERM) + 1)
@@ -123,15 +124,6 @@ def load(
     return tuple(images)
 
 
-def occupied(host: ExportTable, firmware: Iterable[ElfObject]) -> list[tuple[int, int]]:
-    """Addresses (start, end) that are the host's."""
-    taken = [(e.address, e.address + 1) for e in host.symbols]
-    for image in firmware:
-        s = image.sections
-        taken += [(int(s.addr[i]), int(s.addr[i] + s.size[i])) for i in firmware_sections(image)]
-    return taken
-
-
 def run(
     images: Image | Sequence[Image],
     calls: str | Sequence[str] = (),
@@ -139,6 +131,7 @@ def run(
     *,
     prototypes: Iterable[str] = (),
     bringup: bool = True,
+    make: Callable[[Sequence[Image], Setup], Session] = Session,
 ) -> RunResult:
     """Bring extensions up, call functions of the last one, tear all down.
 
@@ -148,6 +141,7 @@ def run(
         setup: what they run on; by default the built-in host on a CPU that the last one fits on.
         prototypes: C, of functions that are called; they take precedence over debug information.
         bringup: whether constructors and destructors run; False as in a firmware that has llext_call_fn() only.
+        make: makes the session.
     Raises:
         UsageError: a call or a prototype is not usable. What happens while running is in the result.
     """
@@ -162,7 +156,7 @@ def run(
     returned: list[Returned] = []
     fault: Diagnostic | None = None
     registers: Mapping[str, int] = {}
-    session = Session(images, setup)
+    session = make(images, setup)
     guest = session.guest
     try:
         session.fill()
@@ -174,6 +168,7 @@ def run(
             session.teardown()
         guest.check_heap()
     except LlextError as error:
+        session.failed(error)
         fault = _with_source(next(d for d in error.diagnostics if d.severity == "error"), images)
         registers = guest.registers()
     finally:
@@ -185,7 +180,6 @@ def run(
         fault=fault,
         registers=registers,
         diagnostics=reporter.diagnostics,
-        areas=guest.memory.areas,
         clock_us=guest.clock_us,
         heap_used=guest.heap_used,
         heap_peak=guest.heap_peak,

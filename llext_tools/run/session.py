@@ -21,6 +21,7 @@ from llext_tools.arch.base import Emulator, Target
 from llext_tools.c.call import show_value
 from llext_tools.c.types import CType, Prototype, Value
 from llext_tools.elf.model import ElfObject
+from llext_tools.errors import LlextError
 from llext_tools.host import builtin
 from llext_tools.host.function import HostFunction, Output
 from llext_tools.host.guest import Guest
@@ -142,6 +143,9 @@ class Session:
         nothing = Prototype("", guest.model.types["void"], ())
         for pointer in pointers:
             guest.call(pointer, nothing, (), ())
+
+    def failed(self, error: LlextError) -> None:
+        """What has gone wrong ends a run: everything is still there."""
 
     def perform(self, step: Step) -> Returned:
         """Make one call.

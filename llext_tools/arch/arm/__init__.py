@@ -5,6 +5,7 @@ from __future__ import annotations
 from llext_tools.arch.arm import loader
 from llext_tools.arch.arm.callconv import CALLCONV
 from llext_tools.arch.arm.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
+from llext_tools.arch.arm.gdb import GDB
 from llext_tools.arch.arm.literals import LITERALS, users_of
 from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, REFUSED_HELP, RELOCS, TCB
 from llext_tools.arch.arm.targets import TARGETS
@@ -22,6 +23,7 @@ ARCH = Arch(
     tls_bias=-TCB,
     callconv=CALLCONV,
     targets=TARGETS,
+    gdb=GDB,
     cpu=cpu,
     unfit=unfit,
     relative=23,

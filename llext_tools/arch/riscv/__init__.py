@@ -6,6 +6,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.arch.riscv import loader
 from llext_tools.arch.riscv.callconv import CALLCONV
 from llext_tools.arch.riscv.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
+from llext_tools.arch.riscv.gdb import GDB
 from llext_tools.arch.riscv.relocs import NO_HELP, REFUSED_HELP, RELOCS, modulo_2_32
 from llext_tools.arch.riscv.targets import TARGETS
 
@@ -24,6 +25,7 @@ ARCH = Arch(
     tls_bias=0,
     callconv=CALLCONV,
     targets=TARGETS,
+    gdb=GDB,
     cpu=cpu,
     unfit=unfit,
     loader_writes_first=True,

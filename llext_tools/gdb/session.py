@@ -1,0 +1,83 @@
+"""A session that a debugger can look into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from llext_tools import arch as archs
+from llext_tools.arch.base import Emulator
+from llext_tools.errors import LlextError
+from llext_tools.gdb.machine import DebugMachine
+from llext_tools.gdb.monitor import Command, Monitor
+from llext_tools.gdb.server import Server
+from llext_tools.gdb.symbols import host_symbols
+from llext_tools.link.image import Image
+from llext_tools.machine.protocol import Machine
+from llext_tools.mem import Perm
+from llext_tools.run.session import Session, Setup
+
+LETTERS = {Perm.R: "r", Perm.W: "w", Perm.X: "x"}
+
+
+class DebugSession(Session):
+    """``debugger`` is its machine.
+
+    Args:
+        ready: called when everything is in memory, and nothing has run.
+        wait: nothing runs before a debugger has come to ``server``.
+    """
+
+    debugger: DebugMachine
+
+    def __init__(
+        self,
+        images: Sequence[Image],
+        setup: Setup,
+        server: Server,
+        *,
+        ready: Callable[[DebugSession], None],
+        wait: bool = True,
+    ) -> None:
+        self._ready = ready
+        arch = archs.load(setup.target.arch)
+        monitor = Monitor(
+            {
+                "output": Command("what the extension has printed", lambda: self.output.text),
+                "regions": Command("where the extensions and the host's memory are", self._regions),
+            }
+        )
+
+        def machine(emulator: Emulator, pc: str) -> Machine:
+            inner = setup.machine(emulator, pc)
+            self.debugger = DebugMachine(inner, arch, setup.target, server, monitor, wait=wait)
+            return self.debugger
+
+        def sink(data: bytes) -> None:
+            if setup.sink:
+                setup.sink(data)
+            self.debugger.print(data)
+
+        super().__init__(images, setup._replace(machine=machine, sink=sink))
+
+    def fill(self) -> None:
+        super().fill()
+        self._ready(self)
+
+    def host_symbols(self) -> bytes:
+        """An ELF file with the names of the host's functions."""
+        guest = self.guest
+        areas = [(area.start, area.end) for area in guest.memory.areas if area.name == "host" and area.owner is None]
+        functions = {address: export.name for address, (export, _) in guest.functions.items()}
+        return host_symbols(self.images[-1].obj, guest.conv, functions, areas, guest.return_at)
+
+    def failed(self, error: LlextError) -> None:
+        text = "\n".join(f"{d.severity}[{d.code}]: {d.message}" for d in error.diagnostics)
+        self.debugger.aborted(f"{text}\n")
+
+    def _regions(self) -> str:
+        lines = []
+        for area in self.guest.memory.areas:
+            rights = "".join(letter if perm in area.perm else "-" for perm, letter in LETTERS.items())
+            whose = f" of {area.owner.path}" if area.owner else ""
+            lines.append(f"{area.start:#010x} to {area.end - 1:#010x} {rights} {area.name}{whose}\n")
+        return "".join(lines)
