@@ -42,29 +42,36 @@ class Cpu(NamedTuple):
 class Piece(NamedTuple):
     """``size`` bytes of a value: in ``register``, or on the stack, ``offset`` bytes above its pointer at the call.
 
-    ``fill`` is what the register holds above them.
+    ``fill`` is what the register holds above them; ``at`` where they begin in the value.
     """
 
     size: int
     register: str = ""
     offset: int = 0
     fill: int = 0
+    at: int = 0
 
 
 class Placer(Protocol):
-    """Places the arguments of one call, one after the other. A result is placed like the first argument."""
+    """Places the arguments of one call, one after the other."""
 
     stack: int
     """Bytes of the stack that the arguments take so far."""
 
     def place(self, type: CType, *, named: bool = True) -> tuple[Piece, ...]:
-        """Where the next argument goes; ``named`` is False for those that stand for the ``...``."""
+        """Where the next argument goes; ``named`` is False for those that stand for the ``...``.
+
+        Of a type that travels by reference it is the address that goes there.
+        """
 
 
 class CallConv(NamedTuple):
     """The procedure call standard. Registers by Unicorn's names, lower case."""
 
     placer: Callable[[int, FloatAbi, bool], Placer]  # of bytes in a word, which floats go in FPU registers, variadic?
+    result: Callable[[CType, int, FloatAbi, bool], tuple[Piece, ...] | None]
+    """Where a result comes, by its type and as ``placer``. None if it comes in memory: then the caller passes the
+    address of that memory as an argument of its own, in front of all others."""
     sp: str
     pc: str
     ra: str  # the register that holds the return address
@@ -77,7 +84,7 @@ class CallConv(NamedTuple):
     dwarf: tuple[str, ...]  # the registers by their numbers in debug information, "" for those that unwinding needs not
     frame: tuple[str, int, int, int]  # frame pointer; words from there to the outer one's, the return address, its end
     sets_frame: Callable[[bytes], bool]  # whether the first instructions of a function set its frame pointer
-    by_reference: int = 0  # scalars of more words than that travel by their address, 0: none does
+    by_reference: int = 0  # what has more words than that travels by its address, 0: nothing does
     long_double: Literal[8, 16] = 8  # bytes
 
 

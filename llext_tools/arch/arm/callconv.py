@@ -5,8 +5,8 @@ The rules' letters: NCRN is the next core register number, NSAA the next stacked
 
 from __future__ import annotations
 
-from llext_tools.abi.byvalue import UNION
 from llext_tools.arch.base import CallConv, FloatAbi, Piece
+from llext_tools.c.byvalue import UNION, leaves
 from llext_tools.c.types import CType
 
 FLOATS = frozenset(("f16", "f32", "f64"))
@@ -19,37 +19,57 @@ class Aapcs:
         assert word == 4
         self.stack = 0  # NSAA - sp
         self._core = 0  # NCRN
-        self._vfp = float_abi != "soft" and not variadic
+        self._float_abi, self._variadic = float_abi, variadic
         self._free = set(range(16))  # s0 to s15 that hold nothing yet
 
     def place(self, type: CType, *, named: bool = True) -> tuple[Piece, ...]:
         del named  # a variadic function uses the base standard for all its arguments
-        if type.kind == "float" and self._vfp:
-            return self._place_float(type.size)
-        if type.size == 8:
+        if floats := homogeneous(type, self._float_abi, self._variadic):
+            return self._place_floats(type, *floats)
+        align, words = 8 if type.align >= 8 else 4, -(-type.size // 4)
+        if align == 8:
             self._core += self._core & 1  # C.3: a double word starts at an even register
-        words = -(-max(type.size, 1) // 4)
-        if self._core + words <= 4:  # C.4
-            first, self._core = self._core, self._core + words
-            return tuple(Piece(min(type.size, 4), f"r{first + i}") for i in range(words))
-        self._core = 4  # C.6
-        return self._push(type.size)
+        free = 4 - self._core
+        if words > free and (free <= 0 or self.stack):
+            self._core = 4  # C.6
+            return self._push(type.size, align)
+        first = self._core
+        here = min(words, free)  # C.4, or C.5: what has no room left comes first on the stack
+        self._core += here
+        parts = tuple(Piece(min(type.size - 4 * i, 4), f"r{first + i}", at=4 * i) for i in range(here))
+        return parts + (self._push(type.size - 4 * here, 4, 4 * here) if words > here else ())
 
-    def _place_float(self, size: int) -> tuple[Piece, ...]:
-        """Rules C.1 and C.2: the lowest registers that are free, also between those in use."""
-        singles = size // 4
-        for first in range(0, 16, singles):
-            if self._free.issuperset(range(first, first + singles)):
-                self._free.difference_update(range(first, first + singles))
-                return (Piece(size, f"s{first}" if singles == 1 else f"d{first // 2}"),)
+    def _place_floats(self, type: CType, size: int, count: int) -> tuple[Piece, ...]:
+        """Rules C.1 and C.2: the lowest registers that are free and in a row, also between those in use."""
+        singles = max(size // 4, 1)
+        for first in range(0, 17 - singles * count, singles):
+            if self._free.issuperset(range(first, first + singles * count)):
+                self._free.difference_update(range(first, first + singles * count))
+                names = (f"s{first + i}" if singles == 1 else f"d{first // 2 + i}" for i in range(count))
+                return tuple(Piece(size, name, at=size * i) for i, name in enumerate(names))
         self._free.clear()
-        return self._push(size)
+        return self._push(type.size, 8 if type.align >= 8 else 4)
 
-    def _push(self, size: int) -> tuple[Piece, ...]:
-        align = 8 if size == 8 else 4  # C.7
-        start = -(-self.stack // align) * align
-        self.stack = start + max(size, 4)
-        return (Piece(size, offset=start),)
+    def _push(self, size: int, align: int, at: int = 0) -> tuple[Piece, ...]:
+        start = -(-self.stack // align) * align  # C.7
+        self.stack = start + -(-size // 4) * 4
+        return (Piece(size, offset=start, at=at),) if size else ()
+
+
+def result(type: CType, word: int, float_abi: FloatAbi, variadic: bool) -> tuple[Piece, ...] | None:
+    """As the first argument; a structure of more than a word that does not go in FPU registers is in memory."""
+    if type.kind == "record" and type.size > word and not homogeneous(type, float_abi, variadic):
+        return None
+    return Aapcs(word, float_abi, variadic).place(type)
+
+
+def homogeneous(type: CType, float_abi: FloatAbi, variadic: bool) -> tuple[int, int] | None:
+    """Size and number of the floats in a value that goes in FPU registers; None of another one."""
+    parts = leaves(type)
+    if not in_fpu(tuple(part.scalar for part in parts), 32, float_abi, variadic):
+        return None
+    size = max(part.size for part in parts)
+    return (size, type.size // size) if type.size in (size, 2 * size, 3 * size, 4 * size) else None
 
 
 def in_fpu(scalars: tuple[str, ...], bits: int, float_abi: FloatAbi, variadic: bool) -> bool:
@@ -80,6 +100,7 @@ def sets_frame(code: bytes) -> bool:
 
 CALLCONV = CallConv(
     placer=Aapcs,
+    result=result,
     sp="sp",
     pc="pc",
     ra="lr",

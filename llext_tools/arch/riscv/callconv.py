@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from llext_tools.arch.base import CallConv, FloatAbi, Piece
+from llext_tools.c.byvalue import leaves
 from llext_tools.c.types import CType
 
 FLEN: dict[FloatAbi, int] = {"soft": 0, "single": 4, "double": 8, "quad": 16}
-BOXED = 0xFFFF_FFFF_0000_0000
-"""Above a float in an FPU register: ones, which make it a NaN to whoever reads it as a double."""
+
+
+BY_REFERENCE = 2  # words
 
 
 class PsAbi:
@@ -16,34 +18,58 @@ class PsAbi:
     def __init__(self, word: int, float_abi: FloatAbi, variadic: bool) -> None:
         del variadic  # named arguments travel alike
         self.stack = 0
-        self._word = word
-        self._flen = FLEN[float_abi]
+        self._word, self._float_abi = word, float_abi
         self._ints = 0
         self._floats = 0
 
     def place(self, type: CType, *, named: bool = True) -> tuple[Piece, ...]:
-        if type.kind == "float" and named and type.size <= self._flen and self._floats < 8:
-            self._floats += 1
-            return (Piece(type.size, f"fa{self._floats - 1}", fill=BOXED if type.size == 4 else 0),)
         word = self._word
-        words = -(-type.size // word)
-        if words > 2:  # by reference
-            words, size = 1, word
-        else:
-            size = type.size
-        if words == 2 and not named:
-            self._ints += self._ints & 1  # a variadic argument of two words takes an aligned pair
-        pieces = []
-        while size > 0 and self._ints < 8:
-            pieces.append(Piece(min(size, word), f"a{self._ints}"))
-            self._ints += 1
-            size -= word
-        if size > 0:  # all of it, or the second word of a pair whose first went into a7
-            align = word if pieces else max(word, min(type.align, 2 * word) if words == 2 else word)
+        if named and (pieces := self._flattened(type)):
+            return pieces
+        size, align = type.size, max(word, min(type.align, 2 * word))
+        if size > BY_REFERENCE * word:
+            size = align = word
+        if align > word and not named:
+            self._ints += self._ints & 1  # a variadic argument aligned to two words takes an aligned pair
+        here = min(-(-size // word), max(8 - self._ints, 0))
+        pieces = tuple(Piece(min(size - word * i, word), f"a{self._ints + i}", at=word * i) for i in range(here))
+        self._ints += here
+        at = word * here
+        if size > at:  # all of it, or the second word of a pair whose first went into a7
+            align = word if here else align
             start = -(-self.stack // align) * align
-            self.stack = start + -(-size // word) * word
-            pieces.append(Piece(size, offset=start))
+            self.stack = start + -(-(size - at) // word) * word
+            pieces += (Piece(size - at, offset=start, at=at),)
+        return pieces
+
+    def _flattened(self, type: CType) -> tuple[Piece, ...]:
+        """The one or two scalars of a value each in a register, if there are enough of both kinds.
+
+        Above a narrow float there are ones, which make it a NaN to whoever reads it as a wide one.
+        """
+        parts = leaves(type)
+        if not in_fpu(tuple(part.scalar for part in parts), 8 * self._word, self._float_abi, False):
+            return ()
+        reals = [part.scalar[0] == "f" for part in parts]
+        if self._floats + sum(reals) > 8 or self._ints + len(reals) - sum(reals) > 8:
+            return ()
+        pieces = []
+        for real, part in zip(reals, parts, strict=True):
+            if real:
+                boxed = (1 << 64) - (1 << 8 * part.size) if part.size < 8 else 0
+                pieces.append(Piece(part.size, f"fa{self._floats}", fill=boxed, at=part.offset))
+                self._floats += 1
+            else:
+                pieces.append(Piece(part.size, f"a{self._ints}", at=part.offset))
+                self._ints += 1
         return tuple(pieces)
+
+
+def result(type: CType, word: int, float_abi: FloatAbi, variadic: bool) -> tuple[Piece, ...] | None:
+    """As the first named argument; what would go by reference is in memory."""
+    if type.size > BY_REFERENCE * word:
+        return None
+    return PsAbi(word, float_abi, variadic).place(type)
 
 
 def in_fpu(scalars: tuple[str, ...], bits: int, float_abi: FloatAbi, variadic: bool) -> bool:
@@ -83,6 +109,7 @@ def sets_frame(code: bytes) -> bool:
 
 CALLCONV = CallConv(
     placer=PsAbi,
+    result=result,
     sp="sp",
     pc="pc",
     ra="ra",
@@ -112,6 +139,6 @@ CALLCONV = CallConv(
     ),
     frame=("s0", -2, -1, 0),
     sets_frame=sets_frame,
-    by_reference=2,
+    by_reference=BY_REFERENCE,
     long_double=16,
 )
