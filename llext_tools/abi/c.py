@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
-from llext_tools.abi.dwarf import Described, open_debug
 from llext_tools.abi.notation import Array, Function, Pointer, Type, is_tag, name_place, parse
 from llext_tools.abi.types import Layout, Member, Signature
 from llext_tools.c.types import CType, DataModel, Enum, Field, Kind, Prototype, Record
 from llext_tools.elf.model import ElfObject
+
+if TYPE_CHECKING:
+    from llext_tools.abi.dwarf import Described
 
 KINDS: Mapping[str, Kind] = {"i": "int", "u": "uint", "f": "float", "b": "bool", "x": "record", "d": "record"}
 """First letter of a scalar -> what it is."""
@@ -161,6 +164,8 @@ class Known:
 
     @cached_property
     def _described(self) -> Described | None:
+        from llext_tools.abi.dwarf import open_debug
+
         return open_debug(self._obj)
 
     def prototype(self, name: str, address: int = 0) -> Prototype | None:

@@ -93,6 +93,21 @@ def notation(signature: Signature) -> str:
     return f"fn({', '.join(params)}) -> {signature.result}"
 
 
+def function(signature: Signature) -> Function | None:
+    """The function of a signature; None of a variable."""
+    if signature.params is None:
+        return None
+    params = tuple(parse(param.type) for param in signature.params)
+    return Function(parse(signature.result), params, signature.variadic)
+
+
+def callback(value: Type) -> Function | None:
+    """The function that a pointer, or a pointer to pointers, leads to; None if it leads elsewhere."""
+    while isinstance(value, Pointer | Array):
+        value = value.to if isinstance(value, Pointer) else value.of
+    return value if isinstance(value, Function) else None
+
+
 def tags(text: str) -> tuple[str, ...]:
     """The tags in a type, from left to right: ``struct sensor``. None if the text is not in the notation."""
     try:

@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from llext_tools.abi.byvalue import callback, function, scalars
-from llext_tools.abi.notation import complete_tags, tags
+from llext_tools.abi.c import CTypes
+from llext_tools.abi.notation import callback, complete_tags, function, tags
 from llext_tools.abi.types import Layout, Signature
 from llext_tools.arch import by_machine
 from llext_tools.arch.base import Cpu
+from llext_tools.c.byvalue import scalars
+from llext_tools.c.types import DataModel
 from llext_tools.check.prototypes import imported
 from llext_tools.check.subject import Rule, Subject
 from llext_tools.check.target import as_variables, suited_targets, target_misfit
@@ -157,12 +159,13 @@ def _passes_otherwise(
 ) -> bool:
     """Whether a parameter or result travels in an FPU register for one side only; those of callbacks too."""
     conv, bits, waiting = subject.arch.callconv, subject.obj.bits, [function(signature)]
+    made = CTypes(types, DataModel(64 if bits == 64 else 32, conv.long_double))
     while waiting:
         each = waiting.pop()
         if each is None:
             continue
         for value in (each.result, *each.params):
-            parts = scalars(value, types)
+            parts = scalars(made.ctype(value))
             sides = [conv.in_fpu(parts, bits, side.floats, each.variadic) for side in (ours, theirs) if side.floats]
             if len(set(sides)) > 1:
                 return True

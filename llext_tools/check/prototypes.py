@@ -54,7 +54,7 @@ def _usual(name: str) -> str:
     from llext_tools.host.builtin import BY_NAME  # brings the whole emulated host along
 
     if name in BY_NAME:
-        return BY_NAME[name].prototype
+        return str(BY_NAME[name].prototype)
     stem, suffix = (name, "") if name in MATHS else (name[:-1], name[-1:])
     number = MATH_TYPES.get(suffix, "") if stem in MATHS else ""
     return f"{number} {name}({number})" if number else ""

@@ -16,7 +16,8 @@ from llext_tools.c.types import CType
 from llext_tools.diag import Location, fail
 from llext_tools.host.format import Arguments, FormatError, format_c
 from llext_tools.host.function import HostFunction
-from llext_tools.host.guest import Guest, VaList
+from llext_tools.host.guest import Guest
+from llext_tools.host.passing import VaList
 from llext_tools.link.exports import Export, ExportTable
 
 HOST_AT = 0x2000_0000
@@ -446,7 +447,7 @@ def exports(arch: Arch, at: int = HOST_AT) -> ExportTable:
     return ExportTable(
         source="the built-in host",
         symbols=tuple(
-            Export(f.name, at + SPACING * i | arch.thumb, "func", f.prototype) for i, f in enumerate(FUNCTIONS)
+            Export(f.name, at + SPACING * i | arch.thumb, "func", str(f.prototype)) for i, f in enumerate(FUNCTIONS)
         ),
         machine=arch.machine,
     )

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from llext_tools.c.types import Value
+from llext_tools.c.types import Prototype
 
 
 class HostFunction(NamedTuple):
     """A function that extensions call: its C prototype, and what it does.
 
-    ``body`` gets the guest, the arguments by their types (pointers as addresses) and, if the prototype is variadic,
-    the rest as ``Arguments``. It returns a number, or None for void.
+    ``body`` gets the guest, the arguments by their types (pointers as addresses, structures as views of a copy) and,
+    if the prototype is variadic, the rest as ``Arguments``. It returns a number, None for void, or for a structure what
+    ``c.values.pack()`` takes.
     """
 
     name: str
-    prototype: str
-    body: Callable[..., Value]
+    prototype: str | Prototype
+    body: Callable[..., Any]
 
 
 class HostCall(NamedTuple):
     """A call that an extension made."""
 
     name: str
-    arguments: tuple[Value, ...]
-    result: Value
+    arguments: tuple[Any, ...]  # numbers, views of copies of structures
+    result: Any
 
 
 class Output:

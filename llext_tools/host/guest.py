@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from llext_tools.arch.base import Arch, Piece, Placer, Target
+from llext_tools.arch.base import Arch, Placer, Target
 from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import CType, DataModel, Prototype, Value, decode, encode, widen
+from llext_tools.c.types import CType, DataModel, Prototype, decode
 from llext_tools.diag import Location, fail
 from llext_tools.errors import LlextError, UsageError
 from llext_tools.host.faults import explain, explain_access
@@ -24,6 +24,7 @@ from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import AccessError, Area, View
+from llext_tools.host.passing import Registers, give_result, pass_arguments, result_memory, take_result, value_of_call
 from llext_tools.host.places import Entry, Frames, Places
 from llext_tools.link.exports import Export
 from llext_tools.link.image import Image
@@ -38,40 +39,6 @@ MOST_CALLS = 10_000
 
 STACK_AT, HEAP_AT, TEXTS_AT, RETURN_AT = 0x2F00_0000, 0x2E00_0000, 0x2D00_0000, 0x1FFF_0000
 """Where free pages are looked for; all in the range that a Cortex-M takes for RAM."""
-
-
-class Registers:
-    """The arguments of the call that the machine has just made, one after the other."""
-
-    def __init__(self, guest: Guest, placer: Placer) -> None:
-        self._guest, self._placer = guest, placer
-        self._sp = guest.machine.get(guest.conv.sp)
-
-    def next(self, ctype: CType, *, named: bool = False) -> bytes:
-        pieces = self._placer.place(ctype, named=named)
-        if _by_reference(ctype, self._guest):
-            address = int.from_bytes(self._guest.fetch(pieces, self._sp), "little")
-            return self._guest.memory.read(address, ctype.size)
-        return self._guest.fetch(pieces, self._sp)
-
-
-class VaList:
-    """The arguments behind a ``va_list``: both ABIs have them in memory, one word or an aligned pair each."""
-
-    def __init__(self, guest: Guest, address: int) -> None:
-        self._guest, self._at = guest, address
-
-    def next(self, ctype: CType) -> bytes:
-        guest = self._guest
-        word = guest.model.word
-        if _by_reference(ctype, guest):
-            address = int.from_bytes(self.next(guest.model.types["uintptr_t"]), "little")
-            return guest.memory.read(address, ctype.size)
-        align = max(word, ctype.align)
-        self._at = -(-self._at // align) * align
-        data = guest.memory.read(self._at, ctype.size)
-        self._at += -(-ctype.size // word) * word
-        return data
 
 
 class Guest(Places):
@@ -240,7 +207,7 @@ class Guest(Places):
 
     # ---- calls into the extension
 
-    def call(self, address: int, prototype: Prototype, types: Sequence[CType], values: Sequence[Value]) -> Value:
+    def call(self, address: int, prototype: Prototype, types: Sequence[CType], values: Sequence[Any]) -> Any:
         """Call a function of the extension.
 
         Args:
@@ -254,34 +221,21 @@ class Guest(Places):
         machine, conv = self.machine, self.conv
         if len(self.frames.entries) >= self.limits.depth:
             self.too_deep()
-        top = machine.get(conv.sp)
-        placer = self.placer(prototype.variadic)
-        placed = []
-        for i, (ctype, value) in enumerate(zip(types, values, strict=True)):
-            data = encode(ctype, value)
-            if _by_reference(ctype, self):
-                top = (top - ctype.size) // 16 * 16
-                self._write_stack(top, data)
-                data = top.to_bytes(self.model.word, "little")
-            pieces = placer.place(ctype, named=i < len(prototype.params))
-            placed.append((pieces, self._widened(ctype, data)))
-        sp = (top - placer.stack) // conv.stack_align * conv.stack_align
         before = machine.get(conv.sp), machine.get(conv.ra)
-        for pieces, data in placed:
-            self._put(pieces, data, sp)
+        call = pass_arguments(self, prototype, types, values)
         if self.frames.kept is None and not self.frames.entries:
             self.frames.kept = machine.get_all(conv.saved)
         if not self.frames.entries:
             self.stopped = None
-        machine.set(conv.sp, sp)
+        machine.set(conv.sp, call.sp)
         machine.set(conv.ra, self.return_at | self.arch.thumb)
         inside, self.frames.inside = self.frames.inside, []
         entry = address & ~1 if self.arch.thumb else address
         self.frames.entries.append(Entry(entry, *before, tuple(inside)))
         try:
             self.run_from(address)
-            self.check_return(sp, address)
-            result = self._result(prototype)
+            self.check_return(call.sp, address)
+            result = take_result(self, prototype, call)
         except LlextError:
             self.stopped = self.stopped or self.frames.copy()
             raise
@@ -298,49 +252,8 @@ class Guest(Places):
         prototype = Prototype("", self.model.types["int"], (word,) * len(values))
         return int(self.call(address, prototype, prototype.params, values) or 0)
 
-    def _result(self, prototype: Prototype) -> Value:
-        ctype = prototype.result
-        if ctype.is_void:
-            return None
-        if ctype.kind == "record" or _by_reference(ctype, self):
-            return None
-        return decode(ctype, self.fetch(self.placer(prototype.variadic).place(ctype), 0)[: ctype.size])
-
     def placer(self, variadic: bool) -> Placer:
         return self.conv.placer(self.model.word, self.target.float_abi, variadic)
-
-    def fetch(self, pieces: Iterable[Piece], sp: int) -> bytes:
-        """The bytes of a value that is in these pieces."""
-        data = b""
-        for piece in pieces:
-            if piece.register:
-                value = self.machine.get(piece.register) & ((1 << 8 * piece.size) - 1)
-                data += value.to_bytes(piece.size, "little")
-            else:
-                data += self.memory.read(sp + piece.offset, piece.size)
-        return data
-
-    def _put(self, pieces: Iterable[Piece], data: bytes, sp: int) -> None:
-        at = 0
-        pieces = tuple(pieces)
-        for piece in pieces:
-            size = piece.size if len(pieces) > 1 else len(data)
-            part = data[at : at + size]
-            if piece.register:
-                self.machine.set(piece.register, int.from_bytes(part, "little") | piece.fill)
-            else:
-                self._write_stack(sp + piece.offset, part)
-            at += size
-
-    def _widened(self, ctype: CType, data: bytes) -> bytes:
-        word = self.model.word
-        return widen(ctype, data, word) if ctype.kind != "float" and ctype.size < word else data
-
-    def _write_stack(self, address: int, data: bytes) -> None:
-        try:
-            self.memory.write(address, data)
-        except AccessError:
-            self.fail("run-fault", "the stack has no room for the arguments of a call", self.where_now())
 
     def too_deep(self) -> NoReturn:
         text = f"host and extension call each other {self.limits.depth} levels deep"
@@ -388,18 +301,16 @@ class Guest(Places):
         arguments = Registers(self, self.placer(prototype.variadic))
         self.frames.inside.append(function.name)
         try:
-            values = [decode(ctype, arguments.next(ctype, named=True)) for ctype in prototype.params]
+            memory = result_memory(self, prototype, arguments)
+            values = [value_of_call(self, ctype, arguments.next(ctype, named=True)) for ctype in prototype.params]
             rest = (arguments,) if prototype.variadic else ()
             result = function.body(self, *values, *rest)
+            give_result(self, prototype, result, memory)
         except AccessError as error:
             explain_access(self, error)
         except HeapError as error:
             self.fail("run-heap", error.what.format(who=self.caller()), self.where_now(), notes=error.notes)
         self.frames.inside.pop()
-        ctype = prototype.result
-        if not ctype.is_void:
-            data = self._widened(ctype, encode(ctype, result))
-            self._put(self.placer(prototype.variadic).place(ctype), data, 0)
         call = HostCall(function.name, tuple(values), result)
         if len(self.calls) < MOST_CALLS:
             self.calls.append(call)
@@ -407,8 +318,8 @@ class Guest(Places):
             told(call)
         return back
 
-    def prototype(self, text: str) -> Prototype:
-        return parse_prototype(text, self.model)
+    def prototype(self, text: str | Prototype) -> Prototype:
+        return parse_prototype(text, self.model) if isinstance(text, str) else text
 
     def write_output(self, data: bytes) -> None:
         """Print something for the extension.
@@ -472,8 +383,3 @@ class Guest(Places):
                     detail=(f"TEXT is {start:#010x} to {end - 1:#010x}",),
                 )
         return [int(p) for p in pointers]
-
-
-def _by_reference(ctype: CType, guest: Guest) -> bool:
-    limit = guest.conv.by_reference
-    return bool(limit) and ctype.size > limit * guest.model.word

@@ -23,7 +23,7 @@ from llext_tools.mem import Mem, Partition, Perm
 from llext_tools.profile import Profile
 
 if TYPE_CHECKING:
-    from llext_tools.c.types import Prototype, Value
+    from llext_tools.c.types import Prototype
     from llext_tools.llext.execute import Cpu
 
 VOID = "void function(void)"
@@ -67,10 +67,10 @@ class Calls:
         ext: Llext,
         name: str,
         prototype: str = VOID,
-        *values: Value | str | bytes,
+        *values: Any,
         domain: MemDomain | None = None,
         user: bool = True,
-    ) -> Value:
+    ) -> Any:
         """Call a function with arguments: ``call(ext, "add", "int add(int a, int b)", 1, 2)``; what it returns.
 
         Args:
@@ -270,11 +270,11 @@ class Calls:
         ext: Llext,
         address: int,
         prototype: str | Prototype,
-        values: Iterable[Value | str | bytes] = (),
+        values: Iterable[Any] = (),
         *,
         domain: MemDomain | None,
         user: bool,
-    ) -> Value:
+    ) -> Any:
         cpu = self._cpu
         self._check_loaded(ext)
         if domain is not None:

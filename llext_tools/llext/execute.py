@@ -17,13 +17,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools.arch.base import Arch, Target
-from llext_tools.c.types import Prototype, Value
+from llext_tools.c.types import Prototype
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.host import builtin
@@ -216,11 +216,11 @@ class Cpu:
         ext: Llext,
         address: int,
         prototype: Prototype,
-        values: Sequence[Value | str | bytes] = (),
+        values: Sequence[Any] = (),
         *,
         domain: MemDomain | None = None,
         user: bool = True,
-    ) -> Value:
+    ) -> Any:
         """Call a function.
 
         Args:
@@ -252,7 +252,7 @@ class Cpu:
             if nested:
                 guest.confine(before)
 
-    def _passed(self, value: Value | str | bytes) -> Value:
+    def _passed(self, value: Any) -> Any:
         if isinstance(value, str | bytes):
             return self.guest.place_text(value.encode() if isinstance(value, str) else value)
         return value
