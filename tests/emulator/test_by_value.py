@@ -17,15 +17,18 @@ from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.abi.c import Known
 from llext_tools.c.types import CType, DataModel, Prototype
+from llext_tools.c.view import value_of
+from llext_tools.host import builtin
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
+from llext_tools.host.passing import Registers, VaList
 from llext_tools.link.exports import ExportTable
 from llext_tools.run import Setup, load
 from llext_tools.run.session import Session
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
-TARGETS = ("cortex-m3", "cortex-m4f", "cortex-m7", "rv32imac", "rv32imafc", "rv64gc")
+TARGETS = ("cortex-m3", "cortex-m7", "rv32imac", "rv32imafc", "rv64gc")
 
 SCALARS: dict[str, tuple[Any, ...]] = {
     "char": (97, 255),
@@ -48,10 +51,10 @@ SCALARS: dict[str, tuple[Any, ...]] = {
 
 
 class Member(NamedTuple):
-    """A member: of ``count`` elements if that is not 0, of ``bits`` bits if that is not 0."""
+    """A member: of ``length`` elements if that is not 0, of ``bits`` bits if that is not 0."""
 
     type: str | Shape
-    count: int = 0
+    length: int = 0
     bits: int = 0
 
 
@@ -83,7 +86,7 @@ CORNERS = (
         union(F, "float"),
         union("double"),
     ),
-    *(struct(union("float", F), "float"), struct(union("double", "long long"), "int")),
+    *(union("double"), struct(union("float", F), "float"), struct(union("double", "long long"), "int")),
     # RISC-V: one or two scalars with a float among them, if each has a register
     *(struct("float", "int"), struct("int", "float"), struct("char", "double"), struct("double", "short")),
     *(struct("float", "long long"), struct("long long", "double"), struct("float", "void *"), struct("bool", F)),
@@ -97,8 +100,8 @@ CORNERS = (
     *(struct("float", Member("int", bits=5)), struct(Member("unsigned int", bits=20), "float")),
     *(struct("double", Member("int", bits=3), Member("int", bits=4)), struct("float", Member("long long", bits=40))),
     *(struct(Member("int", bits=3), Member("int", bits=9)), struct(Member("unsigned int", bits=1))),
-    *(struct("char", Member("short", bits=11)), struct("float", "long double")),
-    # sizes around the words; alignment to two words; what the layout has been told
+    *(struct("char", Member("short", bits=11)), struct("float", "long double"), struct("enum color", "float")),
+    # sizes around the words; alignment to two words; packed ones whose layout tells that they are
     *(struct(Member("char", n)) for n in (2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 33)),
     *(struct("short", "char"), struct("int", "long long"), struct("long long", "char"), struct(Member("int", 3))),
     *(struct("int", "int"), struct(Member("long", 2)), struct(Member("long", 5)), struct("char", "long double")),
@@ -114,12 +117,12 @@ CORNERS = (
 def random_shape(pick: Random, depth: int = 0) -> Shape:
     members = []
     for _ in range(pick.choice((1, 2, 2, 3, 4))):
-        type: str | Shape = pick.choice(("float", "double", "int", *SCALARS))
+        kind: str | Shape = pick.choice(("float", "double", "int", *SCALARS))
         if depth < 2 and pick.random() < 0.2:
-            type = random_shape(pick, depth + 1)
-        bits = pick.randint(1, 8) if type in ("int", "unsigned int", "short") and pick.random() < 0.3 else 0
-        members.append(Member(type, pick.randint(1, 3) if pick.random() < 0.15 and not bits else 0, bits))
-    return Shape(tuple(members), pick.choice(("struct",) * 5 + ("union",)), pick.random() < 0.05)
+            kind = random_shape(pick, depth + 1)
+        bits = pick.randint(1, 8) if kind in ("int", "unsigned int", "short") and pick.random() < 0.3 else 0
+        members.append(Member(kind, pick.randint(1, 3) if pick.random() < 0.15 and not bits else 0, bits))
+    return Shape(tuple(members), pick.choice(("struct",) * 5 + ("union",)))
 
 
 def random_value(pick: Random, member: Member | Shape) -> Any:
@@ -128,8 +131,8 @@ def random_value(pick: Random, member: Member | Shape) -> Any:
         names = range(len(member.members))
         chosen = [pick.choice(names)] if member.keyword == "union" else names
         return {f"m{i}": random_value(pick, member.members[i]) for i in chosen}
-    if member.count:
-        return [random_value(pick, member._replace(count=0)) for _ in range(member.count)]
+    if member.length:
+        return [random_value(pick, member._replace(length=0)) for _ in range(member.length)]
     if isinstance(member.type, Shape):
         return random_value(pick, member.type)
     if member.bits:
@@ -151,7 +154,7 @@ class Signature(NamedTuple):
 def signatures() -> Iterator[Signature]:
     """Each shape alone, behind what leaves little room for it, and in random company."""
     pick = Random(5)
-    shapes = [*CORNERS, *(random_shape(pick) for _ in range(40))]
+    shapes = [*CORNERS, *(random_shape(pick) for _ in range(25))]
     numbers = ["int", "long long", "float", "double", "char", "long double"]
     lists: list[tuple[str | Shape, tuple[str | Shape, ...]]] = []
     for shape in shapes:
@@ -160,19 +163,22 @@ def signatures() -> Iterator[Signature]:
             pick.choice(["int", "int", "float", "long long"]) for _ in range(pick.choice((1, 2, 3, 5, 7)))
         ]
         lists.append((pick.choice(numbers), (*front, shape, pick.choice(numbers))))
-    for _ in range(100):
+    for _ in range(60):
         lists.append(
             (pick.choice([*numbers, *shapes]), tuple(pick.choices([*shapes, *numbers * 5], k=pick.randint(2, 9))))
         )
-    for result, params in lists:
-        yield Signature(result, params, of(pick, result), tuple(of(pick, each) for each in params))
+    for result, types in lists:
+        yield Signature(result, types, of(pick, result), tuple(of(pick, each) for each in types))
 
 
 def of(pick: Random, type: str | Shape) -> Any:
     return random_value(pick, Member(type))
 
 
+INT, DOUBLE = CType("int", 4, "int"), CType("float", 8, "double")
 ALL = tuple(signatures())
+VARIADIC = tuple((each, of(Random(i), each)) for i, each in enumerate(CORNERS) if each != EMPTY)
+"""What stands between an int and a double in the arguments of a variadic function."""
 
 
 # ---- as C
@@ -183,7 +189,7 @@ def tag(shape: Shape, tags: dict[Shape, str], lines: list[str]) -> str:
         members = []
         for i, member in enumerate(shape.members):
             name = member.type if isinstance(member.type, str) else tag(member.type, tags, lines)
-            array, bits = f"[{member.count}]" if member.count else "", f" : {member.bits}" if member.bits else ""
+            array, bits = f"[{member.length}]" if member.length else "", f" : {member.bits}" if member.bits else ""
             members.append(f"{name} m{i}{array}{bits};")
         tags[shape] = f"{shape.keyword} s{len(tags)}"
         lines.append(f"{tags[shape]} {{ {' '.join(members)} }}{' __attribute__((packed))' * shape.packed};")
@@ -198,7 +204,7 @@ def literal(type: str | Shape | Member, value: Any) -> str:
         return "{" + ", ".join(f".{n} = {literal(shape.members[int(n[1:])], v)}" for n, v in value.items()) + "}"
     if isinstance(value, list):
         assert isinstance(type, Member)
-        return "{" + ", ".join(literal(type._replace(count=0), v) for v in value) + "}"
+        return "{" + ", ".join(literal(type._replace(length=0), v) for v in value) + "}"
     name = type.type if isinstance(type, Member) else type
     suffix = {"float": "f", "long double": "L", "long long": "ll", "unsigned long long": "ull", "unsigned int": "u"}
     text = str(value).lower() + suffix.get(str(name), "")
@@ -215,9 +221,16 @@ def differences(place: str, type: str | Shape | Member, value: Any) -> Iterator[
     elif isinstance(value, list):
         assert isinstance(type, Member)
         for i, each in enumerate(value):
-            yield from differences(f"{place}[{i}]", type._replace(count=0), each)
+            yield from differences(f"{place}[{i}]", type._replace(length=0), each)
     else:
         yield f"{place} != {literal(type, value)}"
+
+
+THROUGH = """\
+void many(int n, ...);
+void listed(int n, va_list list);
+static void through(int n, ...) { va_list list; va_start(list, n); listed(n, list); va_end(list); }
+"""
 
 
 def source() -> str:
@@ -247,7 +260,18 @@ def source() -> str:
             f"int send{i}(void) {{ {named(result)} r = host{i}({passed}); return {checks}; }}",
             f"EXPORT_SYMBOL(send{i});",
         ]
-    return "\n".join(["enum color { RED, GREEN = 200 };", *lines, *body])
+    for i, (shape, value) in enumerate(VARIADIC):
+        tests = " || ".join(differences("p", shape, value))
+        rest = f"7, {constant(shape, value)}, 1.5"
+        body += [
+            (
+                f"int rest{i}(int n, ...) {{ va_list list; va_start(list, n); int a = va_arg(list, int);"
+                f" {named(shape)} p = va_arg(list, {named(shape)}); double b = va_arg(list, double); va_end(list);"
+                f" return a != 7 || b != 1.5 || {tests}; }} EXPORT_SYMBOL(rest{i});"
+            ),
+            f"void pass{i}(void) {{ many({i}, {rest}); through({i}, {rest}); }} EXPORT_SYMBOL(pass{i});",
+        ]
+    return "\n".join(["#include <stdarg.h>", "enum color { RED, GREEN = 200 };", *lines, THROUGH, *body])
 
 
 SOURCE = source()
@@ -267,11 +291,15 @@ def agrees(found: Any, value: Any) -> bool:
 class Host:
     """The functions that the extension calls: each compares its arguments and returns what it should."""
 
-    def __init__(self, prototypes: list[Prototype]) -> None:
+    def __init__(self, prototypes: list[Prototype], shapes: list[CType]) -> None:
         self.wrong: list[tuple[int, Any]] = []
+        self.rest: list[tuple[int, Any]] = []
+        self.shapes = shapes
         self.functions = {
             f"host{i}": HostFunction(f"host{i}", prototype, self.body(i)) for i, prototype in enumerate(prototypes)
         }
+        self.functions["many"] = HostFunction("many", "void many(int, ...)", self.many)
+        self.functions["listed"] = HostFunction("listed", "void listed(int, va_list)", self.listed)
 
     def body(self, i: int) -> Callable[..., Any]:
         def compare(_guest: Guest, *values: Any) -> Any:
@@ -281,25 +309,35 @@ class Host:
 
         return compare
 
+    def many(self, guest: Guest, i: int, rest: Registers | VaList) -> None:
+        found = [value_of(t, rest.next(t), guest.memory) for t in (INT, self.shapes[i], DOUBLE)]
+        if not (found[0] == 7 and agrees(found[1], VARIADIC[i][1]) and found[2] == 1.5):
+            self.rest.append((i, found))
+
+    def listed(self, guest: Guest, i: int, address: int) -> None:
+        self.many(guest, i, VaList(guest, address))
+
 
 @pytest.mark.parametrize("chain", CHAINS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_structures_arrive_as_they_were(target: str, chain: str, build: Build) -> None:
     cpu = arch.target(target)
     architecture = arch.load(cpu.arch)
-    obj = build(SOURCE, target, chain, "-O1", "-w")
+    obj = build(SOURCE, target, chain, "-O0", "-w")
     known = Known(obj, DataModel(cpu.bits, architecture.callconv.long_double))
     prototypes = [known.prototype(f"take{i}") for i in range(len(ALL))]
     assert None not in prototypes
-    host = Host([each for each in prototypes if each is not None])
-    exports = ExportTable.of({name: 0x0800_0100 + 8 * i + architecture.thumb for i, name in enumerate(host.functions)})
+    rest = [known.prototype(f"take{ALL.index(next(s for s in ALL if s.result == shape))}") for shape, _ in VARIADIC]
+    host = Host([each for each in prototypes if each is not None], [each.result for each in rest if each is not None])
+    own = {name: 0x0800_8000 + 8 * i + architecture.thumb for i, name in enumerate(host.functions)}
+    exports = ExportTable.joined([ExportTable.of(own), builtin.exports(architecture)])
     images = load([obj], cpu, exports=exports)
     addresses = {each.name: each.address for each in images[0].exp_tab.symbols}
-    number = Prototype("", CType("int", 4, "int"), ())
+    number = Prototype("", INT, ())
     wrong = []
     with Session(images, Setup(cpu, exports, overrides=host.functions)) as session:
-        for i, prototype in enumerate(host.functions.values()):
-            types = prototype.prototype
+        for i in range(len(ALL)):
+            types = prototypes[i]
             assert isinstance(types, Prototype)
             result = session.guest.call(addresses[f"take{i}"], types, types.params, ALL[i].values)
             mistake = session.guest.call(addresses["mistake"], number, (), ())
@@ -309,5 +347,11 @@ def test_structures_arrive_as_they_were(target: str, chain: str, build: Build) -
                 wrong.append(f"result of {types}: {result}, expected {ALL[i].given}")
             if session.guest.call(addresses[f"send{i}"], number, (), ()):
                 wrong.append(f"result given to the extension by {types}")
+        variadic = Prototype("", INT, (INT,), variadic=True)
+        for i, (shape, (_, value)) in enumerate(zip(host.shapes, VARIADIC, strict=True)):
+            if session.guest.call(addresses[f"rest{i}"], variadic, (INT, INT, shape, DOUBLE), (0, 7, value, 1.5)):
+                wrong.append(f"{shape.name} behind `...`")
+            session.guest.call(addresses[f"pass{i}"], number, (), ())
+    wrong += [f"{host.shapes[i].name} behind `...` that the host got: {found}" for i, found in host.rest]
     wrong += [f"argument that the host got from {prototypes[i]}: {found!r}" for i, found in host.wrong]
     assert not wrong, "\n".join(wrong[:40])
