@@ -16,6 +16,9 @@
 #include <string.h>
 #include <zephyr/kernel.h>
 #include <zephyr/sys/printk.h>
+#if __has_include(<zephyr/logging/log.h>)
+#include <zephyr/logging/log.h>
+#endif
 
 #else
 
@@ -52,21 +55,15 @@ char *strcat(char *to, const char *from);
 char *strchr(const char *text, int character);
 char *strstr(const char *text, const char *part);
 
-/* The heap. */
+/* The heap; k_malloc() and the like are in <llext/kernel.h>. */
 void *malloc(size_t size);
 void *calloc(size_t count, size_t size);
 void *realloc(void *block, size_t size);
 void free(void *block);
-void *k_malloc(size_t size);
-void k_free(void *block);
 
 /* Sorting and searching: the host calls the extension's function back. */
 void qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *));
 void *bsearch(const void *key, const void *base, size_t count, size_t size, int (*compare)(const void *, const void *));
-
-/* Time, in milliseconds: of a virtual clock in the emulator. */
-int64_t k_uptime_get(void);
-int32_t k_msleep(int32_t milliseconds);
 
 /* Ends the extension; on a board the whole system goes with it. */
 void abort(void) __attribute__((noreturn));
@@ -76,6 +73,8 @@ void abort(void) __attribute__((noreturn));
 #endif
 
 #undef LLEXT_FORMAT
+
+#include <llext/kernel.h> /* time, threads, semaphores, logging and the like */
 
 #endif /* a Zephyr build */
 
