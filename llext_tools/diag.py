@@ -161,6 +161,11 @@ CODES: dict[str, Code] = {
     "run-timeout": Code(errors.LimitError, ""),
     "run-output": Code(errors.LimitError, ""),
     "run-depth": Code(errors.LimitError, ""),
+    # threads
+    "run-deadlock": Code(errors.FaultError, ""),
+    "run-interrupt-waits": Code(errors.FaultError, ""),
+    "run-threads": Code(errors.LimitError, ""),
+    "run-threads-left": Code(errors.FaultError, "", "always"),
     "expect-return": Code(errors.ExpectationError, ""),
     "expect-output": Code(errors.ExpectationError, ""),
     # building

@@ -1,9 +1,9 @@
 """The built-in host: what an extension finds when there is no firmware, as a table of functions.
 
 Each row is a C prototype and a Python function; ``exports()`` gives them addresses. Strings and blocks are those of the
-emulated memory, with its permissions. Time is virtual: it passes when the extension sleeps, and 10 us at each look at
-the clock, so that a loop that waits for a time ends. No helpers of compilers: ``COMPILER_RUNTIME`` brings them along.
-Sources: C17, 7.21 to 7.24; Zephyr, ``kernel.h``.
+emulated memory, with its permissions. What needs a scheduler or a clock is in ``host.kernel``. No helpers of
+compilers: ``COMPILER_RUNTIME`` brings them along.
+Source: C17, 7.21 to 7.24.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import cmp_to_key
 from llext_tools.arch.base import Arch
 from llext_tools.c.types import CType
 from llext_tools.diag import Location, fail
+from llext_tools.host import kernel
 from llext_tools.host.format import Arguments, FormatError, format_c
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
@@ -24,8 +25,6 @@ HOST_AT = 0x2000_0000
 """Where the functions are: near RAM that a Cortex-M can execute, so that a BL reaches them."""
 
 SPACING = 16
-TICKS_PER_SECOND = 10_000
-LOOK_US = 10
 
 
 # ---- output
@@ -301,52 +300,6 @@ def bsearch(guest: Guest, key: int, base: int, count: int, size: int, compare: i
     return 0
 
 
-# ---- time
-
-
-def look(guest: Guest) -> int:
-    """Microseconds since the start."""
-    guest.clock_us += LOOK_US
-    return guest.clock_us
-
-
-def k_uptime_get(guest: Guest) -> int:
-    return look(guest) // 1000
-
-
-def k_uptime_ticks(guest: Guest) -> int:
-    return look(guest) * TICKS_PER_SECOND // 1_000_000
-
-
-def k_cycle_get_32(guest: Guest) -> int:
-    return look(guest)
-
-
-def k_sleep(guest: Guest, ticks: int) -> int:
-    if ticks == -1:
-        guest.fail("run-timeout", f"{guest.caller()} sleeps forever: there is no thread to wake it", guest.where_now())
-    guest.clock_us += max(ticks, 0) * 1_000_000 // TICKS_PER_SECOND
-    return 0
-
-
-def k_msleep(guest: Guest, milliseconds: int) -> int:
-    guest.clock_us += max(milliseconds, 0) * 1000
-    return 0
-
-
-def k_usleep(guest: Guest, microseconds: int) -> int:
-    guest.clock_us += max(microseconds, 0)
-    return 0
-
-
-def k_busy_wait(guest: Guest, microseconds: int) -> None:
-    guest.clock_us += microseconds
-
-
-def k_yield(guest: Guest) -> None:
-    pass
-
-
 # ---- the end
 
 
@@ -372,11 +325,12 @@ def assert_post_action(guest: Guest, file: int, line: int) -> None:
 BSEARCH = """void *bsearch(const void *key, const void *base, size_t count, size_t size,
               int (*compare)(const void *, const void *))"""
 
-FUNCTIONS: tuple[HostFunction, ...] = tuple(
+C_LIBRARY = tuple(
     HostFunction(prototype.split("(")[0].split()[-1].lstrip("*"), prototype, body)
     for prototype, body in (
         ("void printk(const char *format, ...)", printk),
         ("void vprintk(const char *format, va_list args)", vprintk),
+        ("void z_log_minimal_printk(const char *format, ...)", printk),
         ("int printf(const char *format, ...)", printf),
         ("int vprintf(const char *format, va_list args)", vprintf),
         ("int snprintf(char *buffer, size_t size, const char *format, ...)", snprintf),
@@ -422,15 +376,6 @@ FUNCTIONS: tuple[HostFunction, ...] = tuple(
         ("void k_free(void *block)", free),
         ("void qsort(void *base, size_t count, size_t size, int (*compare)(const void *, const void *))", qsort),
         (BSEARCH, bsearch),
-        ("int64_t k_uptime_get(void)", k_uptime_get),
-        ("uint32_t k_uptime_get_32(void)", k_uptime_get),
-        ("int64_t k_uptime_ticks(void)", k_uptime_ticks),
-        ("uint32_t k_cycle_get_32(void)", k_cycle_get_32),
-        ("int32_t k_sleep(k_timeout_t timeout)", k_sleep),
-        ("int32_t k_msleep(int32_t milliseconds)", k_msleep),
-        ("int32_t k_usleep(int32_t microseconds)", k_usleep),
-        ("void k_busy_wait(uint32_t microseconds)", k_busy_wait),
-        ("void k_yield(void)", k_yield),
         ("void abort(void)", abort),
         ("void __assert_func(const char *file, int line, const char *function, const char *condition)", assertion),
         ("void assert_print(const char *format, ...)", printk),
@@ -438,6 +383,8 @@ FUNCTIONS: tuple[HostFunction, ...] = tuple(
     )
 )
 """The table: prototype and function. The name is the prototype's."""
+
+FUNCTIONS: tuple[HostFunction, ...] = (*C_LIBRARY, *kernel.FUNCTIONS)
 
 BY_NAME = {function.name: function for function in FUNCTIONS}
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -31,6 +31,9 @@ from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine, Stop
 from llext_tools.mem import Mem, Perm
 from llext_tools.pages import PAGE
+
+if TYPE_CHECKING:
+    from llext_tools.host.kernel import Kernel
 
 STACK_SIZE = 64 << 10
 HEAP_SIZE = 1 << 20
@@ -60,7 +63,9 @@ class Guest(Places):
         self.calls: list[HostCall] = []
         self.on_call: list[Callable[[HostCall], None]] = []
         self.on_switch: list[Callable[[Frames], None]] = []
+        self.trace: Callable[[], Sequence[str]] = tuple  # gives the calls in which the machine is, as lines
         self.deadline = deadline
+        self.kernel: Kernel | None = None  # from when something needs it
         self._heap: Heap | None = None
         self._heap_area: Area | None = None
         self._texts: Area | None = None
@@ -132,11 +137,13 @@ class Guest(Places):
         """What is not in the machine: heap, clock, output, calls; between two calls from outside."""
         heap = self._heap_area, self._heap, self._heap.state() if self._heap else None
         texts = self._texts, self._texts_used
-        return self.memory.areas, dict(self.functions), heap, texts, self.clock_us, tuple(self.calls), self.output.size
+        kernel = self.kernel, self.kernel.state() if self.kernel else None
+        told = tuple(self.calls), self.output.size
+        return self.memory.areas, dict(self.functions), heap, texts, self.clock_us, told, kernel
 
     def put_back(self, state: Any) -> None:
         """Go back to a ``state()``."""
-        areas, functions, heap, texts, self.clock_us, calls, size = state
+        areas, functions, heap, texts, self.clock_us, (calls, size), (kernel, threads) = state
         self.memory.put_back(areas)
         self.functions = dict(functions)
         self._heap_area, self._heap, blocks = heap
@@ -146,8 +153,15 @@ class Guest(Places):
         self.calls[:] = calls
         self.output.cut(size)
         self.frames = Frames(stack=self.frames.stack)
+        if kernel is not None:
+            kernel.put_back(threads)
+        elif self.kernel is not None:
+            self.kernel.close()
+        self.kernel = kernel
 
     def close(self) -> None:
+        if self.kernel is not None:
+            self.kernel.close()
         self.machine.close()
 
     @property

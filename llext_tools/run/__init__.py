@@ -135,6 +135,8 @@ def run(
 ) -> RunResult:
     """Bring extensions up, call functions of the last one, tear all down.
 
+    Threads that extensions start run while a call waits, and after it has returned, until all of them wait.
+
     Args:
         images: linked by ``load()``, in the order of loading.
         calls: expressions such as ``add(1, 2)``; a function of an earlier extension can be called too.
@@ -162,10 +164,13 @@ def run(
         session.fill()
         if bringup:
             session.bringup()
+            session.settle()
         for step in planned:
             returned.append(session.perform(step))
+            session.settle()
         if bringup:
             session.teardown()
+        reporter.add(session.left())
         guest.check_heap()
     except LlextError as error:
         session.failed(error)

@@ -20,11 +20,14 @@ from llext_tools import arch as archs
 from llext_tools.arch.base import Emulator, Target
 from llext_tools.c.call import show_value
 from llext_tools.c.types import CType, Prototype, Value
+from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
 from llext_tools.host.function import HostFunction, Output
 from llext_tools.host.guest import Guest
+from llext_tools.host.kernel import kernel_of
+from llext_tools.host.kernel.report import left as threads_left
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import AccessError
 from llext_tools.link.exports import ExportTable
@@ -87,6 +90,7 @@ class Session:
         self.output = Output(setup.limits.output, setup.sink)
         self.machine = setup.machine(setup.target.emulator, self.arch.callconv.pc)
         self.guest = Guest(setup.target, self.arch, self.machine, deadline=0.0, limits=setup.limits, output=self.output)
+        self.guest.trace = lambda: backtrace_lines(self.guest)
         self.start_clock()
 
     def fill(self) -> None:
@@ -175,6 +179,23 @@ class Session:
         text = show_value(ctype, value, string)
         return Returned(call=step.call.text, type=ctype, value=value, string=string, text=text)
 
+    def settle(self) -> None:
+        """Let the threads of extensions run until all wait. Time does not pass.
+
+        Raises:
+            FaultError, LimitError: of a thread.
+        """
+        if self.guest.kernel is not None:
+            self.guest.kernel.settle()
+
+    def advance(self, microseconds: int) -> None:
+        """Let virtual time pass: timers expire, threads that sleep wake up. Raises as ``settle()`` does."""
+        kernel_of(self.guest).advance(microseconds)
+
+    def left(self) -> list[Diagnostic]:
+        """``run-threads-left``: threads and timers that there still are, for after ``teardown()``."""
+        return threads_left(self.guest.kernel) if self.guest.kernel is not None else []
+
     def snapshot(self) -> object:
         """The state between two calls: memory, registers, heap, clock, what was printed and called."""
         return self.machine.snapshot(), self.guest.state()
@@ -185,3 +206,9 @@ class Session:
         machine, guest = snapshot
         self.machine.rollback(machine)
         self.guest.put_back(guest)
+
+
+def backtrace_lines(guest: Guest) -> Sequence[str]:
+    from llext_tools.unwind import backtrace, lines  # needs pyelftools
+
+    return lines(backtrace(guest))

@@ -44,8 +44,14 @@ def test_random_code_ends_with_a_fault_or_a_value(target: str, build: Build) -> 
         assert result.fault is None or CODES[result.fault.code].error in (FaultError, LimitError)
 
 
-@pytest.mark.parametrize("target", ["cortex-m3", "rv64gc"])
-@pytest.mark.parametrize("name", sorted(builtin.BY_NAME))
+NAMES = sorted(name for name in builtin.BY_NAME if not name.startswith("z_impl_"))  # those are others' second names
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [(name, t) for i, name in enumerate(NAMES) for t in (("cortex-m3", "rv64gc")[i % 2 :][:1])],
+    ids="-".join,
+)
 def test_host_functions_take_any_arguments(name: str, target: str, build: Build) -> None:
     """Called with wild pointers and sizes, each returns or ends the run with a diagnostic."""
     cpu = arch.target(target)

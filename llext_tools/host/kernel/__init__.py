@@ -1,0 +1,15 @@
+"""A model of Zephyr's kernel for what needs a scheduler: threads, semaphores, mutexes, message queues, timers, time.
+
+``FUNCTIONS`` are functions of the host. They stand in for those of a Zephyr image, too, whose kernel nobody has booted.
+"""
+
+from __future__ import annotations
+
+from llext_tools.host.kernel import clock, mutexes, queues, semaphores, threads, timers
+from llext_tools.host.kernel.kernel import Kernel, kernel_of
+from llext_tools.host.kernel.table import functions
+
+__all__ = ["FUNCTIONS", "Kernel", "kernel_of"]
+
+FUNCTIONS = tuple(functions((*clock.ROWS, *threads.ROWS, *semaphores.ROWS, *mutexes.ROWS, *queues.ROWS, *timers.ROWS)))
+"""The table: a function under its own name, and under that of its system call."""

@@ -1,0 +1,448 @@
+"""The kernel of one guest: its threads, its virtual clock and its timers.
+
+Each thread but the main one is a fiber in which ``Guest.call()`` runs the thread's function. Where it waits, in a
+function of the host, the machine's registers are put aside and another thread goes on in its own fiber. The main thread
+is whoever calls the extension from outside; it has priority 0, as Zephyr's has.
+
+Time is virtual, in microseconds: it passes when all threads wait, in k_busy_wait(), and ``LOOK_US`` at each look at the
+clock or at an object that is not ready, so that a loop which polls comes to an end. What is due is done at calls of the
+kernel, by an interrupt with a stack of its own: no code is interrupted elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from llext_tools.c.types import Prototype
+from llext_tools.diag import fail
+from llext_tools.errors import LlextError
+from llext_tools.host.guest import Guest
+from llext_tools.host.kernel import report
+from llext_tools.host.kernel.contexts import Context, Leave, Timer, values_of
+from llext_tools.host.kernel.records import Records
+from llext_tools.host.kernel.sched import EAGAIN, Agenda, Scheduler, Thread, Wait
+from llext_tools.host.memory import AccessError, Area
+from llext_tools.host.places import Frames
+from llext_tools.mem import Perm
+from llext_tools.pages import PAGE
+
+if TYPE_CHECKING:
+    from llext_tools.host.kernel.fibers import Fiber
+
+TICKS_PER_SECOND = 10_000
+LOOK_US = 10
+FOREVER = -1
+IDLE = 1 << 30
+"""A priority below all others."""
+
+KERNEL_AT = 0x2C00_0000
+INTERRUPT_STACK = 16 << 10
+
+
+class Kernel:
+    """``ticks_per_second`` is what extensions have compiled in."""
+
+    def __init__(self, guest: Guest, records: Records | None = None, ticks_per_second: int = TICKS_PER_SECOND) -> None:
+        self.guest = guest
+        self.records = records or Records(guest)
+        self.ticks_per_second = ticks_per_second
+        self.main = Context(name="main", started=True, frames=guest.frames)
+        self.current = self.main
+        self.sched = Scheduler([self.main])
+        self.agenda = Agenda()
+        self.timers: dict[int, Timer] = {}
+        self.in_interrupt = False
+        self._interrupt_stack: Area | None = None
+        self._area: Area | None = None
+        self._area_used = 0
+
+    # ---- memory of its own
+
+    def reserve(self, size: int) -> int:
+        """The address of zeros in memory that the extension can use."""
+        area = self._area
+        if area is None or self._area_used + size > area.end - area.start:
+            area = self._area = self.guest.memory.add("kernel", max(PAGE, size), Perm.R | Perm.W, KERNEL_AT)
+            self._area_used = 0
+        address = area.start + self._area_used
+        self._area_used += -(-size // 16) * 16
+        return address
+
+    @property
+    def current_address(self) -> int:
+        """The struct k_thread of who runs."""
+        if not self.current.address:
+            self.current.address = self.reserve(self.records.of("k_thread").size)
+        return self.current.address
+
+    @property
+    def contexts(self) -> tuple[Context, ...]:
+        """All threads that live, the main one first."""
+        return tuple(thread for thread in self.sched.threads if isinstance(thread, Context))
+
+    def thread_at(self, address: int) -> Context | None:
+        """The thread that lives in a struct k_thread."""
+        return next((thread for thread in self.contexts if thread.address == address != 0), None)
+
+    # ---- time
+
+    @property
+    def now(self) -> int:
+        return self.guest.clock_us
+
+    def microseconds(self, ticks: int) -> int:
+        """Ticks as time, rounded up: a timeout is never shorter than asked for."""
+        return -(-ticks * 1_000_000 // self.ticks_per_second)
+
+    def ticks(self, microseconds: int) -> int:
+        return microseconds * self.ticks_per_second // 1_000_000
+
+    def pass_time(self, microseconds: int) -> None:
+        """Let the running thread take its time. Others come in between if what is due wakes them."""
+        end = self.now + max(microseconds, 0)
+        while not self.in_interrupt and not self.current.masked:
+            at = self.agenda.first()
+            if at is None or at > end:
+                break
+            self._advance(at)
+            self.reschedule()
+        self.guest.clock_us = max(self.now, end)
+
+    def look(self) -> int:
+        """Microseconds since the start, for somebody who looks at the clock."""
+        self.pass_time(LOOK_US)
+        return self.now
+
+    def _advance(self, at: int) -> None:
+        """Let time be at least ``at``, and do what is due then."""
+        if time.monotonic() >= self.guest.deadline:
+            report.overtime(self)
+        self.guest.clock_us = max(self.now, at)
+        for act in self.agenda.due(self.now):
+            act()
+
+    # ---- waiting
+
+    def wait(self, call: str, kind: str, address: int, ticks: int) -> int:
+        """Let the running thread wait for an object until it is woken, or for so many ticks.
+
+        Returns:
+            What ``wake()`` says; -EAGAIN if the time is over.
+        """
+        until = None if ticks < 0 else self.now + self.microseconds(ticks)
+        return self._wait(Wait(call, kind, address, until))
+
+    def sleep(self, call: str, until: int | None) -> None:
+        """Let the running thread wait for a time, in microseconds from the start; None: until it is woken."""
+        self._wait(Wait(call, until=until))
+
+    def _wait(self, wait: Wait) -> int:
+        thread = self.current
+        self.no_interrupt(wait.call)
+        self.sched.pend(thread, wait)
+        if wait.until is not None:
+            self.agenda.add(thread, wait.until, lambda: self.sched.wake(thread, -EAGAIN))
+        self._dispatch()
+        return thread.result
+
+    def give_way(self) -> None:
+        """Let the others of the running thread's priority go first; nobody there is a look at something."""
+        self.sched.yields(self.current)
+        if self.sched.next_up(self.current, willing=True) is self.current:
+            self.look()
+        else:
+            self._dispatch(willing=True)
+
+    def start(self, thread: Context) -> None:
+        """Let a thread begin: at once, if its priority is higher."""
+        self.agenda.cancel(thread)
+        self.sched.start(thread)
+        self.reschedule()
+
+    def wake(self, thread: Thread, result: int = 0) -> None:
+        """End what a thread waits for; it runs when its turn comes."""
+        self.agenda.cancel(thread)
+        self.sched.wake(thread, result)
+
+    def wake_first(self, address: int, result: int = 0) -> Thread | None:
+        """Wake the first thread that waits for an object."""
+        waiters = self.sched.waiters(address)
+        if not waiters:
+            return None
+        self.wake(waiters[0], result)
+        return waiters[0]
+
+    def no_interrupt(self, call: str) -> None:
+        """Raises:
+        FaultError: ``run-interrupt-waits``."""
+        if self.in_interrupt:
+            report.waits_in_interrupt(self, call)
+
+    def reschedule(self, *, willing: bool = False) -> None:
+        """Let another thread run if it is its turn."""
+        if not self.in_interrupt and self.sched.next_up(self.current, willing=willing) is not self.current:
+            self._dispatch(willing=willing)
+
+    def _dispatch(self, *, willing: bool = False) -> None:
+        """Run other threads until it is the running one's turn again."""
+        following = self._next(willing)
+        if following is not self.current:
+            self._switch(following)
+        if self.current.dead:  # an interrupt has aborted it
+            self.leave()
+
+    def _next(self, willing: bool = False) -> Context:
+        """Who runs next; time passes until somebody can."""
+        while (following := self.sched.next_up(self.current, willing=willing)) is None:
+            at = self.agenda.first(self._useful)
+            if at is None:
+                report.deadlock(self)
+            self._advance(at)
+        assert isinstance(following, Context)
+        return following
+
+    def _useful(self, key: object) -> bool:
+        """Whether something that will happen can wake a thread: a timer without a function cannot, by itself."""
+        if not isinstance(key, Timer):
+            return True
+        return bool(self._expiry(key) or self.sched.waiters(key.address))
+
+    # ---- threads
+
+    def _switch(self, to: Context) -> None:
+        """Put the running thread aside and go on with another one."""
+        thread = self.current
+        report.check_stack(self, thread)
+        thread.saved, thread.frames = self.guest.machine.save(), self.guest.frames
+        if thread is self.main:
+            thread.fiber = self._here()
+        self._enter(to)
+        assert to.fiber is not None
+        to.fiber.switch()
+
+    def _here(self) -> Fiber:
+        from llext_tools.host.kernel.fibers import Fiber
+
+        return Fiber.here()
+
+    def _enter(self, to: Context) -> None:
+        """Make the machine a thread's."""
+        self.current = to
+        self.guest.frames = to.frames
+        self.guest.machine.restore(to.saved)
+        to.runs += 1
+        for told in self.guest.on_switch:
+            told(to.frames)
+
+    def create(self, thread: Context) -> None:
+        """Get a thread ready to be started. Its registers are those of now, with its own stack."""
+        machine, conv = self.guest.machine, self.guest.conv
+        assert thread.stack is not None
+        if self.current is self.main:
+            self.main.fiber = self._here()
+        assert self.main.fiber is not None
+        now = machine.save()
+        machine.set(conv.sp, thread.stack.end // conv.stack_align * conv.stack_align)
+        thread.saved = machine.save()
+        machine.restore(now)
+        thread.frames = Frames(name=thread.name, stack=thread.stack)
+        thread.fiber = self.main.fiber.make(lambda: self._run(thread))
+        self.sched.add(thread)
+
+    def _run(self, thread: Context) -> None:
+        """What a thread's fiber does: its function, then the next thread."""
+        guest = self.guest
+        word = guest.model.types["uintptr_t"]
+        prototype = Prototype("", guest.model.types["void"], (word,) * 3)
+        alive = False
+        try:
+            guest.call(thread.entry, prototype, prototype.params, thread.arguments)
+            report.check_stack(self, thread)
+            self.end(thread)
+            alive = True
+        except Leave:
+            alive = True
+            if self.current is not thread:
+                return  # to the thread that has aborted it
+        except LlextError as error:
+            raise type(error)(report.in_thread(error.diagnostics, thread.name)) from error
+        finally:
+            if not alive:
+                self.current, guest.frames = self.main, self.main.frames
+        self._pass_on(thread)
+
+    def _pass_on(self, thread: Context) -> None:
+        """Go on with another thread when the fiber of this one is at its end."""
+        assert thread.dead
+        following = None
+        try:
+            following = self._next()
+        finally:
+            if following is None:
+                self.current, self.guest.frames = self.main, self.main.frames
+        self._enter(following)
+        assert following.fiber is not None
+        following.fiber.follow()
+
+    def end(self, thread: Context) -> None:
+        """Let a thread be over, and those go on that wait for that."""
+        self.agenda.cancel(thread)
+        self.sched.end(thread)
+        while self.wake_first(thread.address):
+            pass
+
+    def abort(self, thread: Context) -> None:
+        """End a thread, wherever it is. If it is the running one, this does not return, but for an interrupt."""
+        self.end(thread)
+        if thread is not self.current:
+            self._kill(thread)
+        elif not self.in_interrupt:
+            self.leave()
+
+    def leave(self) -> NoReturn:
+        """Unwind the fiber of the running thread."""
+        raise Leave
+
+    def _kill(self, thread: Context) -> None:
+        """Unwind the fiber of another thread."""
+        if thread.fiber is not None:
+            frames, self.guest.frames = self.guest.frames, thread.frames
+            thread.fiber.unwind(Leave)
+            self.guest.frames = frames
+
+    def state(self) -> object:
+        """All of it, between two calls from outside."""
+        threads = tuple((thread, values_of(thread)) for thread in self.contexts)
+        own = self._interrupt_stack, self._area, self._area_used
+        return threads, self.agenda.copy(), dict(self.timers), own
+
+    def put_back(self, state: Any) -> None:
+        """Go back to a ``state()``, in which each thread is where it still is.
+
+        Raises:
+            UsageError: a thread has run since then: what it was in the middle of cannot be brought back.
+        """
+        threads, agenda, timers, own = state
+        for thread, values in threads[1:]:
+            if thread.dead or thread.runs != values["runs"]:
+                text = f"the snapshot has the thread `{thread.name}`, which has run since it was taken"
+                fail("usage", text, help="take snapshots before there are threads, or load the extension again")
+        kept = {thread for thread, _ in threads}
+        for thread in self.contexts:
+            if thread not in kept:
+                self.sched.end(thread)
+                self._kill(thread)
+        for thread, values in threads:
+            for name, value in values.items():
+                setattr(thread, name, value)
+        self.main.frames = self.guest.frames
+        self.current = self.main
+        self.agenda.put_back(agenda)
+        self.timers = dict(timers)
+        self._interrupt_stack, self._area, self._area_used = own
+
+    def close(self) -> None:
+        """Take down all threads but the main one."""
+        for thread in self.contexts:
+            if thread is not self.main:
+                self.sched.end(thread)
+                self._kill(thread)
+        self.agenda, self.timers = Agenda(), {}
+
+    # ---- from outside
+
+    def settle(self) -> None:
+        """Let threads run until all wait. Time does not pass."""
+        self._stand_back()
+
+    def advance(self, microseconds: int) -> None:
+        """Let time pass: timers expire, sleepers wake and run.
+
+        Raises:
+            FaultError, LimitError: of whatever ran.
+        """
+        until = self.now + microseconds
+        self.sched.pend(self.main, Wait("advance", until=until))
+        self.agenda.add(self.main, until, lambda: self.sched.wake(self.main))
+        self._stand_back()
+
+    def _stand_back(self) -> None:
+        """Let all other threads go before the main one, which is in no call of the extension."""
+        assert self.current is self.main
+        assert not self.guest.running
+        priority, self.main.priority = self.main.priority, IDLE
+        try:
+            self._dispatch(willing=True)
+        finally:
+            self.agenda.cancel(self.main)
+            self.main.wait, self.main.priority = None, priority
+
+    # ---- timers
+
+    def start_timer(self, address: int, duration: int, period: int) -> None:
+        """Let a timer expire after ``duration`` ticks, and every ``period`` ticks from then on."""
+        self.stop_timer(address)
+        timer = self.timers[address] = Timer(address, self.microseconds(period) if period > 0 else 0)
+        self._enter_timer(timer, self.now + self.microseconds(duration))
+
+    def stop_timer(self, address: int) -> bool:
+        """Whether it ran."""
+        timer = self.timers.pop(address, None)
+        return timer is not None and self.agenda.cancel(timer)
+
+    def expires(self, address: int) -> int | None:
+        """When a timer expires; None if it does not run."""
+        timer = self.timers.get(address)
+        return self.agenda.at(timer) if timer else None
+
+    def running_timers(self) -> list[tuple[int, int]]:
+        """Those that call a function when they expire: their addresses and the functions'."""
+        return [(t.address, function) for t in self.timers.values() if (function := self._expiry(t))]
+
+    def _enter_timer(self, timer: Timer, at: int) -> None:
+        self.agenda.add(timer, at, lambda: self._expire(timer, at))
+
+    def _expire(self, timer: Timer, at: int) -> None:
+        if timer.period:
+            self._enter_timer(timer, at + timer.period)
+        else:
+            del self.timers[timer.address]
+        try:
+            (status,) = self.records.get("k_timer", timer.address, "status")
+            self.records.put("k_timer", timer.address, status=status + 1)
+        except AccessError:  # its memory is gone, with the extension that had it
+            self.stop_timer(timer.address)
+            return
+        function = self._expiry(timer)
+        if function:
+            self.interrupt(function, timer.address)
+        self.wake_first(timer.address)
+
+    def _expiry(self, timer: Timer) -> int:
+        try:
+            return self.records.get("k_timer", timer.address, "expiry_fn")[0]
+        except AccessError:
+            return 0
+
+    def interrupt(self, function: int, argument: int) -> None:
+        """Call a function of the extension as an interrupt does, on a stack of its own."""
+        guest, machine = self.guest, self.guest.machine
+        if self._interrupt_stack is None:
+            self._interrupt_stack = guest.memory.add("interrupt stack", INTERRUPT_STACK, Perm.R | Perm.W, KERNEL_AT)
+        saved, frames = machine.save(), guest.frames
+        guest.frames = Frames(name="interrupt", stack=self._interrupt_stack)
+        machine.set(guest.conv.sp, self._interrupt_stack.end)
+        self.in_interrupt = True
+        try:
+            guest.call_plain(function, argument)
+        finally:
+            self.in_interrupt, guest.frames = False, frames
+        machine.restore(saved)
+
+
+def kernel_of(guest: Guest) -> Kernel:
+    """The kernel of a guest: there is one as soon as somebody asks."""
+    if guest.kernel is None:
+        guest.kernel = Kernel(guest)
+    return guest.kernel
