@@ -10,11 +10,15 @@
        [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
        [PROFILE <profile>]      # the loader whose rules hold, one of `llext profiles`; default: the extension's
        [AT <address>]           # where the extension lies in memory; default: near the host
+     [PLACEMENTS <n>]         # run at so many places and compare; default: 3, with AT 1
        [PROTOTYPE <prototype>]  # for example "int add(int, int)"; default: from debug information, else the literals
        [EXPECT_RETURN <value>]  # the value that the function must return
        [EXPECT_OUTPUT <regex>]  # what it must print
        [TIMEOUT <seconds>]      # default: 5
        [AT_BUILD])              # a build step, which fails the build, and not a test for ctest
+
+   The extension runs near the host, more than 16 MiB away, and from an odd page on with its regions in another order.
+   Returned values, output and calls of the host must be alike; addresses count by region and offset.
 
    Without an expectation the call must come back without a fault. ``find_package(LlextTools)`` enables testing in the
    folder that calls it.
@@ -25,7 +29,7 @@ enable_testing()
 function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
-  set(one_value AT EXTENSION CALL PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
+  set(one_value AT EXTENSION CALL PLACEMENTS PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
   cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS")
   set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS)
   _llext_check_arguments("${who}" ${keywords})
@@ -36,6 +40,14 @@ function(llext_add_test test)
   endforeach()
   if(DEFINED arg_AT AND NOT arg_AT MATCHES "^(0[xX][0-9a-fA-F]+|[0-9]+)$")
     message(FATAL_ERROR "${who}: AT '${arg_AT}' is not an address")
+  endif()
+  if(NOT DEFINED arg_PLACEMENTS)
+    set(arg_PLACEMENTS 3)
+    if(DEFINED arg_AT)
+      set(arg_PLACEMENTS 1)
+    endif()
+  elseif(NOT arg_PLACEMENTS MATCHES "^[1-9][0-9]?$" OR arg_PLACEMENTS GREATER 64)
+    message(FATAL_ERROR "${who}: PLACEMENTS '${arg_PLACEMENTS}' is not a number from 1 to 64")
   endif()
   if(DEFINED arg_TIMEOUT AND NOT arg_TIMEOUT MATCHES "^[0-9]+(\\.[0-9]+)?$")
     message(FATAL_ERROR "${who}: TIMEOUT '${arg_TIMEOUT}' is not a number of seconds")
@@ -61,6 +73,9 @@ function(llext_add_test test)
     endif()
   endforeach()
   set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${files})
+  if(arg_PLACEMENTS GREATER 1)
+    list(APPEND run "--placements=${arg_PLACEMENTS}")
+  endif()
   if(DEFINED arg_AT)
     list(APPEND run "--at=${arg_AT}")
   endif()

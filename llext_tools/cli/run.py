@@ -17,8 +17,11 @@ from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
 from llext_tools.errors import LlextError, UsageError
 from llext_tools.files import write_all
-from llext_tools.run import Returned, RunResult
+from llext_tools.link.image import Image
+from llext_tools.run import Returned, RunResult, Setup
 from llext_tools.run import run as run_extensions
+from llext_tools.run.proof import MOST
+from llext_tools.run.proof import prove as differs_elsewhere
 
 DESCRIPTION = """\
 Load an extension into an emulated CPU with its regions' permissions, run its constructors, call
@@ -34,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect-return", metavar="VALUE", help="a literal: what the last call must return")
     parser.add_argument(
         "--expect-output", metavar="REGEX", help="to be found in the output; ^ and $ match at each line"
+    )
+    parser.add_argument(
+        "--placements", metavar="N", default="1", help="run at N places and compare (default %(default)s)"
     )
     parser.add_argument("--registers", action="store_true", help="show the registers at a fault")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; `-` is stdout")
@@ -85,13 +91,39 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
     Raises:
         LlextError: nothing was run.
     """
+    places = placements(args.placements)
     images, setup, warnings = host.prepare(args, "llext run", sink)
     result = run_extensions(images, args.call, setup, prototypes=args.prototype, bringup=not args.no_bringup)
     found += warnings
     found += result.diagnostics
     if result.fault is not None:
         found.append(with_registers(result) if args.registers else result.fault)
+    elif places > 1:
+        found += prove(images, args, setup, result)
     return setup.target.name, result
+
+
+def placements(text: str) -> int:
+    """Raises:
+    UsageError: it is no such number."""
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= MOST:
+        fail("usage", f"llext run: `--placements {text}` is not a number of places", help=f"give 1 to {MOST}")
+    return int(text)
+
+
+def prove(images: Sequence[Image], args: argparse.Namespace, setup: Setup, result: RunResult) -> list[Diagnostic]:
+    """What is otherwise where the extensions are at other places."""
+    found = differs_elsewhere(
+        images,
+        args.call,
+        setup,
+        result,
+        placements=placements(args.placements),
+        profile=args.profile,
+        prototypes=args.prototype,
+        bringup=not args.no_bringup,
+    )
+    return [found] if found else []
 
 
 class Expected(NamedTuple):

@@ -24,7 +24,7 @@ from llext_tools.errors import LlextError
 from llext_tools.host import builtin
 from llext_tools.host.function import HostCall
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import firmware_sections, free
+from llext_tools.host.memory import Area, firmware_sections, free
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
 from llext_tools.mem import PERM, Domain, Mem
@@ -44,7 +44,8 @@ class RunResult:
     """What a run did. ``fault`` ended it early; the exit code is that of the fault's class.
 
     ``calls``: the host's functions that the extensions called, in order (the first 10,000).
-    ``clock_us``: virtual time that has passed. ``heap_used``, ``heap_peak``: bytes, after teardown and at most.
+    ``areas``: what memory there was at the end. ``clock_us``: virtual time that has passed. ``heap_used``,
+    ``heap_peak``: bytes, after teardown and at most.
     """
 
     returned: tuple[Returned, ...]
@@ -53,6 +54,7 @@ class RunResult:
     fault: Diagnostic | None
     registers: Mapping[str, int]
     diagnostics: tuple[Diagnostic, ...]
+    areas: tuple[Area, ...]
     clock_us: int
     heap_used: int
     heap_peak: int
@@ -103,10 +105,7 @@ def load(
     """
     host = exports if exports is not None else builtin.exports(archs.load(target.arch))
     tables, images = [host], []
-    taken = [(e.address, e.address + 1) for e in host.symbols]
-    for image_of_host in firmware:
-        s = image_of_host.sections
-        taken += [(int(s.addr[i]), int(s.addr[i] + s.size[i])) for i in firmware_sections(image_of_host)]
+    taken = occupied(host, firmware)
     following = at
     for obj in objects:
         size = int(obj.sections.size[obj.sections.flags & elf.SHF_ALLOC != 0].sum()) + PAGE * (len(PERM) + 1)
@@ -122,6 +121,15 @@ def load(
         tables.append(image.exp_tab)
         following = max((end for _, end in spans), default=start) + PAGE
     return tuple(images)
+
+
+def occupied(host: ExportTable, firmware: Iterable[ElfObject]) -> list[tuple[int, int]]:
+    """Addresses (start, end) that are the host's."""
+    taken = [(e.address, e.address + 1) for e in host.symbols]
+    for image in firmware:
+        s = image.sections
+        taken += [(int(s.addr[i]), int(s.addr[i] + s.size[i])) for i in firmware_sections(image)]
+    return taken
 
 
 def run(
@@ -185,6 +193,7 @@ def run(
         fault=fault,
         registers=registers,
         diagnostics=reporter.diagnostics,
+        areas=guest.memory.areas,
         clock_us=guest.clock_us,
         heap_used=guest.heap_used,
         heap_peak=guest.heap_peak,

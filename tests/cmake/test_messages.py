@@ -86,6 +86,10 @@ TEST = {
     "PROFILE 'zephyr-nxt' is not a loader profile error[usage]: there is no loader profile `zephyr-nxt`": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" PROFILE zephyr-nxt)'
     ),
+    "PLACEMENTS 'many' is not a number from 1 to 64": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" PLACEMENTS many)'
+    ),
+    "PLACEMENTS '65' is not a number": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" PLACEMENTS 65)',
     "AT 'RAM' is not an address": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" AT RAM)',
     "TIMEOUT 'soon' is not a number of seconds": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" TIMEOUT soon)'
