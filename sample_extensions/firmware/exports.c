@@ -10,15 +10,41 @@
 
 #include "services.h"
 
+EXPORT_SYMBOL(printk);
+EXPORT_SYMBOL(vprintk);
+EXPORT_SYMBOL(printf);
+EXPORT_SYMBOL(snprintf);
+EXPORT_SYMBOL(vsnprintf);
+EXPORT_SYMBOL(puts);
+EXPORT_SYMBOL(putchar);
+
 EXPORT_SYMBOL(memcpy);
 EXPORT_SYMBOL(memmove);
 EXPORT_SYMBOL(memset);
 EXPORT_SYMBOL(memcmp);
+
 EXPORT_SYMBOL(strlen);
 EXPORT_SYMBOL(strcmp);
+EXPORT_SYMBOL(strncmp);
 EXPORT_SYMBOL(strcpy);
+EXPORT_SYMBOL(strncpy);
+EXPORT_SYMBOL(strcat);
+EXPORT_SYMBOL(strchr);
+EXPORT_SYMBOL(strstr);
 
-EXPORT_SYMBOL(printk);
+EXPORT_SYMBOL(malloc);
+EXPORT_SYMBOL(calloc);
+EXPORT_SYMBOL(realloc);
+EXPORT_SYMBOL(free);
+EXPORT_SYMBOL(k_malloc);
+EXPORT_SYMBOL(k_free);
+
+EXPORT_SYMBOL(qsort);
+EXPORT_SYMBOL(bsearch);
+
+EXPORT_SYMBOL(k_uptime_get);
+EXPORT_SYMBOL(k_msleep);
+EXPORT_SYMBOL(abort);
 
 EXPORT_SYMBOL(crc32);
 EXPORT_SYMBOL(sensor_read);

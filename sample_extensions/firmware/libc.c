@@ -1,5 +1,5 @@
-/* The few functions of the C library that the image needs: small rather than fast. Compilers call the first four on
- * their own account, to copy and clear structures.
+/* Blocks of memory and strings: small rather than fast. Compilers call the first four on their own account, to copy and
+ * clear structures.
  */
 
 #include "services.h"
@@ -78,4 +78,56 @@ char *strcpy(char *to, const char *from)
 	while ((*to++ = *from++) != '\0') {
 	}
 	return start;
+}
+
+int strncmp(const char *left, const char *right, size_t size)
+{
+	for (; size > 0; size--, left++, right++) {
+		if (*left != *right || *left == '\0') {
+			return (unsigned char)*left - (unsigned char)*right;
+		}
+	}
+	return 0;
+}
+
+/* Fills up with zeros, and leaves out the last one if there is no room for it. */
+char *strncpy(char *to, const char *from, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		to[i] = *from;
+		from += *from != '\0';
+	}
+	return to;
+}
+
+char *strcat(char *to, const char *from)
+{
+	strcpy(to + strlen(to), from);
+	return to;
+}
+
+char *strchr(const char *text, int character)
+{
+	for (;; text++) {
+		if (*text == (char)character) {
+			return (char *)text;
+		}
+		if (*text == '\0') {
+			return NULL;
+		}
+	}
+}
+
+char *strstr(const char *text, const char *part)
+{
+	size_t length = strlen(part);
+
+	for (;; text++) {
+		if (strncmp(text, part, length) == 0) {
+			return (char *)text;
+		}
+		if (*text == '\0') {
+			return NULL;
+		}
+	}
 }

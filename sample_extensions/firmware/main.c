@@ -1,6 +1,8 @@
 /*
- * The base image by itself: it lists what it exports, then writes the log to the UART. A real image would go on with
- * llext_load(); here `llext run` plays that part and lets the extension call the code of this image.
+ * The base image by itself: it lists what it exports. A real image would go on with llext_load(); here that part is
+ * played from outside. `llext run` lets the extension call the code of this image; on a board, or in QEMU, a debugger
+ * may put an extension into the heap for extensions, linked for its place, and a function to start with into
+ * `boot_request`.
  */
 
 #include <llext/symbol.h>
@@ -9,42 +11,27 @@
 
 extern const struct llext_const_symbol exports_start[], exports_end[];
 
-#if defined(__arm__)
-#define UART ((volatile uint32_t *)0x40004000) /* CMSDK UART 0 of the MPS2 boards */
+#define BOOT_MAGIC 0x4c4c4558 /* "LLEX" */
 
-static void uart_init(void)
-{
-	UART[4] = 16; /* divisor */
-	UART[2] = 1;  /* transmit */
-}
-#else
-#define UART ((volatile unsigned char *)0x10000000) /* the 16550 of QEMU's `virt` machine */
-
-static void uart_init(void)
-{
-}
-#endif
-
-static void flush_log(void)
-{
-	static uint32_t sent;
-
-	for (; sent != log_written; sent++) {
-		*UART = (unsigned char)log_buffer[sent % LOG_SIZE];
-	}
-}
+/* Not cleared at reset: whoever writes it does so before. */
+__attribute__((used, section(".noinit"))) struct {
+	uint32_t magic;
+	void (*start)(void);
+} boot_request;
 
 int main(void)
 {
 	unsigned int count = (unsigned int)(exports_end - exports_start);
 
-	uart_init();
+	console_init();
+	if (boot_request.magic == BOOT_MAGIC) {
+		boot_request.magic = 0; /* once */
+		boot_request.start();
+	}
 	printk("%s: %u symbols for extensions\n", board_name, count);
 	for (unsigned int i = 0; i < count; i++) {
 		printk("  %-16s %p\n", exports_start[i].name, exports_start[i].addr);
-		flush_log();
 	}
-	flush_log();
 	for (;;) {
 	}
 }

@@ -39,6 +39,7 @@ from llext_tools.llext import BufLoader, Config, Llext, LoadParam, Runtime
 from llext_tools.mem import PERM, Domain, Mem
 from llext_tools.paths import include_dir, samples_dir
 from needs import need
+from samples import Sample, read_samples
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -601,38 +602,6 @@ def test_cpp(target: str, chain: str, samples: Samples) -> None:
 
 
 # ---- the samples
-
-
-class Sample(NamedTuple):
-    """One ``llext_add_test()``; what is not given is empty."""
-
-    folder: str
-    name: str
-    extension: str
-    extensions: str = ""
-    call: str = ""
-    prototype: str = ""
-    exports: str = ""
-    at: str = ""
-    expect_return: str = ""
-    expect_output: str = ""
-    refused: str = ""
-
-
-QUOTED = r'"(?:[^"\\]|\\.)*"'
-
-
-def read_samples() -> Iterator[Sample]:
-    """What the samples expect of themselves."""
-    for lists in sorted(ROOT.glob("*/CMakeLists.txt")):
-        text = re.sub(r"#.*", "", lists.read_text(encoding="utf-8"))
-        for name, value in re.findall(r"^set\((\w+) (\S+)\)", text, re.MULTILINE):
-            text = text.replace(f"${{{name}}}", value)
-        for name, body in re.findall(rf'llext_add_test\((\w+)((?:[^()"]|{QUOTED})*)\)', text):
-            words = [re.sub(r"\\(.)", r"\1", word.strip('"')) for word in re.findall(rf"{QUOTED}|\S+", body)]
-            given = {key.lower(): value for key, value in zip(words[::2], words[1::2], strict=True)}
-            refusal = re.search(rf"set_tests_properties\({name} PROPERTIES\s+PASS_REGULAR_EXPRESSION ({QUOTED})", text)
-            yield Sample(lists.parent.name, name, **given, refused=refusal[1].strip('"') if refusal else "")
 
 
 SAMPLES = tuple(read_samples())
