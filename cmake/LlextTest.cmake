@@ -8,6 +8,7 @@
        CALL <call>              # for example "add(2, 3)"
        [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
        [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
+       [MMIO <device>...]       # peripherals, for example 0x40004000+4K=zero, see `llext run --mmio`
        [PROFILE <profile>]      # the loader whose rules hold, one of `llext profiles`; default: the extension's
        [AT <address>]           # where the extension lies in memory; default: near the host
      [PLACEMENTS <n>]         # run at so many places and compare; default: 3, with AT 1
@@ -30,8 +31,8 @@ function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
   set(one_value AT EXTENSION CALL PLACEMENTS PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS")
-  set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS;MMIO")
+  set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS MMIO)
   _llext_check_arguments("${who}" ${keywords})
   foreach(needed IN ITEMS EXTENSION CALL)
     if(NOT DEFINED arg_${needed})
@@ -63,6 +64,7 @@ function(llext_add_test test)
   set(required "${files}")
   list(POP_FRONT files extension)
   list(TRANSFORM files PREPEND "--extension=")
+  list(TRANSFORM arg_MMIO PREPEND "--mmio=")
   # Each option in a variable of its own: in a list, a lone "[" of a regular expression would swallow what follows.
   foreach(option IN ITEMS PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
     set(${option} "")
@@ -72,7 +74,7 @@ function(llext_add_test test)
       string(REPLACE ";" "\\;" ${option} "${word}${arg_${option}}")
     endif()
   endforeach()
-  set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${files})
+  set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${files} ${arg_MMIO})
   if(arg_PLACEMENTS GREATER 1)
     list(APPEND run "--placements=${arg_PLACEMENTS}")
   endif()

@@ -159,6 +159,7 @@ CODES: dict[str, Code] = {
     "run-heap": Code(errors.FaultError, ""),
     "run-missing-code": Code(errors.FaultError, ""),
     "run-placement": Code(errors.FaultError, ""),
+    "run-python": Code(errors.FaultError, ""),
     "run-timeout": Code(errors.LimitError, ""),
     "run-output": Code(errors.LimitError, ""),
     "run-depth": Code(errors.LimitError, ""),

@@ -16,6 +16,7 @@ from llext_tools.errors import ToolError
 from llext_tools.paths import cmake_dir, include_dir, samples_dir
 
 ROOT = Path(samples_dir())
+RUNTIME = Path("COMPILER_RUNTIME")
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 
 
@@ -41,7 +42,7 @@ def _lists() -> Iterator[tuple[str, str]]:
     for lists in sorted(ROOT.glob("*/CMakeLists.txt")):
         text = re.sub(r"#.*", "", lists.read_text(encoding="utf-8"))
         for name, value in re.findall(r"^set\((\w+) (\S+)\)", text, re.MULTILINE):
-            text = text.replace(f"${{{name}}}", value)
+            text = text.replace(f"${{{name}}}", value.strip('"'))
         yield lists.parent.name, text
 
 
@@ -57,12 +58,14 @@ def read_samples() -> Iterator[Sample]:
 
 @cache
 def sources() -> dict[str, list[Path]]:
-    """The sources of each extension, and of ``firmware``."""
+    """The sources of each extension, ``RUNTIME`` among them if it is wanted, and of ``firmware``."""
     found = {}
     for folder, text in _lists():
         for name, body in re.findall(r"llext_add_extension\((\w+)\s+SOURCES\s+([^)]*)\)", text):
             names = [word for word in body.split() if re.fullmatch(r"\w+\.(c|cpp|S)", word)]
             found[name] = [ROOT / folder / file for file in names]
+            if "COMPILER_RUNTIME" in body:
+                found[name].append(RUNTIME)
         for body in re.findall(r"add_executable\(firmware\s+([^)]*)\)", text):
             found["firmware"] = [ROOT / folder / file for file in body.split()]
     return found
@@ -94,10 +97,11 @@ class Builder:
 
     def extension(self, name: str, *files: Path) -> Path:
         """The extension of these sources, or a sample's: partially linked, with debug information."""
-        objects = [self.compile(source, "-DLL_EXTENSION_BUILD") for source in files or sources()[name]]
+        wanted = files or sources()[name]
+        objects = [self.compile(source, "-DLL_EXTENSION_BUILD") for source in wanted if source != RUNTIME]
         options = ["-d", "--force-group-allocation"] if self.tools.name == "gcc" else []
         merge = ["-r", *options, "-T", f"{cmake_dir()}/llext-merge.ld"]
-        return self._link(self.folder / f"{name}.debug.elf", *merge, *objects, self.runtime)
+        return self._link(self.folder / f"{name}.debug.elf", *merge, *objects, *[self.runtime] * (RUNTIME in wanted))
 
     def firmware(self, flash: int, ram: int, uart: int) -> Path:
         """The base image for these addresses."""

@@ -179,6 +179,7 @@ class Arch(NamedTuple):
     includes: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # word of ``Cpu.isa`` -> those that it brings along
     fpu: frozenset[str] = frozenset()  # words of ``Cpu.isa`` that stand for floating-point instructions
     fpu_instructions: Callable[[Bytes, int], I64] = lambda _code, _bits: NONE  # their offsets in a section's contents
+    peripherals: tuple[tuple[int, int], ...] = ()  # addresses (start, end) that are meant for them, and not for memory
 
     def lacking(self, code: Cpu, isa: tuple[str, ...]) -> tuple[str, ...]:
         """What ``code`` may use and a CPU with ``isa`` does not have, in the words of ``Cpu.isa``.

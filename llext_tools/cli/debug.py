@@ -84,7 +84,7 @@ def introduce(args: argparse.Namespace, session: DebugSession, folder: str, addr
     target = session.setup.target
     path = os.path.join(os.path.abspath(folder), "host.elf")
     files: dict[str | os.PathLike[str], bytes | str] = {path: session.host_symbols()}
-    symbols = [path, *(os.path.abspath(path) for path in args.exports if host.is_image(path))]
+    symbols = [path, *(os.path.abspath(obj.path) for obj in session.setup.firmware)]
     for image in session.images:
         stem = os.path.basename(image.path).split(".")[0] or "extension"
         path = os.path.join(os.path.abspath(folder), f"{stem}.elf")

@@ -10,13 +10,11 @@ from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.check.target import check_target
 from llext_tools.cli.parser import address
-from llext_tools.diag import Diagnostic, Reporter, fail
+from llext_tools.diag import Diagnostic, Location, Reporter, fail
 from llext_tools.elf.read import load_object
-from llext_tools.elf.structs import ELFMAG
 from llext_tools.errors import UndefinedError
-from llext_tools.files import read_bytes
-from llext_tools.host.tables import read_exports
-from llext_tools.link.exports import ExportTable
+from llext_tools.host.devices import parse_mmio
+from llext_tools.host.firmware import read_firmware
 from llext_tools.link.image import Image
 from llext_tools.run import Limits, Setup, guess_target, load
 
@@ -46,6 +44,20 @@ def add_arguments(parser: argparse.ArgumentParser, *, timed: bool = True) -> Non
         action="append",
         default=[],
         help="what the host exports; an image's code runs",
+    )
+    parser.add_argument(
+        "--firmware",
+        metavar="ELF",
+        action="append",
+        default=[],
+        help="the firmware's image: what it exports, its code and data",
+    )
+    parser.add_argument(
+        "--mmio",
+        metavar="DEVICE",
+        action="append",
+        default=[],
+        help="START+SIZE=KIND: zero, ram, a UART, python:FILE:NAME",
     )
     parser.add_argument(
         "--extension", metavar="FILE", dest="first", action="append", default=[], help="load this one before"
@@ -84,9 +96,13 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
     for obj in objects:
         check_target(obj, target.name, fits)
     fits.checkpoint()
-    exports = ExportTable.joined(map(read_exports, args.exports)) if args.exports else None
+    host = read_firmware([*args.firmware, *args.exports]) if args.firmware or args.exports else None
+    for path in args.firmware:
+        if host and path not in [image.path for image in host.images]:
+            fail("elf-magic", f"`{path}` is not an ELF file", at=Location(path), help="give tables with `--exports`")
+    exports = host.exports if host else None
+    firmware = tuple(image.obj for image in host.images) if host else ()
     reporter = Reporter()
-    firmware = tuple(load_object(path) for path in args.exports if is_image(path))
     try:
         images = load(
             objects, target, exports=exports, firmware=firmware, at=at, profile=args.profile, reporter=reporter
@@ -95,7 +111,8 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
         if exports is not None:
             raise
         raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
-    setup = Setup(target, exports, firmware, limits=Limits(seconds=timeout), sink=sink)
+    mmio = tuple(parse_mmio(text, target.bits) for text in args.mmio)
+    setup = Setup(target, exports, firmware, mmio=mmio, limits=Limits(seconds=timeout), sink=sink)
     return Prepared(images, setup, reporter.diagnostics)
 
 
@@ -104,12 +121,8 @@ def with_firmware(d: Diagnostic) -> Diagnostic:
     if d.code not in ("undefined-symbol", "symbol-unexported", "weak-undefined"):
         return d
     return d._replace(
-        help="; ".join(filter(None, (d.help, "or give the firmware that has it: `--exports zephyr.elf`")))
+        help="; ".join(filter(None, (d.help, "or give the firmware that has it: `--firmware zephyr.elf`")))
     )
-
-
-def is_image(path: str) -> bool:
-    return read_bytes(path)[: len(ELFMAG)] == ELFMAG
 
 
 def seconds(text: str, command: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from llext_tools.diag import Location
-from llext_tools.host.memory import AccessError, Area
+from llext_tools.host.memory import AccessError, Area, Firmware
 from llext_tools.host.places import Places
 from llext_tools.machine.protocol import Stop
 from llext_tools.mem import Perm
@@ -87,6 +87,7 @@ def refuse_access(
     elif area is None:
         message = f"{who} {verb} {count} at {address:#010x}, where there is no memory"
         notes = (null_note(address),) if address < PAGE else ()
+        cure = device_help(guest, address, pc)
     elif export is not None or area.perm == Perm.X:
         message = f"{who} {verb} {count} at {address:#010x}, which is the host's and has no contents here"
         notes = (f"it is the export `{export[0].name}`",) if export else ()
@@ -99,6 +100,16 @@ def refuse_access(
         written = f", value {value:#0{2 * size + 2}x}" if reason == "write" else ""
         detail.insert(0, f"{reason} of {count}{written}, by the instruction at {pc or 0:#010x}")
     guest.fail("run-fault", message, where, detail=tuple(detail), notes=notes, help=cure)
+
+
+def device_help(guest: Places, address: int, pc: int | None) -> str:
+    """How to declare a device at an address where there may be one."""
+    meant = any(start <= address < end for start, end in guest.arch.peripherals)
+    area = guest.memory.at(pc) if pc is not None else None
+    by_firmware = area is not None and isinstance(area.owner, Firmware) and address >= PAGE
+    if not guest.takes_devices or not (meant or by_firmware):
+        return ""
+    return f"if a peripheral is there, declare it, for example `--mmio {address // PAGE * PAGE:#x}+4K=zero`"
 
 
 def outside(guest: Places, area: Area, address: int) -> str:

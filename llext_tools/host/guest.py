@@ -19,6 +19,7 @@ from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype, decode
 from llext_tools.diag import Location, fail
 from llext_tools.errors import LlextError, UsageError
+from llext_tools.host.devices import DeviceError
 from llext_tools.host.faults import explain, explain_access
 from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
@@ -276,7 +277,10 @@ class Guest(Places):
     def run_from(self, pc: int) -> None:
         """Run until the extension returns, serving its calls."""
         while True:
-            stop = self.machine.run(pc, self.deadline)
+            try:
+                stop = self.machine.run(pc, self.deadline)
+            except DeviceError as error:
+                error.explain(self)
             if stop.reason != "trap":
                 explain(self, stop)
             if stop.pc == self.return_at:

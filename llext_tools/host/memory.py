@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -161,13 +161,10 @@ class Memory:
             if mem in PERM and data.size:
                 start = image.layout.base[mem]
                 filled.append((Area(start, start + data.size, mem.name, PERM[mem], owner), data.tobytes()))
-        self._add_filled(filled)
+        self.add_filled(filled)
 
-    def add_firmware(self, obj: ElfObject) -> None:
-        """Map the sections of a linked image as they are after its start: ``.data`` filled, the rest of RAM zeros."""
-        self._add_filled([(area, obj.contents(i).tobytes()) for area, i in firmware_areas(obj)])
-
-    def _add_filled(self, filled: list[tuple[Area, bytes]]) -> None:
+    def add_filled(self, filled: Sequence[tuple[Area, bytes]]) -> None:
+        """Map areas, each with bytes at its start and zeros behind them."""
         perms: dict[int, Perm] = {}
         for area, _ in filled:
             for page in range(area.start // PAGE, -(-area.end // PAGE)):
@@ -320,11 +317,11 @@ class Firmware:
         return os.path.basename(self.path)
 
     def section(self, area: Area, address: int) -> tuple[str, int] | None:
-        return area.name, address - area.start
+        return area.name, address - int(self.obj.sections.addr[self.index])
 
-    def function(self, area: Area, address: int) -> str:  # noqa: ARG002 - symbols have addresses here
+    def function(self, area: Area, address: int) -> str:  # noqa: ARG002 - an area may be a part of its section
         code = int(self.obj.sections.flags[self.index]) & elf.SHF_EXECINSTR
-        return self.obj.function_at(self.index, address) if code else ""
+        return self.obj.function_at(self.index, address - int(self.obj.sections.addr[self.index])) if code else ""
 
     def symbol(self, area: Area, address: int) -> str:  # noqa: ARG002
         return symbol_at(self.obj, self.index, address)

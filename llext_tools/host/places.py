@@ -57,7 +57,8 @@ class Places:
     """A machine whose memory has names.
 
     ``files``: paths of the extensions, the one that is meant without a better clue last. ``functions``: the host's
-    functions by their addresses. ``return_at``: where calls from the host return to.
+    functions by their addresses. ``return_at``: where calls from the host return to. ``takes_devices``: whether
+    whoever runs this can declare some.
     """
 
     def __init__(self, target: Target, arch: Arch, machine: Machine, limits: Limits) -> None:
@@ -69,6 +70,7 @@ class Places:
         self.frames = Frames()
         self.stopped: Frames | None = None  # as they were when the last call from outside failed
         self.return_at = 0
+        self.takes_devices = False
 
     def location(self, address: int) -> Location | None:
         """The section, offset and function of an address in an extension or in the firmware."""

@@ -24,10 +24,11 @@ from llext_tools.errors import LlextError
 from llext_tools.host import builtin
 from llext_tools.host.function import HostCall
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import Area, firmware_sections, free
+from llext_tools.host.memory import Area, firmware_areas, free
+from llext_tools.host.segments import heap_pages
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
-from llext_tools.mem import PERM, Domain, Mem
+from llext_tools.mem import Domain, Mem, Perm
 from llext_tools.pages import PAGE
 from llext_tools.profile import Profile
 from llext_tools.run.plan import plan
@@ -99,19 +100,24 @@ def load(
     Args:
         exports: of the host; the built-in one by default.
         firmware: images whose memory is taken, see ``run()``.
-        at: address of the first region, the start of a page; by default free memory near the host.
+        at: address of the first region, the start of a page; by default the firmware's heap for extensions, where it
+            has one with enough pages, else free memory behind its variables, or near the built-in host.
     Raises:
         LlextError: what ``link()`` raises.
     """
     host = exports if exports is not None else builtin.exports(archs.load(target.arch))
     tables, images = [host], []
     taken = occupied(host, firmware)
-    following = at
+    heap = heap_pages(host.heap) if firmware and at is None else None
+    following = heap[0] if heap else at
     for obj in objects:
-        size = int(obj.sections.size[obj.sections.flags & elf.SHF_ALLOC != 0].sum()) + PAGE * (len(PERM) + 1)
+        sizes = obj.sections.size[obj.sections.flags & elf.SHF_ALLOC != 0]
         biggest = int(obj.sections.addralign.max(initial=1))
+        size = int((-(-sizes // PAGE) * PAGE).sum()) + max(biggest, PAGE)  # each region has pages of its own
+        if heap and (following or 0) + size > heap[1]:
+            heap = following = None
         if following is None:
-            following = free(taken, min(size, 1 << 30), EXTENSION_AT, 1 << obj.bits)
+            following = free(taken, min(size, 1 << 30), _beside(firmware), 1 << obj.bits)
         start = -(-following // max(PAGE, biggest)) * max(PAGE, biggest) if following != at else following
         domain = Domain(start=start, align=PAGE, exact=following == at)
         image = link(obj, exports=ExportTable.joined(tables), domain=domain, profile=profile, reporter=reporter)
@@ -126,10 +132,14 @@ def load(
 def occupied(host: ExportTable, firmware: Iterable[ElfObject]) -> list[tuple[int, int]]:
     """Addresses (start, end) that are the host's."""
     taken = [(e.address, e.address + 1) for e in host.symbols]
-    for image in firmware:
-        s = image.sections
-        taken += [(int(s.addr[i]), int(s.addr[i] + s.size[i])) for i in firmware_sections(image)]
-    return taken
+    return taken + [(area.start, area.end) for each in firmware for area, _ in firmware_areas(each)]
+
+
+def _beside(firmware: Sequence[ElfObject]) -> int:
+    """Where to look for free memory from: the end of a firmware's largest variables, else near the built-in host."""
+    variables = (area for each in firmware for area, _ in firmware_areas(each) if Perm.W in area.perm)
+    largest = max(variables, key=lambda area: area.end - area.start, default=None)
+    return largest.end if largest else EXTENSION_AT
 
 
 def run(

@@ -24,13 +24,15 @@ from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
+from llext_tools.host.devices import Mmio, attach
 from llext_tools.host.function import HostFunction, Output
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel import kernel_of
 from llext_tools.host.kernel.report import left as threads_left
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import AccessError
-from llext_tools.link.exports import ExportTable
+from llext_tools.host.memory import AccessError, page_runs
+from llext_tools.host.segments import firmware_memory, heap_pages
+from llext_tools.link.exports import ExportTable, Heap
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine
 from llext_tools.machine.unicorn import UnicornMachine
@@ -49,7 +51,8 @@ class Setup(NamedTuple):
 
     ``exports``: what they were linked against; None for the built-in host. ``firmware``: linked images whose code and
     data are there, such as the one that the exports came from. A call of an export runs the function of ``overrides``
-    with its name, else the firmware's code, else the function of ``functions``. ``sink`` gets the output as it comes.
+    with its name, else the firmware's code, else the function of ``functions``. ``mmio`` are peripherals, by their
+    addresses. ``sink`` gets the output as it comes.
     ``machine`` makes the machine, from what the emulator is and the name of its program counter.
     """
 
@@ -58,6 +61,7 @@ class Setup(NamedTuple):
     firmware: tuple[ElfObject, ...] = ()
     functions: Mapping[str, HostFunction] = builtin.BY_NAME
     overrides: Mapping[str, HostFunction] = MappingProxyType({})
+    mmio: tuple[Mmio, ...] = ()
     limits: Limits = Limits()
     sink: Callable[[bytes], None] | None = None
     machine: Callable[[Emulator, str], Machine] = UnicornMachine
@@ -100,13 +104,22 @@ class Session:
             LlextError: there is no room for all of it.
         """
         setup, guest = self.setup, self.guest
+        loaded = self._pages_in_heap(setup.exports.heap) if setup.exports else []
         for obj in setup.firmware:
-            guest.memory.add_firmware(obj)
+            guest.memory.add_filled(firmware_memory(obj, loaded))
         exports = setup.exports if setup.exports is not None else builtin.exports(self.arch)
         guest.add_exports(exports.symbols, setup.functions, setup.overrides)
         for image in self.images:
             guest.add_image(image)
+        attach(guest, setup.mmio)
+        guest.takes_devices = True
         guest.start()
+
+    def _pages_in_heap(self, heap: Heap | None) -> list[tuple[int, int]]:
+        """Those pages of the firmware's heap for extensions that extensions have."""
+        low, high = heap_pages(heap) or (0, 0)
+        spans = ((a, a + i.mem[m].size) for i in self.images for m, a in i.layout.base.items() if m in i.mem)
+        return [(max(start, low), min(end, high)) for start, end in page_runs(spans) if start < high and end > low]
 
     def __enter__(self) -> Self:
         try:

@@ -7,7 +7,7 @@
 #include "services.h"
 
 /* A page of its own for each region of an extension: those for code and for data get different permissions. */
-__attribute__((used, section(".noinit"), aligned(4096))) unsigned char kheap_llext_heap[128 << 10];
+__attribute__((used, section(".noinit"), aligned(4096))) unsigned char kheap_llext_heap[192 << 10];
 
 #define POOL_SIZE (16 << 10)
 

@@ -17,13 +17,15 @@ from elftools.elf.elffile import ELFFile
 
 from llext_tools.c.types import encode
 from llext_tools.elf.read import load_object
-from llext_tools.host.tables import read_exports
+from llext_tools.host.devices import parse_mmio
+from llext_tools.host.firmware import read_firmware
 from llext_tools.link.image import Image
-from llext_tools.run import load, run
+from llext_tools.mem import Mem
+from llext_tools.run import Setup, load, run
 from needs import need
 from oracle import qemu
 from oracle.qemu import BOARDS, Answer, Board, Call
-from samples import Builder, Sample, read_samples
+from samples import RUNTIME, Builder, Sample, read_samples
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -122,14 +124,16 @@ def test_results_and_output_are_those_of_qemu(
     firmware = builder.folder / "firmware.elf"
     names = [*tests[0].extensions.split(), group]
     objects = [load_object(str(builder.folder / f"{name}.debug.elf")) for name in names]
-    exports, image = read_exports(str(firmware)), load_object(str(firmware))
-    images = load(objects, builder.target, exports=exports, firmware=[image], at=board.ram + EXTENSIONS_AT)
+    heap = symbol(firmware, "kheap_llext_heap")
+    host = read_firmware([firmware])
+    exports, image = host.exports, host.images[0].obj
+    images = load(objects, builder.target, exports=exports, firmware=[image])
+    where = images[0].layout.base[Mem.TEXT]
+    assert heap <= where < heap + (192 << 10) or (group, chain) == ("math", "zig"), "Zig's helpers are larger than that"
     ours = run(
         images,
         [test.call for test in tests],
-        target=builder.target,
-        exports=exports,
-        firmware=[image],
+        Setup(builder.target, exports, (image,), mmio=(parse_mmio(f"{board.uart:#x}+4K={board.kind}"),)),
         prototypes=[test.prototype for test in tests if test.prototype],
     )
     assert ours.fault is None, ours.fault
@@ -223,9 +227,12 @@ def test_the_images_own_functions_are_those_of_c(target: str, chain: str, built:
     source = tmp_path / "own.c"
     text = f"#include <llext/host.h>\n#include <llext/symbol.h>\n{OWN}\nEXPORT_SYMBOL(all);\n"
     source.write_text(text, encoding="utf-8")
-    obj = load_object(str(builder.extension("own", source)))
+    obj = load_object(str(builder.extension("own", source, RUNTIME)))
     images = load(
-        [obj], builder.target, exports=read_exports(str(builder.folder / "firmware.elf")), at=board.ram + EXTENSIONS_AT
+        [obj],
+        builder.target,
+        exports=read_firmware([builder.folder / "firmware.elf"]).exports,
+        at=board.ram + EXTENSIONS_AT,
     )
     answer = on_board(
         builder, board, images, [Call("int(*)(void)", images[0].exp_tab.by_name["all"].address, "", "int")], tmp_path

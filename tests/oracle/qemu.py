@@ -32,14 +32,15 @@ class Board(NamedTuple):
     flash: int
     ram: int
     uart: int
+    kind: str  # of UART, as ``--mmio`` has it
 
 
 def mps2(machine: str) -> Board:
-    return Board("qemu-system-arm", machine, 0x0, 0x2000_0000, 0x4000_4000)
+    return Board("qemu-system-arm", machine, 0x0, 0x2000_0000, 0x4000_4000, "cmsdk-uart")
 
 
 def virt(bits: int) -> Board:
-    return Board(f"qemu-system-riscv{bits}", "virt", 0x8000_0000, 0x8010_0000, 0x1000_0000)
+    return Board(f"qemu-system-riscv{bits}", "virt", 0x8000_0000, 0x8010_0000, 0x1000_0000, "uart16550")
 
 
 BOARDS = {
@@ -48,7 +49,9 @@ BOARDS = {
     "cortex-m4": mps2("mps2-an386"),
     "cortex-m4f": mps2("mps2-an386"),
     "cortex-m7": mps2("mps2-an500"),
-    "cortex-m33": Board("qemu-system-arm", "mps2-an505", 0x1000_0000, 0x3800_0000, 0x5020_0000),  # all secure
+    "cortex-m33": Board(
+        "qemu-system-arm", "mps2-an505", 0x1000_0000, 0x3800_0000, 0x5020_0000, "cmsdk-uart"
+    ),  # all secure
     "rv32imac": virt(32),
     "rv32imafc": virt(32),
     "rv64gc": virt(64),

@@ -36,4 +36,5 @@ ARCH = Arch(
     includes=INCLUDES,
     fpu=FPU,
     fpu_instructions=fpu_instructions,
+    peripherals=((0x4000_0000, 0x6000_0000), (0xE000_0000, 0x1_0000_0000)),  # "The system address map" of Armv6-M on
 )
