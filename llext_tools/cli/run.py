@@ -218,6 +218,7 @@ def to_json(
                 {"name": c.name, "arguments": [in_json(a) for a in c.arguments], "result": in_json(c.result)}
                 for c in result.calls
             ],
+            "backtrace": [frame.to_json() for frame in result.backtrace],
             "registers": dict(result.registers),
             "clock_us": result.clock_us,
             "heap": {"used": result.heap_used, "peak": result.heap_peak},

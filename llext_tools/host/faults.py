@@ -16,11 +16,13 @@ NEEDED = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
 
 def explain_access(guest: Places, error: AccessError) -> NoReturn:
     name = guest.frames.inside[-1]
+    guest.stop = Stop(reason=error.reason, pc=guest.machine.get(guest.conv.pc), address=error.address, size=error.size)
     refuse_access(guest, f"`{name}`", error.reason, error.address, error.size, guest.where_now(), called=True)
 
 
 def explain(guest: Places, stop: Stop) -> NoReturn:
     """Turn a stop that is not a call into a diagnostic."""
+    guest.stop = stop
     where = guest.location(stop.pc)
     who = f"`{where.function}`" if where and where.function else f"the code at {stop.pc:#010x}"
     if stop.reason == "timeout":

@@ -241,7 +241,7 @@ class Guest(Places):
         if self.frames.kept is None and not self.frames.entries:
             self.frames.kept = machine.get_all(conv.saved)
         if not self.frames.entries:
-            self.stopped = None
+            self.stopped = self.stop = None
         machine.set(conv.sp, call.sp)
         machine.set(conv.ra, self.return_at | self.arch.thumb)
         inside, self.frames.inside = self.frames.inside, []

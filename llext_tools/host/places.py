@@ -11,7 +11,7 @@ from llext_tools.host.function import HostFunction
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import Area, Memory
 from llext_tools.link.exports import Export
-from llext_tools.machine.protocol import Machine
+from llext_tools.machine.protocol import Machine, Stop
 from llext_tools.mem import Perm
 
 RIGHTS = {
@@ -69,6 +69,7 @@ class Places:
         self.functions: dict[int, tuple[Export, HostFunction | None]] = {}
         self.frames = Frames()
         self.stopped: Frames | None = None  # as they were when the last call from outside failed
+        self.stop: Stop | None = None  # what it failed by: where the host touched memory, the access
         self.return_at = 0
         self.takes_devices = False
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
@@ -18,7 +19,6 @@ from llext_tools.arch.base import Target
 from llext_tools.c.types import Value
 from llext_tools.diag import Diagnostic, Location, Reporter, fail
 from llext_tools.elf import structs as elf
-from llext_tools.elf.lines import find_line
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
@@ -34,6 +34,9 @@ from llext_tools.profile import Profile
 from llext_tools.run.plan import plan
 from llext_tools.run.session import Returned, Session, Setup
 
+if TYPE_CHECKING:
+    from llext_tools.unwind import Frame
+
 __all__ = ["Limits", "Returned", "RunResult", "Session", "Setup", "guess_target", "load", "run"]
 
 EXTENSION_AT = 0x2001_0000
@@ -44,6 +47,7 @@ EXTENSION_AT = 0x2001_0000
 class RunResult:
     """What a run did. ``fault`` ended it early; the exit code is that of the fault's class.
 
+    ``backtrace``: what ran then, the innermost function first.
     ``calls``: the host's functions that the extensions called, in order (the first 10,000).
     ``areas``: what memory there was at the end. ``clock_us``: virtual time that has passed. ``heap_used``,
     ``heap_peak``: bytes, after teardown and at most.
@@ -53,6 +57,7 @@ class RunResult:
     output: str
     calls: tuple[HostCall, ...]
     fault: Diagnostic | None
+    backtrace: tuple[Frame, ...]
     registers: Mapping[str, int]
     diagnostics: tuple[Diagnostic, ...]
     areas: tuple[Area, ...]
@@ -175,6 +180,7 @@ def run(
     started = time.monotonic()
     returned: list[Returned] = []
     fault: Diagnostic | None = None
+    frames: tuple[Frame, ...] = ()
     registers: Mapping[str, int] = {}
     session = make(images, setup)
     guest = session.guest
@@ -192,7 +198,10 @@ def run(
         guest.check_heap()
     except LlextError as error:
         session.failed(error)
-        fault = _with_source(next(d for d in error.diagnostics if d.severity == "error"), images)
+        from llext_tools.unwind import explained  # it loads pyelftools, which only a fault needs
+
+        fault = next(d for d in error.diagnostics if d.severity == "error")
+        fault, frames = explained(guest, fault)
         registers = guest.registers()
     finally:
         session.close()
@@ -201,6 +210,7 @@ def run(
         output=session.output.text,
         calls=tuple(guest.calls),
         fault=fault,
+        backtrace=frames,
         registers=registers,
         diagnostics=reporter.diagnostics,
         areas=guest.memory.areas,
@@ -228,13 +238,3 @@ def left_out(image: Image) -> Diagnostic:
         notes=("on the board, llext_call_fn() calls the function that it is asked for, and nothing else",),
         help="let the firmware call llext_bringup() after llext_load(), or llext_bootstrap() in a thread",
     )
-
-
-def _with_source(fault: Diagnostic, images: Sequence[Image]) -> Diagnostic:
-    """Name the source line, where debug information has it."""
-    at = fault.location
-    image = next((image for image in images if at is not None and image.path == at.file), None)
-    if at is None or image is None or at.offset is None or at.section not in image.obj.sections.name:
-        return fault
-    line = find_line(image.obj, image.obj.sections.name.index(at.section), at.offset)
-    return fault._replace(location=at._replace(source=line.file, line=line.line)) if line else fault

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from llext_tools.host.places import Frames, Places
+from llext_tools.unwind.explained import explained
 from llext_tools.unwind.frames import Frame, lines
 from llext_tools.unwind.walk import Unwinder
 
-__all__ = ["Frame", "Unwinder", "backtrace", "lines"]
+__all__ = ["Frame", "Unwinder", "backtrace", "explained", "lines"]
 
 _UNWINDERS: WeakKeyDictionary[Places, Unwinder] = WeakKeyDictionary()
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
+from llext_tools.diag import number
+
 Kind = Literal["extension", "firmware", "host"]
 SHOWN = 12
 """Lines of a backtrace in a message; what lies between the inner and the outer ones is counted."""
@@ -30,14 +32,15 @@ class Frame(NamedTuple):
     line: int | None = None
     guessed: bool = False  # found without call frame information: it may have returned
     inlined: bool = False  # into the next frame, which has the same place
+    tail: bool = False  # has ended with a jump to what is further in: only its caller tells of it
 
     @property
     def name(self) -> str:
         """``counter_run+0x1c``, ``qsort (host)``, ``.text+0x40``."""
         if self.kind == "host":
             return f"{self.function} (host)"
-        if self.inlined:
-            return f"{self.function} (inlined)"
+        if self.inlined or self.tail:
+            return f"{self.function} ({'inlined' if self.inlined else 'ended by a jump'})"
         name = self.function or self.section or f"{self.place:#010x}"
         return f"{name}+{self.offset:#x}" if self.function or self.section else name
 
@@ -53,7 +56,7 @@ class Frame(NamedTuple):
         """Without what is not known."""
         found = {"pc": self.pc, "function": self.function, "offset": self.offset, "kind": self.kind}
         more = {"file": self.file, "section": self.section, "source": self.source, "line": self.line}
-        flags = {"guessed": self.guessed, "inlined": self.inlined}
+        flags = {"guessed": self.guessed, "inlined": self.inlined, "tail": self.tail}
         return found | {name: value for name, value in (more | flags).items() if value}
 
 
@@ -62,16 +65,16 @@ def lines(frames: Sequence[Frame], most: int = SHOWN) -> tuple[str, ...]:
     found = list(_counted(frames))
     if len(found) > most:
         outer = most // 3
-        gone = len(found) - most + 1
-        found[most - outer - 1 : len(found) - outer] = [f"... {gone} more lines"]
-    return tuple(found)
+        middle = slice(most - outer - 1, len(found) - outer)
+        found[middle] = [(0, f"... {number(sum(count for count, _ in found[middle]), 'more frame')}")]
+    return tuple(text for _, text in found)
 
 
-def _counted(frames: Sequence[Frame]) -> Iterator[str]:
-    """``#0 f+0x8 at f.c:3``; recursion as one line."""
+def _counted(frames: Sequence[Frame]) -> Iterator[tuple[int, str]]:
+    """How many frames, and ``#0 f+0x8 at f.c:3``; recursion as one line."""
     for text, same in groupby(enumerate(frames), key=lambda each: str(each[1])):
         numbers = [i for i, _ in same]
         if len(numbers) > 2:
-            yield f"#{numbers[0]} to #{numbers[-1]} {text}"
+            yield len(numbers), f"#{numbers[0]} to #{numbers[-1]} {text}"
         else:
-            yield from (f"#{i} {text}" for i in numbers)
+            yield from ((1, f"#{i} {text}") for i in numbers)

@@ -15,11 +15,12 @@ from llext_tools.unwind.frames import Frame
 
 
 class Spot(NamedTuple):
-    """A frame before it has names; ``host`` is the name of a function of the host's."""
+    """A frame before it has names, see ``Frame``; ``host`` is the name of a function of the host's."""
 
     pc: int
     place: int
     guessed: bool = False
+    tail: bool = False
     host: str = ""
 
 
@@ -55,6 +56,7 @@ class Namer:
             source=line.file if line else "",
             line=line.line if line else None,
             guessed=spot.guessed,
+            tail=spot.tail,
         )
 
     def function(self, address: int) -> tuple[str, int]:
@@ -71,8 +73,9 @@ class Namer:
     def _home(self, address: int) -> tuple[ElfObject, int, int] | None:
         """The object of an address, with section and offset there as symbols count it."""
         area = self._guest.memory.at(address)
-        owner = area.owner if area else None
-        assert area is not None
+        if area is None:
+            return None
+        owner = area.owner
         if isinstance(owner, Linked):
             place = owner.place(area, address)
             return (owner.image.obj, *place) if place else None

@@ -70,7 +70,8 @@ class Unwinder:
             host = [export[0].name]
         entries = list(reversed(frames.entries))
         seen: set[tuple[int, int]] = set()
-        found = count = 0  # of frames of emulated code since the host, of all
+        count = found = 0  # of frames, of those of emulated code since the host
+        function: int | None = None  # where the last one's function starts
         while count < MOST:
             if host:
                 yield from (Spot(0, 0, host=name) for name in host)
@@ -83,8 +84,8 @@ class Unwinder:
                 if not entries:
                     return
                 entry = entries.pop(0)
-                if not found:  # it has jumped to what is further in, and left no trace
-                    yield Spot(entry.address, entry.address, guessed=True)
+                if self._code(entry.address) and (not found or function not in (entry.address, None)):
+                    yield Spot(entry.address, entry.address, tail=True)
                 if entry.inside == ():
                     return
                 state, host = self._outside(state, entry), list(reversed(entry.inside))
@@ -100,7 +101,7 @@ class Unwinder:
                 state = self._returned(state, ra)
                 continue
             yield Spot(pc, self._place(pc, calling=state.calling), guessed=state.guessed)
-            found, count = found + 1, count + 1
+            function, found, count = self._start(pc - state.calling), found + 1, count + 1
             caller = self._caller(state, frames)
             if caller is None:
                 return

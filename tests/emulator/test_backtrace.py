@@ -6,7 +6,10 @@ are, with GCC and Clang, optimised or not, with and without a frame pointer.
 
 from __future__ import annotations
 
+import random
+import subprocess
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +17,15 @@ from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
+from llext_tools.mem import Mem
 from llext_tools.run import load
 from llext_tools.run.plan import plan
 from llext_tools.run.session import Session, Setup
 from llext_tools.unwind import Frame, backtrace
+from needs import need
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -137,3 +143,98 @@ def test_return_addresses_are_those_of_the_compiler(
         assert not any(frame.guessed for frame in frames)
         pairs = pairwise(frames)
         assert [frame.pc for inner, frame in pairs if "host" not in (inner.kind, frame.kind)] == returns
+
+
+@pytest.mark.parametrize(
+    ("target", "chain"), [("cortex-m4f", "gcc"), ("cortex-m33", "zig"), ("rv32imac", "gcc"), ("rv64gc", "zig")]
+)
+def test_lines_are_those_of_addr2line(target: str, chain: str, build: Build) -> None:
+    obj = build(SOURCE, target, chain, "-O1", "-fno-inline")
+    frames = [frame for frame in traced(obj, target)[0][0] if frame.kind == "extension"]
+    sections = {frame.section for frame in frames}
+    assert sections == {".text"}
+    first = frames[0]
+    offsets = [f"{frame.place - first.place + offset_of(obj, first):#x}" for frame in frames]
+    program = need(
+        {"arm": "arm-none-eabi-addr2line", "riscv": "riscv64-unknown-elf-addr2line"}[arch.target(target).arch]
+    )
+    command = [program, "-s", "-f", "-j", ".text", "-e", obj.path, *offsets]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    expected = [line.partition(" (disc")[0] for line in printed[1::2]]
+    assert [f"{Path(frame.source).name}:{frame.line}" for frame in frames] == expected
+    assert [frame.function for frame in frames] == printed[::2]
+
+
+def offset_of(obj: ElfObject, frame: Frame) -> int:
+    """Of the frame's place in its section."""
+    y = obj.symbols
+    start = next(int(y.value[i]) & ~1 for i in range(len(y)) if y.name(i) == frame.function)
+    return start + frame.offset
+
+
+@pytest.mark.parametrize("strip", [False, True], ids=["symbols", "stripped"])
+@pytest.mark.parametrize("options", [("-Os",), ("-O2", "-fno-omit-frame-pointer")], ids=" ".join)
+@pytest.mark.parametrize(
+    ("target", "chain"), [("cortex-m0plus", "gcc"), ("cortex-m33", "zig"), ("rv32imac", "zig"), ("rv64gc", "gcc")]
+)
+def test_guesses_contain_the_true_frames(
+    target: str, chain: str, options: tuple[str, ...], strip: bool, build: Build, tmp_path: Path
+) -> None:
+    obj = build(SOURCE, target, chain, *options, "-g0")
+    if strip:
+        program = need({"arm": "arm-none-eabi-strip", "riscv": "riscv64-unknown-elf-strip"}[arch.target(target).arch])
+        subprocess.run([program, "--strip-unneeded", obj.path, "-o", str(tmp_path / "ext.llext")], check=True)
+        obj = load_object(str(tmp_path / "ext.llext"))
+    for frames, returns in traced(obj, target):
+        pcs = [frame.pc for frame in frames]
+        assert not set(returns) - set(pcs), [str(frame) for frame in frames]
+        assert [pc for pc in pcs if pc in returns][-1] == returns[-1]
+        assert all(frame.guessed for frame in frames if frame.kind == "extension" and frame.pc in returns)
+        assert len(frames) < 3 * len(CHAIN)
+
+
+@pytest.mark.parametrize("debug", [(), ("-g0",)], ids=["CFI", "none"])
+@pytest.mark.parametrize(("target", "chain"), [("cortex-m4f", "gcc"), ("rv64gc", "zig")])
+def test_corrupted_stacks_end_somewhere(target: str, chain: str, debug: tuple[str, ...], build: Build) -> None:
+    """Random words on the stack and in the registers: addresses of the stack, of code behind calls, and any others."""
+    cpu = arch.target(target)
+    pick = random.Random(5)
+    images = load([build(SOURCE, target, chain, "-Os", *debug)], cpu)
+    lengths = set()
+
+    def look(guest: Guest) -> None:
+        stack = guest.frames.stack
+        assert stack is not None
+        sp = guest.machine.get(guest.conv.sp)
+        before = guest.memory.peek(sp, stack.end - sp)
+        word = cpu.bits // 8
+        text = images[0].layout.base[Mem.TEXT]
+        size = images[0].mem[Mem.TEXT].size
+        returns = [frame.pc | guest.arch.thumb for frame in backtrace(guest)]
+        odd = [sp, stack.start, stack.end, stack.end - word, text, 0, guest.return_at | guest.arch.thumb]
+        for _ in range(30):
+            data = bytearray(before)
+            for at in pick.sample(range(0, len(data), word), k=pick.choice([1, 5, len(data) // word])):
+                value = pick.choice(
+                    [
+                        *odd,
+                        pick.choice(returns),
+                        text + pick.randrange(size),
+                        pick.getrandbits(cpu.bits),
+                        sp + pick.randrange(4000),
+                    ]
+                )
+                data[at : at + word] = value.to_bytes(word, "little")
+            guest.memory.poke(sp, bytes(data))
+            registers = {name: guest.machine.get(name) for name in guest.conv.shown}
+            for name in pick.sample(sorted(registers), k=pick.choice([0, 1, 5])):
+                registers[name] = pick.choice([*odd, sp + word * pick.randrange(100), pick.getrandbits(cpu.bits)])
+            lengths.add(len(backtrace(guest, registers, guest.frames)))
+        guest.memory.poke(sp, before)
+
+    setup = Setup(cpu, overrides={"k_yield": HostFunction("k_yield", "void k_yield(void)", look)})
+    with Session(images, setup) as session:
+        (step,) = plan(images, ["start(1)"], (), cpu, Reporter())
+        session.perform(step)
+    assert max(lengths) <= 1000
+    assert len(lengths) > 5

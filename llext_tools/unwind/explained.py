@@ -1,0 +1,51 @@
+"""A fault with all that can be told of it: its source line, a backtrace, where a bad address comes from."""
+
+from __future__ import annotations
+
+from llext_tools.diag import Diagnostic
+from llext_tools.elf.lines import find_line
+from llext_tools.elf.model import ElfObject
+from llext_tools.host.memory import Firmware, Linked
+from llext_tools.host.places import Places
+from llext_tools.unwind.frames import Frame, lines
+from llext_tools.unwind.origin import origins
+from llext_tools.unwind.walk import Unwinder
+
+
+def explained(guest: Places, fault: Diagnostic) -> tuple[Diagnostic, tuple[Frame, ...]]:
+    """What ended the last call, told in full; to be asked for before anything else runs on the machine.
+
+    Returns:
+        The diagnostic with more details and notes, and the backtrace: nothing if no code was running.
+    """
+    fault = with_source(guest, fault)
+    if guest.stopped is None:
+        return fault, ()
+    frames = Unwinder(guest).backtrace(frames=guest.stopped)
+    own = [frame for frame in frames if frame.kind != "host"]
+    notes: tuple[str, ...] = ()
+    if guest.stop and own:
+        notes = origins(guest, guest.stop, own[0].place, exact=own[0] is frames[0] and not own[0].tail)
+    trace = lines(frames) if len(own) > 1 else ()
+    return fault._replace(detail=(*fault.detail, *trace), notes=(*fault.notes, *notes)), frames
+
+
+def with_source(guest: Places, fault: Diagnostic) -> Diagnostic:
+    """The source line of the place, where debug information has it."""
+    at = fault.location
+    if at is None or at.offset is None or at.line is not None:
+        return fault
+    home = _home(guest, at.file, at.section)
+    line = find_line(*home, at.offset) if home else None
+    return fault._replace(location=at._replace(source=line.file, line=line.line)) if line else fault
+
+
+def _home(guest: Places, path: str, section: str) -> tuple[ElfObject, int] | None:
+    """The object and the section that a location names."""
+    for area in guest.memory.areas:
+        owner = area.owner
+        if isinstance(owner, Firmware) and owner.path == path and area.name == section:
+            return owner.obj, owner.index
+        if isinstance(owner, Linked) and owner.path == path and section in owner.image.obj.sections.name:
+            return owner.image.obj, owner.image.obj.sections.name.index(section)
+    return None
