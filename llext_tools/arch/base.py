@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,36 @@ class Piece(NamedTuple):
     offset: int = 0
     fill: int = 0
     at: int = 0
+
+
+Flow = Literal["", "branch", "jump", "indirect", "call", "return"]
+"""How an instruction goes on: with the next one; somewhere else if a condition holds (``branch``) or always, where it
+says itself (``jump``) or a register does (``indirect``); as a call or as a return."""
+
+
+class FlowRow(NamedTuple):
+    """Instructions of one kind: those with ``word & mask == value``. ``target``: word -> offset, bytes."""
+
+    mask: int
+    value: int
+    flow: Flow
+    target: Callable[[Any], Any] | None = None
+
+
+class Instruction(NamedTuple):
+    """``size`` in bytes; ``target``: how far from the instruction it jumps or calls, where it says so itself."""
+
+    size: int
+    flow: Flow = ""
+    target: int | None = None
+
+    @classmethod
+    def of(cls, word: int, size: int, rows: Iterable[FlowRow], ahead: int = 0) -> Instruction:
+        """By the first row that fits; ``ahead``: bytes from the instruction to what its offset is relative to."""
+        for row in rows:
+            if word & row.mask == row.value:
+                return cls(size, row.flow, int(row.target(word)) + ahead if row.target else None)
+        return cls(size)
 
 
 class Placer(Protocol):
@@ -166,6 +196,7 @@ class Arch(NamedTuple):
     gdb: Gdb
     cpu: Callable[[ElfObject], Cpu]  # what a file says of the CPU that it is for
     unfit: Callable[[Cpu, Target, tuple[str, ...]], str]  # see misfit(); with what the target lacks
+    decode: Callable[[bytes, int], Instruction]  # the instruction that code starts with, on a CPU of so many bits
     loader_writes_first: bool = False  # Zephyr's loader writes a value before it checks whether it fits
     relative: int = -1  # code of the relocation that moves an address of a shared object along
     reach_help: str = ""  # the cure for a branch that is too short

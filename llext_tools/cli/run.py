@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from llext_tools.c.call import Argument, parse_value, show_value
 from llext_tools.c.types import encode
-from llext_tools.cli import host
+from llext_tools.cli import host, measure
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
 from llext_tools.errors import LlextError, UsageError
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--placements", metavar="N", default="1", help="run at N places and compare (default %(default)s)"
     )
+    measure.add_arguments(parser)
     parser.add_argument("--registers", action="store_true", help="show the registers at a fault")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; `-` is stdout")
 
@@ -92,8 +93,11 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
         LlextError: nothing was run.
     """
     places = placements(args.placements)
+    wanted = measure.wanted(args)
     images, setup, warnings = host.prepare(args, "llext run", sink)
-    result = run_extensions(images, args.call, setup, prototypes=args.prototype, bringup=not args.no_bringup)
+    measuring = setup._replace(measure=wanted)
+    result = run_extensions(images, args.call, measuring, prototypes=args.prototype, bringup=not args.no_bringup)
+    measure.write(args, result.measured)
     found += warnings
     found += result.diagnostics
     if result.fault is not None:

@@ -63,7 +63,7 @@ def find_lines(obj: ElfObject, sections: I64, offsets: I64) -> tuple[Line | None
     is_code = known & (debug.sections.flags[sections] & elf.SHF_EXECINSTR != 0)
     found: dict[int, Line] = {}
     try:
-        info = _open(debug, start)
+        info = open_debug(debug, start)
         code = np.unique(at[is_code])
         if code.size:
             found |= _code_lines(info, code)
@@ -92,7 +92,7 @@ class Definitions:
         self._info = None
         if ".debug_info" in image.sections.name:
             with suppress(*MALFORMED):
-                self._info = _open(image, np.zeros(len(image.sections), np.int64))
+                self._info = open_debug(image, np.zeros(len(image.sections), np.int64))
 
     def find(self, name: str, address: int, *, function: bool) -> Line | None:
         """The line that defines what is at an address, under this name in the symbol table."""
@@ -102,9 +102,9 @@ class Definitions:
 
 
 def _definition(info: Any, name: str, address: int, function: bool) -> Line | None:
-    address_of, tag = (_low_pc, "DW_TAG_subprogram") if function else (_address, "DW_TAG_variable")
+    address_of, tag = (low_pc, "DW_TAG_subprogram") if function else (_address, "DW_TAG_variable")
     for unit in _units_that_name(info, name):
-        for die in _entries(unit.get_top_DIE(), tag):
+        for die in entries(unit.get_top_DIE(), tag):
             if name in names_of(die) and address_of(info, unit, die) == address:
                 return _declared(info, unit, die)
     return _code_lines(info, np.array([address])).get(address) if function else None
@@ -120,7 +120,7 @@ def bases(obj: ElfObject) -> I64:
     return np.where(loaded, FIRST + np.cumsum(room) - room, 0)
 
 
-def _open(debug: ElfObject, start: I64) -> Any:
+def open_debug(debug: ElfObject, start: I64) -> Any:
     return ELFFile(io.BytesIO(relocated(debug, start=start))).get_dwarf_info(relocate_dwarf_sections=False)
 
 
@@ -137,7 +137,7 @@ def _code_lines(info: Any, wanted: I64) -> dict[int, Line]:
             if last is not None and last.address < state.address and last.line:
                 first, end = np.searchsorted(left, [last.address, state.address])
                 for address in left[first:end].tolist():
-                    found.setdefault(address, Line(_file_name(program, last.file), last.line))
+                    found.setdefault(address, Line(file_name(program, last.file), last.line))
             last = None if state.end_sequence else state
         left = wanted[~np.isin(wanted, list(found))]
         if not left.size:
@@ -164,7 +164,7 @@ def _data_lines(info: Any, debug: ElfObject, start: I64, wanted: I64) -> dict[in
     begin = y.value[index] + (start[y.shndx[index]] if debug.type == elf.ET_REL else 0)
     size = dict(zip(begin.tolist(), y.size[index].tolist(), strict=True))
     for unit in info.iter_CUs():
-        for die in _entries(unit.get_top_DIE(), "DW_TAG_variable"):
+        for die in entries(unit.get_top_DIE(), "DW_TAG_variable"):
             address = _address(info, unit, die)
             if address is None:
                 continue
@@ -177,13 +177,13 @@ def _data_lines(info: Any, debug: ElfObject, start: I64, wanted: I64) -> dict[in
     return found
 
 
-def _entries(die: Any, tag: str) -> Iterator[Any]:
+def entries(die: Any, tag: str) -> Iterator[Any]:
     """Functions or variables of a unit, those in namespaces and classes and the static ones of functions included."""
     for child in die.iter_children():
         if child.tag == tag:
             yield child
         elif child.has_children and child.tag in PARENTS[tag]:
-            yield from _entries(child, tag)
+            yield from entries(child, tag)
 
 
 SCOPES = frozenset({"DW_TAG_namespace", "DW_TAG_class_type", "DW_TAG_structure_type"})
@@ -194,7 +194,7 @@ PARENTS = {
 """The entries in which there may be others."""
 
 
-def _low_pc(info: Any, unit: Any, die: Any) -> int | None:
+def low_pc(info: Any, unit: Any, die: Any) -> int | None:
     """The address of a function that has code of its own, if that is in one piece."""
     low = die.attributes.get("DW_AT_low_pc")
     if low is None:
@@ -224,10 +224,10 @@ def _declared(info: Any, unit: Any, die: Any) -> Line | None:
     """DW_AT_decl_file and DW_AT_decl_line."""
     file, line = attribute(die, "DW_AT_decl_file"), attribute(die, "DW_AT_decl_line")
     program = info.line_program_for_CU(unit)
-    return Line(_file_name(program, file), line) if program and line and file is not None else None
+    return Line(file_name(program, file), line) if program and line and file is not None else None
 
 
-def _file_name(program: Any, index: int) -> str:
+def file_name(program: Any, index: int) -> str:
     """As the compiler was given it: before DWARF 5 files count from 1."""
     header = program.header
     entry = header.file_entry[index - (header.version < 5)]

@@ -63,6 +63,7 @@ class Guest(Places):
         self.clock_us = 0
         self.calls: list[HostCall] = []
         self.on_call: list[Callable[[HostCall], None]] = []
+        self.on_stop: list[Callable[[Stop], None]] = []
         self.on_switch: list[Callable[[Frames], None]] = []
         self.trace: Callable[[], Sequence[str]] = tuple  # gives the calls in which the machine is, as lines
         self.deadline = deadline
@@ -282,6 +283,8 @@ class Guest(Places):
             except DeviceError as error:
                 error.explain(self)
             if stop.reason != "trap":
+                for told in self.on_stop:
+                    told(stop)
                 explain(self, stop)
             if stop.pc == self.return_at:
                 return

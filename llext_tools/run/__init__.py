@@ -28,6 +28,7 @@ from llext_tools.host.memory import Area, firmware_areas, free
 from llext_tools.host.segments import heap_pages
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
+from llext_tools.measure import Measured
 from llext_tools.mem import Domain, Mem, Perm
 from llext_tools.pages import PAGE
 from llext_tools.profile import Profile
@@ -65,6 +66,7 @@ class RunResult:
     heap_used: int
     heap_peak: int
     seconds: float
+    measured: Measured
 
     @property
     def value(self) -> Value:
@@ -204,6 +206,7 @@ def run(
         fault, frames = explained(guest, fault)
         registers = guest.registers()
     finally:
+        measured = session.measured
         session.close()
     return RunResult(
         returned=tuple(returned),
@@ -218,6 +221,7 @@ def run(
         heap_used=guest.heap_used,
         heap_peak=guest.heap_peak,
         seconds=time.monotonic() - started,
+        measured=measured,
     )
 
 

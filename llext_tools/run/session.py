@@ -36,6 +36,7 @@ from llext_tools.link.exports import ExportTable, Heap
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine
 from llext_tools.machine.unicorn import UnicornMachine
+from llext_tools.measure import Measured, Meter, Wanted
 from llext_tools.mem import Mem
 from llext_tools.run.plan import Step
 
@@ -53,6 +54,7 @@ class Setup(NamedTuple):
     data are there, such as the one that the exports came from. A call of an export runs the function of ``overrides``
     with its name, else the firmware's code, else the function of ``functions``. ``mmio`` are peripherals, by their
     addresses. ``sink`` gets the output as it comes.
+    ``measure`` says what is measured.
     ``machine`` makes the machine, from what the emulator is and the name of its program counter.
     """
 
@@ -65,6 +67,7 @@ class Setup(NamedTuple):
     limits: Limits = Limits()
     sink: Callable[[bytes], None] | None = None
     machine: Callable[[Emulator, str], Machine] = UnicornMachine
+    measure: Wanted = Wanted()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,7 @@ class Session:
         self.machine = setup.machine(setup.target.emulator, self.arch.callconv.pc)
         self.guest = Guest(setup.target, self.arch, self.machine, deadline=0.0, limits=setup.limits, output=self.output)
         self.guest.trace = lambda: backtrace_lines(self.guest)
+        self.meter: Meter | None = None
         self.start_clock()
 
     def fill(self) -> None:
@@ -114,6 +118,8 @@ class Session:
         attach(guest, setup.mmio)
         guest.takes_devices = True
         guest.start()
+        if any(setup.measure):
+            self.meter = Meter.attach(guest, self.images, setup.firmware, setup.measure)
 
     def _pages_in_heap(self, heap: Heap | None) -> list[tuple[int, int]]:
         """Those pages of the firmware's heap for extensions that extensions have."""
@@ -208,6 +214,11 @@ class Session:
     def left(self) -> list[Diagnostic]:
         """``run-threads-left``: threads and timers that there still are, for after ``teardown()``."""
         return threads_left(self.guest.kernel) if self.guest.kernel is not None else []
+
+    @property
+    def measured(self) -> Measured:
+        """What has been measured so far."""
+        return self.meter.result() if self.meter else Measured()
 
     def snapshot(self) -> object:
         """The state between two calls: memory, registers, heap, clock, what was printed and called."""

@@ -20,15 +20,21 @@ CHAINS = ("gcc", "zig")
 
 def compile_c(source: str, target: Target, chain: str, folder: Path, *options: str, name: str = "ext") -> ElfObject:
     """An extension of one C source, with debug information and the compiler's helpers. Skips without a compiler."""
+    c = folder / f"{name}.c"
+    c.write_text(
+        f"#include <stdbool.h>\n#include <llext/host.h>\n#include <llext/symbol.h>\n#line 1\n{source}", encoding="utf-8"
+    )
+    return compile_file(c, target, chain, folder, *options)
+
+
+def compile_file(c: Path, target: Target, chain: str, folder: Path, *options: str) -> ElfObject:
+    """The same of a file, as it is."""
     try:
         tools = toolchains.find(target, chain)
         runtime = toolchains.compiler_runtime(target, tools)
     except ToolError as error:
         pytest.skip(str(error))
-    c, obj, out = (folder / f"{name}{end}" for end in (".c", ".o", ".debug.elf"))
-    c.write_text(
-        f"#include <stdbool.h>\n#include <llext/host.h>\n#include <llext/symbol.h>\n#line 1\n{source}", encoding="utf-8"
-    )
+    obj, out = (folder / f"{c.stem}{end}" for end in (".o", ".debug.elf"))
     flags = [*toolchains.flags(target, tools.name, "C"), f"-I{include_dir()}", "-DLL_EXTENSION_BUILD", *options]
     call([*tools.cc, *flags, "-c", str(c), "-o", str(obj)])
     emulation = {"arm": "armelf", "riscv": f"elf{target.bits}lriscv"}[target.arch]

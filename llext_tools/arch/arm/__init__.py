@@ -5,6 +5,7 @@ from __future__ import annotations
 from llext_tools.arch.arm import loader
 from llext_tools.arch.arm.callconv import CALLCONV
 from llext_tools.arch.arm.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
+from llext_tools.arch.arm.flow import decode
 from llext_tools.arch.arm.gdb import GDB
 from llext_tools.arch.arm.literals import LITERALS, users_of
 from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, REFUSED_HELP, RELOCS, TCB
@@ -26,6 +27,7 @@ ARCH = Arch(
     gdb=GDB,
     cpu=cpu,
     unfit=unfit,
+    decode=decode,
     relative=23,
     reach_help="compile the extension with `-mlong-calls`, or enable CONFIG_LLEXT_VENEERS",
     branches=BRANCHES,

@@ -6,6 +6,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.arch.riscv import loader
 from llext_tools.arch.riscv.callconv import CALLCONV
 from llext_tools.arch.riscv.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
+from llext_tools.arch.riscv.flow import decode
 from llext_tools.arch.riscv.gdb import GDB
 from llext_tools.arch.riscv.relocs import NO_HELP, REFUSED_HELP, RELOCS, modulo_2_32
 from llext_tools.arch.riscv.targets import TARGETS
@@ -28,6 +29,7 @@ ARCH = Arch(
     gdb=GDB,
     cpu=cpu,
     unfit=unfit,
+    decode=decode,
     loader_writes_first=True,
     relative=3,
     reach_help="compile the extension with `-mcmodel=medany`, and write `call` for far functions, not `jal`",

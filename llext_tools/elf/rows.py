@@ -1,0 +1,166 @@
+"""Line tables as a whole: which lines the code of each unit comes from, and where its functions are.
+
+``elf.lines`` names the lines of a few places; a measure needs all rows. Addresses are final: each section is put where
+it is loaded before the relocations of the debug sections are applied.
+Source: DWARF 4 and 5, section 6.2 "Line Number Information"; 3.3 "Subroutine and Entry Point Entries".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from llext_tools.elf import structs as elf
+from llext_tools.elf.debug import debug_file, same_sections
+from llext_tools.elf.dwarf import MALFORMED, attribute
+from llext_tools.elf.lines import entries, file_name, low_pc, open_debug
+from llext_tools.elf.model import I64, ElfObject
+
+START = attrgetter("start")
+
+
+class Row(NamedTuple):
+    """Code from ``start`` on, up to the next row. ``line`` is 0 where it comes from no line.
+
+    ``begins``: a statement begins here, so that the line is one that can be run.
+    """
+
+    start: int
+    end: int
+    file: str
+    line: int
+    column: int
+    begins: bool
+
+
+class Function(NamedTuple):
+    """A function with code of its own: its name for the linker, where it is declared, its pieces (start, end)."""
+
+    name: str
+    file: str
+    line: int
+    pieces: tuple[tuple[int, int], ...]
+    returns: bool  # a value
+
+    @property
+    def start(self) -> int:
+        return self.pieces[0][0]
+
+
+class Unit(NamedTuple):
+    """A unit of translation: its rows in the order of their addresses."""
+
+    rows: tuple[Row, ...]
+    functions: tuple[Function, ...]
+
+
+def with_debug(obj: ElfObject, address: I64) -> tuple[ElfObject, I64]:
+    """The file that knows most of an object, itself or the debug file beside it, and the addresses of its sections.
+
+    Args:
+        address: int64[k], of each of the object's sections; 0 for those that are not loaded.
+    """
+    debug = debug_file(obj)
+    if debug is None or debug is obj:
+        return obj, address
+    at = np.zeros(len(debug.sections), np.int64)
+    same = same_sections(obj, debug)
+    at[same[same >= 0]] = address[same >= 0]
+    return debug, at
+
+
+def read_units(debug: ElfObject, at: I64) -> tuple[Unit, ...]:
+    """All line tables and functions of a file whose sections are at these addresses.
+
+    Malformed debug information counts as none.
+    """
+    if ".debug_info" not in debug.sections.name:
+        return ()
+    s = debug.sections
+    placed = (at != 0) & (s.flags & elf.SHF_EXECINSTR != 0)
+    spans = [(int(start), int(start + size)) for start, size in zip(at[placed], s.size[placed], strict=True)]
+    units: list[Unit] = []
+    with suppress(*MALFORMED):
+        info = open_debug(debug, at)
+        for unit in info.iter_CUs():
+            rows = (row for row in _rows(info, unit) if any(a <= row.start < b for a, b in spans))
+            functions = tuple(f for f in _functions(info, unit) if any(a <= f.start < b for a, b in spans))
+            units.append(Unit(tuple(sorted(rows, key=START)), functions))
+    return tuple(units)
+
+
+def _rows(info: Any, unit: Any) -> Iterator[Row]:
+    program = info.line_program_for_CU(unit)
+    folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b""
+    names: dict[int, str] = {}
+    last = None
+    for state in (entry.state for entry in program.get_entries()) if program else ():
+        if state is None:
+            continue
+        if last is not None and last.address <= state.address:
+            if last.file not in names:
+                names[last.file] = _path(folder, file_name(program, last.file))
+            yield Row(last.address, state.address, names[last.file], last.line, last.column, last.is_stmt)
+        last = None if state.end_sequence else state
+
+
+def _functions(info: Any, unit: Any) -> Iterator[Function]:
+    program = info.line_program_for_CU(unit)
+    folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b""
+    for die in entries(unit.get_top_DIE(), "DW_TAG_subprogram"):
+        pieces = _pieces(info, unit, die)
+        line, file = attribute(die, "DW_AT_decl_line"), attribute(die, "DW_AT_decl_file")
+        if pieces and line and file is not None and program:
+            name = attribute(die, "DW_AT_linkage_name") or attribute(die, "DW_AT_name") or b"?"
+            path = _path(folder, file_name(program, file))
+            returns = attribute(die, "DW_AT_type") is not None
+            yield Function(name.decode("utf-8", "replace"), path, line, pieces, returns)
+
+
+def _pieces(info: Any, unit: Any, die: Any) -> tuple[tuple[int, int], ...]:
+    """Where the code of a function is, that of its entry first."""
+    low, high = low_pc(info, unit, die), die.attributes.get("DW_AT_high_pc")
+    if low is not None and high is not None:
+        end = high.value if high.form == "DW_FORM_addr" else low + high.value
+        return ((low, end),) if low < end else ()
+    if "DW_AT_ranges" not in die.attributes:
+        return ()
+    top = low_pc(info, unit, unit.get_top_DIE()) or 0
+    found, base = [], top
+    for entry in info.range_lists().get_range_list_at_offset(die.attributes["DW_AT_ranges"].value, unit):
+        if hasattr(entry, "base_address"):
+            base = entry.base_address
+        else:
+            offset = 0 if entry.is_absolute else base
+            found.append((entry.begin_offset + offset, entry.end_offset + offset))
+    return tuple(found)
+
+
+def data_in_code(debug: ElfObject, at: I64) -> tuple[tuple[int, int], ...]:
+    """Ranges of data among code (start, end), by the mapping symbols ``$d``, ``$t``, ``$a`` and ``$x``."""
+    y, s = debug.symbols, debug.sections
+    inside = (y.shndx > 0) & (y.shndx < len(s)) & (y.type == 0)
+    index = np.flatnonzero(inside)
+    index = index[(at[y.shndx[index]] != 0) & (s.flags[y.shndx[index]] & elf.SHF_EXECINSTR != 0)]
+    base = at[y.shndx[index]] if debug.type == elf.ET_REL else np.zeros(index.size, np.int64)
+    ends = at[y.shndx[index]] + s.size[y.shndx[index]]
+    marks = zip((y.value[index] + base).tolist(), y.names(index.tolist()), ends.tolist(), strict=True)
+    found: list[tuple[int, int]] = []
+    open_at, limit = None, 0
+    for address, name, end in sorted(mark for mark in marks if mark[1][:1] == "$"):
+        if open_at is not None:
+            found.append((open_at, min(address, limit)))
+        open_at, limit = (address if name[1:2] == "d" else None), end
+    if open_at is not None:
+        found.append((open_at, limit))
+    return tuple((a, b) for a, b in found if a < b)
+
+
+def _path(folder: bytes, name: str) -> str:
+    """Absolute, if the folder that the compiler ran in is known."""
+    return os.path.normpath(os.path.join(folder.decode("utf-8", "replace"), name))
