@@ -194,6 +194,7 @@ class Kernel:
 
     def _next(self, willing: bool = False) -> Context:
         """Who runs next; time passes until somebody can."""
+        willing = willing or not self.current.ready  # a thread that has waited has to wait for its turn, too
         while (following := self.sched.next_up(self.current, willing=willing)) is None:
             at = self.agenda.first(self._useful)
             if at is None:

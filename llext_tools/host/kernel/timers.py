@@ -69,8 +69,9 @@ def k_timer_remaining_ticks(guest: Guest, timer: int) -> int:
 
 
 def k_timer_expires_ticks(guest: Guest, timer: int) -> int:
+    left = remaining(guest, timer)
     kernel = kernel_of(guest)
-    return kernel.ticks(kernel.now + remaining(guest, timer))
+    return kernel.ticks(kernel.now + left)
 
 
 def k_timer_user_data_set(guest: Guest, timer: int, data: int) -> None:
