@@ -65,7 +65,7 @@ def test_a_firmware_that_is_known_is_not_read_again(tmp_path: Path, monkeypatch:
     merged = gcc.merge(tmp_path, gcc.compile(tmp_path, built.SOURCE, "-g"))
     assert loaded_by("finish", str(merged))[0] == 0
     extension = str(tmp_path / "hello.llext")
-    readers = {"llext_tools.abi.dwarf", "llext_tools.elf.dwarf", "elftools", "lief"}
+    readers = {"llext_tools.abi.dwarf", "llext_tools.elf.dies", "elftools", "lief"}
     for known in (False, True):
         code, modules = loaded_by("check", extension, "--exports", str(firmware))
         assert code == 0

@@ -7,7 +7,7 @@ notation. A type that is incomplete has no size; nothing here raises for one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,8 @@ AS_NUMBERS = {"k_timeout_t": "k_timeout_t", "va_list": "va_list", "__builtin_va_
 """Structures of one number or pointer that count as that, by their typedefs."""
 
 SIZES = {"int": (1, 2, 4, 8, 16), "uint": (1, 2, 4, 8, 16), "float": (2, 4, 8, 16), "bool": (1,)}
+DEEPEST = 20  # typedefs of typedefs
+TYPEDEF = re.compile(r"(?:(?:const|volatile) )*([\w:]+)")
 INNER = re.compile(r"\(\s*[*&]")
 STAR = re.compile(r"(?:\*|&&?)\s*(?:(?:const|volatile|restrict|_Atomic)\s*)*$")
 
@@ -53,10 +55,16 @@ def prototype_of(signature: Signature, types: Mapping[str, Layout], model: DataM
 
 
 class CTypes:
-    """The types of one interface, each structure made once, and its members when they are asked for."""
+    """The types of one interface, each structure made once, and its members when they are asked for.
 
-    def __init__(self, types: Mapping[str, Layout], model: DataModel) -> None:
-        self._types, self._model = types, model
+    Args:
+        typedef: what a typedef stands for, as C has it; "" for what is none.
+    """
+
+    def __init__(
+        self, types: Mapping[str, Layout], model: DataModel, typedef: Callable[[str], str] = lambda _name: ""
+    ) -> None:
+        self._types, self._model, self._typedef = types, model, typedef
         self._tagged: dict[str, CType] = {}
 
     def ctype(self, notation: str | Type, spelling: str = "") -> CType:
@@ -70,10 +78,10 @@ class CTypes:
         value = parse(notation) if isinstance(notation, str) else notation
         match value:
             case Pointer(to):
-                found = self._model.pointer(self.ctype(to, pointed(spelling)))
+                found = self._model.pointer(self.ctype(to, pointed(self._behind(spelling))))
                 return found._replace(name=spelling) if spelling else found
             case Array(of, length):
-                found = self.ctype(of, element(spelling)).array(length)
+                found = self.ctype(of, element(self._behind(spelling))).array(length)
                 return found._replace(name=spelling) if spelling else found
             case Function(result, params, variadic):
                 return self._function(result, params, variadic, spelling)
@@ -111,12 +119,22 @@ class CTypes:
         return CType(kind if size in SIZES.get(kind, ()) else "record", size, name)
 
     def _function(self, result: Type, params: tuple[Type, ...], variadic: bool, spelling: str) -> CType:
-        returned, listed = taken_apart(spelling)
+        returned, listed = taken_apart(self._behind(spelling))
         if len(listed) != len(params) + variadic:
             listed = ("",) * len(params)
         made = tuple(self.ctype(param, name) for param, name in zip(params, listed, strict=False))
         prototype = Prototype("", self.ctype(result, returned), made, variadic)
         return CType("function", 0, spelling or str(prototype), made_of=prototype)
+
+    def _behind(self, spelling: str) -> str:
+        """What a typedef hides, if it is one."""
+        for _ in range(DEEPEST):
+            name = TYPEDEF.fullmatch(spelling)
+            target = self._typedef(name[1]) if name else ""
+            if not target:
+                break
+            spelling = target
+        return spelling
 
     def _complex(self, size: int, name: str) -> CType:
         """Both standards pass it as a structure of its parts."""
@@ -189,7 +207,7 @@ class Known:
         signature = interface.symbols.get(name)
         if signature is None:
             return None
-        types = CTypes(interface.types, self._model)
+        types = CTypes(interface.types, self._model, self._described.typedef)
         if signature.params is not None:
             return types.prototype(signature, name)
         return types.ctype(signature.result, signature.spelling)
@@ -201,7 +219,8 @@ class Known:
             return None
         interface = self._described.named([name])
         signature = interface.symbols.get(name)
-        return CTypes(interface.types, self._model).ctype(signature.result, name) if signature else None
+        types = CTypes(interface.types, self._model, self._described.typedef)
+        return types.ctype(signature.result, name) if signature else None
 
 
 # ---- spellings taken apart

@@ -158,6 +158,14 @@ class Described:
         layouts = {unit: self._units[unit].layouts for unit in parts}
         return _joined(Interface(symbols, complete(symbols.values(), layouts[unit])) for unit, symbols in parts.items())
 
+    def typedef(self, name: str) -> str:
+        """What a typedef stands for, as C has it; "" if there is none of that name."""
+        try:
+            found = self._reader.find_named(name)
+            return self._types_of(found[0]).target(found[1]) if found else ""
+        except MALFORMED:
+            return ""
+
     def all_types(self) -> Mapping[str, Layout]:
         """All complete types that have a tag, or a typedef."""
         reader, found = self._reader, set[str]()
@@ -504,6 +512,10 @@ class _Types:
         if entry.tag in KINDS:
             return Signature(self.tag_of(entry, ""), name, None)
         return Signature(self._text(entry.offset, name, 0).type, name, None)
+
+    def target(self, entry: Entry) -> str:
+        """What a typedef stands for, as C has it."""
+        return self._typed(entry, _name(entry)).spelling if entry.tag == TAG.typedef else ""
 
     def finish(self) -> None:
         """Lay out the types that are waiting; what is malformed stays as incomplete as a declaration."""

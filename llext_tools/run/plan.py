@@ -9,13 +9,13 @@ from difflib import get_close_matches
 import numpy as np
 
 from llext_tools import arch as archs
+from llext_tools.abi.c import Known
 from llext_tools.arch.base import Arch, Target
 from llext_tools.c.call import Call, check_arguments, parse_call
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf import structs as elf
-from llext_tools.elf.dwarf import find_prototypes
 from llext_tools.link.image import Image
 
 
@@ -69,15 +69,15 @@ def plan(
 
 def _from_debug_info(places: Mapping[str, tuple[Image, int]], model: DataModel) -> dict[str, Prototype]:
     """Prototypes under the exported names: those of the functions at the addresses, whatever their own names are."""
-    known = {}
-    for image in {id(image): image for image, _ in places.values()}.values():
-        own = {n: _functions_at(image, at) or [n] for n, (where, at) in places.items() if where is image}
-        found = find_prototypes(image.obj, (name for names in own.values() for name in names), model)
-        for name, aliases in own.items():
-            prototype = next((found[alias] for alias in aliases if alias in found), None)
-            if prototype is not None:
-                known[name] = prototype._replace(name=name)
-    return known
+    found = {}
+    described = {id(image): Known(image.obj, model) for image, _ in places.values()}
+    for name, (image, address) in places.items():
+        known = described[id(image)]
+        for alias in _functions_at(image, address) or [name]:
+            if (prototype := known.prototype(alias)) is not None:
+                found[name] = prototype._replace(name=name)
+                break
+    return found
 
 
 def _functions_at(image: Image, address: int) -> list[str]:

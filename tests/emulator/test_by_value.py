@@ -167,6 +167,17 @@ def signatures() -> Iterator[Signature]:
         lists.append(
             (pick.choice([*numbers, *shapes]), tuple(pick.choices([*shapes, *numbers * 5], k=pick.randint(2, 9))))
         )
+    reals: list[str | Shape] = [
+        F,
+        D,
+        struct("float", "int"),
+        struct("float", "float"),
+        struct("double", "char"),
+        "float",
+        "double",
+    ]
+    for _ in range(20):  # more than there are registers for
+        lists.append(("int", tuple(pick.choices(reals, k=pick.randint(9, 14)))))
     for result, types in lists:
         yield Signature(result, types, of(pick, result), tuple(of(pick, each) for each in types))
 

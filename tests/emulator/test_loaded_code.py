@@ -24,9 +24,9 @@ from built import find
 from cmake_project import Project, need_toolchain
 from emulator.conftest import Build
 from llext_tools import arch, toolchains
+from llext_tools.abi.c import Known
 from llext_tools.c.call import parse_call, parse_value
 from llext_tools.c.types import DataModel, Value
-from llext_tools.elf.dwarf import find_prototypes
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
@@ -636,7 +636,7 @@ def arguments(target: str, debug: Path, sample: Sample) -> tuple[str, str, list[
     call = parse_call(sample.call)
     cpu = arch.target(target)
     model = DataModel(cpu.bits, arch.load(cpu.arch).callconv.long_double)
-    prototype = sample.prototype or str(find_prototypes(load_object(str(debug)), [call.function], model)[call.function])
+    prototype = sample.prototype or str(Known(load_object(str(debug)), model).prototype(call.function))
     return call.function, prototype, [each.value for each in call.arguments]
 
 

@@ -16,10 +16,10 @@ import pytest
 from emulator.compiled import CHAINS, TARGETS, compile_c
 from emulator.conftest import Build
 from llext_tools import arch
+from llext_tools.abi.c import Known
 from llext_tools.c.call import check_arguments, parse_call
 from llext_tools.c.types import DataModel
 from llext_tools.cli import main
-from llext_tools.elf.dwarf import find_prototypes
 from llext_tools.elf.lines import find_line
 from llext_tools.elf.read import read_object
 from llext_tools.errors import UsageError
@@ -183,7 +183,7 @@ def test_spoilt_debug_information_is_none(build: Build) -> None:
             spoilt[start + random.randrange(size)] = random.choice((0, 1, 0x7F, 0x80, 0xFF, random.randrange(256)))
         obj = read_object(bytes(spoilt), "spoilt.o")
         find_line(obj, obj.sections.name.index(".text"), 4)
-        for prototype in find_prototypes(obj, ["longest"], model).values():
+        if (prototype := Known(obj, model).prototype("longest")) is not None:
             with suppress(UsageError):
                 check_arguments(parse_call("longest(1, 10)"), prototype, model)
 
