@@ -21,7 +21,7 @@ QUOTED = r'"(?:[^"\\]|\\.)*"'
 
 
 class Sample(NamedTuple):
-    """One ``llext_add_test()``; what is not given is empty."""
+    """One ``llext_add_test()``, as far as tests here look at it; what is not given is empty."""
 
     folder: str
     name: str
@@ -53,6 +53,7 @@ def read_samples() -> Iterator[Sample]:
             words = [re.sub(r"\\(.)", r"\1", word.strip('"')) for word in re.findall(rf"{QUOTED}|\S+", body)]
             given = {key.lower(): value for key, value in zip(words[::2], words[1::2], strict=True)}
             refusal = re.search(rf"set_tests_properties\({name} PROPERTIES\s+PASS_REGULAR_EXPRESSION ({QUOTED})", text)
+            given = {key: value for key, value in given.items() if key in Sample._fields}
             yield Sample(folder, name, **given, refused=refusal[1].strip('"') if refusal else "")
 
 
