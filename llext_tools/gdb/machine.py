@@ -77,7 +77,7 @@ class DebugMachine(Around):
             if leaving and self.program.is_trap(here):
                 return Stop(reason="trap", pc=here)
             stepping = self._steps
-            if stepping or leaving:
+            if stepping or (leaving and (self.program.watches or here in self.program.breakpoints)):
                 stop = self._step(pc, leaving)
             else:
                 stop = self.machine.run(pc, time.monotonic() + SLICE)
@@ -109,14 +109,12 @@ class DebugMachine(Around):
             return None
         self._look_at = now + SLICE
         client = self._server.client
-        is_new = self._server.accept()
-        if client is None:
-            return Halt(SIGTRAP) if is_new else None
         try:
-            return Halt(SIGINT) if client.interrupted() else None
+            if client is not None and client.interrupted():
+                return Halt(SIGINT)
         except GoneError:
             self._lose()
-            return None
+        return Halt(SIGTRAP) if self._server.accept() else None
 
     def _stepped(self, pc: int) -> Halt | None:
         inside = self._resume.inside
