@@ -195,6 +195,8 @@ class Stub:
 
     def _insert(self, rest: str) -> str:
         kind, address, size = point(rest)
+        if address + size >> self._program.target.bits:
+            return NO_ACCESS
         if kind in WATCHES:
             return OK if self._program.watch(Watch(kind, address, size)) else NO_ROOM
         return OK if self._program.break_at(address, kind) else NO_ROOM

@@ -141,6 +141,8 @@ def test_code_that_is_written_runs(program: Running, client: Client) -> None:
             "z",
             "z2,zz,1",
             "Z2,0,0",
+            f"Z0,{'f' * 16},2",
+            f"Z4,{1 << 32:x},1",
             f"Z2,0,{1 << 40:x}",
             "H",
             "Hgzz",
