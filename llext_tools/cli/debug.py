@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -103,7 +104,7 @@ def introduce(args: argparse.Namespace, session: DebugSession, folder: str, addr
     make_folder(folder)
     write_all(files)
     print(f"listening on {address}, start the debugger with")
-    print(f"  {PROGRAM} -x {os.path.relpath(start) if args.out else start}")
+    print(f"  {PROGRAM} -x {shlex.quote(os.path.join(folder, os.path.basename(start)))}")
     if args.vscode:
         print(f"or choose `{name}` in Visual Studio Code")
     sys.stdout.flush()

@@ -6,6 +6,7 @@ A line of the source is named by a comment at its end: ``line("here")``.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -76,8 +77,9 @@ def debugged(extension: Extension, *options: str) -> Iterator[tuple[subprocess.P
             assert process.stdout
             first, second = process.stdout.readline(), process.stdout.readline()
             assert first.startswith("listening on 127.0.0.1:"), first + second + process.stdout.read()
-            assert second.split()[:2] == ["gdb-multiarch", "-x"], second
-            yield process, second.split()[-1]
+            *words, script = shlex.split(second)
+            assert words == ["gdb-multiarch", "-x"], second
+            yield process, script
         finally:
             process.kill()
 
