@@ -39,11 +39,12 @@ WATCH_NAMES = {2: "watch", 3: "rwatch", 4: "awatch"}
 
 
 class Thread(NamedTuple):
-    """A thread of the program. ``registers`` by the emulator's names; None: it has the CPU."""
+    """A thread of the program. ``registers()`` by the emulator's names; None: it has the CPU."""
 
     id: int  # from 1 on
     name: str
-    registers: Mapping[str, int] | None = None
+    registers: Callable[[], Mapping[str, int]] | None = None
+    state: str = ""  # what it does, for people
 
 
 class Watch(NamedTuple):
@@ -129,7 +130,7 @@ class Program:
         return True
 
     def _reader(self, thread: Thread) -> Callable[[str], int | None]:
-        return self.machine.get if thread.registers is None else thread.registers.get
+        return self.machine.get if thread.registers is None else thread.registers().get
 
     # ---- breakpoints and watchpoints
 

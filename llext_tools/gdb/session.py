@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from llext_tools import arch as archs
 from llext_tools.arch.base import Emulator
 from llext_tools.errors import LlextError
 from llext_tools.gdb.machine import DebugMachine
 from llext_tools.gdb.monitor import Command, Monitor
+from llext_tools.gdb.program import Thread, only_thread
 from llext_tools.gdb.server import Server
 from llext_tools.gdb.symbols import host_symbols
+from llext_tools.host.kernel.contexts import Context
+from llext_tools.host.kernel.kernel import Kernel
+from llext_tools.host.kernel.report import waiting
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine
 from llext_tools.mem import Perm
@@ -39,6 +43,7 @@ class DebugSession(Session):
         wait: bool = True,
     ) -> None:
         self._ready = ready
+        self._numbers: dict[Context, int] = {}
         arch = archs.load(setup.target.arch)
         monitor = Monitor(
             {
@@ -61,7 +66,32 @@ class DebugSession(Session):
 
     def fill(self) -> None:
         super().fill()
+        self.debugger.program.threads = self._threads
         self._ready(self)
+
+    def _threads(self) -> tuple[Thread, ...]:
+        kernel = self.guest.kernel
+        if kernel is None:
+            return only_thread()
+        return tuple(self._thread(kernel, context) for context in kernel.contexts)
+
+    def _thread(self, kernel: Kernel, context: Context) -> Thread:
+        number = self._numbers.setdefault(context, len(self._numbers) + 1)
+        if context is kernel.current:
+            return Thread(number, context.name, state="in an interrupt" if kernel.in_interrupt else "runs")
+        return Thread(number, context.name, lambda: self._registers(context), waiting(kernel, context))
+
+    def _registers(self, context: Context) -> Mapping[str, int]:
+        """Those of a thread that does not run; of one that has not begun, those at its beginning."""
+        machine, guest = self.debugger.machine, self.guest
+        names = self.debugger.program.registers.sources
+        now = machine.save()
+        machine.restore(context.saved)
+        found = dict(zip(names, machine.get_all(names), strict=True))
+        machine.restore(now)
+        if context.entry and not context.runs:
+            found |= {guest.conv.pc: context.entry & ~int(guest.arch.thumb), guest.conv.ra: guest.return_at}
+        return found
 
     def host_symbols(self) -> bytes:
         """An ELF file with the names of the host's functions."""

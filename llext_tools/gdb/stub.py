@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from llext_tools.gdb.packets import LARGEST, escaped, unescaped
 from llext_tools.gdb.program import SIGTRAP, WATCH_NAMES, WATCHES, Program, Thread, Watch
@@ -293,7 +293,7 @@ class Stub:
 
     def _thread_name(self, rest: str) -> str:
         thread = self._program.thread(self._thread_id(rest.removeprefix(",")))
-        return thread.name.encode().hex() if thread else NO_THREAD
+        return f"{thread.name}: {thread.state}".encode().hex() if thread else NO_THREAD
 
     # ---- everything else
 
@@ -313,7 +313,10 @@ class Stub:
         return part(self._program.registers.description, where) if annex == ANNEX else "E00"
 
     def _transfer_threads(self, rest: str) -> bytes | str:
-        threads = "".join(f'<thread id="{t.id:x}" name={quoteattr(t.name)}/>' for t in self._program.threads())
+        threads = "".join(
+            f'<thread id="{t.id:x}" name={quoteattr(t.name)}>{escape(t.state)}</thread>'
+            for t in self._program.threads()
+        )
         return part(f'<?xml version="1.0"?>\n<threads>{threads}</threads>\n', rest.removeprefix(":"))
 
     def _command(self, rest: str) -> str:

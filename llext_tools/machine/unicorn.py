@@ -474,4 +474,4 @@ class Watchdog:
                     continue
                 self._wakes = deadline if left > 0 else NEVER
                 if self._deadline == deadline:  # else a run has begun that may not have seen when this wakes
-                    self._changed.wait(left if left > 0 else None)
+                    self._changed.wait(min(left, threading.TIMEOUT_MAX) if left > 0 else None)

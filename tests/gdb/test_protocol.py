@@ -281,13 +281,15 @@ def test_program_that_does_not_wait() -> None:
 
 
 def test_threads() -> None:
-    waiting = Thread(2, "worker <1>", {"r0": 0x1234, "sp": DATA, "pc": LOOP})
+    waiting = Thread(2, "worker <1>", lambda: {"r0": 0x1234, "sp": DATA, "pc": LOOP}, "waits & sees")
     with Running([Thread(1, "main"), waiting]) as running:
         client = running.connect()
         assert client.ask("qfThreadInfo") == "m1,2"
         assert client.ask("qsThreadInfo") == "l"
-        assert bytes.fromhex(client.ask("qThreadExtraInfo,2")).decode() == "worker <1>"
-        assert '<thread id="2" name="worker &lt;1&gt;"/>' in client.ask("qXfer:threads:read::0,1000")
+        assert bytes.fromhex(client.ask("qThreadExtraInfo,2")).decode() == "worker <1>: waits & sees"
+        assert '<thread id="2" name="worker &lt;1&gt;">waits &amp; sees</thread>' in client.ask(
+            "qXfer:threads:read::0,1000"
+        )
         assert (client.ask("T1"), client.ask("T2"), client.ask("T3")) == ("OK", "OK", "E03")
         assert client.ask("Hg2") == "OK"
         assert (client.register(0), client.register(PC)) == (0x1234, LOOP)
