@@ -70,7 +70,7 @@ def test_backtrace_passes_through_the_firmware(target: str, tmp_path: Path) -> N
     inside = Extension(image, tmp_path / "firmware.c", target)
     commands = ["break " + extension.at("twice"), "continue", "backtrace", "up", "info args", "continue", "print seen"]
     commands += ["print calls", "delete", "break once", "tbreak run", "finish", "finish", "continue"]
-    done = session(extension, commands, "--call", "run(3)", "--exports", str(image))
+    done = session(extension, commands, "--call", "run(3)", "--firmware", str(image))
     frames = re.findall(r"^#(\d) .*?(\w+) \(.*\)(?: at (?:.*/)?(\S+))?$", done.gdb, re.MULTILINE)
     assert frames[:5] == [
         ("0", "twice", extension.at("twice")),
