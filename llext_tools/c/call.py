@@ -1,7 +1,8 @@
 """Call expressions as the command line takes them: ``send(&queue, 0x10, -2, 2.5f, "text", 'c')``.
 
-Arguments are C literals, and ``&name`` for the address of a symbol. Without a prototype a literal has the type that C
-gives it: ``1`` is an int, ``1u`` unsigned, ``4294967296`` a long long, ``2.5`` a double, ``"text"`` a const char *.
+Arguments are C literals, ``&name`` for the address of a symbol, and initialisers for structures and what pointers
+point to: ``{1, 2}``, ``{.x = 1}``. Without a prototype a literal has the type that C gives it: ``1`` is an int, ``1u``
+unsigned, ``4294967296`` a long long, ``2.5`` a double, ``"text"`` a const char *.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator
-from typing import Literal, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias
 
 from llext_tools.c.types import CType, DataModel, Prototype
+from llext_tools.c.values import pack
 from llext_tools.diag import fail
 
 TOKEN = re.compile(
@@ -24,7 +26,7 @@ TOKEN = re.compile(
     | (?P<char>'(?:[^'\\\n]|\\.[0-9a-fA-F]*)')
     | (?P<symbol>&\s*[A-Za-z_.$][\w.$]*)
     | (?P<name>[A-Za-z_.$][\w.$]*)
-    | (?P<mark>[(),])
+    | (?P<mark>[(),{}=])
     )""",
     re.VERBOSE,
 )
@@ -36,14 +38,25 @@ ESCAPES = {
 NAMED = {"true": 1, "false": 0, "NULL": 0, "nullptr": 0}
 
 
+ArgumentKind: TypeAlias = Literal["int", "float", "text", "symbol", "braces"]
+DEEPEST = 20  # braces in braces
+
+
 class Argument(NamedTuple):
     """One argument: what it is, its value, its text and where that starts in the expression."""
 
-    kind: Literal["int", "float", "text", "symbol"]
-    value: int | float | bytes | str
+    kind: ArgumentKind
+    value: int | float | bytes | str | tuple[Initialiser, ...]
     text: str
     at: int
     suffix: str = ""
+
+
+class Initialiser(NamedTuple):
+    """A value in braces, of the member ``name``, or of the next one if it is empty."""
+
+    name: str
+    value: Argument
 
 
 class Call(NamedTuple):
@@ -77,16 +90,10 @@ def parse_call(text: str) -> Call:
         _refuse(text, rest[0].at, "expected `(`")
     arguments: list[Argument] = []
     i = 1
-    while True:
-        if i < len(rest) and rest[i].text == ")" and not arguments:
-            break
-        if i >= len(rest):
-            _refuse(text, len(text.rstrip()), "expected an argument")
-        arguments.append(_argument(text, rest[i]))
-        i += 1
-        if i >= len(rest) or rest[i].text not in (",", ")"):
-            _refuse(text, rest[i].at if i < len(rest) else len(text.rstrip()), "expected `,` or `)`")
-        if rest[i].text == ")":
+    while i >= len(rest) or rest[i].text != ")" or arguments:
+        argument, i = _argument(text, rest, i)
+        arguments.append(argument)
+        if _expect(text, rest, i, ",", ")") == ")":
             break
         i += 1
     if i + 1 < len(rest):
@@ -95,15 +102,18 @@ def parse_call(text: str) -> Call:
 
 
 def parse_value(text: str) -> Argument:
-    """A single literal, such as an expected return value.
+    """A single literal or initialiser, such as an expected return value.
 
     Raises:
         UsageError: ``call-syntax``.
     """
     tokens = list(_tokens(text))
-    if len(tokens) != 1:
-        _refuse(text, tokens[1].at if tokens else 0, "expected one literal")
-    return _argument(text, tokens[0])
+    if not tokens:
+        _refuse(text, 0, "expected one literal")
+    value, end = _argument(text, tokens, 0)
+    if end < len(tokens):
+        _refuse(text, tokens[end].at, "expected one literal")
+    return value
 
 
 def _tokens(text: str) -> Iterator[Token]:
@@ -122,9 +132,41 @@ def _tokens(text: str) -> Iterator[Token]:
         at = match.end()
 
 
-def _argument(text: str, token: Token) -> Argument:
+def _argument(text: str, tokens: Sequence[Token], i: int, depth: int = 0) -> tuple[Argument, int]:
+    """The argument that begins at a token, and the index of the token behind it."""
+    if i >= len(tokens):
+        _refuse(text, len(text.rstrip()), "expected an argument")
+    if tokens[i].text != "{":
+        return _literal(text, tokens[i]), i + 1
+    if depth >= DEEPEST:
+        _refuse(text, tokens[i].at, "the braces are nested too deeply")
+    first, found = i, list[Initialiser]()
+    i += 1
+    while i >= len(tokens) or tokens[i].text != "}":  # C allows a comma in front of it
+        name = ""
+        if i < len(tokens) and tokens[i].kind == "name" and tokens[i].text.startswith("."):
+            name = tokens[i].text[1:]
+            _expect(text, tokens, i + 1, "=")
+            i += 2
+        if found and bool(name) != bool(found[0].name):
+            _refuse(text, tokens[i - 1].at, "either all values have names, or none has")
+        value, i = _argument(text, tokens, i, depth + 1)
+        found.append(Initialiser(name, value))
+        i += _expect(text, tokens, i, ",", "}") == ","
+    at, end = tokens[first].at, tokens[i].at + 1
+    return Argument("braces", tuple(found), text[at:end], at), i + 1
+
+
+def _expect(text: str, tokens: Sequence[Token], i: int, *marks: str) -> str:
+    if i >= len(tokens) or tokens[i].text not in marks:
+        wanted = " or ".join(f"`{mark}`" for mark in marks)
+        _refuse(text, tokens[i].at if i < len(tokens) else len(text.rstrip()), f"expected {wanted}")
+    return tokens[i].text
+
+
+def _literal(text: str, token: Token) -> Argument:
     body = token.text[: len(token.text) - len(token.suffix)]
-    kind: Literal["int", "float", "text", "symbol"] = "int"
+    kind: ArgumentKind = "int"
     value: int | float | bytes | str = 0
     match token.kind:
         case "integer":
@@ -222,6 +264,9 @@ def check_arguments(call: Call, prototype: Prototype | None, model: DataModel) -
     """
     given = len(call.arguments)
     if prototype is None:
+        if braces := next((a for a in call.arguments if a.kind == "braces"), None):
+            cure = "keep the extension's `.debug.elf` beside it"
+            _refuse(call.text, braces.at, "nobody knows the type of this value", cure)
         return tuple(literal_type(a, model) for a in call.arguments)
     wanted = len(prototype.params)
     if given < wanted or (given > wanted and not prototype.variadic):
@@ -233,25 +278,59 @@ def check_arguments(call: Call, prototype: Prototype | None, model: DataModel) -
         why = _misfit(argument, ctype)
         if why:
             _refuse(call.text, argument.at, why, f"the prototype is `{prototype}`")
+    if braces := next((a for a in call.arguments[wanted:] if a.kind == "braces"), None):
+        _refuse(call.text, braces.at, "nobody knows the type of this value", "a value behind `...` is a literal")
     rest = (promoted(literal_type(a, model), model) for a in call.arguments[wanted:])
     return (*prototype.params, *rest)
 
 
 def _misfit(argument: Argument, ctype: CType) -> str:
     """Why an argument cannot be passed as that ctype."""
-    if ctype.kind in ("record", "void"):  # void: debug information with an error in it
+    if argument.kind == "braces" and (ctype.kind == "pointer" or ctype.record is not None):
+        return _unpackable(argument, ctype)
+    if ctype.record is not None:
+        return f"`{argument.text}` is not a value of type `{ctype.name}`, which has braces around it"
+    if not ctype.is_scalar:  # such as void: debug information with an error in it
         return f"a `{ctype.name}` cannot be passed by value"
     if argument.kind in ("text", "symbol"):
         return "" if ctype.kind == "pointer" else f"`{argument.text}` is not a value of type `{ctype.name}`"
     if ctype.kind == "float":
         return ""
-    if argument.kind == "float":
+    if argument.kind in ("float", "braces"):
         return f"`{argument.text}` is not a value of type `{ctype.name}`"
     bits = 8 * ctype.size
     assert isinstance(argument.value, int)
     if ctype.kind == "bool" or -(1 << (bits - 1)) <= argument.value < 1 << bits:
         return ""
     return f"`{argument.text}` does not fit into `{ctype.name}`"
+
+
+def _unpackable(argument: Argument, ctype: CType) -> str:
+    try:
+        pack(ctype, value_of(argument, lambda _name: 0), lambda _data: 0)
+    except (TypeError, OverflowError, AttributeError) as error:
+        return str(error)
+    return ""
+
+
+def value_of(argument: Argument, address: Callable[[str], int]) -> Any:
+    """An argument as ``pack()`` takes it. ``address`` knows those of symbols."""
+    if argument.kind == "symbol":
+        return address(str(argument.value))
+    if not isinstance(argument.value, tuple):
+        return argument.value
+    if argument.value and argument.value[0].name:
+        return {each.name: value_of(each.value, address) for each in argument.value}
+    return [value_of(each.value, address) for each in argument.value]
+
+
+def symbols_in(arguments: Iterable[Argument]) -> Iterator[str]:
+    """The symbols whose addresses are asked for."""
+    for argument in arguments:
+        if argument.kind == "symbol":
+            yield str(argument.value)
+        elif isinstance(argument.value, tuple):
+            yield from symbols_in(each.value for each in argument.value)
 
 
 def _refuse(text: str, at: int, why: str, help: str = "") -> NoReturn:
@@ -265,8 +344,8 @@ def _refuse(text: str, at: int, why: str, help: str = "") -> NoReturn:
     )
 
 
-def show_value(ctype: CType, value: float | None, text: bytes | None = None) -> str:
-    """A returned value as C would write it."""
+def show_value(ctype: CType, value: Any, text: bytes | None = None) -> str:
+    """A returned value as C would write it; of a structure what its view shows."""
     if value is None:
         return ""
     if text is not None:
@@ -277,7 +356,8 @@ def show_value(ctype: CType, value: float | None, text: bytes | None = None) -> 
         return "true" if value else "false"
     if ctype.kind == "pointer":
         return f"{int(value):#0{2 * ctype.size + 2}x}" if value else "NULL"
-    return str(value)
+    name = ctype.enum.name_of(value) if ctype.enum is not None else ""
+    return f"{value} ({name})" if name else str(value)
 
 
 def show_float(value: float, size: int) -> str:

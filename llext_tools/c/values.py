@@ -187,13 +187,21 @@ def _pointer(ctype: CType, value: Any, place: Place | None, what: str) -> bytes:
     elif place is not None and isinstance(value, str | bytes | bytearray):
         address = place(value.encode() + b"\0" if isinstance(value, str) else bytes(value) + b"\0")
     elif place is not None and ctype.to is not None and ctype.to.size and isinstance(value, Sequence | Mapping):
-        whole = ctype.to.array(len(value)) if isinstance(value, Sequence) and ctype.to.record is None else ctype.to
+        whole = ctype.to.array(len(value)) if _are_elements(ctype.to, value) else ctype.to
         address = place(pack(whole, value, place, what))
     else:
         raise TypeError(f"{_at(what)}{_shown(value)} is no value of type `{ctype.name}`")
     if not 0 <= address < 1 << 8 * ctype.size:
         raise OverflowError(f"{_at(what)}{address:#x} is no address of {8 * ctype.size} bits")
     return address.to_bytes(ctype.size, "little")
+
+
+def _are_elements(to: CType, value: Any) -> bool:
+    """Whether what a pointer points to is the first of several: of structures, if the values are none themselves."""
+    if not isinstance(value, Sequence) or to.record is None:
+        return isinstance(value, Sequence)
+    inner = bool(to.record.fields) and not to.record.fields[0].type.is_scalar
+    return bool(value) and not inner and all(isinstance(each, Sequence | Mapping | Located) for each in value)
 
 
 def _array(ctype: CType, value: Any, place: Place | None, what: str) -> bytes:

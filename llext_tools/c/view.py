@@ -252,8 +252,8 @@ class Pointer(int):
 class Held:
     """A copy of a value that is nowhere in memory: an argument or a result. Its pointers point into ``memory``."""
 
-    def __init__(self, data: bytes, memory: Space) -> None:
-        self._data, self.memory = bytearray(data), memory
+    def __init__(self, data: bytes, memory: Space | None = None) -> None:
+        self._data, self.memory = bytearray(data), memory if memory is not None else self
 
     def read(self, address: int, size: int) -> bytes:
         return bytes(self._data[address : address + size])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import codecs
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from llext_tools.c.call import Argument, parse_value, show_value
+from llext_tools.c.call import Argument, parse_value, show_value, value_of
 from llext_tools.c.types import encode
+from llext_tools.c.values import pack
+from llext_tools.c.view import Held, View, plain
 from llext_tools.cli import host, measure
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
@@ -182,7 +185,13 @@ def judge(args: argparse.Namespace, expected: Expected, result: RunResult) -> li
 
 def equals(returned: Returned, expected: Argument) -> bool:
     """Whether a literal, converted to the returned type, is what was returned."""
-    value = expected.value
+    value, ctype = expected.value, returned.type
+    if isinstance(value, tuple) or ctype.kind == "record":
+        try:
+            data = pack(ctype, value_of(expected, lambda _name: 0))
+        except (TypeError, OverflowError, AttributeError):
+            return False
+        return ctype.kind == "record" and bool(View(Held(data), ctype, 0) == returned.value)
     if isinstance(value, bytes):
         return returned.string == value
     if isinstance(value, str) or returned.value is None:
@@ -231,9 +240,16 @@ def to_json(
     return document | {"diagnostics": diagnostics_to_json(found)}
 
 
-def in_json(value: float | None) -> float | str | None:
-    """JSON has no infinities."""
-    return value if value is None or isinstance(value, int) or value - value == 0 else repr(value)
+def in_json(value: Any) -> Any:
+    """JSON has neither infinities nor bytes nor structures."""
+    value = plain(value)
+    if isinstance(value, dict):
+        return {name: in_json(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [in_json(each) for each in value]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Screen:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llext_tools.arch.base import Piece, Placer
 from llext_tools.c.types import CType, Prototype, decode, encode, widen
-from llext_tools.c.values import Located, pack
+from llext_tools.c.values import pack
 from llext_tools.c.view import value_of
 from llext_tools.host.memory import AccessError
 
@@ -136,9 +136,9 @@ def value_of_call(guest: Guest, ctype: CType, data: bytes) -> Any:
 
 def bytes_of(guest: Guest, ctype: CType, value: Any) -> bytes:
     """An argument or a result as memory holds it. A number is converted as C does it, anything else has to fit."""
-    if ctype.kind == "record" or isinstance(value, Located):
-        return pack(ctype, value, guest.place_text)
-    return encode(ctype, value)
+    if ctype.is_scalar and (value is None or isinstance(value, int | float)):
+        return encode(ctype, value)
+    return pack(ctype, value, guest.place_text)
 
 
 def by_reference(ctype: CType, guest: Guest) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from llext_tools import arch as archs
 from llext_tools.abi.c import Known
 from llext_tools.arch.base import Arch, Target
-from llext_tools.c.call import Call, check_arguments, parse_call
+from llext_tools.c.call import Call, check_arguments, parse_call, symbols_in
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, Reporter, fail
@@ -57,11 +57,7 @@ def plan(
             text = f"the prototype of `{call.function}` is not known: called as `{prototype}`, by the literals"
             advice = "give `--prototype`, or keep the extension's `.debug.elf` beside it"
             reporter.warning("call-guessed", text, at=Location(found[call.function][0].path), help=advice)
-        symbols = {
-            str(a.value): find_symbol(images, str(a.value), call.text, arch)
-            for a in call.arguments
-            if a.kind == "symbol"
-        }
+        symbols = {name: find_symbol(images, name, call.text, arch) for name in symbols_in(call.arguments)}
         address = found[call.function][1]
         steps.append(Step(call=call, address=address, prototype=prototype, types=types, symbols=symbols))
     return tuple(steps)

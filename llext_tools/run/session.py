@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools.arch.base import Emulator, Target
-from llext_tools.c.call import show_value
+from llext_tools.c.call import show_value, value_of
 from llext_tools.c.types import CType, Prototype, Value
 from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
@@ -177,16 +177,10 @@ class Session:
             FaultError, LimitError: it did not return.
         """
         guest = self.guest
-        values: list[Value] = []
+        values: list[Any] = []
         for argument, ctype in zip(step.call.arguments, step.types, strict=True):
-            if argument.kind == "text":
-                assert isinstance(argument.value, bytes)
-                values.append(guest.place_text(argument.value))
-            elif argument.kind == "symbol":
-                values.append(step.symbols[str(argument.value)])
-            else:
-                assert isinstance(argument.value, int | float)
-                values.append(argument.value if ctype.kind == "float" else int(argument.value))
+            value = value_of(argument, step.symbols.__getitem__)
+            values.append(int(value) if isinstance(value, float) and ctype.kind != "float" else value)
         value = guest.call(step.address, step.prototype, step.types, values)
         ctype = step.prototype.result
         string = None

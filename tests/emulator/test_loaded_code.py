@@ -25,7 +25,7 @@ from cmake_project import Project, need_toolchain
 from emulator.conftest import Build
 from llext_tools import arch, toolchains
 from llext_tools.abi.c import Known
-from llext_tools.c.call import parse_call, parse_value
+from llext_tools.c.call import parse_call, parse_value, value_of
 from llext_tools.c.types import DataModel, Value
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
@@ -637,7 +637,7 @@ def arguments(target: str, debug: Path, sample: Sample) -> tuple[str, str, list[
     cpu = arch.target(target)
     model = DataModel(cpu.bits, arch.load(cpu.arch).callconv.long_double)
     prototype = sample.prototype or str(Known(load_object(str(debug)), model).prototype(call.function))
-    return call.function, prototype, [each.value for each in call.arguments]
+    return call.function, prototype, [value_of(each, lambda _name: 0) for each in call.arguments]
 
 
 @pytest.mark.cmake

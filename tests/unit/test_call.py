@@ -6,9 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llext_tools.c.call import check_arguments, escape, literal_type, parse_call, parse_value, show_value, unescape
+from llext_tools.c.call import (
+    check_arguments,
+    escape,
+    literal_type,
+    parse_call,
+    parse_value,
+    show_value,
+    symbols_in,
+    unescape,
+    value_of,
+)
 from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import CType, DataModel, Prototype
+from llext_tools.c.types import CType, DataModel, Field, Prototype, Record
 from llext_tools.errors import UsageError
 
 ARM, RV64 = DataModel(32, 8), DataModel(64, 16)
@@ -24,6 +34,58 @@ def test_each_kind_of_argument() -> None:
     ]  # fmt: skip
     assert parse_call("start").arguments == ()
     assert parse_call("start()").arguments == ()
+
+
+def test_initialisers() -> None:
+    """C17 6.7.9; a comma may stand in front of the closing brace."""
+    found = parse_call('f({1, -2.5}, {.name = "a", .at = {{0}, {1,},}, .to = &x}, {})').arguments
+    values = [value_of(each, {"x": 7}.__getitem__) for each in found]
+    assert values == [[1, -2.5], {"name": b"a", "at": [[0], [1]], "to": 7}, []]
+    assert list(symbols_in(found)) == ["x"]
+    assert [each.text for each in found][2] == "{}"
+    assert value_of(parse_value("{1}"), lambda _name: 0) == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("f({1", "expected `,` or `}`"),
+        ("f({1,", "expected an argument"),
+        ("f({", "expected an argument"),
+        ("f({1))", "expected `,` or `}`"),
+        ("f({.x})", "expected `=`"),
+        ("f({.x = })", "expected an argument"),
+        ("f({.x = 1, 2})", "either all values have names, or none has"),
+        ("f({1, .x = 2})", "either all values have names, or none has"),
+        ("f(" + "{" * 21 + "}" * 21 + ")", "the braces are nested too deeply"),
+        ("f(})", "expected an argument"),
+    ],
+)
+def test_wrong_initialisers_are_one_diagnostic(text: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_call(text)
+    assert [d.message for d in caught.value.diagnostics] == [f"the call expression cannot be used: {why}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("f({1, 2, 3}, 0)", "`struct pair` takes 2 values, not 3"),
+        ("f({.c = 1}, 0)", "`struct pair` has no member `c`: there are `a`, `b`"),
+        ("f({256}, 0)", "member `a` of `struct pair`: 256 does not fit into `uint8_t`, which has 0 to 255"),
+        ("f(1, 0)", "`1` is not a value of type `struct pair`, which has braces around it"),
+        ("f({1, 2}, {1})", "`{1}` is not a value of type `int`"),
+    ],
+)
+def test_structures_are_checked_against_the_prototype(text: str, why: str) -> None:
+    fields = Field("a", 0, ARM.types["uint8_t"]), Field("b", 4, ARM.types["int"])
+    pair = CType("record", 8, "struct pair", made_of=Record("struct", "pair", 8, lambda: fields))
+    prototype = Prototype("f", ARM.types["int"], (pair, ARM.types["int"]))
+    with pytest.raises(UsageError) as caught:
+        check_arguments(parse_call(text), prototype, ARM)
+    assert [d.message for d in caught.value.diagnostics] == [f"the call expression cannot be used: {why}"]
+    with pytest.raises(UsageError, match="nobody knows the type of this value"):
+        check_arguments(parse_call("f({1})"), None, ARM)
 
 
 @pytest.mark.parametrize(
