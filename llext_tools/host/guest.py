@@ -16,7 +16,7 @@ import numpy as np
 
 from llext_tools.arch.base import Arch, Placer, Target
 from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import CType, DataModel, Prototype, decode
+from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, fail
 from llext_tools.errors import LlextError, UsageError
 from llext_tools.host.devices import DeviceError
@@ -368,13 +368,15 @@ class Guest(Places):
     def _known_prototype(self, export: Export) -> Prototype | None:
         """That of a table, unless it has types that are unknown here."""
         try:
-            return self.prototype(export.prototype) if export.prototype else None
+            found = self.prototype(export.prototype) if export.prototype else None
         except UsageError:
             return None
+        types = (found.result, *found.params) if found else ()
+        return None if any(ctype.kind == "record" and ctype.record is None for ctype in types) else found
 
     def _show(self, ctype: CType, source: Registers) -> str:
         try:
-            value = decode(ctype, source.next(ctype, named=True))
+            value = value_of_call(self, ctype, source.next(ctype, named=True))
             if ctype.is_text and value:
                 return repr(self.memory.text(int(value), 64).decode("utf-8", "backslashreplace")).replace("'", '"')
         except AccessError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 
 import numpy as np
 
@@ -45,9 +46,11 @@ def plan(
     arch = archs.load(target.arch)
     model = DataModel(target.bits, arch.callconv.long_double)
     parsed = [parse_call(text) for text in calls]
-    given = {p.name: p for p in (parse_prototype(text, model) for text in prototypes)}
+    described = [Known(image.obj, model) for image in images]
+    given = {p.name: p for p in (parse_prototype(text, model, partial(_type_named, described)) for text in prototypes)}
     found = {name: find_function(images, name, reporter) for name in dict.fromkeys(call.function for call in parsed)}
-    known = _from_debug_info({name: place for name, place in found.items() if name not in given}, model) | given
+    places = {name: place for name, place in found.items() if name not in given}
+    known = _from_debug_info(places, {id(i): k for i, k in zip(images, described, strict=True)}) | given
     steps = []
     for call in parsed:
         prototype = known.get(call.function)
@@ -63,10 +66,13 @@ def plan(
     return tuple(steps)
 
 
-def _from_debug_info(places: Mapping[str, tuple[Image, int]], model: DataModel) -> dict[str, Prototype]:
+def _type_named(described: Sequence[Known], name: str) -> CType | None:
+    return next((found for known in reversed(described) if (found := known.type(name)) is not None), None)
+
+
+def _from_debug_info(places: Mapping[str, tuple[Image, int]], described: Mapping[int, Known]) -> dict[str, Prototype]:
     """Prototypes under the exported names: those of the functions at the addresses, whatever their own names are."""
     found = {}
-    described = {id(image): Known(image.obj, model) for image, _ in places.values()}
     for name, (image, address) in places.items():
         known = described[id(image)]
         for alias in _functions_at(image, address) or [name]:

@@ -271,4 +271,4 @@ def test_every_host_function_has_a_prototype_that_can_be_read() -> None:
 
     for name, function in BY_NAME.items():
         for model in (DataModel(32, 8), DataModel(64, 16)):
-            assert parse_prototype(function.prototype, model).name == name
+            assert parse_prototype(str(function.prototype), model).name == name

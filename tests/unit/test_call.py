@@ -184,6 +184,28 @@ def test_prototypes(text: str, expected: str) -> None:
     assert str(parse_prototype(text, ARM)) == expected
 
 
+def test_types_that_somebody_knows() -> None:
+    """By typedef or tag. A parameter may have the name of a type."""
+    point = CType("record", 8, "struct point")
+    known = {"point_t": point, "point": point, "struct point": point, "enum mode": ARM.types["uint8_t"]}
+    cases = {
+        "point_t f(const point_t point, struct point *to, enum mode point_t)": "record record pointer uint",
+        "struct point f(point_t *, point_t[], point_t (*g)(point_t))": "record pointer pointer pointer",
+        "point f(const point)": "record record",
+    }
+    for text, kinds in cases.items():
+        found = parse_prototype(text, ARM, known.get)
+        assert " ".join(each.kind for each in (found.result, *found.params)) == kinds
+        assert found.result.size == 8
+    inner = parse_prototype("void f(point_t (*g)(point_t x))", ARM, known.get).params[0]
+    assert inner.name == "point_t (*)(point_t)"
+    assert inner.function
+    assert inner.function.params[0].size == 8
+    assert parse_prototype("int f(int a, char *b, ...)", ARM).names == ("a", "b")
+    with pytest.raises(UsageError, match="`other_t` is not a known type"):
+        parse_prototype("other_t f(point_t)", ARM, known.get)
+
+
 @pytest.mark.parametrize(
     "text",
     [
