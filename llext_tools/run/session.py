@@ -32,6 +32,7 @@ from llext_tools.host.kernel.report import left as threads_left
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import AccessError, page_runs
 from llext_tools.host.segments import firmware_memory, heap_pages
+from llext_tools.host.zephyr import built_in_its_tree, stand_in, with_layouts
 from llext_tools.link.exports import ExportTable, Heap
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine
@@ -118,6 +119,9 @@ class Session:
         attach(guest, setup.mmio)
         guest.takes_devices = True
         guest.start()
+        if not stand_in(guest, setup.firmware, setup.overrides):
+            for image in [image for image in self.images if built_in_its_tree(image.obj)][:1]:
+                with_layouts(guest, image.obj)
         if any(setup.measure):
             self.meter = Meter.attach(guest, self.images, setup.firmware, setup.measure)
 

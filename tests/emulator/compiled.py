@@ -18,12 +18,15 @@ TARGETS = tuple(arch.targets())
 CHAINS = ("gcc", "zig")
 
 
-def compile_c(source: str, target: Target, chain: str, folder: Path, *options: str, name: str = "ext") -> ElfObject:
+PRELUDE = "#include <stdbool.h>\n#include <llext/host.h>\n#include <llext/symbol.h>"
+
+
+def compile_c(
+    source: str, target: Target, chain: str, folder: Path, *options: str, name: str = "ext", prelude: str = PRELUDE
+) -> ElfObject:
     """An extension of one C source, with debug information and the compiler's helpers. Skips without a compiler."""
     c = folder / f"{name}.c"
-    c.write_text(
-        f"#include <stdbool.h>\n#include <llext/host.h>\n#include <llext/symbol.h>\n#line 1\n{source}", encoding="utf-8"
-    )
+    c.write_text(f"{prelude}\n#line 1\n{source}", encoding="utf-8")
     return compile_file(c, target, chain, folder, *options)
 
 

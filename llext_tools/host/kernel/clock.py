@@ -20,8 +20,9 @@ def k_uptime_ticks(guest: Guest) -> int:
 
 
 def cycles(guest: Guest) -> int:
-    """A counter of 1 MHz."""
-    return kernel_of(guest).look()
+    """The counter that the clock runs by."""
+    kernel = kernel_of(guest)
+    return kernel.look() * kernel.cycles_per_second // 1_000_000
 
 
 def sleep(kernel: Kernel, call: str, microseconds: int) -> int:
@@ -59,6 +60,8 @@ ROWS: tuple[Row, ...] = (
     Row("int64_t k_uptime_get(void)", k_uptime_get),
     Row("uint32_t k_uptime_get_32(void)", k_uptime_get),
     Row("int64_t k_uptime_ticks(void)", k_uptime_ticks, SYSCALL),
+    Row("int64_t sys_clock_tick_get(void)", k_uptime_ticks),
+    Row("uint32_t sys_clock_tick_get_32(void)", k_uptime_ticks),
     Row("uint32_t k_cycle_get_32(void)", cycles),
     Row("uint64_t k_cycle_get_64(void)", cycles),
     Row("uint32_t sys_clock_cycle_get_32(void)", cycles),

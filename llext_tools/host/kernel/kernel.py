@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from llext_tools.host.kernel.fibers import Fiber
 
 TICKS_PER_SECOND = 10_000
+CYCLES_PER_SECOND = 1_000_000
 LOOK_US = 10
 FOREVER = -1
 IDLE = 1 << 30
@@ -41,12 +42,12 @@ INTERRUPT_STACK = 16 << 10
 
 
 class Kernel:
-    """``ticks_per_second`` is what extensions have compiled in."""
+    """``ticks_per_second`` and ``cycles_per_second`` are what extensions have compiled in."""
 
-    def __init__(self, guest: Guest, records: Records | None = None, ticks_per_second: int = TICKS_PER_SECOND) -> None:
+    def __init__(self, guest: Guest, records: Records | None = None) -> None:
         self.guest = guest
         self.records = records or Records(guest)
-        self.ticks_per_second = ticks_per_second
+        self.ticks_per_second, self.cycles_per_second = TICKS_PER_SECOND, CYCLES_PER_SECOND
         self.main = Context(name="main", started=True, frames=guest.frames)
         self.current = self.main
         self.sched = Scheduler([self.main])

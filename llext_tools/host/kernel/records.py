@@ -7,7 +7,7 @@ Zephyr's default configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -81,18 +81,18 @@ class Records:
     """Reads and writes members of objects.
 
     Args:
-        layouts: structures that differ from <llext/kernel.h>, by their tags.
+        layouts: gives structures that differ from <llext/kernel.h>, by their tags; asked once, when it is needed.
     """
 
-    def __init__(self, guest: Guest, layouts: Mapping[str, Record] | None = None) -> None:
-        self._guest = guest
-        self._layouts = dict(layouts or {})
+    def __init__(self, guest: Guest, layouts: Callable[[], Mapping[str, Record]] = dict) -> None:
+        self._guest, self._layouts = guest, layouts
+        self._known: dict[str, Record] = {}
 
     def of(self, name: str) -> Record:
-        found = self._layouts.get(name)
-        if found is None:
-            found = self._layouts[name] = declared(name, self._guest.model.word)
-        return found
+        if not self._known:
+            word = self._guest.model.word
+            self._known = {each: declared(each, word) for each in RECORDS} | dict(self._layouts())
+        return self._known[name]
 
     def get(self, name: str, address: int, *members: str) -> list[int]:
         """Raises:

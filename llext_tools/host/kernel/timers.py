@@ -90,6 +90,7 @@ ROWS: tuple[Row, ...] = (
     Row("uint32_t k_timer_status_sync(struct k_timer *timer)", k_timer_status_sync, SYSCALL),
     Row("uint32_t k_timer_remaining_get(struct k_timer *timer)", k_timer_remaining_get),
     Row("k_ticks_t k_timer_remaining_ticks(const struct k_timer *timer)", k_timer_remaining_ticks, SYSCALL),
+    Row("k_ticks_t z_timeout_remaining(const void *timer)", k_timer_remaining_ticks),  # of the timer's first member
     Row("k_ticks_t k_timer_expires_ticks(const struct k_timer *timer)", k_timer_expires_ticks, SYSCALL),
     Row("void k_timer_user_data_set(struct k_timer *timer, void *user_data)", k_timer_user_data_set, SYSCALL),
     Row("void *k_timer_user_data_get(const struct k_timer *timer)", k_timer_user_data_get, SYSCALL),
