@@ -24,6 +24,16 @@
 extern "C" {
 #endif
 
+#ifndef ARG_UNUSED
+#define ARG_UNUSED(x) (void)(x)
+#endif
+#ifndef POINTER_TO_INT
+#define POINTER_TO_INT(x)  ((intptr_t)(x))
+#define INT_TO_POINTER(x)  ((void *)(intptr_t)(x))
+#define POINTER_TO_UINT(x) ((uintptr_t)(x))
+#define UINT_TO_POINTER(x) ((void *)(uintptr_t)(x))
+#endif
+
 /* What the functions below return, negated. */
 #ifndef EPERM
 #define EPERM 1
@@ -231,6 +241,7 @@ void k_msgq_init(struct k_msgq *msgq, char *buffer, size_t msg_size, uint32_t ma
 int k_msgq_alloc_init(struct k_msgq *msgq, size_t msg_size, uint32_t max_msgs);
 int k_msgq_cleanup(struct k_msgq *msgq);
 int k_msgq_put(struct k_msgq *msgq, const void *data, k_timeout_t timeout);
+int k_msgq_put_front(struct k_msgq *msgq, const void *data);
 int k_msgq_get(struct k_msgq *msgq, void *data, k_timeout_t timeout);
 int k_msgq_peek(struct k_msgq *msgq, void *data);
 int k_msgq_peek_at(struct k_msgq *msgq, void *data, uint32_t index);

@@ -72,9 +72,14 @@ TYPES = {
 }
 
 
+def on_image() -> list[Sample]:
+    """Without the one that is there twice, and the one that needs threads: the image has none."""
+    return [s for s in read_samples() if not s.extension.startswith("near_") and s.folder != "threads"]
+
+
 def groups() -> dict[str, list[Sample]]:
-    """The tests of each extension: their calls are made one after the other. One extension is there twice."""
-    tests = sorted((s for s in read_samples() if not s.extension.startswith("near_")), key=lambda s: s.extension)
+    """The tests of each extension: their calls are made one after the other."""
+    tests = sorted(on_image(), key=lambda s: s.extension)
     return {name: list(group) for name, group in groupby(tests, key=lambda sample: sample.extension)}
 
 
@@ -91,9 +96,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         board = BOARDS[target]
         builder = Builder(target, chain, tmp_path_factory.mktemp(target))
         builder.firmware(board.flash, board.ram, board.uart)
-        for name in {name for s in read_samples() for name in (s.extension, *s.extensions.split())}:
-            if not name.startswith("near_"):
-                builder.extension(name)
+        for name in {name for s in on_image() for name in (s.extension, *s.extensions.split())}:
+            builder.extension(name)
         return builder
 
     return build

@@ -10,6 +10,8 @@ import pytest
 
 from emulator.conftest import Build
 from emulator.kernel_runs import EVERYWHERE, fault, go, words
+from llext_tools import arch
+from llext_tools.host.kernel.records import RECORDS, declared
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -327,3 +329,26 @@ def test_timeouts_are_rounded_up(build: Build) -> None:
     } EXPORT_SYMBOL(test);
     """
     assert words(build, source) == ["3", "0", "20000", "1", "1", "3", "3600000"]
+
+
+@pytest.mark.parametrize("target", EVERYWHERE)
+def test_members_are_where_the_compiler_puts_them(target: str, build: Build) -> None:
+    """Those of <llext/kernel.h>. Oracle: offsetof and sizeof of the compiler."""
+    word = arch.target(target).bits // 8
+    places, expected = [], []
+    for name in RECORDS:
+        record = declared(name, word)
+        places.append(f"(int)sizeof(struct {name})")
+        expected.append(record.size)
+        for member, place in record.members.items():
+            inside = {"next": "timeout.", "previous": "timeout.", "function": "timeout.", "ticks": "timeout.",
+                      "head": "wait_q.", "tail": "wait_q."}.get(member, "")  # fmt: skip
+            if name != "k_thread":
+                places += [
+                    f"(int)offsetof(struct {name}, {inside}{member})",
+                    f"(int)sizeof(((struct {name} *)0)->{inside}{member})",
+                ]
+                expected += [place.offset, place.size]
+    prints = " ".join(f'printk("%d ", {place});' for place in places)
+    source = f"int test(void) {{ {prints} return 0; }} EXPORT_SYMBOL(test);"
+    assert words(build, source, target) == [str(number) for number in expected]

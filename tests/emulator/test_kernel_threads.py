@@ -6,13 +6,20 @@ follows from it.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from emulator.conftest import Build
 from emulator.kernel_runs import EVERYWHERE, fault, go, words
+from llext_tools.host.kernel import FUNCTIONS
+from llext_tools.paths import include_dir
 from llext_tools.run import Limits
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "threads.md"
 
 QUEUE = r"""
 K_MSGQ_DEFINE(queue, sizeof(int), 3, 4);
@@ -459,3 +466,14 @@ def test_what_a_kernel_asserts(call: str, code: str, message: str, build: Build)
     found = fault(build, source, Limits(threads=2))
     assert found.code == code
     assert message in found.message
+
+
+def test_the_page_lists_what_there_is() -> None:
+    """The functions that C code calls by their own names."""
+    inner = {"sys_clock_tick_get", "sys_clock_tick_get_32", "sys_clock_cycle_get_32", "sys_clock_cycle_get_64",
+             "z_timeout_remaining", "k_sched_current_thread_query", "z_current_get"}  # fmt: skip
+    names = {function.name for function in FUNCTIONS if not function.name.startswith("z_impl_")} - inner
+    rows = re.findall(r"^\| [\w ]+ \| (`k_.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(names)
+    header = (Path(include_dir()) / "llext" / "kernel.h").read_text(encoding="utf-8")
+    assert all(f"{name}(" in header for name in names)
