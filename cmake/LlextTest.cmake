@@ -11,11 +11,13 @@
        [MMIO <device>...]       # peripherals, for example 0x40004000+4K=zero, see `llext run --mmio`
        [PROFILE <profile>]      # the loader whose rules hold, one of `llext profiles`; default: the extension's
        [AT <address>]           # where the extension lies in memory; default: near the host
-     [PLACEMENTS <n>]         # run at so many places and compare; default: 3, with AT 1
+       [PLACEMENTS <n>]         # run at so many places and compare; default: 3, with AT 1
        [PROTOTYPE <prototype>]  # for example "int add(int, int)"; default: from debug information, else the literals
        [EXPECT_RETURN <value>]  # the value that the function must return
        [EXPECT_OUTPUT <regex>]  # what it must print
        [TIMEOUT <seconds>]      # default: 5
+       [STACK_SIZE <size>]      # of the first thread, for example 4K; default: 64K
+       [HEAP_SIZE <size>]       # of malloc() and its like; default: 1M
        [AT_BUILD])              # a build step, which fails the build, and not a test for ctest
 
    The extension runs near the host, more than 16 MiB away, and from an odd page on with its regions in another order.
@@ -30,7 +32,7 @@ enable_testing()
 function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
-  set(one_value AT EXTENSION CALL PLACEMENTS PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
+  set(one_value AT EXTENSION CALL PLACEMENTS PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE)
   cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS;MMIO")
   set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS MMIO)
   _llext_check_arguments("${who}" ${keywords})
@@ -53,6 +55,11 @@ function(llext_add_test test)
   if(DEFINED arg_TIMEOUT AND NOT arg_TIMEOUT MATCHES "^[0-9]+(\\.[0-9]+)?$")
     message(FATAL_ERROR "${who}: TIMEOUT '${arg_TIMEOUT}' is not a number of seconds")
   endif()
+  foreach(size IN ITEMS STACK_SIZE HEAP_SIZE)
+    if(DEFINED arg_${size} AND NOT arg_${size} MATCHES "^(0[xX][0-9a-fA-F]+|[0-9]+)[KkMm]?$")
+      message(FATAL_ERROR "${who}: ${size} '${arg_${size}}' is not a size, such as 4K")
+    endif()
+  endforeach()
   _llext_extensions("${who}" files "${arg_EXTENSION}" ${arg_EXTENSIONS})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
   set(profile "${arg_PROFILE}")
@@ -66,7 +73,7 @@ function(llext_add_test test)
   list(TRANSFORM files PREPEND "--extension=")
   list(TRANSFORM arg_MMIO PREPEND "--mmio=")
   # Each option in a variable of its own: in a list, a lone "[" of a regular expression would swallow what follows.
-  foreach(option IN ITEMS PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT)
+  foreach(option IN ITEMS PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE)
     set(${option} "")
     if(DEFINED arg_${option})
       string(TOLOWER "--${option}=" word)
@@ -82,6 +89,7 @@ function(llext_add_test test)
     list(APPEND run "--at=${arg_AT}")
   endif()
 
+  set(limits ${TIMEOUT} ${STACK_SIZE} ${HEAP_SIZE})
   if(arg_AT_BUILD)
     if(TARGET "${test}")
       message(FATAL_ERROR "${who}: there is already a target of this name")
@@ -89,7 +97,7 @@ function(llext_add_test test)
     set(stamp "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${test}.dir/passed")
     add_custom_command(
       OUTPUT "${stamp}"
-      COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT}
+      COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits}
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
       DEPENDS ${arg_EXTENSION} ${arg_EXTENSIONS} ${exports_files} ${exports_targets}
       COMMENT "Running ${test}"
@@ -99,7 +107,7 @@ function(llext_add_test test)
     if(TEST "${test}")
       message(FATAL_ERROR "${who}: there is already a test of this name")
     endif()
-    add_test(NAME ${test} COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${TIMEOUT})
+    add_test(NAME ${test} COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits})
     # A test without its extension is "Not Run", which fails ctest as well, but does not blame the test.
     set_tests_properties(${test} PROPERTIES LABELS llext REQUIRED_FILES "${required}")
   endif()

@@ -162,6 +162,8 @@ CODES: dict[str, Code] = {
     "run-python": Code(errors.FaultError, ""),
     "run-timeout": Code(errors.LimitError, ""),
     "run-output": Code(errors.LimitError, ""),
+    "run-memory": Code(errors.LimitError, ""),
+    "run-stack": Code(errors.LimitError, ""),
     "run-depth": Code(errors.LimitError, ""),
     # threads
     "run-deadlock": Code(errors.FaultError, ""),

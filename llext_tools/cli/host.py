@@ -9,6 +9,7 @@ from typing import NamedTuple
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.check.target import check_target
+from llext_tools.cli import limits
 from llext_tools.cli.parser import address
 from llext_tools.diag import Diagnostic, Location, Reporter, fail
 from llext_tools.elf.read import load_object
@@ -16,7 +17,7 @@ from llext_tools.errors import UndefinedError
 from llext_tools.host.devices import parse_mmio
 from llext_tools.host.firmware import read_firmware
 from llext_tools.link.image import Image
-from llext_tools.run import Limits, Setup, guess_target, load
+from llext_tools.run import Setup, guess_target, load
 
 
 class Prepared(NamedTuple):
@@ -66,17 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, timed: bool = True) -> Non
         "--prototype", metavar="C", action="append", default=[], help="of a function, such as `double half(double)`"
     )
     parser.add_argument("--no-bringup", action="store_true", help="as if the firmware had llext_call_fn() only")
-    seconds = str(Limits().seconds)
-    if timed:
-        parser.add_argument(
-            "--timeout", metavar="SECONDS", default=seconds, help="limit of it all (default %(default)s)"
-        )
-    else:
-        parser.set_defaults(timeout=seconds)
     parser.add_argument("--at", metavar="ADDR", help="address of the first region; each starts a page")
     parser.add_argument(
         "--profile", metavar="NAME", default=profiles.DEFAULT, help="the loader whose rules hold (default %(default)s)"
     )
+    limits.add_arguments(parser, timed=timed)
 
 
 def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None]) -> Prepared:
@@ -88,7 +83,7 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
     Raises:
         LlextError: there is nothing to run.
     """
-    timeout = seconds(args.timeout, command)
+    bounds = limits.limits_of(args, command)
     at = None if args.at is None else address(args.at, f"{command}: --at")
     objects = [load_object(path) for path in [*args.first, args.extension]]
     target = archs.target(args.target) if args.target else guess_target(objects[-1])
@@ -112,7 +107,7 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
             raise
         raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
     mmio = tuple(parse_mmio(text, target.bits) for text in args.mmio)
-    setup = Setup(target, exports, firmware, mmio=mmio, limits=Limits(seconds=timeout), sink=sink)
+    setup = Setup(target, exports, firmware, mmio=mmio, limits=bounds, sink=sink)
     return Prepared(images, setup, reporter.diagnostics)
 
 
@@ -123,13 +118,3 @@ def with_firmware(d: Diagnostic) -> Diagnostic:
     return d._replace(
         help="; ".join(filter(None, (d.help, "or give the firmware that has it: `--firmware zephyr.elf`")))
     )
-
-
-def seconds(text: str, command: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 86_400:
-        fail("usage", f"{command}: `--timeout {text}` is not a number of seconds", help="for example `--timeout 0.5`")
-    return value

@@ -9,7 +9,9 @@ Source: C17, 7.21 to 7.24.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from functools import cmp_to_key
+from heapq import merge
 
 from llext_tools.arch.base import Arch
 from llext_tools.c.types import CType
@@ -31,13 +33,14 @@ SPACING = 16
 
 
 def formatted(guest: Guest, template: int, args: Arguments) -> bytes:
-    """What printf() makes of a format string in the extension's memory."""
+    """What printf() makes of a format string in the extension's memory; more than the limit of output is not made."""
 
     def text(address: int, most: int | None) -> bytes:
+        guest.tick()
         return guest.memory.read(address, -most) if most is not None and most < 0 else guest.memory.text(address, most)
 
     try:
-        return format_c(guest.memory.text(template), args, guest.model, text)
+        return format_c(guest.memory.text(template), args, guest.model, text, guest.limits.output, guest.tick)
     except FormatError as error:
         guest.fail("run-fault", f"{guest.caller()} gives a format that cannot be printed: {error}", guest.where_now())
 
@@ -60,8 +63,16 @@ def vprintf(guest: Guest, template: int, args: int) -> int:
     return printf(guest, template, VaList(guest, args))
 
 
-def snprintf(guest: Guest, buffer: int, size: int, template: int, args: Arguments) -> int:
+def stored(guest: Guest, template: int, args: Arguments) -> bytes:
+    """The same for a string in memory."""
     data = formatted(guest, template, args)
+    if len(data) > guest.limits.output:
+        guest.too_much("makes a string of")
+    return data
+
+
+def snprintf(guest: Guest, buffer: int, size: int, template: int, args: Arguments) -> int:
+    data = stored(guest, template, args)
     if size:
         guest.memory.write(buffer, data[: size - 1] + b"\0")
     return len(data)
@@ -72,7 +83,7 @@ def vsnprintf(guest: Guest, buffer: int, size: int, template: int, args: int) ->
 
 
 def sprintf(guest: Guest, buffer: int, template: int, args: Arguments) -> int:
-    data = formatted(guest, template, args)
+    data = stored(guest, template, args)
     guest.memory.write(buffer, data + b"\0")
     return len(data)
 
@@ -275,6 +286,8 @@ def aligned_alloc(guest: Guest, align: int, size: int) -> int:
 
 # ---- sorting and searching: the host calls back
 
+AT_ONCE = 4096
+
 
 def qsort(guest: Guest, base: int, count: int, size: int, compare: int) -> None:
     if count < 2 or not size:
@@ -285,8 +298,17 @@ def qsort(guest: Guest, base: int, count: int, size: int, compare: int) -> None:
     def compared(left: int, right: int) -> int:
         return guest.call_plain(compare, left, right)
 
-    order = sorted(places, key=cmp_to_key(compared))
+    order = in_order(places, compared)
     guest.memory.write(base, b"".join(block[at - base : at - base + size] for at in order))
+
+
+def in_order(places: Sequence[int], compared: Callable[[int, int], int]) -> list[int]:
+    """Sorted, and stable. Of many places, only those take memory that have been compared before time is up."""
+    if len(places) <= AT_ONCE:
+        return sorted(places, key=cmp_to_key(compared))
+    half = len(places) // 2
+    parts = in_order(places[:half], compared), in_order(places[half:], compared)
+    return list(merge(*parts, key=cmp_to_key(compared)))
 
 
 def bsearch(guest: Guest, key: int, base: int, count: int, size: int, compare: int) -> int:

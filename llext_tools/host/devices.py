@@ -227,6 +227,7 @@ def attach(guest: Guest, declared: Sequence[Mmio]) -> None:
             text = f"`--mmio {here[0].text}` is where {guest.region(there)} is, from {there.start:#010x} on"
             fail("usage", text, help=f"peripherals and memory do not share pages of {PAGE:,} bytes")
         if all(each.make is None for each in here):
+            guest.memory.claim(f"`--mmio {here[0].text}`", end - start)
             guest.machine.map(start, end - start, Perm.R | Perm.W)
         else:
             bus = Bus(guest, start, here)

@@ -11,6 +11,9 @@ from llext_tools.machine.protocol import Stop
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE
 
+FRAME = 1 << 24
+"""Bytes: a stack pointer further below its stack is no overflow, but a number that is no address."""
+
 NEEDED = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
 
 
@@ -26,8 +29,7 @@ def explain(guest: Places, stop: Stop) -> NoReturn:
     where = guest.location(stop.pc)
     who = f"`{where.function}`" if where and where.function else f"the code at {stop.pc:#010x}"
     if stop.reason == "timeout":
-        text = f"{who} was still running after {guest.limits.seconds:g} s"
-        guest.fail("run-timeout", text, where, help="an endless loop, or `--timeout` is too short")
+        late(guest, who, where)
     if stop.reason in ("read", "write"):
         refuse_access(guest, who, stop.reason, stop.address, stop.size, where, value=stop.value, pc=stop.pc)
     if stop.reason in ("execute", "state"):
@@ -35,6 +37,13 @@ def explain(guest: Places, stop: Stop) -> NoReturn:
     what, notes, cure = reason(guest, stop)
     pc = f"instruction at {stop.pc:#010x}{code_at(guest, stop.pc)}"
     guest.fail("run-fault", f"{who} {what}", where, detail=(pc,), notes=notes, help=cure)
+
+
+def late(guest: Places, who: str, where: Location | None) -> NoReturn:
+    """Raises:
+    LimitError: ``run-timeout``."""
+    text = f"{who} was still running after {guest.limits.seconds:g} s"
+    guest.fail("run-timeout", text, where, help="an endless loop, or `--timeout` is too short")
 
 
 def reason(guest: Places, stop: Stop) -> tuple[str, tuple[str, ...], str]:
@@ -74,7 +83,7 @@ def refuse_access(
 ) -> NoReturn:
     verb = "reads" if reason == "read" else "writes"
     count = f"{size:,} byte{'s' * (size != 1)}"
-    area, stack = guest.memory.at(address), guest.frames.stack
+    area = guest.memory.at(address)
     export = guest.functions.get(address & ~1)
     notes: tuple[str, ...] = ()
     cure = ""
@@ -83,9 +92,8 @@ def refuse_access(
     if area is not None and refused is not None:
         message = f"{who} {verb} {count} at {address:#010x}{outside(guest, area, refused)}"
         cure = guest.memory.view.help if guest.memory.view else ""
-    elif area is None and stack and stack.start - PAGE <= address < stack.start:
-        message = f"{who} overflows the stack of {stack.end - stack.start:,} bytes"
-        cure = "endless recursion, or a local variable that is too large"
+    elif area is None and (stack := overflown(guest, address)):
+        refuse_stack(guest, f"{who} overflows the stack of {stack.end - stack.start:,} bytes", where)
     elif area is None:
         message = f"{who} {verb} {count} at {address:#010x}, where there is no memory"
         notes = (null_note(address),) if address < PAGE else ()
@@ -112,6 +120,23 @@ def device_help(guest: Places, address: int, pc: int | None) -> str:
     if not guest.takes_devices or not (meant or by_firmware):
         return ""
     return f"if a peripheral is there, declare it, for example `--mmio {address // PAGE * PAGE:#x}+4K=zero`"
+
+
+def overflown(guest: Places, address: int) -> Area | None:
+    """The stack that an access to memory below it has left: close to it, or together with the stack pointer."""
+    stack = guest.frames.stack
+    if stack is None or address >= stack.start:
+        return None
+    sp = guest.machine.get(guest.conv.sp)
+    beyond = stack.start - FRAME <= sp - PAGE <= address
+    return stack if beyond or address >= stack.start - PAGE else None
+
+
+def refuse_stack(guest: Places, message: str, where: Location | None) -> NoReturn:
+    """Raises:
+    LimitError: ``run-stack``."""
+    cure = "endless recursion, or local variables that are too large; `--stack-size` gives more"
+    guest.fail("run-stack", message, where, help=cure)
 
 
 def outside(guest: Places, area: Area, address: int) -> str:

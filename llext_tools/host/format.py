@@ -40,31 +40,40 @@ class Arguments(Protocol):
         """The bytes of the next argument, which is of that type after the default promotions."""
 
 
-def format_c(template: bytes, args: Arguments, model: DataModel, text: Callable[[int, int | None], bytes]) -> bytes:
+def format_c(
+    template: bytes,
+    args: Arguments,
+    model: DataModel,
+    text: Callable[[int, int | None], bytes],
+    most: int = 1 << 30,
+    tick: Callable[[], None] = lambda: None,
+) -> bytes:
     """What ``printf(template, ...)`` writes.
 
     Args:
         text: reads the string at an address, up to its NUL or up to so many bytes.
+        most: bytes; where there are more, the rest is not made.
+        tick: called for each conversion.
     Raises:
         FormatError: ``%n``, or a field beyond ``WIDEST``.
     """
-    out = []
+    out = bytearray()
     at = 0
-    while (percent := template.find(b"%", at)) >= 0:
-        out.append(template[at:percent])
+    while (percent := template.find(b"%", at)) >= 0 and len(out) <= most:
+        tick()
+        out += template[at:percent]
         match = SPEC.match(template, percent)
         if match is None:  # it ends within a conversion
-            out.append(template[percent:])
+            out += template[percent:]
             at = len(template)
             break
-        out.append(_convert(match, args, model, text))
+        out += _convert(match, args, model, text, most)
         at = match.end()
-    out.append(template[at:])
-    return b"".join(out)
+    return bytes(out + template[at:]) if len(out) <= most else bytes(out)
 
 
 def _convert(
-    match: re.Match[bytes], args: Arguments, model: DataModel, text: Callable[[int, int | None], bytes]
+    match: re.Match[bytes], args: Arguments, model: DataModel, text: Callable[[int, int | None], bytes], most: int
 ) -> bytes:
     conv = match["conv"].decode("latin-1")
     length = (match["length"] or b"").decode()
@@ -102,7 +111,8 @@ def _convert(
     if conv in "sS":
         address = int.from_bytes(args.next(types["uintptr_t"]), "little")
         wide = conv == "S" or length == "l"
-        return _pad(_wide_text(address, precision, text) if wide else text(address, precision), width, flags)
+        data = _wide_text(address, precision, text, most) if wide else text(address, precision)
+        return _pad(data, width, flags)
     data = args.next(types["long double" if length == "L" else "double"])
     sign, digits, finite = _format_float(data, conv, flags, precision)
     return _fill(sign, digits, width, flags, zeros=finite)
@@ -238,15 +248,14 @@ def _utf8(code: int) -> bytes:
     return chr(code).encode("utf-8", "replace") if code < 0x110000 else b"?"
 
 
-def _wide_text(address: int, precision: int | None, text: Callable[[int, int | None], bytes]) -> bytes:
+def _wide_text(address: int, precision: int | None, text: Callable[[int, int | None], bytes], most: int) -> bytes:
     """A ``wchar_t`` string as UTF-8; a precision counts bytes and cuts no character."""
-    out = b""
-    while True:
+    out = bytearray()
+    while len(out) <= most:
         code = int.from_bytes(text(address, -4), "little")
-        if not code:
-            return out
         character = _utf8(code)
-        if precision is not None and len(out) + len(character) > precision:
-            return out
+        if not code or (precision is not None and len(out) + len(character) > precision):
+            break
         out += character
         address += 4
+    return bytes(out)

@@ -8,6 +8,7 @@ Nothing that the extension does raises anything but an ``LlextError`` here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,10 +18,10 @@ import numpy as np
 from llext_tools.arch.base import Arch, Placer, Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
-from llext_tools.diag import Location, fail
+from llext_tools.diag import Location, fail, number
 from llext_tools.errors import LlextError, UsageError
 from llext_tools.host.devices import DeviceError
-from llext_tools.host.faults import explain, explain_access
+from llext_tools.host.faults import explain, explain_access, late
 from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.limits import Limits
@@ -36,8 +37,6 @@ from llext_tools.pages import PAGE
 if TYPE_CHECKING:
     from llext_tools.host.kernel import Kernel
 
-STACK_SIZE = 64 << 10
-HEAP_SIZE = 1 << 20
 MOST_CALLS = 10_000
 """Calls of host functions that are remembered."""
 
@@ -123,7 +122,7 @@ class Guest(Places):
 
     def start(self) -> None:
         """Give the stack and the place where calls return to; after all images are there."""
-        stack = self.memory.add("stack", STACK_SIZE, Perm.R | Perm.W, STACK_AT)
+        stack = self.memory.add("stack", self.limits.stack, Perm.R | Perm.W, STACK_AT)
         self.frames.stack = stack
         self.machine.set(self.conv.sp, stack.end)
         self.return_at = self.memory.free(PAGE, RETURN_AT)
@@ -183,13 +182,13 @@ class Guest(Places):
     @property
     def heap(self) -> Heap:
         if self._heap is None:
-            self._heap = Heap(self.memory, self.heap_area.start, HEAP_SIZE)
+            self._heap = Heap(self.memory, self.heap_area.start, self.limits.heap)
         return self._heap
 
     @property
     def heap_area(self) -> Area:
         if self._heap_area is None:
-            self._heap_area = self.memory.add("heap", HEAP_SIZE, Perm.R | Perm.W, HEAP_AT)
+            self._heap_area = self.memory.add("heap", self.limits.heap, Perm.R | Perm.W, HEAP_AT)
         return self._heap_area
 
     @property
@@ -205,7 +204,7 @@ class Guest(Places):
         FaultError: ``run-heap``."""
         if self._heap is not None:
             try:
-                self._heap.check()
+                self._heap.check(self.tick)
             except HeapError as error:
                 fail("run-heap", error.what.format(who="the extension"), at=self.file(), notes=error.notes)
 
@@ -339,6 +338,15 @@ class Guest(Places):
             told(call)
         return back
 
+    def tick(self) -> None:
+        """To be called by functions of the host that may take long.
+
+        Raises:
+            LimitError: ``run-timeout``.
+        """
+        if time.monotonic() >= self.deadline:
+            late(self, self.who(), self.where_now())
+
     def prototype(self, text: str | Prototype) -> Prototype:
         return parse_prototype(text, self.model) if isinstance(text, str) else text
 
@@ -349,7 +357,17 @@ class Guest(Places):
             LimitError: ``run-output``.
         """
         if not self.output.write(data):
-            self.fail("run-output", f"{self.who()} prints more than the limit of output", self.where_now())
+            self.too_much("prints")
+
+    def too_much(self, verb: str) -> NoReturn:
+        """Raises:
+        LimitError: ``run-output``."""
+        self.fail(
+            "run-output",
+            f"{self.who()} {verb} more than {number(self.limits.output, 'byte')}, the limit of output",
+            self.where_now(),
+            help="an endless loop, or `--max-output` is too small",
+        )
 
     def _missing(self, export: Export) -> NoReturn:
         name, arguments = export.name, "..."

@@ -6,6 +6,7 @@ outside of the target's memory, so that nothing an extension does confuses it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 GUARD = b"\xfd" * 16
@@ -100,15 +101,17 @@ class Heap:
             self._explain(address)
         return block.size
 
-    def check(self) -> None:
-        """Look at all guards, and whether freed memory was written.
+    def check(self, tick: Callable[[], None] = lambda: None) -> None:
+        """Look at all guards, and whether freed memory was written; ``tick`` is called for each block.
 
         Raises:
             HeapError: the first mistake found.
         """
         for address, block in self._blocks.items():
+            tick()
             self._check_guards(address, block)
         for address, block in self._gone.items():
+            tick()
             self._check_freed(address, block)
 
     def _explain(self, address: int) -> NoReturn:

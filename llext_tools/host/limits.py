@@ -8,13 +8,15 @@ from typing import NamedTuple
 class Limits(NamedTuple):
     """``seconds`` for everything together; 0 ``instructions`` are not counted, which would slow down all code.
 
-    ``output`` and ``memory`` (all that is mapped) in bytes; ``depth`` of calls of the extension by the host by the
-    extension, and so on.
+    ``output``, ``memory`` (all that is mapped), ``stack`` of the first thread and ``heap`` in bytes; ``depth`` of calls
+    of the extension by the host by the extension, and so on.
     """
 
     seconds: float = 5.0
     instructions: int = 0
     output: int = 1 << 20
     memory: int = 1 << 28
+    stack: int = 1 << 16
+    heap: int = 1 << 20
     threads: int = 64
     depth: int = 64

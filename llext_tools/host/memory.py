@@ -10,7 +10,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,10 +99,11 @@ class AccessError(Exception):
 
 
 class Memory:
-    """Areas of one machine. ``traps`` are addresses where code of the host begins."""
+    """Areas of one machine, which take at most ``limit`` bytes: ``refuse(name, size)`` raises what is beyond that."""
 
-    def __init__(self, machine: Machine, bits: int) -> None:
-        self._machine = machine
+    def __init__(self, machine: Machine, bits: int, limit: int, refuse: Callable[[str, int], NoReturn]) -> None:
+        self._machine, self._limit, self._refuse = machine, limit, refuse
+        self._mapped = 0
         self._top = 1 << bits
         self._areas: list[Area] = []
         self._starts: list[int] = []
@@ -127,11 +128,22 @@ class Memory:
 
     def add(self, name: str, size: int, perm: Perm, start: int) -> Area:
         """Map zeros in pages that nothing else has, with a page around them that stays free."""
+        self.claim(f"the {name}", size)
         start = self.free(size, start)
         area = Area(start, start + size, name, perm)
         self._machine.map(area.start, -(-size // PAGE) * PAGE, perm)
         self.insert([area])
         return area
+
+    def claim(self, name: str, size: int) -> None:
+        """Count bytes that are about to be mapped.
+
+        Raises:
+            LimitError: ``run-memory``.
+        """
+        if self._mapped + size > self._limit:
+            self._refuse(name, size)
+        self._mapped += size
 
     def free(self, size: int, start: int) -> int:
         """Where ``size`` bytes have pages of their own, from ``start`` on."""
@@ -149,9 +161,10 @@ class Memory:
         self._add_trap_pages(name, absent)
 
     def _add_trap_pages(self, name: str, addresses: Iterable[int]) -> None:
-        for start, end in page_runs((a, a + 1) for a in addresses):
+        runs = page_runs((a, a + 1) for a in addresses)
+        for start, end in runs:
             self._machine.trap(start, end - start)
-            self.insert([Area(start, end, name, Perm.X)])
+        self.insert([Area(start, end, name, Perm.X) for start, end in runs])
 
     def add_image(self, image: Image) -> None:
         """Map the regions of an extension and fill them."""
@@ -160,11 +173,13 @@ class Memory:
         for mem, data in image.mem.items():
             if mem in PERM and data.size:
                 start = image.layout.base[mem]
-                filled.append((Area(start, start + data.size, mem.name, PERM[mem], owner), data.tobytes()))
-        self.add_filled(filled)
+                contents = data.tobytes() if data.any() else b""  # much of it may never be touched
+                filled.append((Area(start, start + data.size, mem.name, PERM[mem], owner), contents))
+        self.add_filled(owner.title, filled)
 
-    def add_filled(self, filled: Sequence[tuple[Area, bytes]]) -> None:
-        """Map areas, each with bytes at its start and zeros behind them."""
+    def add_filled(self, name: str, filled: Sequence[tuple[Area, bytes]]) -> None:
+        """Map areas, each with bytes at its start and zeros behind them; ``name``: of them all."""
+        self.claim(name, sum(area.end - area.start for area, _ in filled))
         perms: dict[int, Perm] = {}
         for area, _ in filled:
             for page in range(area.start // PAGE, -(-area.end // PAGE)):
@@ -184,9 +199,11 @@ class Memory:
         """Name these areas and no others."""
         self._areas = []
         self.insert(areas)
+        self._mapped = sum(area.end - area.start for area in self._areas if area.owner or Perm.R in area.perm)
 
     def drop(self, owner: Owner) -> None:
         """Forget all areas of an owner."""
+        self._mapped -= sum(area.end - area.start for area in self._areas if area.owner is owner)
         self._areas = [area for area in self._areas if area.owner is not owner]
         self._starts = [area.start for area in self._areas]
 

@@ -12,6 +12,7 @@ from llext_tools.arch.base import Piece, Placer
 from llext_tools.c.types import CType, Prototype, decode, encode, widen
 from llext_tools.c.values import pack
 from llext_tools.c.view import value_of
+from llext_tools.host.faults import refuse_stack
 from llext_tools.host.memory import AccessError
 
 if TYPE_CHECKING:
@@ -175,4 +176,4 @@ def _write_stack(guest: Guest, address: int, data: bytes) -> None:
     try:
         guest.memory.write(address, data)
     except AccessError:
-        guest.fail("run-fault", "the stack has no room for the arguments of a call", guest.where_now())
+        refuse_stack(guest, "the stack has no room for the arguments of a call", guest.where_now())

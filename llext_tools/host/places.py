@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn
 
 from llext_tools.arch.base import Arch, Target
-from llext_tools.diag import Location, fail
+from llext_tools.diag import Location, fail, number
 from llext_tools.host.function import HostFunction
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import Area, Memory
@@ -64,7 +66,7 @@ class Places:
     def __init__(self, target: Target, arch: Arch, machine: Machine, limits: Limits) -> None:
         self.target, self.arch, self.machine, self.limits = target, arch, machine, limits
         self.conv = arch.callconv
-        self.memory = Memory(machine, target.bits)
+        self.memory = Memory(machine, target.bits, limits.memory, self.refuse_memory)
         self.files: list[str] = []
         self.functions: dict[int, tuple[Export, HostFunction | None]] = {}
         self.frames = Frames()
@@ -132,6 +134,22 @@ class Places:
 
     def file(self) -> Location | None:
         return Location(self.files[-1]) if self.files else None
+
+    def refuse_memory(self, name: str, size: int) -> NoReturn:
+        """Raises:
+        LimitError: ``run-memory``."""
+        parts = Counter[str]()
+        for area in self.memory.areas:
+            owner = os.path.basename(area.owner.path) if area.owner else f"the {area.name}"
+            parts[owner] += area.end - area.start
+        taken = ", ".join(f"{owner} {number(size, 'byte')}" for owner, size in parts.most_common(4))
+        self.fail(
+            "run-memory",
+            f"{name} needs {number(size, 'byte')}, more memory than the limit leaves",
+            self.where_now() if self.frames.inside else None,
+            detail=(f"the limit is {number(self.limits.memory, 'byte')}", *([f"there are: {taken}"] if taken else [])),
+            help="give more with `--max-memory`",
+        )
 
     def who(self) -> str:
         return f"`{self.frames.inside[-1]}`" if self.frames.inside else self.caller()

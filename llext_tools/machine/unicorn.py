@@ -14,6 +14,7 @@ What was learnt about Unicorn 2.1.4 (each line by a test or a measurement):
 * ``mem_write`` does not make it forget the code that it has translated there.
 * Translated code knows only the hooks that there were: ``ctl_remove_cache`` after adding one. ``ctl_flush_tb`` does
   that, too, but the next run then takes 0.5 ms.
+* Mapping takes time for each region that there is, and so does each hook: 3,000 pages of traps took half a minute.
 * WFI ends ``emu_start`` without a word: go on behind it.
 """
 
@@ -50,6 +51,7 @@ KINDS: dict[Reason, Perm] = {"read": Perm.R, "write": Perm.W, "execute": Perm.X}
 WATCHED = {Perm.R: const.UC_HOOK_MEM_READ, Perm.W: const.UC_HOOK_MEM_WRITE}
 FENCES = {"read": const.UC_HOOK_MEM_READ, "write": const.UC_HOOK_MEM_WRITE}
 WIDEST = 15  # bytes of an access but one: so far in front of a fence it may begin
+MOST_TRAPS = 64  # ranges of addresses that are mapped to stop there; what is beyond is not mapped, which stops as well
 AGAIN = 0.005  # seconds: the watchdog's order to stop is lost if it comes before the emulator has started
 NEVER = float("inf")
 
@@ -61,6 +63,7 @@ class Snapshot(NamedTuple):
     written: dict[int, Bytes]
     mapped: frozenset[int]
     traps: dict[tuple[int, int], int]
+    pages: frozenset[int]
 
 
 class UnicornMachine:
@@ -84,6 +87,7 @@ class UnicornMachine:
         self._found: Stop | None = None
         self._batches: dict[tuple[str, ...], Batch] = {}
         self._traps: dict[tuple[int, int], int] = {}  # ranges of code that ends -> hook
+        self._trap_pages: set[int] = set()  # numbers of pages that are not mapped, where code ends, too
         self._undo: tuple[int, bytes] | None = None
         self._raised: Exception | None = None
         self._shared: dict[int, Bytes] = {}
@@ -164,12 +168,13 @@ class UnicornMachine:
 
     def snapshot(self) -> object:
         written = {start: self._shared[start].copy() for start, _, perm in self._own_regions() if Perm.W in perm}
-        return Snapshot(self.save(), written, frozenset(self._shared), dict(self._traps))
+        return Snapshot(self.save(), written, frozenset(self._shared), dict(self._traps), frozenset(self._trap_pages))
 
     def rollback(self, snapshot: object) -> None:
         assert isinstance(snapshot, Snapshot)
         for where in self._traps.keys() - snapshot.traps.keys():
             self._uc.hook_del(self._traps.pop(where))
+        self._trap_pages = set(snapshot.pages)
         for start in self._shared.keys() - snapshot.mapped:
             self.unmap(start, self._shared[start].size)
         for start, data in snapshot.written.items():
@@ -194,6 +199,9 @@ class UnicornMachine:
         return tuple(found)
 
     def trap(self, start: int, size: int) -> None:
+        if len(self._traps) >= MOST_TRAPS:
+            self._trap_pages.update(range(start // PAGE, (start + size) // PAGE))
+            return
         self.map(start, size, Perm.X)
         self.write(start, self._emulator.spin * (size // len(self._emulator.spin)))
         self._trap(start, start + size)
@@ -246,6 +254,10 @@ class UnicornMachine:
                 self.changed(start, end - start)
 
     def read(self, address: int, size: int) -> bytes:
+        if self._trap_pages and not self._trap_pages.isdisjoint(
+            range(address // PAGE, (address + size - 1) // PAGE + 1)
+        ):
+            return bytes(size)
         return bytes(self._uc.mem_read(address, size)) if size else b""
 
     def write(self, address: int, data: bytes) -> None:
@@ -320,9 +332,7 @@ class UnicornMachine:
 
     def _on_fenced_access(self, uc: Any, access: int, address: int, size: int, value: int, _data: object) -> None:
         reason: Reason = "read" if access == const.UC_MEM_READ else "write"
-        starts, ends = self._allowed[reason]
-        i = bisect_right(starts, address) - 1
-        if i >= 0 and address + size <= ends[i]:
+        if self._allows(reason, address, size):
             return  # begins in front of a fence and ends there, too
         self._stop_before(uc, reason, address, size, value)
 
@@ -337,7 +347,19 @@ class UnicornMachine:
         self._found = Stop(reason=reason, pc=self.get(self._pc), address=address, size=size, value=value)
         uc.emu_stop()
 
+    def _allows(self, reason: Reason, address: int, size: int) -> bool:
+        """Whether ``confine()`` lets code do that."""
+        if not self._fences:
+            return True
+        starts, ends = self._allowed[reason]
+        i = bisect_right(starts, address) - 1
+        return i >= 0 and address + size <= ends[i]
+
     def _on_access(self, _uc: Any, access: int, address: int, size: int, value: int, _data: object) -> bool:
+        fetch = access == const.UC_MEM_FETCH_UNMAPPED
+        if fetch and address // PAGE in self._trap_pages and self._allows("execute", address, 1):
+            self._found = Stop(reason="state" if self._thumb and not self._state() else "trap", pc=address)
+            return False
         value &= (1 << 8 * size) - 1
         self._found = Stop(reason=ACCESS[access], pc=self.get(self._pc), address=address, size=size, value=value)
         return False

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from llext_tools import arch as archs
-from llext_tools.c.types import Value
+from llext_tools.c.view import plain
 from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import FaultError, LlextError
 from llext_tools.host import builtin
@@ -220,12 +220,23 @@ class Comparison:
             help="the extension has an address in it that does not move with it: a number, or a wrong relocation",
         )
 
-    def _alike(self, one: Value, other: Value) -> bool:
+    def _alike(self, one: Any, other: Any) -> bool:
+        one, other = plain(one), plain(other)
+        if isinstance(one, dict) and isinstance(other, dict):
+            one, other = [*one.values()], [*other.values()]
+        if isinstance(one, list) and isinstance(other, list):
+            return len(one) == len(other) and all(map(self._alike, one, other))
+        if isinstance(one, bytes) and isinstance(other, bytes):  # of a structure whose members nobody knows
+            return len(one) == len(other) and all(map(self._alike, self._words(one), self._words(other)))
         if one == other or (one != one and other != other):  # noqa: PLR0124 - not a number
             return True
         if not isinstance(one, int) or not isinstance(other, int):
             return False
         return any(0 <= one - p.here <= p.size and one - p.here == other - p.there for p in self._pairs)
+
+    def _words(self, data: bytes) -> list[int]:
+        word = self._images[-1].obj.bits // 8
+        return [int.from_bytes(data[i : i + word], "little") for i in range(0, len(data), word)]
 
     def _alike_call(self, one: HostCall, other: HostCall) -> bool:
         if one.name != other.name or len(one.arguments) != len(other.arguments):
@@ -254,7 +265,7 @@ class Comparison:
         text = f"{call.name}({', '.join(self._show(a, run) for a in call.arguments)})"
         return text if call.result is None else f"{text} = {self._show(call.result, run)}"
 
-    def _show(self, value: Value, run: int) -> str:
+    def _show(self, value: Any, run: int) -> str:
         """Addresses with what they are in."""
         if isinstance(value, int):
             for pair in self._pairs:

@@ -10,6 +10,7 @@ Bringup calls the functions of the PREINIT and INIT arrays, teardown those of FI
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ class Session:
         setup, guest = self.setup, self.guest
         loaded = self._pages_in_heap(setup.exports.heap) if setup.exports else []
         for obj in setup.firmware:
-            guest.memory.add_filled(firmware_memory(obj, loaded))
+            guest.memory.add_filled(os.path.basename(obj.path), firmware_memory(obj, loaded))
         exports = setup.exports if setup.exports is not None else builtin.exports(self.arch)
         guest.add_exports(exports.symbols, setup.functions, setup.overrides)
         for image in self.images:

@@ -94,6 +94,10 @@ TEST = {
     "TIMEOUT 'soon' is not a number of seconds": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" TIMEOUT soon)'
     ),
+    "STACK_SIZE 'large' is not a size, such as 4K": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" STACK_SIZE large)'
+    ),
+    "HEAP_SIZE needs a value": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" HEAP_SIZE)',
     "there is already a test of this name": (
         FAKE + "add_test(NAME works COMMAND true)\n" + 'llext_add_test(works EXTENSION hello CALL "f()")'
     ),

@@ -72,7 +72,7 @@ CASES = {
     "null_jump(0)": ("run-fault", r"`null_jump` calls a null pointer"),
     "far_jump()": ("run-fault", r"`far_jump` jumps to 0x70000000, where there is no memory"),
     "trap()": ("run-fault", r"`trap` (executes an undefined instruction|stops at a breakpoint instruction)"),
-    "deep(1)": ("run-fault", r"`deep` overflows the stack of 65,536 bytes"),
+    "deep(1)": ("run-stack", r"`deep` overflows the stack of 65,536 bytes"),
     "host_read()": ("run-fault", r"`puts` reads 1 byte at 0x00000004, where there is no memory"),
     "host_write()": ("run-fault", r"`memset` writes 4 bytes at 0x\w+, which is not writable"),
     "host_end()": ("run-fault", r"`memcpy` reads 16 bytes at 0x70000000, where there is no memory"),

@@ -37,6 +37,8 @@ void *end(void) { return zero + 300; } EXPORT_SYMBOL(end);
 void *code(int i) { return (void *)(uintptr_t)table[i]; } EXPORT_SYMBOL(code);
 int calls(int x) { return table[x & 1](x); } EXPORT_SYMBOL(calls);
 int rest(void) { return (uintptr_t)aligned % 64; } EXPORT_SYMBOL(rest);
+struct pair { const char *name; int *at, number; };
+struct pair both(int i) { return (struct pair){names[i], data + i, i}; } EXPORT_SYMBOL(both);
 int show(void) {
     int local = 1, *block = malloc(16);
     int n = printf("%p %8x|%lu %s\n", (void *)data, (unsigned)(uintptr_t)zero, (unsigned long)(uintptr_t)names, *names);
@@ -49,7 +51,7 @@ int show(void) {
 }
 EXPORT_SYMBOL(show);
 """
-GOOD = ("name(2)", "end()", "code(0)", "code(1)", "calls(5)", "rest()", "show()")
+GOOD = ("name(2)", "end()", "code(0)", "code(1)", "calls(5)", "rest()", "both(1)", "show()")
 
 WRONG = r"""
 static int one = 1, two[100];
@@ -60,12 +62,15 @@ int bigger(void) { return (uintptr_t)fixed > (uintptr_t)two; } EXPORT_SYMBOL(big
 int apart(void) { return (uintptr_t)&one - (uintptr_t)&apart; } EXPORT_SYMBOL(apart);
 void says(void) { printk("first\nat %u\n", (unsigned)((uintptr_t)&one >> 12)); } EXPORT_SYMBOL(says);
 int asks(void) { return memcmp(&one, &one, (uintptr_t)&one >> 12 & 3); } EXPORT_SYMBOL(asks);
+struct pair { int *at; int page; };
+struct pair both(void) { return (struct pair){&one, (uintptr_t)&one >> 12}; } EXPORT_SYMBOL(both);
 int touched(void) { return one + two[3] + fixed[1]; } EXPORT_SYMBOL(touched);
 """
 BAD = {
     "page()": r"`page\(\)` does not return the same at every place",
     "bigger()": r"`bigger\(\)` does not return the same at every place",
     "apart()": r"`apart\(\)` does not return the same at every place",
+    "both()": r"`both\(\)` does not return the same at every place",
     "says()": "line 2 of the output is not the same at every place",
     "asks()": "call 1 of the host is not the same at every place",
     "cached()": "`cached` reads 4 bytes at 0x20012000, where there is no memory",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -58,7 +59,8 @@ def test_writing_beside_a_block(at: int, message: str) -> None:
     heap = Heap(memory, START, SIZE)
     address = heap.allocate(16, "`f`")
     memory.poke(address + at, b"\0")
-    for look in (heap.check, lambda: heap.release(address)):
+    looks: list[Callable[[], None]] = [heap.check, lambda: heap.release(address)]
+    for look in looks:
         with pytest.raises(HeapError, match=message) as caught:
             look()
         assert "allocated by `f`" in caught.value.notes[0]
