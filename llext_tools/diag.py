@@ -158,6 +158,8 @@ CODES: dict[str, Code] = {
     "run-no-bringup": Code(errors.FaultError, "", "always"),
     "run-heap": Code(errors.FaultError, ""),
     "run-missing-code": Code(errors.FaultError, ""),
+    "run-stubbed": Code(errors.FaultError, "", "always"),
+    "override-unknown": Code(errors.UsageError, ""),
     "run-placement": Code(errors.FaultError, ""),
     "run-python": Code(errors.FaultError, ""),
     "run-timeout": Code(errors.LimitError, ""),

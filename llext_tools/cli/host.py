@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
+from llext_tools.c.prototype import parse_prototype
 from llext_tools.check.target import check_target
 from llext_tools.cli import limits
 from llext_tools.cli.parser import address
@@ -16,8 +17,10 @@ from llext_tools.elf.read import load_object
 from llext_tools.errors import UndefinedError
 from llext_tools.host.devices import parse_mmio
 from llext_tools.host.firmware import read_firmware
+from llext_tools.host.override import parse_override
 from llext_tools.link.image import Image
 from llext_tools.run import Setup, guess_target, load
+from llext_tools.run.furnish import Described
 
 
 class Prepared(NamedTuple):
@@ -59,6 +62,17 @@ def add_arguments(parser: argparse.ArgumentParser, *, timed: bool = True) -> Non
         action="append",
         default=[],
         help="START+SIZE=KIND: zero, ram, a UART, python:FILE:NAME",
+    )
+    parser.add_argument(
+        "--override",
+        metavar="F=WHAT",
+        action="append",
+        default=[],
+        help="let function F return a value, or be FILE:FUNCTION in Python",
+    )
+    parser.add_argument("--stub-missing", action="store_true", help="let functions without code return 0")
+    parser.add_argument(
+        "--init", metavar="F", action="append", default=[], help="call this function of the firmware before all else"
     )
     parser.add_argument(
         "--extension", metavar="FILE", dest="first", action="append", default=[], help="load this one before"
@@ -106,8 +120,24 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
         if exports is not None:
             raise
         raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
+    described = Described(images, firmware, target)
+    given = {p.name: p for p in (parse_prototype(text, described.model) for text in args.prototype)}
+    overrides = {}
+    for each in map(parse_override, args.override):
+        known = given.get(each.name) or described.function(each.name, exports)
+        overrides[each.name] = each.function(known, described.model)
     mmio = tuple(parse_mmio(text, target.bits) for text in args.mmio)
-    setup = Setup(target, exports, firmware, mmio=mmio, limits=bounds, sink=sink)
+    setup = Setup(
+        target,
+        exports,
+        firmware,
+        overrides=overrides,
+        mmio=mmio,
+        init=tuple(args.init),
+        stub_missing=args.stub_missing,
+        limits=bounds,
+        sink=sink,
+    )
     return Prepared(images, setup, reporter.diagnostics)
 
 

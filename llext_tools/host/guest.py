@@ -19,13 +19,14 @@ from llext_tools.arch.base import Arch, Placer, Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, fail, number
-from llext_tools.errors import LlextError, UsageError
+from llext_tools.errors import LlextError
 from llext_tools.host.devices import DeviceError
 from llext_tools.host.faults import explain, explain_access, late
 from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import AccessError, Area, View
+from llext_tools.host.missing import missing
 from llext_tools.host.passing import Registers, give_result, pass_arguments, result_memory, take_result, value_of_call
 from llext_tools.host.places import Entry, Frames, Places
 from llext_tools.link.exports import Export
@@ -67,6 +68,9 @@ class Guest(Places):
         self.trace: Callable[[], Sequence[str]] = tuple  # gives the calls in which the machine is, as lines
         self.deadline = deadline
         self.kernel: Kernel | None = None  # from when something needs it
+        self.described: Callable[[Export], Prototype | None] = lambda _: None  # by debug information
+        self.stub_missing = False  # whether a function without code returns zero
+        self.stubbed: dict[str, int] = {}  # how often such ones were called
         self._heap: Heap | None = None
         self._heap_area: Area | None = None
         self._texts: Area | None = None
@@ -316,7 +320,7 @@ class Guest(Places):
             explain(self, Stop(reason="execute", pc=address, address=address, size=2))
         export, function = found
         if function is None:
-            self._missing(export)
+            function = missing(self, export)
         prototype = self.prototype(function.prototype)
         arguments = Registers(self, self.placer(prototype.variadic))
         self.frames.inside.append(function.name)
@@ -368,38 +372,6 @@ class Guest(Places):
             self.where_now(),
             help="an endless loop, or `--max-output` is too small",
         )
-
-    def _missing(self, export: Export) -> NoReturn:
-        name, arguments = export.name, "..."
-        prototype = self._known_prototype(export)
-        if prototype:
-            source = Registers(self, self.placer(prototype.variadic))
-            arguments = ", ".join(self._show(t, source) for t in prototype.params) + ", ..." * prototype.variadic
-        self.fail(
-            "run-missing-code",
-            f"{self.caller()} calls `{name}`, which has an address but no code here",
-            self.where_now(),
-            detail=(f"{name}({arguments}) at {export.address:#010x}",),
-            help="run it on the board, or without `--exports` if the built-in host has the function",
-        )
-
-    def _known_prototype(self, export: Export) -> Prototype | None:
-        """That of a table, unless it has types that are unknown here."""
-        try:
-            found = self.prototype(export.prototype) if export.prototype else None
-        except UsageError:
-            return None
-        types = (found.result, *found.params) if found else ()
-        return None if any(ctype.kind == "record" and ctype.record is None for ctype in types) else found
-
-    def _show(self, ctype: CType, source: Registers) -> str:
-        try:
-            value = value_of_call(self, ctype, source.next(ctype, named=True))
-            if ctype.is_text and value:
-                return repr(self.memory.text(int(value), 64).decode("utf-8", "backslashreplace")).replace("'", '"')
-        except AccessError:
-            return "?"
-        return f"{value:#x}" if ctype.kind == "pointer" else str(value)
 
     def check_pointers(self, image: Image, mem: Mem) -> list[int]:
         """The function table in an array region, as bringup and teardown call it.

@@ -17,7 +17,7 @@ from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Target
 from llext_tools.c.types import Value
-from llext_tools.diag import Diagnostic, Location, Reporter, fail
+from llext_tools.diag import Diagnostic, Location, Reporter, fail, listed, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
@@ -208,6 +208,7 @@ def run(
     finally:
         measured = session.measured
         session.close()
+    reporter.add(stubbed(guest.stubbed, images[-1].path))
     return RunResult(
         returned=tuple(returned),
         output=session.output.text,
@@ -223,6 +224,16 @@ def run(
         seconds=time.monotonic() - started,
         measured=measured,
     )
+
+
+def stubbed(calls: Mapping[str, int], path: str) -> list[Diagnostic]:
+    """``run-stubbed``: which functions without code were called."""
+    if not calls:
+        return []
+    have = "have" if len(calls) > 1 else "has"
+    text = f"{listed(calls, 8)} {have} no code here and returned 0, {number(sum(calls.values()), 'time')}"
+    advice = "`--override NAME=VALUE` or `--override NAME=FILE:FUNCTION` says what a function does"
+    return [Diagnostic("run-stubbed", text, severity="warning", location=Location(path), help=advice)]
 
 
 def left_out(image: Image) -> Diagnostic:

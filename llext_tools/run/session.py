@@ -25,21 +25,20 @@ from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
-from llext_tools.host.devices import Mmio, attach
+from llext_tools.host.devices import Mmio
 from llext_tools.host.function import HostFunction, Output
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel import kernel_of
 from llext_tools.host.kernel.report import left as threads_left
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import AccessError, page_runs
-from llext_tools.host.segments import firmware_memory, heap_pages
-from llext_tools.host.zephyr import built_in_its_tree, stand_in, with_layouts
-from llext_tools.link.exports import ExportTable, Heap
+from llext_tools.host.memory import AccessError
+from llext_tools.link.exports import ExportTable
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine
 from llext_tools.machine.unicorn import UnicornMachine
 from llext_tools.measure import Measured, Meter, Wanted
 from llext_tools.mem import Mem
+from llext_tools.run.furnish import furnish, initialise
 from llext_tools.run.plan import Step
 
 if TYPE_CHECKING:
@@ -54,9 +53,10 @@ class Setup(NamedTuple):
 
     ``exports``: what they were linked against; None for the built-in host. ``firmware``: linked images whose code and
     data are there, such as the one that the exports came from. A call of an export runs the function of ``overrides``
-    with its name, else the firmware's code, else the function of ``functions``. ``mmio`` are peripherals, by their
-    addresses. ``sink`` gets the output as it comes.
-    ``measure`` says what is measured.
+    with its name, else the firmware's code, else the function of ``functions`` (see ``run.furnish``); of the firmware
+    also what is not exported can be in ``overrides``. ``mmio`` are peripherals, by their addresses. ``init`` names
+    functions of the firmware to call before everything else. With ``stub_missing`` what has no code returns zero.
+    ``sink`` gets the output as it comes. ``measure`` says what is measured.
     ``machine`` makes the machine, from what the emulator is and the name of its program counter.
     """
 
@@ -66,6 +66,8 @@ class Setup(NamedTuple):
     functions: Mapping[str, HostFunction] = builtin.BY_NAME
     overrides: Mapping[str, HostFunction] = MappingProxyType({})
     mmio: tuple[Mmio, ...] = ()
+    init: tuple[str, ...] = ()
+    stub_missing: bool = False
     limits: Limits = Limits()
     sink: Callable[[bytes], None] | None = None
     machine: Callable[[Emulator, str], Machine] = UnicornMachine
@@ -110,27 +112,10 @@ class Session:
             LlextError: there is no room for all of it.
         """
         setup, guest = self.setup, self.guest
-        loaded = self._pages_in_heap(setup.exports.heap) if setup.exports else []
-        for obj in setup.firmware:
-            guest.memory.add_filled(os.path.basename(obj.path), firmware_memory(obj, loaded))
-        exports = setup.exports if setup.exports is not None else builtin.exports(self.arch)
-        guest.add_exports(exports.symbols, setup.functions, setup.overrides)
-        for image in self.images:
-            guest.add_image(image)
-        attach(guest, setup.mmio)
-        guest.takes_devices = True
-        guest.start()
-        if not stand_in(guest, setup.firmware, setup.overrides):
-            for image in [image for image in self.images if built_in_its_tree(image.obj)][:1]:
-                with_layouts(guest, image.obj)
+        furnish(guest, self.images, setup)
         if any(setup.measure):
             self.meter = Meter.attach(guest, self.images, setup.firmware, setup.measure)
-
-    def _pages_in_heap(self, heap: Heap | None) -> list[tuple[int, int]]:
-        """Those pages of the firmware's heap for extensions that extensions have."""
-        low, high = heap_pages(heap) or (0, 0)
-        spans = ((a, a + i.mem[m].size) for i in self.images for m, a in i.layout.base.items() if m in i.mem)
-        return [(max(start, low), min(end, high)) for start, end in page_runs(spans) if start < high and end > low]
+        initialise(guest, setup)
 
     def __enter__(self) -> Self:
         try:

@@ -1,0 +1,135 @@
+"""A machine's memory before anything runs: the firmware, what extensions can call, extensions, devices.
+
+Which function serves a call: that of the user; else, in a Zephyr image that nobody has booted, the built-in host's for
+what needs a kernel at work; else the image's own code; else the built-in host's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from llext_tools import arch as archs
+from llext_tools.abi.c import Known
+from llext_tools.arch.base import Target
+from llext_tools.c.prototype import parse_prototype
+from llext_tools.c.types import DataModel, Prototype
+from llext_tools.c.values import near
+from llext_tools.diag import fail
+from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject
+from llext_tools.host import builtin
+from llext_tools.host.devices import attach
+from llext_tools.host.function import HostFunction
+from llext_tools.host.guest import Guest
+from llext_tools.host.memory import page_runs
+from llext_tools.host.segments import firmware_memory, heap_pages
+from llext_tools.host.zephyr import built_in_its_tree, stand_in, with_layouts
+from llext_tools.link.exports import Export, ExportTable, Heap
+from llext_tools.link.image import Image
+
+if TYPE_CHECKING:
+    from llext_tools.run.session import Setup
+
+
+def furnish(guest: Guest, images: Sequence[Image], setup: Setup) -> None:
+    """Put everything into memory.
+
+    Raises:
+        LlextError: there is no room for all of it, or nothing of a name that is to be replaced.
+    """
+    loaded = pages_in_heap(images, setup.exports.heap) if setup.exports else []
+    for obj in setup.firmware:
+        guest.memory.add_filled(os.path.basename(obj.path), firmware_memory(obj, loaded))
+    exports = setup.exports if setup.exports is not None else builtin.exports(guest.arch)
+    exports = exports.named([*setup.overrides, *setup.functions])
+    guest.add_exports(exports.symbols, setup.functions, setup.overrides)
+    for image in images:
+        guest.add_image(image)
+    replace(guest, exports, setup.firmware, setup.overrides)
+    attach(guest, setup.mmio)
+    guest.takes_devices = True
+    guest.stub_missing = setup.stub_missing
+    guest.described = Described(images, setup.firmware, setup.target).prototype
+    guest.start()
+    if not stand_in(guest, setup.firmware, setup.overrides):
+        for image in [image for image in images if built_in_its_tree(image.obj)][:1]:
+            with_layouts(guest, image.obj)
+
+
+def pages_in_heap(images: Iterable[Image], heap: Heap | None) -> list[tuple[int, int]]:
+    """Those pages of the firmware's heap for extensions that extensions have."""
+    low, high = heap_pages(heap) or (0, 0)
+    spans = ((a, a + i.mem[m].size) for i in images for m, a in i.layout.base.items() if m in i.mem)
+    return [(max(start, low), min(end, high)) for start, end in page_runs(spans) if start < high and end > low]
+
+
+def replace(
+    guest: Guest, exports: ExportTable, firmware: Sequence[ElfObject], overrides: Mapping[str, HostFunction]
+) -> None:
+    """Let the user's functions run where those of the firmware are that are not exported.
+
+    Raises:
+        UsageError: ``override-unknown``.
+    """
+    left = [name for name in overrides if exports.find(name) is None]
+    defined = functions_in(firmware) if left else {}
+    for name in left:
+        if name not in defined:
+            where = "the firmware" if firmware else exports.source
+            offered = near(name, [*exports.by_name, *defined])
+            fail("override-unknown", f"{where} has no function `{name}` to be replaced{offered}")
+        guest.replace(Export(name, defined[name], "func"), overrides[name])
+
+
+def functions_of(obj: ElfObject) -> dict[str, int]:
+    """The functions that a linked image defines, with their addresses (and the Thumb bit); a global one comes first."""
+    y = obj.symbols
+    defined = ((y.type == elf.STT_FUNC) & (y.shndx > 0)).nonzero()[0].tolist()
+    ordered = sorted(defined, key=lambda i: y.bind[i] != elf.STB_LOCAL)
+    return {y.name(i): int(y.value[i]) for i in ordered}
+
+
+def functions_in(firmware: Iterable[ElfObject]) -> dict[str, int]:
+    """The addresses of all functions; those of the first image that has the name."""
+    found: dict[str, int] = {}
+    for obj in firmware:
+        found = functions_of(obj) | found
+    return found
+
+
+def initialise(guest: Guest, setup: Setup) -> None:
+    """Call the functions of the firmware that are to run before everything else.
+
+    Raises:
+        UsageError: ``call-unknown``. LlextError: what they did.
+    """
+    defined = functions_in(setup.firmware) if setup.init else {}
+    for name in setup.init:
+        if name not in defined:
+            fail("call-unknown", f"the firmware has no function `{name}` to begin with{near(name, defined)}")
+        guest.call(defined[name], Prototype(name, guest.model.types["void"], ()), (), ())
+
+
+class Described:
+    """Prototypes from debug information: of the firmware, which defines functions, and of extensions that call them."""
+
+    def __init__(self, images: Iterable[Image], firmware: Iterable[ElfObject], target: Target) -> None:
+        self.model = DataModel(target.bits, archs.load(target.arch).callconv.long_double)
+        self._firmware = [Known(obj, self.model) for obj in firmware]
+        self._images = [Known(image.obj, self.model) for image in images]
+
+    def prototype(self, export: Export) -> Prototype | None:
+        found = [known.prototype(export.name, export.address) for known in self._firmware]
+        found += [known.prototype(export.name) for known in self._images if not any(found)]
+        return next((p for p in found if p is not None and (p.params or not p.variadic)), None)
+
+    def function(self, name: str, exports: ExportTable | None) -> Prototype | None:
+        """Of a function of the host, whoever tells."""
+        export = (exports.find(name) if exports else None) or Export(name, 0)
+        if found := self.prototype(export):
+            return found
+        function = builtin.BY_NAME.get(name)
+        text = function.prototype if function else export.prototype
+        return parse_prototype(text, self.model) if isinstance(text, str) and text else None

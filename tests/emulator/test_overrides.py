@@ -1,0 +1,278 @@
+"""Functions of the host replaced from the command line, those without code, and images that stand for a Zephyr.
+
+Oracle: C's rules for the sources, and what the functions in Python were written to do.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from emulator.compiled import call, compile_c
+from llext_tools import arch
+from llext_tools.cli import main
+from llext_tools.host.firmware import read_firmware
+from llext_tools.run import Setup, load, run
+from samples import Builder
+
+pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
+
+HEADER = """
+struct pair { int32_t left; double right; };
+int plain(int);
+const char *label(const char *);
+double mean(float, double);
+struct pair swapped(struct pair);
+uint8_t small(void);
+void nothing(int);
+int inner(int);
+int is_ready(void);
+int from_ram(int);
+int unheard_of(const char *, int);
+"""
+IMAGE = f"""
+#include <stdint.h>
+#include <llext/symbol.h>
+{HEADER}
+void *memcpy(void *to, const void *from, __SIZE_TYPE__ size)
+{{
+    for (volatile char *t = to; size-- > 0; ) *t++ = *(const char *)from++;
+    return to;
+}}
+static int ready;
+static int start_value = 1000;
+unsigned char kheap_llext_heap[64 << 10] __attribute__((aligned(4096), section(".noinit")));
+__attribute__((noinline)) int inner(int x) {{ return x + start_value++; }}
+int plain(int x) {{ return inner(x) * 2; }}
+const char *label(const char *text) {{ return text; }}
+double mean(float x, double y) {{ return (x + y) / 2; }}
+struct pair swapped(struct pair p) {{ return p; }}
+uint8_t small(void) {{ return 9; }}
+void nothing(int x) {{ ready = x; }}
+int is_ready(void) {{ return ready; }}
+void board_init(void) {{ ready = 7; }}
+__attribute__((section(".data.code"), noinline)) static int in_ram(int x) {{ return 3 * x; }}
+int from_ram(int x) {{ return in_ram(x); }}
+EXPORT_SYMBOL(plain); EXPORT_SYMBOL(label); EXPORT_SYMBOL(mean); EXPORT_SYMBOL(swapped); EXPORT_SYMBOL(small);
+EXPORT_SYMBOL(nothing); EXPORT_SYMBOL(is_ready); EXPORT_SYMBOL(from_ram);
+"""
+ZEPHYR = """
+struct { int cpus; } _kernel = {1};
+#define KERNEL __attribute__((noipa))
+static void hang(void) { for (;;) { } }
+KERNEL void printk(const char *format, ...) { (void)format; hang(); }
+KERNEL void *k_malloc(unsigned int size) { (void)size; hang(); return 0; }
+KERNEL int32_t z_impl_k_sleep(int64_t ticks) { (void)ticks; hang(); return 1; }
+KERNEL int64_t z_impl_k_uptime_ticks(void) { hang(); return 1; }
+int wait_inside(void) { printk("inside"); return z_impl_k_sleep(50000) + 4; }
+EXPORT_SYMBOL(printk); EXPORT_SYMBOL(k_malloc); EXPORT_SYMBOL(z_impl_k_sleep); EXPORT_SYMBOL(z_impl_k_uptime_ticks);
+EXPORT_SYMBOL(wait_inside);
+"""
+EXTENSION = f"""
+{HEADER}
+int call_plain(int x) {{ return plain(x); }} EXPORT_SYMBOL(call_plain);
+const char *call_label(const char *text) {{ return label(text); }} EXPORT_SYMBOL(call_label);
+double call_mean(float x, double y) {{ return mean(x, y); }} EXPORT_SYMBOL(call_mean);
+double call_swapped(int x, double y)
+{{
+    struct pair p = swapped((struct pair){{x, y}});
+    return p.left * 1000 + p.right;
+}}
+EXPORT_SYMBOL(call_swapped);
+int call_small(void) {{ return small(); }} EXPORT_SYMBOL(call_small);
+int call_nothing(int x) {{ nothing(x); return is_ready(); }} EXPORT_SYMBOL(call_nothing);
+int call_ram(int x) {{ return from_ram(x); }} EXPORT_SYMBOL(call_ram);
+"""
+BOARD = """
+def plain(x):
+    return x + 1
+
+
+def label(guest, text):
+    return guest.place_text(guest.memory.text(text).upper())
+
+
+def mean(x, y):
+    return x - y
+
+
+def swapped(pair):
+    return {"left": int(pair.right), "right": pair.left}
+
+
+def nothing(x):
+    return None
+
+
+def wrong(x):
+    return "text"
+
+
+def broken(x):
+    return 1 // (x - x)
+
+
+answer = 42
+"""
+SCRIPT = """
+SECTIONS {
+    .text 0x08000000 : { *(.text*) *(.rodata*) *(.srodata*) }
+    llext_const_symbol_area : { KEEP(*(llext_const_symbol_area)) }
+    copied = .;
+    .data 0x20000000 : AT(copied) { *(.data*) *(.sdata*) }
+    .bss : { *(.bss*) *(.sbss*) }
+    .noinit (NOLOAD) : ALIGN(4096) { *(.noinit*) }
+    /DISCARD/ : { *(.ARM*) *(.eh_frame*) }
+}
+"""
+
+
+def image(target: str, folder: Path, source: str, name: str = "image") -> Path:
+    """A linked image of one C file, with debug information."""
+    builder = Builder(target, "gcc", folder)
+    c, script, out = folder / f"{name}.c", folder / f"{name}.ld", folder / f"{name}.elf"
+    c.write_text(source, encoding="utf-8")
+    script.write_text(SCRIPT, encoding="utf-8")
+    emulation = {"arm": "armelf", "riscv": f"elf{builder.target.bits}lriscv"}[builder.target.arch]
+    command = [*builder.tools.ld, "-m", emulation, "--entry=0", "-T", str(script), str(builder.compile(c))]
+    call([*command, builder.runtime, "-o", str(out)])
+    return out
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A firmware, an extension for it and Python, in a folder: for Arm with soft floats."""
+    folder = tmp_path_factory.mktemp("overrides")
+    compile_c(EXTENSION, arch.target("cortex-m3"), "gcc", folder)
+    image("cortex-m3", folder, IMAGE)
+    (folder / "board.py").write_text(BOARD, encoding="utf-8")
+    return SimpleNamespace(folder=folder)
+
+
+def llext(files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
+    monkeypatch.chdir(files.folder)
+    return main(["run", "ext.debug.elf", "--firmware", "image.elf", "--target", "cortex-m3", *options])
+
+
+@pytest.mark.parametrize(
+    ("call", "options", "value"),
+    [
+        ("call_plain(5)", [], "2010"),
+        ("call_plain(5)", ["--override", "plain=-3"], "-3"),
+        ("call_plain(5)", ["--override", "plain=board.py:plain"], "6"),
+        ("call_plain(5)", ["--override", "inner=0x10"], "32"),  # not exported: the image calls it
+        ("call_label(\"abc\")", ["--override", "label=board.py:label"], '"ABC"'),
+        ("call_mean(3, 5.5)", [], "4.25"),
+        ("call_mean(3, 5.5)", ["--override", "mean=board.py:mean"], "-2.5"),
+        ("call_mean(3, 5.5)", ["--override", "mean=1.25"], "1.25"),
+        ("call_swapped(3, 4)", [], "3004.0"),
+        ("call_swapped(3, 4)", ["--override", "swapped=board.py:swapped"], "4003.0"),
+        ("call_small()", ["--override", "small=200"], "200"),
+        ("call_small()", ["--override", "small=300"], "44"),  # as C converts to uint8_t
+        ("call_nothing(3)", [], "3"),
+        ("call_nothing(3)", ["--override", "nothing=board.py:nothing"], "0"),
+        ("call_nothing(3)", ["--override", "nothing=1", "--init", "board_init"], "7"),
+        ("call_ram(14)", [], "42"),
+    ],
+)  # fmt: skip
+def test_what_is_called(
+    call: str,
+    options: list[str],
+    value: str,
+    files: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert llext(files, monkeypatch, "--call", call, *options) == 0
+    assert capsys.readouterr().out == f"{call} = {value}\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "words"),
+    [
+        ("--override=plian=1", 2, "the firmware has no function `plian` to be replaced: did you mean `plain`"),
+        ("--override=plain", 2, "`--override plain` is not of the form NAME=VALUE or NAME=FILE:FUNCTION"),
+        ("--override=plain=", 2, "is not of the form"),
+        ("--override=plain=none.py:f", 3, "there is no file `none.py`"),
+        ("--override=plain=board.py:plian", 2, "board.py defines no `plian`"),
+        ("--override=plain=board.py:answer", 2, "`answer` of board.py is no function"),
+        ("--override=plain=some", 2, "`some` is neither a number nor FILE:FUNCTION"),
+        ("--override=plain=1.5", 2, "that is no value of `int plain(int)`"),
+        ("--override=plain=board.py:wrong", 8, "`board.py:wrong` gives `'text'`, which is no `int`"),
+        ("--override=plain=board.py:broken", 8, "`board.py:broken` raises ZeroDivisionError: "),
+        ("--init=board_ini", 2, "the firmware has no function `board_ini` to begin with: did you mean `board_init`"),
+    ],
+)
+def test_what_is_refused(
+    option: str,
+    code: int,
+    words: str,
+    files: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert llext(files, monkeypatch, "--call", "call_plain(5)", option) == code
+    printed = " ".join(capsys.readouterr().err.split())
+    assert words in printed
+    if "broken" in option:
+        line = BOARD.splitlines().index("    return 1 // (x - x)") + 1
+        assert f"board.py:{line}: return 1 // (x - x)" in printed
+        assert "`call_plain`" in printed
+
+
+def test_what_has_no_code_is_named_with_its_arguments_or_stubbed(
+    files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The types are those that the extension was compiled with: the table has none."""
+    monkeypatch.chdir(files.folder)
+    source = f"""
+    {HEADER}
+    int run(int x) {{ return unheard_of("now", x) + unheard_of("then", -x) + (int)mean(1, 2) + plain(1) + x; }}
+    EXPORT_SYMBOL(run);
+    """
+    compile_c(source, arch.target("cortex-m3"), "gcc", files.folder, name="absent")
+    addresses = {"unheard_of": 0x0800_0101, "mean": 0x0800_0201, "plain": 0x0800_0301}
+    table = "\n".join(f"{name} = {address:#x}" for name, address in addresses.items())
+    (files.folder / "t.toml").write_text(f"[exports]\n{table}\n", encoding="utf-8")
+    run = ["run", "absent.debug.elf", "--exports", "t.toml", "--call", "run(5)"]
+    assert main(run) == 8
+    assert 'unheard_of("now", 5) at 0x08000101' in capsys.readouterr().err
+    assert main([*run, "--stub-missing", "--json", "-"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["calls"][0]["value"] == 5
+    assert [call["name"] for call in result["host_calls"]] == ["unheard_of", "unheard_of", "mean", "plain"]
+    (warning,) = result["diagnostics"]
+    assert warning["code"] == "run-stubbed"
+    assert warning["message"] == "`unheard_of`, `mean` and `plain` have no code here and returned 0, 4 times"
+    assert main([*run, "--stub-missing", "--override", "unheard_of=10"]) == 0
+    assert "run(5) = 25" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m7", "rv32imac", "rv64gc"])
+def test_a_zephyr_that_nobody_has_booted(target: str, tmp_path: Path) -> None:
+    """What would hang without a kernel is the host's, called by the extension or by the image; the rest is its own."""
+    host = read_firmware([image(target, tmp_path, IMAGE + ZEPHYR, "zephyr")])
+    source = f"""
+    {HEADER}
+    int32_t z_impl_k_sleep(int64_t); int64_t z_impl_k_uptime_ticks(void); int wait_inside(void);
+    int all(void)
+    {{
+        int64_t start = z_impl_k_uptime_ticks();
+        printk("%d ", plain(5));
+        z_impl_k_sleep(10000);
+        char *block = k_malloc(10);
+        return wait_inside() + 10 * (int)((z_impl_k_uptime_ticks() - start) / 10000) + 1000 * (block != NULL);
+    }}
+    EXPORT_SYMBOL(all);
+    """
+    cpu = arch.target(target)
+    firmware = tuple(found.obj for found in host.images)
+    images = load([compile_c(source, cpu, "gcc", tmp_path)], cpu, exports=host.exports, firmware=firmware)
+    result = run(images, "all()", Setup(cpu, host.exports, firmware))
+    assert result.fault is None, result.fault
+    assert result.output == "2010 inside"
+    assert result.value == 1064
+    assert result.heap_peak == 10
