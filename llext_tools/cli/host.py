@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.c.prototype import parse_prototype
 from llext_tools.check.target import check_target
 from llext_tools.cli import limits
 from llext_tools.cli.parser import address
@@ -121,7 +120,7 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
             raise
         raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
     described = Described(images, firmware, target)
-    given = {p.name: p for p in (parse_prototype(text, described.model) for text in args.prototype)}
+    given = {p.name: p for p in map(described.given, args.prototype)} if args.override else {}
     overrides = {}
     for each in map(parse_override, args.override):
         known = given.get(each.name) or described.function(each.name, exports)

@@ -14,7 +14,7 @@ from llext_tools import arch as archs
 from llext_tools.abi.c import Known
 from llext_tools.arch.base import Target
 from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import DataModel, Prototype
+from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.c.values import near
 from llext_tools.diag import fail
 from llext_tools.elf import structs as elf
@@ -124,6 +124,18 @@ class Described:
         found = [known.prototype(export.name, export.address) for known in self._firmware]
         found += [known.prototype(export.name) for known in self._images if not any(found)]
         return next((p for p in found if p is not None and (p.params or not p.variadic)), None)
+
+    def given(self, text: str) -> Prototype:
+        """A prototype in C, which may name types that are described here.
+
+        Raises:
+            UsageError: ``prototype-syntax``.
+        """
+        return parse_prototype(text, self.model, self._type)
+
+    def _type(self, name: str) -> CType | None:
+        everybody = [*reversed(self._images), *self._firmware]
+        return next((found for known in everybody if (found := known.type(name)) is not None), None)
 
     def function(self, name: str, exports: ExportTable | None) -> Prototype | None:
         """Of a function of the host, whoever tells."""
