@@ -17,6 +17,17 @@ from llext_tools.paths import cmake_dir, include_dir, samples_dir
 
 ROOT = Path(samples_dir())
 RUNTIME = Path("COMPILER_RUNTIME")
+IMAGE_SCRIPT = """
+SECTIONS {
+    .text 0x08000000 : { *(.text*) *(.rodata*) *(.srodata*) }
+    llext_const_symbol_area : { KEEP(*(llext_const_symbol_area)) }
+    copied = ALIGN(16);
+    .data 0x20000000 : AT(copied) { *(.data*) *(.sdata*) }
+    .bss : { *(.bss*) *(.sbss*) }
+    .noinit (NOLOAD) : ALIGN(4096) { *(.noinit*) }
+    /DISCARD/ : { *(.ARM*) *(.eh_frame*) }
+}
+"""
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 
 
@@ -111,6 +122,13 @@ class Builder:
         script.write_text(template.replace("@FLASH_BASE@", hex(flash)).replace("@RAM_BASE@", hex(ram)))
         objects = [self.compile(c, "-fno-builtin", f"-DUART_BASE={uart:#x}") for c in sources()["firmware"]]
         return self._link(self.folder / "firmware.elf", "-T", script, *objects)
+
+    def image(self, source: str) -> Path:
+        """A small linked image of a C text: code at 0x08000000, variables at 0x20000000, filled from flash."""
+        c, script = self.folder / "image.c", self.folder / "image.ld"
+        c.write_text(source, encoding="utf-8")
+        script.write_text(IMAGE_SCRIPT, encoding="utf-8")
+        return self._link(self.folder / "image.elf", "--entry=0", "-T", script, self.compile(c), self.runtime)
 
     def program(self, source: Path, at: int) -> Path:
         """A C file linked for an address, for whoever wants to jump to its function ``start``."""

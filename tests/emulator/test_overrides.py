@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from emulator.compiled import call, compile_c
+from emulator.compiled import compile_c
 from llext_tools import arch
 from llext_tools.cli import main
 from llext_tools.host.firmware import read_firmware
@@ -117,29 +117,6 @@ def broken(x):
 
 answer = 42
 """
-SCRIPT = """
-SECTIONS {
-    .text 0x08000000 : { *(.text*) *(.rodata*) *(.srodata*) }
-    llext_const_symbol_area : { KEEP(*(llext_const_symbol_area)) }
-    copied = .;
-    .data 0x20000000 : AT(copied) { *(.data*) *(.sdata*) }
-    .bss : { *(.bss*) *(.sbss*) }
-    .noinit (NOLOAD) : ALIGN(4096) { *(.noinit*) }
-    /DISCARD/ : { *(.ARM*) *(.eh_frame*) }
-}
-"""
-
-
-def image(target: str, folder: Path, source: str, name: str = "image") -> Path:
-    """A linked image of one C file, with debug information."""
-    builder = Builder(target, "gcc", folder)
-    c, script, out = folder / f"{name}.c", folder / f"{name}.ld", folder / f"{name}.elf"
-    c.write_text(source, encoding="utf-8")
-    script.write_text(SCRIPT, encoding="utf-8")
-    emulation = {"arm": "armelf", "riscv": f"elf{builder.target.bits}lriscv"}[builder.target.arch]
-    command = [*builder.tools.ld, "-m", emulation, "--entry=0", "-T", str(script), str(builder.compile(c))]
-    call([*command, builder.runtime, "-o", str(out)])
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +124,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """A firmware, an extension for it and Python, in a folder: for Arm with soft floats."""
     folder = tmp_path_factory.mktemp("overrides")
     compile_c(EXTENSION, arch.target("cortex-m3"), "gcc", folder)
-    image("cortex-m3", folder, IMAGE)
+    Builder("cortex-m3", "gcc", folder).image(IMAGE)
     (folder / "board.py").write_text(BOARD, encoding="utf-8")
     return SimpleNamespace(folder=folder)
 
@@ -254,7 +231,7 @@ def test_what_has_no_code_is_named_with_its_arguments_or_stubbed(
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m7", "rv32imac", "rv64gc"])
 def test_a_zephyr_that_nobody_has_booted(target: str, tmp_path: Path) -> None:
     """What would hang without a kernel is the host's, called by the extension or by the image; the rest is its own."""
-    host = read_firmware([image(target, tmp_path, IMAGE + ZEPHYR, "zephyr")])
+    host = read_firmware([Builder(target, "gcc", tmp_path).image(IMAGE + ZEPHYR)])
     source = f"""
     {HEADER}
     int32_t z_impl_k_sleep(int64_t); int64_t z_impl_k_uptime_ticks(void); int wait_inside(void);
