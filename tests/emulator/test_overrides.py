@@ -147,6 +147,11 @@ def llext(files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *options: str
         ("call_mean(3, 5.5)", ["--override", "mean=1.25"], "1.25"),
         ("call_swapped(3, 4)", [], "3004.0"),
         ("call_swapped(3, 4)", ["--override", "swapped=board.py:swapped"], "4003.0"),
+        (
+            "call_swapped(3, 4)",
+            ["--prototype", "struct pair swapped(struct pair)", "--override", "swapped=board.py:swapped"],
+            "4003.0",
+        ),
         ("call_small()", ["--override", "small=200"], "200"),
         ("call_small()", ["--override", "small=300"], "44"),  # as C converts to uint8_t
         ("call_nothing(3)", [], "3"),
