@@ -10,7 +10,6 @@ Bringup calls the functions of the PREINIT and INIT arrays, teardown those of FI
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
