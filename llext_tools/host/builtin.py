@@ -1,9 +1,9 @@
 """The built-in host: what an extension finds when there is no firmware, as a table of functions.
 
 Each row is a C prototype and a Python function; ``exports()`` gives them addresses. Strings and blocks are those of the
-emulated memory, with its permissions. What needs a scheduler or a clock is in ``host.kernel``. No helpers of
-compilers: ``COMPILER_RUNTIME`` brings them along.
-Source: C17, 7.21 to 7.24.
+emulated memory, with its permissions. What prints is in ``host.output``, what needs a scheduler or a clock in
+``host.kernel``. No helpers of compilers: ``COMPILER_RUNTIME`` brings them along.
+Source: C17, 7.22 to 7.24.
 """
 
 from __future__ import annotations
@@ -17,89 +17,27 @@ from llext_tools.arch.base import Arch
 from llext_tools.c.types import CType
 from llext_tools.diag import Location, fail
 from llext_tools.host import kernel
-from llext_tools.host.format import Arguments, FormatError, format_c
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
-from llext_tools.host.passing import VaList
+from llext_tools.host.output import (
+    LOGGING,
+    printf,
+    printk,
+    putchar,
+    puts,
+    snprintf,
+    sprintf,
+    vprintf,
+    vprintk,
+    vsnprintf,
+    vsprintf,
+)
 from llext_tools.link.exports import Export, ExportTable
 
 HOST_AT = 0x2000_0000
 """Where the functions are: near RAM that a Cortex-M can execute, so that a BL reaches them."""
 
 SPACING = 16
-
-
-# ---- output
-
-
-def formatted(guest: Guest, template: int, args: Arguments) -> bytes:
-    """What printf() makes of a format string in the extension's memory; more than the limit of output is not made."""
-
-    def text(address: int, most: int | None) -> bytes:
-        guest.tick()
-        return guest.memory.read(address, -most) if most is not None and most < 0 else guest.memory.text(address, most)
-
-    try:
-        return format_c(guest.memory.text(template), args, guest.model, text, guest.limits.output, guest.tick)
-    except FormatError as error:
-        guest.fail("run-fault", f"{guest.caller()} gives a format that cannot be printed: {error}", guest.where_now())
-
-
-def printk(guest: Guest, template: int, args: Arguments) -> None:
-    guest.write_output(formatted(guest, template, args))
-
-
-def vprintk(guest: Guest, template: int, args: int) -> None:
-    printk(guest, template, VaList(guest, args))
-
-
-def printf(guest: Guest, template: int, args: Arguments) -> int:
-    data = formatted(guest, template, args)
-    guest.write_output(data)
-    return len(data)
-
-
-def vprintf(guest: Guest, template: int, args: int) -> int:
-    return printf(guest, template, VaList(guest, args))
-
-
-def stored(guest: Guest, template: int, args: Arguments) -> bytes:
-    """The same for a string in memory."""
-    data = formatted(guest, template, args)
-    if len(data) > guest.limits.output:
-        guest.too_much("makes a string of")
-    return data
-
-
-def snprintf(guest: Guest, buffer: int, size: int, template: int, args: Arguments) -> int:
-    data = stored(guest, template, args)
-    if size:
-        guest.memory.write(buffer, data[: size - 1] + b"\0")
-    return len(data)
-
-
-def vsnprintf(guest: Guest, buffer: int, size: int, template: int, args: int) -> int:
-    return snprintf(guest, buffer, size, template, VaList(guest, args))
-
-
-def sprintf(guest: Guest, buffer: int, template: int, args: Arguments) -> int:
-    data = stored(guest, template, args)
-    guest.memory.write(buffer, data + b"\0")
-    return len(data)
-
-
-def vsprintf(guest: Guest, buffer: int, template: int, args: int) -> int:
-    return sprintf(guest, buffer, template, VaList(guest, args))
-
-
-def puts(guest: Guest, text: int) -> int:
-    guest.write_output(guest.memory.text(text) + b"\n")
-    return 0
-
-
-def putchar(guest: Guest, character: int) -> int:
-    guest.write_output(bytes([character & 0xFF]))
-    return character & 0xFF
 
 
 # ---- blocks of memory
@@ -352,7 +290,6 @@ C_LIBRARY = tuple(
     for prototype, body in (
         ("void printk(const char *format, ...)", printk),
         ("void vprintk(const char *format, va_list args)", vprintk),
-        ("void z_log_minimal_printk(const char *format, ...)", printk),
         ("int printf(const char *format, ...)", printf),
         ("int vprintf(const char *format, va_list args)", vprintf),
         ("int snprintf(char *buffer, size_t size, const char *format, ...)", snprintf),
@@ -406,7 +343,7 @@ C_LIBRARY = tuple(
 )
 """The table: prototype and function. The name is the prototype's."""
 
-FUNCTIONS: tuple[HostFunction, ...] = (*C_LIBRARY, *kernel.FUNCTIONS)
+FUNCTIONS: tuple[HostFunction, ...] = (*C_LIBRARY, *LOGGING, *kernel.FUNCTIONS)
 
 BY_NAME = {function.name: function for function in FUNCTIONS}
 

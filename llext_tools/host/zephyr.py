@@ -22,10 +22,11 @@ from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel.kernel import Kernel
 from llext_tools.host.kernel.records import RECORDS, Record, Records, described
+from llext_tools.host.output import LOGGING
 from llext_tools.host.places import Frames
 from llext_tools.link.exports import Export
 
-CONSOLE = ("printk", "vprintk", "printf", "vprintf", "puts", "putchar", "z_log_minimal_printk")
+CONSOLE = ("printk", "vprintk", "printf", "vprintf", "puts", "putchar")
 HEAP = ("malloc", "calloc", "realloc", "aligned_alloc", "free",
         "k_malloc", "k_calloc", "k_realloc", "k_aligned_alloc", "k_free")  # fmt: skip
 ENDS = ("abort", "assert_post_action")
@@ -39,7 +40,7 @@ CURRENT = 2
 
 STAND_INS: Mapping[str, HostFunction] = {
     **{name: builtin.BY_NAME[name] for name in (*CONSOLE, *HEAP, *ENDS)},
-    **{function.name: function for function in kernel.FUNCTIONS},
+    **{function.name: function for function in (*LOGGING, *kernel.FUNCTIONS)},
 }
 
 

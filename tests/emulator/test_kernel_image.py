@@ -197,3 +197,52 @@ def test_an_extension_of_a_zephyr_tree_brings_its_layouts(tmp_path: Path) -> Non
     obj = compile_c(source, cpu, "gcc", tmp_path, "-w", prelude=f"{KERNEL}#include <llext/symbol.h>")
     result = run(load([obj], cpu), "test()", Setup(cpu))
     assert (result.fault, result.value) == (None, 343)
+
+
+LOG = r"""
+#include <stdarg.h>
+struct descriptor {
+    uint32_t valid : 1, busy : 1, type : 1, domain : 3, level : 3, package_len : 11, data_len : 12;
+};
+struct package { void *header; const char *format; int first; char pad[4]; double second; const char *third; };
+void z_impl_z_log_msg_static_create(const void *source, const struct descriptor d, uint8_t *package, const void *data);
+void z_impl_z_log_msg_runtime_vcreate(uint8_t domain, const void *source, uint8_t level, const void *data, size_t size,
+                                      uint32_t flags, const char *format, va_list args);
+void z_impl_z_log_msg_simple_create_0(const void *source, uint32_t level, const char *format);
+void z_impl_z_log_msg_simple_create_2(const void *source, uint32_t level, const char *format, uint32_t a, uint32_t b);
+static void later(int level, const void *data, size_t size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    z_impl_z_log_msg_runtime_vcreate(0, NULL, level, data, size, 0, format, args);
+    va_end(args);
+}
+int test(void)
+{
+    static const uint8_t bytes[18] = {1, 2, 0xfe};
+    struct package p __attribute__((aligned(8))) = {0, "%d and %.1f by %s", -5, "", 2.5, "package"};
+    z_impl_z_log_msg_static_create(NULL, (struct descriptor){0, 0, 0, 0, 2, sizeof(p), 0}, (uint8_t *)&p, NULL);
+    z_impl_z_log_msg_static_create(NULL, (struct descriptor){0, 0, 0, 5, 4, 0, 3}, NULL, bytes);
+    later(1, bytes, 18, "%s %lld", "runtime", 1ll << 40);
+    z_impl_z_log_msg_simple_create_0(NULL, 3, "simple");
+    z_impl_z_log_msg_simple_create_2(NULL, 3, "%x %d", 0xbeef, -1);
+    return 0;
+}
+EXPORT_SYMBOL(test);
+"""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_messages_of_the_other_modes_of_logging(target: str, tmp_path: Path) -> None:
+    """As compiled code hands them over. The slots of a package are those of a `va_list`: the double has an even one."""
+    cpu = arch.target(target)
+    obj = compile_c(LOG, cpu, "gcc", tmp_path, "-w", prelude=f"{KERNEL}#include <llext/symbol.h>")
+    result = run(load([obj], cpu), "test()", Setup(cpu))
+    assert result.fault is None, result.fault
+    assert result.output.splitlines() == [
+        "W: -5 and 2.5 by package",
+        "D: ", "   01 02 fe",
+        "E: runtime 1099511627776", f"   01 02 fe{' 00' * 13}", "   00 00",
+        "I: simple",
+        "I: beef -1",
+    ]  # fmt: skip
