@@ -284,6 +284,86 @@ k_ticks_t k_timer_expires_ticks(const struct k_timer *timer);
 void k_timer_user_data_set(struct k_timer *timer, void *user_data);
 void *k_timer_user_data_get(const struct k_timer *timer);
 
+/* Work: functions that a thread calls one after the other, at once or later; of the system's queue, or of one's own. */
+struct k_work;
+typedef void (*k_work_handler_t)(struct k_work *work);
+
+#define K_WORK_RUNNING   1
+#define K_WORK_CANCELING 2
+#define K_WORK_QUEUED    4
+#define K_WORK_DELAYED   8
+
+struct k_work {
+	void *node;
+	k_work_handler_t handler;
+	void *queue;
+	uint32_t flags;
+};
+
+struct k_work_delayable {
+	struct k_work work;
+	struct {
+		void *next;
+		void *previous;
+		void (*function)(void *timeout);
+		int64_t ticks;
+	} timeout;
+	void *queue;
+};
+
+struct k_work_q {
+	void *llext_private[32]; /* the kernel's */
+};
+
+struct k_work_sync {
+	void *llext_private[8];
+};
+
+struct k_work_queue_config {
+	const char *name;
+	bool no_yield;
+	bool essential;
+};
+
+#define K_WORK_DEFINE(name, function) struct k_work name = {NULL, function, NULL, 0}
+#define K_WORK_DELAYABLE_DEFINE(name, function)                                                                        \
+	struct k_work_delayable name = {{NULL, function, NULL, 0}, {NULL, NULL, NULL, 0}, NULL}
+
+void k_work_init(struct k_work *work, k_work_handler_t handler);
+void k_work_init_delayable(struct k_work_delayable *work, k_work_handler_t handler);
+int k_work_submit(struct k_work *work);
+int k_work_submit_to_queue(struct k_work_q *queue, struct k_work *work);
+int k_work_schedule(struct k_work_delayable *work, k_timeout_t delay);
+int k_work_schedule_for_queue(struct k_work_q *queue, struct k_work_delayable *work, k_timeout_t delay);
+int k_work_reschedule(struct k_work_delayable *work, k_timeout_t delay);
+int k_work_reschedule_for_queue(struct k_work_q *queue, struct k_work_delayable *work, k_timeout_t delay);
+int k_work_busy_get(const struct k_work *work);
+int k_work_delayable_busy_get(const struct k_work_delayable *work);
+int k_work_cancel(struct k_work *work);
+int k_work_cancel_delayable(struct k_work_delayable *work);
+bool k_work_cancel_sync(struct k_work *work, struct k_work_sync *sync);
+bool k_work_cancel_delayable_sync(struct k_work_delayable *work, struct k_work_sync *sync);
+bool k_work_flush(struct k_work *work, struct k_work_sync *sync);
+bool k_work_flush_delayable(struct k_work_delayable *work, struct k_work_sync *sync);
+void k_work_queue_init(struct k_work_q *queue);
+void k_work_queue_start(struct k_work_q *queue, k_thread_stack_t *stack, size_t size, int priority,
+			const struct k_work_queue_config *config);
+
+static inline bool k_work_is_pending(const struct k_work *work)
+{
+	return k_work_busy_get(work) != 0;
+}
+
+static inline bool k_work_delayable_is_pending(const struct k_work_delayable *work)
+{
+	return k_work_delayable_busy_get(work) != 0;
+}
+
+static inline struct k_work_delayable *k_work_delayable_from_work(struct k_work *work)
+{
+	return (struct k_work_delayable *)(void *)work;
+}
+
 /* The system heap. */
 void *k_malloc(size_t size);
 void *k_calloc(size_t count, size_t size);

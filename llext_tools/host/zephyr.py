@@ -35,12 +35,35 @@ ENDS = ("abort", "assert_post_action")
 TICKS, CYCLES = "CONFIG_SYS_CLOCK_TICKS_PER_SEC", "CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC"
 KERNEL, MAIN = "_kernel", "z_main_thread"
 SYSCALL = "z_impl_"
+SWITCHES = ("z_pend_curr", "z_pend_curr_unlocked", "z_pend_thread", "z_add_timeout", "arch_swap")
+"""What only a booted scheduler can do: called by functions of the kernel that have no stand-in."""
+
+GIVES_WAY = ("z_reschedule", "z_reschedule_irqlock", "z_reschedule_unlocked")
 CURRENT = 2
 """Words from ``_kernel`` to its pointer to the running thread, on one CPU; so it was in all releases since 2.0."""
+
+
+def no_scheduler(guest: Guest) -> None:
+    """Raises:
+    FaultError: ``run-missing-code``."""
+    guest.fail(
+        "run-missing-code",
+        f"{guest.caller()} needs the scheduler of the image, which nobody has booted",
+        guest.where_now(),
+        detail=(f"it calls `{guest.frames.inside[-1]}`",),
+        help="override the function of the kernel that the extension calls, or let it not wait: `K_NO_WAIT`",
+    )
+
+
+def give_way(guest: Guest) -> None:
+    kernel.kernel_of(guest).reschedule()
+
 
 STAND_INS: Mapping[str, HostFunction] = {
     **{name: builtin.BY_NAME[name] for name in (*CONSOLE, *HEAP, *ENDS)},
     **{function.name: function for function in (*LOGGING, *kernel.FUNCTIONS)},
+    **{name: HostFunction(name, f"void {name}(void)", no_scheduler) for name in SWITCHES},
+    **{name: HostFunction(name, f"void {name}(void)", give_way) for name in GIVES_WAY},
 }
 
 

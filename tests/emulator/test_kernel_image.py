@@ -62,6 +62,10 @@ TRAP(void *k_malloc(size_t size))
 TRAP(void k_free(void *block))
 KEEP int wait_ready(int64_t ticks) { printk("%s;", __func__); return z_impl_k_sem_take(&ready, (k_timeout_t){ticks}); }
 KEEP unsigned int sum(const uint8_t *data, int n) { unsigned s = 0; while (n--) { s = s * 31 + *data++; } return s; }
+TRAP(int z_pend_curr(void *lock, int key, void *queue, k_timeout_t timeout))
+TRAP(void z_reschedule_unlocked(void))
+KEEP int z_impl_k_poll(int now) { z_reschedule_unlocked(); return now ? 1 : z_pend_curr(0, 0, 0, (k_timeout_t){-1}); }
+EXPORT_SYMBOL(z_impl_k_poll);
 KEEP int *z_impl_z_errno(void) { return &_kernel.cpus[0].current->errno_var; }
 EXPORT_SYMBOL(z_impl_k_sem_take); EXPORT_SYMBOL(z_impl_k_sem_give); EXPORT_SYMBOL(z_impl_k_mutex_lock);
 EXPORT_SYMBOL(z_impl_k_mutex_unlock); EXPORT_SYMBOL(z_impl_k_sleep); EXPORT_SYMBOL(z_impl_k_uptime_ticks);
@@ -197,6 +201,20 @@ def test_an_extension_of_a_zephyr_tree_brings_its_layouts(tmp_path: Path) -> Non
     obj = compile_c(source, cpu, "gcc", tmp_path, "-w", prelude=f"{KERNEL}#include <llext/symbol.h>")
     result = run(load([obj], cpu), "test()", Setup(cpu))
     assert (result.fault, result.value) == (None, 343)
+
+
+def test_what_has_no_stand_in_runs_until_it_needs_the_scheduler(tmp_path: Path) -> None:
+    source = r"""
+    int z_impl_k_poll(int now);
+    __attribute__((noinline)) int inner(int now) { return z_impl_k_poll(now) + 1; }
+    int test(void) { return inner(1) + inner(0) + 1; }
+    EXPORT_SYMBOL(test);
+    """
+    fault = go(tmp_path, "cortex-m4", source=source).fault
+    assert fault is not None
+    assert fault.code == "run-missing-code"
+    assert fault.message == "`z_impl_k_poll` needs the scheduler of the image, which nobody has booted"
+    assert fault.detail[0] == "it calls `z_pend_curr`"
 
 
 LOG = r"""

@@ -289,6 +289,7 @@ def test_nothing_waits_in_an_interrupt(call: str, build: Build) -> None:
     found = fault(build, source)
     assert found.code == "run-interrupt-waits"
     assert found.message == f"`tick` calls `{call.partition('(')[0]}`, which may wait, in an interrupt"
+    assert found.notes[0] == "in the interrupt of the clock: `tick` is the function of a timer"
 
 
 LOG = r"""
@@ -331,6 +332,21 @@ def test_timeouts_are_rounded_up(build: Build) -> None:
     assert words(build, source) == ["3", "0", "20000", "1", "1", "3", "3600000"]
 
 
+INSIDE = {
+    **{(name, end): f"wait_q.{end}" for name in RECORDS for end in ("head", "tail")},
+    **{("k_timer", member): f"timeout.{member}" for member in ("next", "previous", "function", "ticks")},
+    ("k_work", "next"): "node",
+    ("k_work_delayable", "next"): "work.node",
+    ("k_work_delayable", "handler"): "work.handler",
+    ("k_work_delayable", "work_queue"): "work.queue",
+    ("k_work_delayable", "flags"): "work.flags",
+    ("k_work_delayable", "after"): "timeout.next",
+    ("k_work_delayable", "before"): "timeout.previous",
+    ("k_work_delayable", "function"): "timeout.function",
+    ("k_work_delayable", "ticks"): "timeout.ticks",
+}
+
+
 @pytest.mark.parametrize("target", EVERYWHERE)
 def test_members_are_where_the_compiler_puts_them(target: str, build: Build) -> None:
     """Those of <llext/kernel.h>. Oracle: offsetof and sizeof of the compiler."""
@@ -341,13 +357,9 @@ def test_members_are_where_the_compiler_puts_them(target: str, build: Build) -> 
         places.append(f"(int)sizeof(struct {name})")
         expected.append(record.size)
         for member, place in record.members.items():
-            inside = {"next": "timeout.", "previous": "timeout.", "function": "timeout.", "ticks": "timeout.",
-                      "head": "wait_q.", "tail": "wait_q."}.get(member, "")  # fmt: skip
-            if name != "k_thread":
-                places += [
-                    f"(int)offsetof(struct {name}, {inside}{member})",
-                    f"(int)sizeof(((struct {name} *)0)->{inside}{member})",
-                ]
+            inside = INSIDE.get((name, member), member)
+            if not member.startswith("private"):
+                places += [f"(int)offsetof(struct {name}, {inside})", f"(int)sizeof(((struct {name} *)0)->{inside})"]
                 expected += [place.offset, place.size]
     prints = " ".join(f'printk("%d ", {place});' for place in places)
     source = f"int test(void) {{ {prints} return 0; }} EXPORT_SYMBOL(test);"

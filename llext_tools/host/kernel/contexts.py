@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,13 @@ class Context(Thread):
     custom: int = 0
     masked: bool = False  # whether it has locked interrupts
     runs: int = 0  # how often it got the CPU
+    work: Callable[[], None] | None = None  # what it does instead of calling a function
+    service: int = 0  # what a thread of the kernel's own waits for while it has nothing to do
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is one of the kernel's own, without work."""
+        return bool(self.service and self.wait and self.wait.object == self.service)
 
 
 def values_of(thread: Context) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from llext_tools.pages import PAGE
 
 if TYPE_CHECKING:
     from llext_tools.host.kernel.fibers import Fiber
+    from llext_tools.host.kernel.work import Works
 
 TICKS_PER_SECOND = 10_000
 CYCLES_PER_SECOND = 1_000_000
@@ -53,6 +54,7 @@ class Kernel:
         self.sched = Scheduler([self.main])
         self.agenda = Agenda()
         self.timers: dict[int, Timer] = {}
+        self.works: Works | None = None  # from when something needs it
         self.in_interrupt = False
         self._interrupt_stack: Area | None = None
         self._area: Area | None = None
@@ -259,7 +261,10 @@ class Kernel:
         prototype = Prototype("", guest.model.types["void"], (word,) * 3)
         alive = False
         try:
-            guest.call(thread.entry, prototype, prototype.params, thread.arguments)
+            if thread.work:
+                thread.work()
+            else:
+                guest.call(thread.entry, prototype, prototype.params, thread.arguments)
             report.check_stack(self, thread)
             self.end(thread)
             alive = True
@@ -315,9 +320,10 @@ class Kernel:
 
     def state(self) -> object:
         """All of it, between two calls from outside."""
-        threads = tuple((thread, values_of(thread)) for thread in self.contexts)
+        threads = tuple((thread, values_of(thread)) for thread in self.contexts if not thread.idle)
         own = self._interrupt_stack, self._area, self._area_used
-        return threads, self.agenda.copy(), dict(self.timers), own
+        works = self.works, self.works.state() if self.works else None
+        return threads, self.agenda.copy(), dict(self.timers), own, works
 
     def put_back(self, state: Any) -> None:
         """Go back to a ``state()``, in which each thread is where it still is.
@@ -325,7 +331,7 @@ class Kernel:
         Raises:
             UsageError: a thread has run since then: what it was in the middle of cannot be brought back.
         """
-        threads, agenda, timers, own = state
+        threads, agenda, timers, own, (works, queues) = state
         for thread, values in threads[1:]:
             if thread.dead or thread.runs != values["runs"]:
                 text = f"the snapshot has the thread `{thread.name}`, which has run since it was taken"
@@ -343,6 +349,9 @@ class Kernel:
         self.agenda.put_back(agenda)
         self.timers = dict(timers)
         self._interrupt_stack, self._area, self._area_used = own
+        self.works = works
+        if works is not None:
+            works.put_back(queues)
 
     def close(self) -> None:
         """Take down all threads but the main one."""
@@ -438,6 +447,9 @@ class Kernel:
         self.in_interrupt = True
         try:
             guest.call_plain(function, argument)
+        except LlextError as error:
+            note = f"in the interrupt of the clock: `{guest.name_of(function)}` is the function of a timer"
+            raise type(error)(report.noted(error.diagnostics, note)) from error
         finally:
             self.in_interrupt, guest.frames = False, frames
         machine.restore(saved)

@@ -21,6 +21,10 @@ RECORDS: Mapping[str, str] = {
     " flags:u1",
     "k_timer": "next:p previous:p function:p ticks:i8 head:p tail:p expiry_fn:p stop_fn:p period:i8 status:u4"
     " user_data:p",
+    "k_work": "next:p handler:p queue:p flags:u4",
+    "k_work_delayable": "next:p handler:p work_queue:p flags:u4 after:p before:p function:p ticks:i8 queue:p",
+    "k_work_q": " ".join(f"private{i}:p" for i in range(32)),
+    "k_work_queue_config": "name:p no_yield:u1 essential:u1",
     "k_thread": " ".join(f"private{i}:p" for i in range(24)),
     "k_msgq_attrs": "msg_size:p max_msgs:u4 used_msgs:u4",
 }

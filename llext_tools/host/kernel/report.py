@@ -28,12 +28,12 @@ def deadlock(kernel: Kernel) -> NoReturn:
     for thread, place, trace in places(kernel):
         where = where or place
         lines += (f"{called(thread)} {waiting(kernel, thread)}", *trace)
-    if len(kernel.contexts) == 1:
+    count = len([thread for thread in kernel.contexts if not thread.idle])
+    if count == 1:
         only = kernel.sched.threads[0]
         what = thing(kernel, only.wait.kind, only.wait.object) if only.wait and only.wait.object else ""
         message = f"{thread_of(where)} waits{f' for {what}' if what else ''} forever, and there is no other thread"
     else:
-        count = len(kernel.contexts)
         message = f"{'both' if count == 2 else f'all {count}'} threads wait, and no timer runs that could wake one"
     cure = "a timeout instead of `K_FOREVER` lets the call return -EAGAIN"
     guest.fail("run-deadlock", message, where, detail=tuple(lines), help=cure)
@@ -50,7 +50,7 @@ def places(kernel: Kernel) -> Iterable[tuple[Context, Location | None, tuple[str
     """
     guest = kernel.guest
     now, frames = guest.machine.save(), guest.frames
-    for thread in kernel.contexts:
+    for thread in [thread for thread in kernel.contexts if not thread.idle]:
         if thread is not kernel.current:
             guest.frames = thread.frames
             guest.machine.restore(thread.saved)
@@ -64,7 +64,7 @@ def places(kernel: Kernel) -> Iterable[tuple[Context, Location | None, tuple[str
 
 
 def called(thread: Context) -> str:
-    return "the main thread" if not thread.entry else f"the thread `{thread.name}`"
+    return f"the thread `{thread.name}`" if thread.entry or thread.work else "the main thread"
 
 
 def waiting(kernel: Kernel, thread: Context) -> str:
@@ -96,7 +96,10 @@ def symbol(guest: Guest, address: int) -> str:
 
 def in_thread(diagnostics: tuple[Diagnostic, ...], name: str) -> tuple[Diagnostic, ...]:
     """What happened in a thread, saying so, unless it names all threads."""
-    note = f"in the thread `{name}`"
+    return noted(diagnostics, f"in the thread `{name}`")
+
+
+def noted(diagnostics: tuple[Diagnostic, ...], note: str) -> tuple[Diagnostic, ...]:
     whole = ("run-deadlock", "run-timeout")
     return tuple(d if d.code in whole else d._replace(notes=(note, *d.notes)) for d in diagnostics)
 
@@ -139,7 +142,6 @@ def waits_in_interrupt(kernel: Kernel, call: str) -> NoReturn:
         "run-interrupt-waits",
         f"{guest.caller()} calls `{call}`, which may wait, in an interrupt",
         guest.where_now(),
-        notes=("the function of a timer runs in the interrupt of the system's clock",),
         help="give `K_NO_WAIT`, or wake a thread that does the work: `k_sem_give()` may be called anywhere",
     )
 
@@ -148,7 +150,7 @@ def too_many(kernel: Kernel, most: int) -> NoReturn:
     """Raises:
     LimitError: ``run-threads``."""
     guest = kernel.guest
-    names = [thread.name for thread in kernel.contexts if thread.entry]
+    names = [thread.name for thread in kernel.contexts if thread is not kernel.main]
     guest.fail(
         "run-threads",
         f"{guest.caller()} creates more than {number(most, 'thread')}",
@@ -163,24 +165,29 @@ def left(kernel: Kernel) -> list[Diagnostic]:
     guest = kernel.guest
     lines = []
     for thread, _, trace in places(kernel):
-        if thread.entry:
+        if thread is not kernel.main:
             lines += [f"{called(thread)} {waiting(kernel, thread)}", *trace]
     timers = [
         f"the timer {symbol(guest, address) or f'at {address:#010x}'} calls `{guest.name_of(function)}`"
         for address, function in kernel.running_timers()
     ]
-    if not lines and not timers:
+    works = [
+        f"the work item {symbol(guest, address) or f'at {address:#010x}'} calls `{guest.name_of(handler)}`"
+        for address, handler in (kernel.works.due() if kernel.works else ())
+    ]
+    threads = len([thread for thread in kernel.contexts if not thread.idle]) - 1
+    counts = {"thread": threads, "timer": len(timers), "work item": len(works)}
+    named = [number(count, noun) for noun, count in counts.items() if count]
+    if not named:
         return []
-    counts = len(kernel.contexts) - 1, len(timers)
-    named = [number(count, noun) for count, noun in zip(counts, ("thread", "timer"), strict=True) if count]
-    verb = "is" if sum(counts) == 1 else "are"
+    verb = "is" if sum(counts.values()) == 1 else "are"
     return [
         Diagnostic(
             "run-threads-left",
             f"{' and '.join(named)} {verb} left when the extension is torn down",
             severity="warning",
             location=guest.file(),
-            detail=(*lines, *timers),
+            detail=(*lines, *timers, *works),
             notes=("on the board, llext_unload() frees the code that they run",),
             help="end threads and join them, and stop timers, in a function that is called before",
         )

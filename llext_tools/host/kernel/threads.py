@@ -17,6 +17,7 @@ from llext_tools.mem import Perm
 
 EBUSY, EINVAL, EDEADLK, ENOSPC = 16, 22, 45, 28
 HIGHEST, LOWEST = -16, 15
+SMALLEST_STACK = 64
 LONGEST_NAME = 32
 """Bytes with the NUL: CONFIG_THREAD_MAX_NAME_LEN."""
 
@@ -39,17 +40,8 @@ def k_thread_create(
 ) -> int:
     kernel = kernel_of(guest)
     kernel.no_interrupt("k_thread_create")
-    if not HIGHEST <= priority < LOWEST:
-        wrong(kernel, f"with the priority {priority}", f"priorities are {HIGHEST} to {LOWEST - 1}")
-    if kernel.thread_at(address) is not None:
-        wrong(kernel, "in a struct k_thread whose thread is not over", "k_thread_join() waits for its end")
     guest.memory.check_write(address, kernel.records.of("k_thread").size)
-    guest.memory.check_write(stack, size)
-    if size < SMALLEST_STACK:
-        wrong(kernel, f"with a stack of {size:,} bytes", "give it a K_THREAD_STACK_DEFINE() of 512 bytes or more")
-    if len(kernel.contexts) > guest.limits.threads:
-        report.too_many(kernel, guest.limits.threads)
-    guest.memory.poke(stack, bytes([report.FILL]) * size)
+    prepare(kernel, address, stack, size, priority)
     name = guest.name_of(entry)
     thread = Context(
         name=name,
@@ -67,7 +59,19 @@ def k_thread_create(
     return address
 
 
-SMALLEST_STACK = 64
+def prepare(kernel: Kernel, address: int, stack: int, size: int, priority: int) -> None:
+    """Look at what a thread is to be made of, and fill its stack."""
+    guest = kernel.guest
+    if not HIGHEST <= priority < LOWEST:
+        wrong(kernel, f"with the priority {priority}", f"priorities are {HIGHEST} to {LOWEST - 1}")
+    if kernel.thread_at(address) is not None:
+        wrong(kernel, "in a struct k_thread whose thread is not over", "k_thread_join() waits for its end")
+    guest.memory.check_write(stack, size)
+    if size < SMALLEST_STACK:
+        wrong(kernel, f"with a stack of {size:,} bytes", "give it a K_THREAD_STACK_DEFINE() of 512 bytes or more")
+    if len(kernel.contexts) > guest.limits.threads:
+        report.too_many(kernel, guest.limits.threads)
+    guest.memory.poke(stack, bytes([report.FILL]) * size)
 
 
 def wrong(kernel: Kernel, what: str, help: str) -> NoReturn:
