@@ -27,6 +27,7 @@ from objects import IMPORTS, SCRIPT, SHAPES, Shape, assembly, exports
 
 HERE = Path(__file__).parent
 PREFIX = "arm-none-eabi-"
+LOOPS = 2_000_000  # of what python_calls.py lets spin
 EXTENSIONS = 500  # checked in one call
 ONE_FUNCTION = ".syntax unified\n.cpu cortex-m4\n.thumb\n.globl add\n.type add, %function\nadd: adds r0, r1\nbx lr\n"
 
@@ -90,6 +91,48 @@ count: .space 4
 """What a small extension has: arrays of both kinds, two exports, one import; 15 symbols or so, 11 relocations."""
 
 
+LOOP = """\
+.syntax unified
+.cpu cortex-m4
+.thumb
+.text
+.globl add, spin
+.type add, %function
+add:
+    adds r0, r1
+    bx lr
+.type spin, %function
+spin:
+    sub sp, #16
+    movs r2, #1
+1:  eor r2, r2, r2, lsl #13
+    eor r2, r2, r2, lsr #17
+    eor r2, r2, r2, lsl #5
+    str r2, [sp, #4]
+    ldr r3, [sp, #4]
+    add r1, r3
+    subs r0, #1
+    bne 1b
+    mov r0, r1
+    add sp, #16
+    bx lr
+"""
+"""Two functions for what tests in Python do: one that takes no time, and one that only takes time."""
+
+START = """\
+.globl _start
+.type _start, %function
+_start:
+    ldr r0, =LOOPS
+    movs r1, #0
+    bl spin
+    movs r0, #0
+    movs r7, #1
+    svc #0
+"""
+"""The same as a program of Linux: it ends with exit(0)."""
+
+
 class Run(NamedTuple):
     """One process: seconds from start to end, the most memory it held in MB, what it printed."""
 
@@ -138,6 +181,10 @@ def seconds(runs: Sequence[Run]) -> float:
 
 def memory(runs: Sequence[Run]) -> str:
     return f"{max(r.peak for r in runs):.0f} MB"
+
+
+def micro(time: float) -> str:
+    return f"{time * 1e6:.1f} us"
 
 
 def shown(time: float) -> str:
@@ -240,6 +287,31 @@ def compare_life(folder: Path, rounds: int) -> list[Figure]:
     return [Figure("load, bring up, call, tear down, unload / python -c pass", a / b, 0.3, "x", shown(a), shown(b))]
 
 
+def compare_python(folder: Path, rounds: int) -> list[Figure]:
+    """What a test in Python takes, against bare Unicorn in the same process; and the loop by QEMU, if that is there."""
+    for name, text in {"hello": HELLO, "loop": LOOP}.items():
+        (folder / f"{name}.s").write_text(text)
+        run([PREFIX + "as", f"{name}.s", "-o", f"{name}.o"], folder)
+    out = run([sys.executable, str(HERE / "python_calls.py"), str(folder), str(rounds)], folder).output
+    (call, bare), (fresh, anew), (spin, unicorn) = ([*map(float, line.split())] for line in out.splitlines())
+    figures = [
+        Figure("typed call from Python / its calls of bare Unicorn", call / bare, 3.0, "x", micro(call), micro(bare)),
+        Figure("fresh state for a test / loading anew", fresh / anew, 0.2, "x", micro(fresh), micro(anew)),
+        Figure("CPU-bound loop / bare Unicorn", spin / unicorn, 1.2, "x", shown(spin), shown(unicorn)),
+    ]
+    if shutil.which("qemu-arm"):
+        loops = 50 * LOOPS  # so many that starting counts little; that is taken off all the same
+        for name, count in {"long": loops, "short": 1}.items():
+            (folder / f"{name}.s").write_text(LOOP + START.replace("LOOPS", str(count)))
+            run([PREFIX + "as", f"{name}.s", "-o", f"{name}.o"], folder)
+            run([PREFIX + "ld", f"{name}.o", "-o", f"{name}.elf"], folder)
+        qemu = ["qemu-arm", "-cpu", "cortex-a7"]
+        long, short = take_turns(max(rounds // 4, 3), folder, [*qemu, "long.elf"], [*qemu, "short.elf"])
+        theirs = (seconds(long) - seconds(short)) * LOOPS / loops
+        figures.append(Figure("CPU-bound loop / qemu-arm", spin / theirs, None, "x", shown(spin), shown(theirs)))
+    return figures
+
+
 def compare_check(folder: Path, rounds: int) -> list[Figure]:
     """Many small extensions against a firmware's table, in one call, and GNU ld that merges one after the other."""
     names = [f"check{i:03}.llext" for i in range(EXTENSIONS)]
@@ -289,7 +361,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11, help="turns for each comparison (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
-    parser.add_argument("--only", choices=["large", "small", "help", "life", "check", "abi"], help="one comparison")
+    parser.add_argument(
+        "--only", choices=["large", "small", "help", "life", "python", "check", "abi"], help="one comparison"
+    )
     args = parser.parse_args()
     if not shutil.which(PREFIX + "ld"):
         print(f"{PREFIX}ld is not installed: apt-get install binutils-arm-none-eabi", file=sys.stderr)
@@ -297,6 +371,7 @@ def main() -> int:
     steps: dict[str, list[Callable[[Path], list[Figure]]]] = {
         "help": [lambda folder: compare_help(folder, 4 * args.rounds)],
         "life": [lambda folder: compare_life(folder, 20 * args.rounds)],
+        "python": [lambda folder: compare_python(folder, 10 * args.rounds)],
         "small": [lambda folder: compare_small(folder, 2 * args.rounds)],
         "check": [lambda folder: compare_check(folder, args.rounds)],
         "abi": [lambda folder: compare_abi(folder, args.rounds)],

@@ -172,6 +172,9 @@ CODES: dict[str, Code] = {
     "run-interrupt-waits": Code(errors.FaultError, ""),
     "run-threads": Code(errors.LimitError, ""),
     "run-threads-left": Code(errors.FaultError, "", "always"),
+    # tests by Python
+    "run-leak": Code(errors.FaultError, ""),
+    "run-recording": Code(errors.FaultError, ""),
     "expect-return": Code(errors.ExpectationError, ""),
     "expect-output": Code(errors.ExpectationError, ""),
     # building

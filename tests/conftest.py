@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from needs import REQUIRED
 
+pytest_plugins = ["pytester"]  # runs pytest in a test of tests/plugin
+
 settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile(
     "thorough", max_examples=1000, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

@@ -13,7 +13,7 @@ Source: DWARF 5, chapters 3 to 5.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -312,7 +312,9 @@ class _Reader:
                 units.sort(key=lambda unit: int(getattr(unit, base)))
                 self._bases[base] = units, [int(getattr(unit, base)) for unit in units]
             units, starts = self._bases[base]
-            yield from units[bisect_right(starts, place) - 1 : bisect_right(starts, place)]
+            end = bisect_right(starts, place)
+            if end:  # one that has no part, as of assembly, seems to share another one's
+                yield from units[bisect_left(starts, starts[end - 1]) : end]
 
     def units_naming(self, name: str) -> Iterator[Unit]:
         """Units in which some entry has that name, in their order."""

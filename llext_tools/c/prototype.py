@@ -135,7 +135,8 @@ def _type(node: c_ast.Node, types: Types, text: str, *, parameter: bool = False)
     if isinstance(node, c_ast.ArrayDecl) and parameter:  # adjusted to a pointer
         return types.model.pointer(_type(node.type, types, text))
     if isinstance(node, c_ast.FuncDecl) and parameter:
-        return CType("pointer", types.model.word, "void *", types.model.types["void"])
+        function = _function("", node, types, text)
+        return types.model.pointer(CType("function", 0, str(function), made_of=function))
     if isinstance(node, c_ast.Enum | c_ast.Struct | c_ast.Union):
         name = f"{type(node).__name__.lower()} {node.name}"
         incomplete = types.model.types["int"] if isinstance(node, c_ast.Enum) else CType("record", 0, name)

@@ -14,11 +14,17 @@ class HostFunction(NamedTuple):
     ``body`` gets the guest, the arguments by their types (pointers as addresses, structures as views of a copy) and,
     if the prototype is variadic, the rest as ``Arguments``. It returns a number, None for void, or for a structure what
     ``c.values.pack()`` takes.
+
+    ``when``: whether it serves a call; ``otherwise`` does the others, or the code that is there. Of a ``callback``,
+    whose address the extension has been given, no calls are remembered.
     """
 
     name: str
     prototype: str | Prototype
     body: Callable[..., Any]
+    when: Callable[[Any], bool] | None = None
+    otherwise: HostFunction | None = None
+    callback: bool = False
 
 
 class HostCall(NamedTuple):

@@ -319,6 +319,11 @@ class Guest(Places):
         if found is None:
             explain(self, Stop(reason="execute", pc=address, address=address, size=2))
         export, function = found
+        while function is not None and function.when is not None and not function.when(self):
+            function = function.otherwise
+            if function is None and not self._is_free(address):
+                self.machine.leave_trap()
+                return address | self.arch.thumb
         if function is None:
             function = missing(self, export)
         prototype = self.prototype(function.prototype)
@@ -335,12 +340,17 @@ class Guest(Places):
         except HeapError as error:
             self.fail("run-heap", error.what.format(who=self.caller()), self.where_now(), notes=error.notes)
         self.frames.inside.pop()
-        call = HostCall(function.name, tuple(values), result)
+        if function.callback:
+            return back
+        self.note(HostCall(function.name, tuple(values), result))
+        return back
+
+    def note(self, call: HostCall) -> None:
+        """Remember a call that the extension has made."""
         if len(self.calls) < MOST_CALLS:
             self.calls.append(call)
         for told in self.on_call:
             told(call)
-        return back
 
     def tick(self) -> None:
         """To be called by functions of the host that may take long.

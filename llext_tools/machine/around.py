@@ -63,6 +63,9 @@ class Around:
     def untrap_at(self, address: int) -> None:
         self.machine.untrap_at(address)
 
+    def leave_trap(self) -> None:
+        self.machine.leave_trap()
+
     def on_block(self, seen: Callable[[int, int], None]) -> Callable[[], None]:
         return self.machine.on_block(seen)
 

@@ -99,6 +99,9 @@ class Machine(Protocol):
     def untrap_at(self, address: int) -> None:
         """Take back a ``trap_at()``."""
 
+    def leave_trap(self) -> None:
+        """Let the next run begin with the code at the trap where the last one ended."""
+
     def on_block(self, seen: Callable[[int, int], None]) -> Callable[[], None]:
         """Call ``seen(address, size)`` before each block of code that runs: instructions up to a branch, or fewer.
 

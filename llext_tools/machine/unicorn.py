@@ -88,6 +88,7 @@ class UnicornMachine:
         self._batches: dict[tuple[str, ...], Batch] = {}
         self._traps: dict[tuple[int, int], int] = {}  # ranges of code that ends -> hook
         self._trap_pages: set[int] = set()  # numbers of pages that are not mapped, where code ends, too
+        self._leaving = False
         self._undo: tuple[int, bytes] | None = None
         self._raised: Exception | None = None
         self._shared: dict[int, Bytes] = {}
@@ -304,6 +305,8 @@ class UnicornMachine:
         except unicorn.UcError as error:
             self._raise()
             return self._taken() or Stop(reason="exception", pc=self.get(self._pc), value=error.errno)
+        finally:
+            self._leaving = False
         self._raise()
         return self._taken()
 
@@ -322,7 +325,13 @@ class UnicornMachine:
 
     # ---- called by Unicorn. An exception must not pass through it: these have nothing that could raise one.
 
+    def leave_trap(self) -> None:
+        self._leaving = True
+
     def _on_trap(self, uc: Any, address: int, _size: int, _data: object) -> None:
+        if self._leaving:
+            self._leaving = False
+            return
         self._found = Stop(reason="trap", pc=address)
         uc.emu_stop()
 

@@ -1,0 +1,220 @@
+"""The pytest plugin: ``llext_extension``, a fixture that loads extensions into an emulated CPU.
+
+    def test_blink(llext_extension):
+        blink = llext_extension("blink.llext")
+        blink.host.override("k_msleep", 0)
+        assert blink.blink(3) == 3
+
+Each test finds the extension as it is after its constructors; at the end the destructors run, and memory that is still
+allocated then fails the test. What the extension does wrong is shown with its C source line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from llext_tools.cli.settings import Settings
+    from llext_tools.diag import Diagnostic
+    from llext_tools.errors import LlextError
+    from llext_tools.testing import Extension
+    from llext_tools.testing.extension import Leaks
+
+OPTIONS = {
+    "target": ("CPU", "the CPU that extensions run on, one of `llext targets` (default: what the file fits)"),
+    "firmware": ("ELF", "an image whose code extensions call"),
+    "exports": ("TABLE", "what the host exports"),
+    "build-dir": ("DIR", "where extensions are, in it or below"),
+}
+"""What stands behind ``--llext-``; LLEXT_TARGET and the like in the environment count where an option is not given."""
+
+HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+CACHE = pytest.StashKey[Any]()
+FAILED = pytest.StashKey[bool]()
+"""Of a test: whether something has gone wrong in it."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("llext", "extensions for Zephyr")
+    for name, (what, text) in OPTIONS.items():
+        action = "store" if name == "target" else "append"
+        group.addoption(f"--llext-{name}", metavar=what, action=action, default=None, help=text)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (cache := config.stash.get(CACHE, None)) is not None:
+        cache.close()
+
+
+@pytest.fixture
+def llext_extension(request: pytest.FixtureRequest) -> Iterator[Loader]:
+    """Load extensions: ``llext_extension("blink.llext", target=..., firmware=..., leaks="ignore")``.
+
+    Options are those of ``Extension.load()``. Each call gives an extension of its own, fresh for this test.
+    """
+    loader = Loader(request)
+    yield loader
+    wrong = loader.finish(judged=not request.node.stash.get(FAILED, False))
+    if wrong:
+        raise wrong[0]
+
+
+class Loader:
+    """Loads extensions for one test; called as the fixture says."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        from llext_tools.testing.cache import Cache
+
+        self._config = request.config
+        self._cache = request.config.stash.setdefault(CACHE, Cache())
+        self._folders, self._deep = _folders(request)
+        self._taken: list[Extension] = []
+
+    def __call__(
+        self, path: str | os.PathLike[str], *, bringup: bool = True, leaks: Leaks = "fail", **given: Any
+    ) -> Extension:
+        from llext_tools.testing import Extension
+        from llext_tools.testing.options import options
+
+        for key in ("extensions", "firmware", "exports"):
+            files = given.get(key) or ()
+            given[key] = [self._find(each) for each in ((files,) if isinstance(files, str | os.PathLike) else files)]
+        chosen = options(self._find(path), **_with_defaults(self._config, given))
+        extension = Extension(self._cache.take(chosen, bringup=bringup), bringup=bringup, leaks=leaks)
+        self._taken.append(extension)
+        return extension
+
+    def _find(self, path: str | os.PathLike[str]) -> str:
+        from llext_tools.testing.find import find_extension
+
+        return find_extension(path, self._folders, deep=self._deep)
+
+    def finish(self, *, judged: bool) -> list[LlextError]:
+        """Tear all down; what is wrong then counts only for a test that is good so far."""
+        from llext_tools.errors import LlextError
+
+        wrong = []
+        for extension in reversed(self._taken):
+            try:
+                if judged:
+                    extension.finish()
+            except LlextError as error:
+                wrong.append(error)
+            finally:
+                self._cache.give_back(extension.release())
+        return wrong
+
+    def __repr__(self) -> str:
+        return f"<loader of extensions: {len(self._taken)} loaded>"
+
+
+# ---- what the options, the environment and the settings say
+
+
+def _said(config: pytest.Config, name: str) -> list[str]:
+    """An option's values, else the environment's."""
+    given = config.getoption(f"--llext-{name}")
+    if given:
+        return [given] if isinstance(given, str) else list(given)
+    value = os.environ.get(f"LLEXT_{name.upper().replace('-', '_')}", "")
+    return [part for part in value.split(os.pathsep) if part]
+
+
+def _with_defaults(config: pytest.Config, given: dict[str, Any]) -> dict[str, Any]:
+    """What a test leaves open, the command line, the environment or the settings file say, in this order."""
+    settings = _settings(config)
+    if not given.get("target"):
+        given["target"] = next(iter(_said(config, "target")), "") or settings.target
+    if not given.get("firmware") and not given.get("exports"):
+        given["firmware"], given["exports"] = _said(config, "firmware"), _said(config, "exports")
+        if not given["firmware"] and not given["exports"]:
+            given["exports"] = settings.exports
+    return given
+
+
+def _settings(config: pytest.Config) -> Settings:
+    from llext_tools.cli import settings
+
+    path = settings.find(str(config.rootpath))
+    return settings.read(path) if path else settings.Settings()
+
+
+def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:
+    """Where extensions are looked for, and whether in folders below, too."""
+    config = request.config
+    given = _said(config, "build-dir")
+    if given:
+        return [os.path.join(config.invocation_params.dir, each) for each in given], True
+    near = (request.path.parent, request.path.parent.parent, config.invocation_params.dir, config.rootpath)
+    return [str(each) for each in dict.fromkeys(near)], False
+
+
+# ---- what a person sees of a failure
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    if call.excinfo is None:
+        return (yield)
+    item.stash[FAILED] = True
+    error = call.excinfo.value
+    _hide(error)
+    report = yield
+    if type(error).__module__.startswith("llext_tools."):
+        _show(report, error)
+    return report
+
+
+def _hide(error: BaseException) -> None:
+    """Take frames of this package out of a traceback, if the test's own are there."""
+    kept = []
+    at = error.__traceback__
+    while at is not None:
+        if not at.tb_frame.f_code.co_filename.startswith(HERE):
+            kept.append(at)
+        at = at.tb_next
+    for one, following in zip(kept, [*kept[1:], None], strict=True):
+        one.tb_next = following
+
+
+def _is_pytests(error: BaseException) -> bool:
+    """Whether an exception has come through code of pytest only."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and f"{os.sep}_pytest{os.sep}" in at.tb_frame.f_code.co_filename
+
+
+def _nearby(diagnostic: Diagnostic) -> Diagnostic:
+    """With paths from the current folder, where that is above."""
+    at, here = diagnostic.location, os.getcwd() + os.sep
+    if at is None:
+        return diagnostic
+    near = at._replace(file=at.file.removeprefix(here), source=at.source.removeprefix(here))
+    return diagnostic._replace(location=near)
+
+
+def _show(report: Any, error: BaseException) -> None:
+    """The diagnostics as the command line prints them, in the place of the exception."""
+    from llext_tools.cli.render import Paint, columns, render
+    from llext_tools.errors import LlextError
+
+    if not isinstance(error, LlextError):
+        return
+    entries: Any = getattr(getattr(report.longrepr, "reprtraceback", None), "reprentries", [])
+    lines = getattr(entries[-1], "lines", None) if entries else None
+    if lines is None:
+        return
+    text = "\n\n".join(render(_nearby(each), Paint(None), columns() - 4) for each in error.diagnostics)
+    code = [line for line in lines if not line.startswith("E")]
+    if (crash := getattr(report.longrepr, "reprcrash", None)) is not None:
+        crash.message = str(error)
+    if _is_pytests(error):  # found by the fixture, after the test: no line of the test is concerned
+        del entries[:-1]
+        entries[-1].reprfuncargs = entries[-1].reprlocals = entries[-1].reprfileloc = None
+        code = []
+    lines[:] = [*code, *(f"E   {line}".rstrip() for line in text.splitlines())]

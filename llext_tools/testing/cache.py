@@ -1,0 +1,50 @@
+"""Programs that are loaded once and used by one test after the other."""
+
+from __future__ import annotations
+
+from llext_tools.testing.options import Options
+from llext_tools.testing.program import Program
+
+MOST = 16
+"""Programs that are kept though nobody uses them."""
+
+
+class Cache:
+    """Programs by their options and the state of their files; several of one kind if a test uses them at once."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Program, tuple[Options, tuple[object, ...]]] = {}
+        self._kinds: dict[Program, tuple[Options, tuple[object, ...]]] = {}
+
+    def take(self, options: Options, *, bringup: bool) -> Program:
+        """One in the state after loading, or bringup.
+
+        Raises:
+            LlextError: it cannot be loaded, or a constructor fails.
+        """
+        kind = options, options.stamp
+        program = next((each for each, its in self._idle.items() if its == kind), None)
+        if program is None:
+            program = Program(options)
+        self._idle.pop(program, None)
+        self._kinds[program] = kind
+        try:
+            program.fresh(bringup)
+        except BaseException:
+            self.give_back(program)
+            raise
+        return program
+
+    def give_back(self, program: Program) -> None:
+        """Keep it for the next test; the one that has waited longest goes if there are too many."""
+        self._idle[program] = self._kinds.pop(program)
+        while len(self._idle) > MOST:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            oldest.close()
+
+    def close(self) -> None:
+        for program in (*self._idle, *self._kinds):
+            program.close()
+        self._idle.clear()
+        self._kinds.clear()

@@ -1,0 +1,36 @@
+"""What an extension did wrong, as the exception that a test sees."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from llext_tools.diag import Diagnostic, Location
+from llext_tools.errors import FaultError
+
+
+class ExtensionError(FaultError):
+    """An extension ran into a fault, a failed assertion of its own, a limit, or has left memory behind.
+
+    ``diagnostic`` is the error; ``code`` and ``location`` are its own.
+    """
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__(diagnostics)
+        self.diagnostic = next((d for d in diagnostics if d.severity == "error"), diagnostics[0])
+
+    @property
+    def code(self) -> str:
+        return self.diagnostic.code
+
+    @property
+    def location(self) -> Location | None:
+        return self.diagnostic.location
+
+    def __str__(self) -> str:
+        at = f" ({self.location})" if self.location else ""
+        return f"{self.code}: {self.diagnostic.message}{at}"
+
+
+def fault(code: str, message: str, *, at: Location | None, detail: tuple[str, ...] = (), help: str = "") -> NoReturn:
+    """Raise one of the test's own making."""
+    raise ExtensionError((Diagnostic(code=code, message=message, location=at, detail=detail, help=help),))

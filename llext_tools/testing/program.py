@@ -1,0 +1,252 @@
+"""A loaded extension, with what is known of it and the states that it goes back to.
+
+Loading, linking and reading debug information happens once for a set of options; each test gets the state after
+loading, or after bringup, back from a snapshot.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from llext_tools.abi.c import Known
+from llext_tools.c.prototype import parse_prototype
+from llext_tools.c.types import CType, Prototype
+from llext_tools.c.values import near
+from llext_tools.diag import Diagnostic, Location
+from llext_tools.errors import LlextError, UsageError
+from llext_tools.host.function import HostFunction
+from llext_tools.link.exports import Export
+from llext_tools.mem import Perm
+from llext_tools.pages import PAGE
+from llext_tools.run import Session
+from llext_tools.testing.fault import ExtensionError
+from llext_tools.testing.options import Options, linked
+from llext_tools.testing.symbols import Symbol, find_symbols
+from llext_tools.testing.watch import watch
+
+ARENA = 16 * PAGE
+ARENA_AT, CALLBACKS_AT = 0x2B00_0000, 0x1FFD_0000
+SPACING = 8
+
+
+class Program:
+    """Extensions in a session. ``close()`` ends it.
+
+    Raises:
+        LlextError: they cannot be loaded.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        images, setup = linked(options)
+        self.session = Session(images, setup)
+        try:
+            self.session.fill()
+        except BaseException:
+            self.session.close()
+            raise
+        self.guest, self.images = self.session.guest, self.session.images
+        self.model, self.memory = self.guest.model, self.guest.memory
+        self.symbols = find_symbols(self.images)
+        self.given: dict[str, Prototype] = {}
+        """Prototypes that the test gives."""
+        self.faulted = False
+        """Whether the extension has been stopped inside of a call since it was fresh."""
+        self._upset = False
+        self._known = {id(image): Known(image.obj, self.model) for image in self.images}
+        watch(self)
+        self._registers = self.guest.machine.save()
+        self._loaded = self.session.snapshot()
+        self._up: object = None
+        self._prototypes: dict[int, Prototype | None] = {}
+        self._variables: dict[int, CType | None] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        """What was put into memory is gone."""
+        self._arena: tuple[int, int] = (0, 0)  # next address, end
+        self._callbacks: dict[object, tuple[object, int]] = {}
+        self._traps: tuple[int, int] = (0, 0)
+
+    def close(self) -> None:
+        self.session.close()
+
+    def fresh(self, bringup: bool) -> None:
+        """The state after loading or bringup, whatever has happened since.
+
+        Raises:
+            ExtensionError: a constructor fails.
+        """
+        if bringup and self._up is not None:
+            self._go_to(self._up)
+            return
+        self._go_to(self._loaded)
+        if bringup:
+            with self.running():
+                self.session.bringup()
+            self._up = self.session.snapshot()
+
+    def _go_to(self, state: object) -> None:
+        self.session.rollback(state)
+        self.guest.on_call.clear()
+        self.given.clear()
+        self.faulted = self._upset = False
+        self._forget()
+
+    # ---- running
+
+    def running(self) -> Running:
+        """Around what runs code of the extension: gives it its time, explains what it does wrong."""
+        return Running(self)
+
+    def prepare(self) -> None:
+        """Before a call from outside."""
+        guest = self.guest
+        if not guest.frames.entries:
+            if self._upset:
+                guest.restore(self._registers)
+                self._upset = False
+            guest.deadline = time.monotonic() + self.options.seconds
+
+    def failed(self, error: BaseException) -> None:
+        """A call has been left by an exception: raise what the extension did wrong as an ``ExtensionError``."""
+        if not self.guest.frames.entries:
+            self._upset = True
+        self.faulted = True
+        if isinstance(error, LlextError) and not isinstance(error, ExtensionError | UsageError):
+            raise ExtensionError(tuple(self.explained(d) for d in error.diagnostics)) from None
+
+    def explained(self, diagnostic: Diagnostic) -> Diagnostic:
+        """With the source line and who called whom, as long as the machine is where it was stopped."""
+        from llext_tools.unwind import explained  # it loads pyelftools, which only a fault needs
+
+        if diagnostic.code == "run-missing-code":
+            cure = 'say in the test what it does: `host.override("name", ...)`, or give the `firmware` that has it'
+            diagnostic = diagnostic._replace(help=cure)
+        return explained(self.guest, diagnostic)[0] if diagnostic.severity == "error" else diagnostic
+
+    def where(self) -> Location:
+        return Location(self.images[-1].path)
+
+    # ---- what is known
+
+    def symbol(self, name: str) -> Symbol:
+        """Raises:
+        AttributeError: there is none of that name."""
+        found = self.symbols.get(name)
+        if found is None:
+            raise AttributeError(f"{self.title} has no function or variable `{name}`{near(name, self.offered)}")
+        return found
+
+    @cached_property
+    def title(self) -> str:
+        return self.images[-1].path.replace("\\", "/").rpartition("/")[2]
+
+    @cached_property
+    def offered(self) -> list[str]:
+        """Names, those that are exported first."""
+        return sorted(self.symbols, key=lambda name: (not self.symbols[name].exported, name))
+
+    def prototype_of(self, symbol: Symbol) -> Prototype | None:
+        """Of a function: as it is given, else from debug information."""
+        given = self.given.get(symbol.name)
+        if given is not None:
+            return given
+        if symbol.address not in self._prototypes:
+            known = self._known[id(symbol.image)]
+            found = next(filter(None, (known.prototype(name) for name in (symbol.name, *symbol.own))), None)
+            self._prototypes[symbol.address] = found
+        return self._prototypes[symbol.address]
+
+    def variable_of(self, symbol: Symbol) -> CType | None:
+        if symbol.address not in self._variables:
+            known = self._known[id(symbol.image)]
+            found = next(filter(None, (known.variable(name) for name in (*symbol.own, symbol.name))), None)
+            self._variables[symbol.address] = found
+        return self._variables[symbol.address]
+
+    def parse(self, text: str) -> Prototype:
+        """A prototype in C, with the types of the extension.
+
+        Raises:
+            UsageError: ``prototype-syntax``.
+        """
+        return parse_prototype(text, self.model, self._type)
+
+    def _type(self, name: str) -> CType | None:
+        return next((found for known in self._every_known if (found := known.type(name)) is not None), None)
+
+    def type_named(self, name: str) -> CType:
+        """A type by its tag or typedef.
+
+        Raises:
+            LookupError: nobody knows it.
+        """
+        if (found := self._type(name)) is not None:
+            return found
+        raise LookupError(f"there is no type `{name}` in the debug information of {self.title}")
+
+    @cached_property
+    def _every_known(self) -> list[Known]:
+        firmware = [Known(obj, self.model) for obj in self.session.setup.firmware]
+        return [*(self._known[id(image)] for image in reversed(self.images)), *firmware]
+
+    def imported(self, name: str, address: int) -> Prototype | None:
+        """The prototype of a function of the host, from the debug information of whoever has it."""
+        for obj in self._every_known[len(self.images) :]:
+            if (found := obj.prototype(name, address)) is not None:
+                return found
+        found = next((p for known in self._known.values() if (p := known.prototype(name)) is not None), None)
+        return found if found is not None and (found.params or not found.variadic) else None
+
+    # ---- memory of the test's own
+
+    def place(self, data: bytes) -> int:
+        """The address of bytes that the extension can read and write, until the test ends."""
+        at, end = self._arena
+        if at + len(data) > end:
+            area = self.memory.add("arguments", max(ARENA, len(data)), Perm.R | Perm.W, ARENA_AT)
+            at, end = area.start, area.end
+        self.memory.poke(at, data)
+        self._arena = at + max(-(-len(data) // 16), 1) * 16, end
+        return at
+
+    def callback(self, function: Callable[..., Any], prototype: Prototype, body: Callable[..., Any]) -> int:
+        """An address, with the Thumb bit, at which the extension finds a function of the test.
+
+        Args:
+            function: the same one has the same address.
+            body: of the ``HostFunction``.
+        """
+        key = id(function), str(prototype)
+        known = self._callbacks.get(key)
+        if known is not None:
+            return known[1]
+        at, end = self._traps
+        if at >= end:
+            at = self.memory.free(PAGE, CALLBACKS_AT)
+            self.memory.add_traps("callbacks", [at])
+            end = at + PAGE
+        self._traps = at + SPACING, end
+        name = prototype.name or getattr(function, "__name__", "callback")
+        address = at | self.guest.arch.thumb
+        self.guest.functions[at] = Export(name, address, "func"), HostFunction(name, prototype, body, callback=True)
+        self._callbacks[key] = function, address
+        return address
+
+
+class Running:
+    """A part of a test in which the extension runs; without ``contextlib``, whose lines would stand in tracebacks."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def __enter__(self) -> None:
+        self._program.prepare()
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if error is not None:
+            self._program.failed(error)

@@ -1,0 +1,352 @@
+"""Extensions as Python objects. Oracle: what the C code computes, by the compiler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.compiled import compile_c
+from llext_tools import arch
+from llext_tools.errors import UsageError
+from llext_tools.testing import Extension, ExtensionError
+
+pytestmark = pytest.mark.emulator
+
+SOURCE = (Path(__file__).parent / "everything.c").read_text(encoding="utf-8")
+TARGETS = ("cortex-m0plus", "cortex-m7", "rv32imafc", "rv64gc")
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extension]:
+    target = arch.target(request.param)
+    obj = compile_c(SOURCE, target, "gcc", tmp_path_factory.mktemp("everything"), name="everything")
+    extension = Extension.load(obj.path, target=target.name)
+    yield extension
+    extension.close()
+
+
+@pytest.fixture
+def ext(loaded: Extension) -> Extension:
+    loaded.reset()
+    return loaded
+
+
+# ---- arguments and results
+
+
+def test_integers(ext: Extension) -> None:
+    assert ext.add(2, -5) == -3
+    assert ext.add(a=2, b=5) == ext.add(2, b=5) == 7
+    assert ext.i8(-128) == -128
+    assert ext.u64((1 << 64) - 1) == (1 << 64) - 1
+    assert ext.mixed(-1, 200, -3000, 60000, 1 << 40) == -1 + 200 - 3000 + 60000 + (1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("i8", 128, "128 does not fit into `signed char`, which has -128 to 127"),
+        ("add", 1 << 31, "`a` of `add`: 2147483648 does not fit into `int`"),
+        ("u64", -1, "-1 does not fit into `uint64_t`, which has 0 to 18446744073709551615"),
+        ("halff", 1e39, "1e.39 does not fit into `float`"),
+    ],
+)
+def test_what_does_not_fit_is_refused(ext: Extension, name: str, value: Any, said: str) -> None:
+    with pytest.raises(OverflowError, match=said):
+        ext.call(name, *[value, 0][: 2 if name == "add" else 1])
+
+
+def test_floats_and_bools(ext: Extension) -> None:
+    assert ext.half(3.0) == 1.5
+    assert ext.halff(5) == 2.5
+    assert math.isinf(ext.half(math.inf))
+    assert ext.no(True) is False
+    assert ext.no(0) is True
+    assert ext.polynomial(1.0, 2.0, 3.0, 4.0, 5.0, 2) == 1.0 + 2 * 2 + 3 * 4 + 4 * 8 + 5 * 16
+
+
+def test_enumerations(ext: Extension) -> None:
+    assert ext.after("RED") == 5
+    assert ext.after(5).name == "BLUE"
+    with pytest.raises(TypeError, match="has no `GREY`"):
+        ext.after("GREY")
+
+
+def test_texts_and_pointers(ext: Extension) -> None:
+    assert ext.length("four") == 4
+    assert ext.length(b"a\0b") == 1
+    assert ext.name_of(1).text == "one"
+    assert not ext.name_of(0)
+    assert ext.name_of(0) == 0
+
+
+def test_a_bytearray_comes_back_changed(ext: Extension) -> None:
+    buffer = bytearray(6)
+    assert ext.fill(buffer, 4) == 4
+    assert buffer == b"\1\2\3\4\0\0"
+
+
+def test_structures(ext: Extension) -> None:
+    moved = ext.move({"x": 1, "y": 2, "name": "here"}, 3)
+    assert (moved.x, moved.y, moved.name.text) == (4, -1, "here")
+    assert ext.move((5, 6), 1)[...] == {"x": 6, "y": 5, "name": 0}
+    point = ext.host.alloc("struct point", {"x": 10})
+    ext.shift(point, 4)
+    assert point.x == 14
+    assert ext.move(point, 1).x == 15
+    assert ext.sum([1, 2, 3, 4], 4) == 10
+
+
+def test_callbacks(ext: Extension) -> None:
+    seen = []
+
+    def step(n: int, text: Any) -> int:
+        seen.append((n, text.text))
+        return int(ext.add(n, 100))  # back into the extension
+
+    assert ext.apply(step, 3) == 102 + 101 + 100
+    assert seen == [(2, "step"), (1, "step"), (0, "step")]
+    assert ext.apply(ext.symbols["own_step"], 3) == 2 + 1 + 0
+    address = ext.host.callback(lambda n, _text: -n, "int step(int n, const char *text)")
+    assert ext.apply(address, 2) == -1
+
+
+def test_an_error_in_a_callback_comes_through(ext: Extension) -> None:
+    def step(_n: int, _text: object) -> int:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        ext.apply(step, 3)
+    assert ext.add(1, 1) == 2
+
+
+def test_more_arguments_than_parameters(ext: Extension) -> None:
+    assert ext.total(3, 10, 20, 30) == 60
+    with pytest.raises(TypeError, match=r"`int total\(int count, ...\)` takes 1 argument or more, not 0"):
+        ext.total()
+
+
+# ---- names
+
+
+def test_variables(ext: Extension) -> None:
+    assert (ext.step, ext.counter_step) == (5, 5)
+    ext.step = 7
+    assert ext.counter_step == 7
+    assert ext.scaled(6) == 42
+    assert ext.history[2] == 3
+    ext.history[2] = -3
+    assert ext.history[...] == [1, 2, -3, 4]
+    ext.history = [9, 8, 7, 6]
+    assert ext.oldest() == 9
+    assert ext.origin.name.text == "zero"
+    assert ext.ratio == 0.25
+
+
+def test_static_functions(ext: Extension) -> None:
+    assert ext.scaled(2) == 10
+
+
+def test_names_that_are_not_there(ext: Extension) -> None:
+    with pytest.raises(
+        AttributeError, match=r"everything.debug.elf has no function or variable `ad`: did you mean `add`"
+    ):
+        _ = ext.ad
+    with pytest.raises(AttributeError, match="has no function or variable `stop`"):
+        ext.stop = 3
+    with pytest.raises(OverflowError, match="`step`: 2147483648 does not fit"):
+        ext.step = 1 << 31
+    with pytest.raises(AttributeError, match="`add` is a function"):
+        ext.add = 3
+    with pytest.raises(AttributeError, match=r'symbols\["host"\]'):
+        ext.host = 3  # type: ignore[assignment]
+
+
+def test_names_of_the_object_itself(ext: Extension) -> None:
+    ext.symbols["host"][...] = 5
+    assert ext.host_is() == 5
+    assert "add" in dir(ext)
+    assert not [name for name in dir(ext) if "entry_of" in name]
+    assert (
+        repr(ext)
+        == f"<extension everything.debug.elf on {ext.target}: add, after, apply, counter_step, fill, greet, ...>"
+    )
+    assert repr(ext.apply) == "<int apply(int (*step)(int, const char *), int n) of everything.debug.elf>"
+    assert ext.type("struct point").size == (16 if ext.target == "rv64gc" else 12)
+
+
+def test_without_debug_information(tmp_path: Path) -> None:
+    target = arch.target("cortex-m4")
+    obj = compile_c("int add(int a, int b) { return a + b; } EXPORT_SYMBOL(add);", target, "gcc", tmp_path, "-g0")
+    with Extension.load(obj.path) as ext:
+        with pytest.raises(TypeError, match="the types of `add` are not known"):
+            ext.add(1, 2)
+        assert ext.prototype("int add(int a, int b)")(1, b=2) == 3
+        assert ext.add(4, 5) == 9
+        with pytest.raises(UsageError, match="cannot be used"):
+            ext.prototype("int add(")
+
+
+# ---- the host
+
+
+def test_overrides(ext: Extension) -> None:
+    slept: list[int] = []
+
+    @ext.host.override("k_msleep")
+    def sleep(ms: int) -> None:
+        slept.append(ms)
+
+    assert ext.nap(30) == 0
+    with ext.host.override("k_msleep", 17):
+        assert ext.nap(1) == 17
+    ext.nap(40)
+    assert slept == [30, 40]
+    assert ext.host.calls("k_msleep") == [(30,), (1,), (40,)]
+    assert ext.host.calls("k_msleep")[1].result == 17
+    assert ext.host.calls("k_msleep")[0].milliseconds == 30
+
+
+def test_a_recording(ext: Extension) -> None:
+    ext.host.override("k_msleep", [4, 5])
+    assert [ext.nap(1), ext.nap(1)] == [4, 5]
+    with pytest.raises(ExtensionError, match="`k_msleep` is called once more than there are values: 2"):
+        ext.nap(1)
+
+
+def test_an_override_of_the_extensions_own_function(ext: Extension) -> None:
+    own = ext.host.override("scaled", lambda n: n + 1)
+    assert ext.use_scaled(6) == 7
+    assert own.calls[0].n == 6
+    own.restore()
+    assert ext.use_scaled(6) == 30
+
+
+def test_an_override_has_typed_arguments(ext: Extension) -> None:
+    ext.host.override("strlen", lambda text: len(text.text) + 1000)
+    assert ext.length("four") == 1004
+    with pytest.raises(LookupError, match="there is no function `strlem`: did you mean `strlen`"):
+        ext.host.override("strlem", 0)
+
+
+def test_an_override_by_a_prototype(ext: Extension) -> None:
+    ext.host.override("k_msleep", lambda a, b: a - b, prototype="int k_msleep(signed char a, unsigned char b)")
+    assert ext.nap(-1) in (-1, 255, -2)  # whatever the second register holds
+
+
+def test_fault_injection(ext: Extension) -> None:
+    ext.host.fail("k_malloc", nth=2)
+    assert [bool(ext.make(3)) for _ in range(4)] == [True, False, True, True]
+    ext.host.fail("k_malloc", times=None)
+    assert not ext.make(3)
+    assert not ext.make(3)
+    assert [block.size for block in ext.host.heap.blocks.values()] == [3, 3, 3]
+    assert ext.host.heap.used == 9
+
+
+def test_output_and_clock(ext: Extension) -> None:
+    ext.greet("you")
+    assert ext.host.read_output() == "up\nhello you\n"
+    ext.greet("all")
+    assert ext.host.read_output() == "hello all\n"
+    assert ext.host.read_output() == ""
+    assert ext.host.output == "up\nhello you\nhello all\n"
+    assert [call.format for call in ext.host.calls("printk")] == ["up\n", "hello %s\n", "hello %s\n"]
+    ext.nap(250)
+    assert ext.host.clock == 250
+
+
+def test_time_passes_when_the_test_says_so(ext: Extension) -> None:
+    ext.start_ticking(10)
+    assert ext.ticks == 0
+    ext.host.advance(35)
+    assert ext.ticks == 3
+    ext.host.advance(5)
+    assert ext.ticks == 4
+    assert ext.host.clock == pytest.approx(40, abs=0.1)
+
+
+def test_functions_that_nobody_has(tmp_path: Path) -> None:
+    source = """int gpio_set(int pin, int value); int adc_read(int channel);
+    int read(int channel) { return gpio_set(3, 1) + adc_read(channel); } EXPORT_SYMBOL(read);"""
+    path = compile_c(source, arch.target("cortex-m4"), "gcc", tmp_path).path
+    with Extension.load(path) as ext:
+        ext.host.override("gpio_set", 0)
+        ext.host.override("adc_read", lambda channel: 100 * channel)
+        assert ext.read(4) == 400
+        assert ext.host.calls("gpio_set") == [(3, 1)]
+    with Extension.load(path) as ext, pytest.raises(ExtensionError, match="`read` calls `gpio_set`") as raised:
+        ext.read(4)
+    assert raised.value.code == "run-missing-code"
+    assert "host.override" in raised.value.diagnostic.help
+
+
+# ---- states
+
+
+def test_reset_takes_everything_back(ext: Extension) -> None:
+    ext.step, ext.history[0] = 9, 9
+    ext.make(100)
+    ext.host.override("k_msleep", 3)
+    ext.greet("you")
+    ext.reset()
+    assert (ext.step, ext.history[0], ext.host.heap.used, ext.nap(1)) == (5, 1, 0, 0)
+    assert ext.host.output == "up\n"
+
+
+def test_a_fault_has_a_place_and_can_be_survived(ext: Extension) -> None:
+    line = next(i for i, text in enumerate(SOURCE.splitlines(), 1) if "*(const" in text)
+    with pytest.raises(ExtensionError, match="where there is no memory") as raised:
+        ext.peek(0)
+    assert raised.value.code == "run-fault"
+    assert raised.value.location is not None
+    assert raised.value.location.line == line
+    assert ext.add(1, 2) == 3
+
+
+def test_an_endless_loop_ends(tmp_path: Path) -> None:
+    obj = compile_c("void spin(void) { for (;;) { } } EXPORT_SYMBOL(spin);", arch.target("rv32imac"), "gcc", tmp_path)
+    with (
+        pytest.raises(ExtensionError, match="`spin` was still running") as raised,
+        Extension.load(obj.path, seconds=0.05) as ext,
+    ):
+        ext.spin()
+    assert raised.value.code == "run-timeout"
+
+
+def test_a_leak_at_the_end(tmp_path: Path) -> None:
+    source = """static void *kept; void keep(int n) { kept = malloc(n); } EXPORT_SYMBOL(keep);
+    void drop(void) { free(kept); } EXPORT_SYMBOL(drop);"""
+    path = compile_c(source, arch.target("cortex-m4"), "gcc", tmp_path).path
+    with (
+        pytest.raises(ExtensionError, match="1 block of 24 bytes in all is still allocated") as raised,
+        Extension.load(path) as ext,
+    ):
+        ext.keep(24)
+    assert raised.value.code == "run-leak"
+    assert "allocated by `keep`" in raised.value.diagnostic.detail[0]
+    with Extension.load(path) as ext:
+        ext.keep(24)
+        ext.drop()
+    with Extension.load(path, leaks="ignore") as ext:
+        ext.keep(24)
+    with pytest.raises(OverflowError), Extension.load(path) as ext:
+        ext.keep(ext.keep(24) or 1 << 40)
+
+
+def test_constructors_wait_if_asked_to(tmp_path: Path) -> None:
+    source = """static int ups; __attribute__((constructor)) static void up(void) { ups += k_msleep(3); }
+    __attribute__((destructor)) static void down(void) { printk("down"); }
+    int ups_are(void) { return ups; } EXPORT_SYMBOL(ups_are);"""
+    path = compile_c(source, arch.target("cortex-m4"), "gcc", tmp_path).path
+    with Extension.load(path, bringup=False) as ext:
+        ext.host.override("k_msleep", 40)
+        assert ext.ups_are() == 0
+        ext.bringup()
+        assert ext.ups_are() == 40
+        ext.teardown()
+        assert ext.host.output == "down"
