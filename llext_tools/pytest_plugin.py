@@ -28,6 +28,7 @@ OPTIONS = {
     "target": ("CPU", "the CPU that extensions run on, one of `llext targets` (default: what the file fits)"),
     "firmware": ("ELF", "an image whose code extensions call"),
     "exports": ("TABLE", "what the host exports"),
+    "mmio": ("DEVICE", "START+SIZE=KIND: a device, as for `llext run`"),
     "build-dir": ("DIR", "where extensions are, in it or below"),
 }
 """What stands behind ``--llext-``; LLEXT_TARGET and the like in the environment count where an option is not given."""
@@ -133,6 +134,8 @@ def _with_defaults(config: pytest.Config, given: dict[str, Any]) -> dict[str, An
         given["firmware"], given["exports"] = _said(config, "firmware"), _said(config, "exports")
         if not given["firmware"] and not given["exports"]:
             given["exports"] = settings.exports
+    if not given.get("mmio"):
+        given["mmio"] = config.getoption("--llext-mmio") or ()
     return given
 
 

@@ -117,7 +117,7 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     }
     assert expected <= names
     assert {"llext_tools/include/llext/symbol.h", "llext_tools/include/llext/host.h"} <= names
-    assert f"{share}llext-tools/samples/hello/hello.c" in names
+    assert {f"{share}llext-tools/samples/hello/{name}" for name in ("hello.c", "tests/test_hello.py")} <= names
     strangers = {
         name
         for name in names - expected
@@ -135,8 +135,10 @@ def test_the_wheel_says_what_it_offers(wheel: Path) -> None:
         entry_points = archive.read(f"{info}/entry_points.txt").decode()
         metadata = archive.read(f"{info}/METADATA").decode()
         assert f"{info}/licenses/LICENSE" in archive.namelist()
-    assert "[cmake.root]\nLlextTools = llext_tools" in entry_points.replace("=", " = ").replace("  ", " ")
-    assert "llext = llext_tools.cli:main" in entry_points.replace("=", " = ").replace("  ", " ")
+    entry_points = entry_points.replace("=", " = ").replace("  ", " ")
+    assert "[cmake.root]\nLlextTools = llext_tools" in entry_points
+    assert "[pytest11]\nllext_tools.pytest_plugin = llext_tools.pytest_plugin" in entry_points
+    assert "llext = llext_tools.cli:main" in entry_points
     assert "\nLicense-Expression: MIT\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
 

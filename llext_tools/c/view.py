@@ -245,6 +245,22 @@ class Pointer(int):
         to = _followed(self._to)
         _set(to, _field(to, name), value)
 
+    def __eq__(self, other: object) -> bool:
+        """A pointer to ``char`` also equals its text: ``name == "oak"``."""
+        if isinstance(other, str | bytes):
+            return (
+                bool(self)
+                and self._to.ctype.is_char
+                and self.text == (other if isinstance(other, str) else other.decode("utf-8", "backslashreplace"))
+            )
+        return int(self) == other
+
+    __hash__ = int.__hash__
+
+    def __str__(self) -> str:
+        """The text, of a pointer to ``char``."""
+        return self.text if self and self._to.ctype.is_char else repr(self)
+
     def __repr__(self) -> str:
         return f"({self._to.ctype.pointer()}) {int(self):#x}" if self else f"({self._to.ctype.pointer()}) NULL"
 

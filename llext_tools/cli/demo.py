@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
             f"  llext run dist/{good.job.name}/hello.llext --call 'greet(\"you\")'\n"
             f"  llext inspect dist/{good.job.name}/cpp.llext\n"
             f"  llext build {again}  # after a change\n"
+            f"  pytest --llext-build-dir build/{good.job.name} --llext-target {good.job.target}  # their tests\n"
         )
     return exit_code(results)
 
@@ -88,7 +89,7 @@ def copy_tree(source: Path, folder: Path) -> None:
     """Copy files without their permissions: an installed package may be read-only, the copy is there to be edited."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
-        if path.name in ("build", "dist"):  # of a build in a checkout
+        if path.name in ("build", "dist", "__pycache__", ".pytest_cache"):  # of work in a checkout
             continue
         if path.is_dir():
             copy_tree(path, folder / path.name)

@@ -12,7 +12,7 @@ from llext_tools.c.view import View, type_of
 from llext_tools.diag import number
 from llext_tools.host.heap import Block
 from llext_tools.mem import Mem
-from llext_tools.testing.fault import fault
+from llext_tools.testing.fault import ExtensionError, fault
 from llext_tools.testing.function import Function
 from llext_tools.testing.host import Host
 from llext_tools.testing.options import options
@@ -103,7 +103,7 @@ class Extension:
             bringup: whether the constructors run now.
             leaks: "ignore" allows memory that is still allocated after the destructors.
             given: ``target``; ``firmware``, whose code then runs; ``exports``, tables; ``extensions`` that are loaded
-                before; ``at``, an address; ``profile``; ``seconds`` for each call.
+                before; ``mmio``, devices; ``at``, an address; ``profile``; ``seconds`` for each call.
         Raises:
             LlextError: it cannot be loaded. ExtensionError: a constructor fails.
         """
@@ -128,7 +128,7 @@ class Extension:
         """Run the destructors, then look for memory that is still allocated.
 
         Raises:
-            ExtensionError: ``run-leak``; or what a destructor does wrong.
+            ExtensionError: ``run-leak``, ``run-threads-left``; or what a destructor does wrong.
         """
         if self._is_up:
             self.__dict__["_is_up"] = False
@@ -140,6 +140,9 @@ class Extension:
             self._check_leaks()
 
     def _check_leaks(self) -> None:
+        left = self._program.session.left()
+        if left:
+            raise ExtensionError(tuple(left))
         blocks = self.host.heap.blocks
         if blocks:
             total = sum(block.size for block in blocks.values())

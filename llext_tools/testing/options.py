@@ -19,6 +19,7 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.files import read_bytes
 from llext_tools.host import builtin
+from llext_tools.host.devices import parse_mmio
 from llext_tools.host.tables import read_exports
 from llext_tools.link.exports import Export, ExportTable
 from llext_tools.link.image import Image
@@ -31,7 +32,7 @@ MISSING_FROM = 0x8000
 class Options(NamedTuple):
     """``firmware``: images whose code runs; ``exports``: further tables, or images; ``extensions`` are loaded before.
 
-    ``seconds`` are the limit of one call from outside.
+    ``mmio`` declares devices as ``llext run`` does; ``seconds`` are the limit of one call from outside.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Options(NamedTuple):
     firmware: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    mmio: tuple[str, ...] = ()
     at: int | None = None
     profile: str = profiles.DEFAULT
     seconds: float = Limits().seconds
@@ -61,7 +63,7 @@ def options(path: str | os.PathLike[str], **given: Any) -> Options:
     if unknown:
         raise TypeError(f"there is no option `{min(unknown)}`: the options are {', '.join(Options._fields[1:])}")
     known = {key: value for key, value in given.items() if value is not None}
-    known |= {key: _paths(known[key]) for key in ("firmware", "exports", "extensions") if key in known}
+    known |= {key: _paths(known[key]) for key in ("firmware", "exports", "extensions", "mmio") if key in known}
     return Options(os.path.abspath(path), **known)
 
 
@@ -86,7 +88,8 @@ def linked(given: Options) -> tuple[tuple[Image, ...], Setup]:
     exports = ExportTable.joined(map(read_exports, hosts)) if hosts else _with_missing(target, objects)
     firmware = tuple(load_object(path) for path in hosts if path in given.firmware or _is_image(path))
     images = load(objects, target, exports=exports, firmware=firmware, at=given.at, profile=given.profile)
-    return images, Setup(target, exports, firmware, limits=Limits(seconds=given.seconds))
+    mmio = tuple(parse_mmio(text, target.bits) for text in given.mmio)
+    return images, Setup(target, exports, firmware, mmio=mmio, limits=Limits(seconds=given.seconds))
 
 
 def _with_missing(target: Target, objects: Sequence[ElfObject]) -> ExportTable:

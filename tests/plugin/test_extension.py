@@ -80,6 +80,9 @@ def test_texts_and_pointers(ext: Extension) -> None:
     assert ext.length("four") == 4
     assert ext.length(b"a\0b") == 1
     assert ext.name_of(1).text == "one"
+    assert ext.name_of(1) == "one" == str(ext.name_of(1))
+    assert ext.name_of(1) != "two"
+    assert ext.name_of(0) != "one"
     assert not ext.name_of(0)
     assert ext.name_of(0) == 0
 
@@ -336,6 +339,13 @@ def test_a_leak_at_the_end(tmp_path: Path) -> None:
         ext.keep(24)
     with pytest.raises(OverflowError), Extension.load(path) as ext:
         ext.keep(ext.keep(24) or 1 << 40)
+
+
+def test_a_timer_that_still_runs_at_the_end(tmp_path: Path) -> None:
+    path = compile_c(SOURCE, arch.target("cortex-m4"), "gcc", tmp_path).path
+    with pytest.raises(ExtensionError, match="1 timer is left") as raised, Extension.load(path) as ext:
+        ext.start_ticking(10)
+    assert raised.value.code == "run-threads-left"
 
 
 def test_constructors_wait_if_asked_to(tmp_path: Path) -> None:

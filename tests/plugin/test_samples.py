@@ -43,8 +43,7 @@ def test_the_tests_of_the_samples(target: str, chain: str, tmp_path: Path) -> No
     command += ["--llext-build-dir", str(tmp_path), "--llext-target", target, *map(str, folders)]
     paths = os.pathsep.join([str(Path(llext_tools.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLEXT_", "PYTEST_"))}
-    done = subprocess.run(
-        command, cwd=tmp_path, env={**environment, "PYTHONPATH": paths}, capture_output=True, text=True, check=False
-    )
+    environment |= {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr
     assert " skipped" not in done.stdout
