@@ -163,6 +163,7 @@ CODES: dict[str, Code] = {
     "run-placement": Code(errors.FaultError, ""),
     "run-python": Code(errors.FaultError, ""),
     "run-timeout": Code(errors.LimitError, ""),
+    "run-instructions": Code(errors.LimitError, ""),
     "run-output": Code(errors.LimitError, ""),
     "run-memory": Code(errors.LimitError, ""),
     "run-stack": Code(errors.LimitError, ""),

@@ -82,6 +82,8 @@ def show_result(args: argparse.Namespace, screen: Screen, result: RunResult | No
         screen.print(str(returned))
     if result and not result.fault and not args.call:
         screen.print(f"{args.extension}: {'loaded' if args.no_bringup else 'brought up and torn down'}")
+    for line in measure.lines(args, result) if result else ():
+        screen.print(line)
 
 
 def exit_code(found: Sequence[Diagnostic]) -> int:
@@ -96,11 +98,12 @@ def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list
         LlextError: nothing was run.
     """
     places = placements(args.placements)
-    wanted = measure.wanted(args)
+    measures = measure.Measures(args)
     images, setup, warnings = host.prepare(args, "llext run", sink)
-    measuring = setup._replace(measure=wanted)
+    setup = setup._replace(limits=measures.limits(setup.limits))
+    measuring = setup._replace(measure=measures.wanted)
     result = run_extensions(images, args.call, measuring, prototypes=args.prototype, bringup=not args.no_bringup)
-    measure.write(args, result.measured)
+    measures.write(result.measured)
     found += warnings
     found += result.diagnostics
     if result.fault is not None:
@@ -234,6 +237,7 @@ def to_json(
             "backtrace": [frame.to_json() for frame in result.backtrace],
             "registers": dict(result.registers),
             "clock_us": result.clock_us,
+            **measure.to_json(result),
             "heap": {"used": result.heap_used, "peak": result.heap_peak},
             "seconds": round(result.seconds, 6),
         }

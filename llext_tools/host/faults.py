@@ -30,6 +30,9 @@ def explain(guest: Places, stop: Stop) -> NoReturn:
     who = f"`{where.function}`" if where and where.function else f"the code at {stop.pc:#010x}"
     if stop.reason == "timeout":
         late(guest, who, where)
+    if stop.reason == "limit":
+        text = f"{who} was still running after {guest.limits.instructions:,} instructions"
+        guest.fail("run-instructions", text, where, help="an endless loop, or `--max-instructions` is too small")
     if stop.reason in ("read", "write"):
         refuse_access(guest, who, stop.reason, stop.address, stop.size, where, value=stop.value, pc=stop.pc)
     if stop.reason in ("execute", "state"):

@@ -20,6 +20,7 @@ from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, fail, number
 from llext_tools.errors import LlextError
+from llext_tools.host import stacks
 from llext_tools.host.devices import DeviceError
 from llext_tools.host.faults import explain, explain_access, late
 from llext_tools.host.function import HostCall, HostFunction, Output
@@ -29,6 +30,7 @@ from llext_tools.host.memory import AccessError, Area, View
 from llext_tools.host.missing import missing
 from llext_tools.host.passing import Registers, give_result, pass_arguments, result_memory, take_result, value_of_call
 from llext_tools.host.places import Entry, Frames, Places
+from llext_tools.host.stacks import StackUse
 from llext_tools.link.exports import Export
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine, Stop
@@ -63,6 +65,7 @@ class Guest(Places):
         self.clock_us = 0
         self.calls: list[HostCall] = []
         self.on_call: list[Callable[[HostCall], None]] = []
+        self.stacks: list[StackUse] = []  # of threads that are over
         self.on_stop: list[Callable[[Stop], None]] = []
         self.on_switch: list[Callable[[Frames], None]] = []
         self.trace: Callable[[], Sequence[str]] = tuple  # gives the calls in which the machine is, as lines
@@ -128,6 +131,7 @@ class Guest(Places):
         """Give the stack and the place where calls return to; after all images are there."""
         stack = self.memory.add("stack", self.limits.stack, Perm.R | Perm.W, STACK_AT)
         self.frames.stack = stack
+        stacks.fill(self.memory, stack.start, STACK_SIZE)
         self.machine.set(self.conv.sp, stack.end)
         self.return_at = self.memory.free(PAGE, RETURN_AT)
         self.memory.add_traps("return", [self.return_at])
@@ -156,6 +160,7 @@ class Guest(Places):
             self._heap.put_back(blocks)
         self._texts, self._texts_used = texts
         self.calls[:] = calls
+        self.stacks.clear()
         self.output.cut(size)
         self.frames = Frames(stack=self.frames.stack)
         if kernel is not None:
@@ -202,6 +207,14 @@ class Guest(Places):
     @property
     def heap_peak(self) -> int:
         return self._heap.peak if self._heap else 0
+
+    @property
+    def stack_uses(self) -> tuple[StackUse, ...]:
+        """What each thread has used of its stack, the main one first."""
+        area = self.frames.stack
+        main = [StackUse("main", area.end - area.start, stacks.used(self.memory, area))] if area else []
+        others = self.kernel.stack_uses() if self.kernel else []
+        return stacks.greatest([*main, *self.stacks, *others])
 
     def check_heap(self) -> None:
         """Raises:

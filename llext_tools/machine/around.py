@@ -66,7 +66,7 @@ class Around:
     def leave_trap(self) -> None:
         self.machine.leave_trap()
 
-    def on_block(self, seen: Callable[[int, int], None]) -> Callable[[], None]:
+    def on_block(self, seen: Callable[[int, int], bool]) -> Callable[[], None]:
         return self.machine.on_block(seen)
 
     def watch(self, start: int, size: int, perm: Perm) -> Callable[[], None]:

@@ -14,6 +14,7 @@ Write: TypeAlias = "Callable[[int, int, int], None]"
 Reason = Literal[
     "trap",  # reached an address given to trap()
     "timeout",
+    "limit",  # who was told of a block by on_block() wants no more
     "read",
     "write",
     "execute",
@@ -102,10 +103,11 @@ class Machine(Protocol):
     def leave_trap(self) -> None:
         """Let the next run begin with the code at the trap where the last one ended."""
 
-    def on_block(self, seen: Callable[[int, int], None]) -> Callable[[], None]:
+    def on_block(self, seen: Callable[[int, int], bool]) -> Callable[[], None]:
         """Call ``seen(address, size)`` before each block of code that runs: instructions up to a branch, or fewer.
 
-        It must not raise anything. All code is much slower meanwhile. Returns what ends this.
+        It must not raise anything. If it returns True, running stops there with the reason ``limit``. All code is much
+        slower meanwhile. Returns what ends this.
         """
 
     def watch(self, start: int, size: int, perm: Perm) -> Callable[[], None]:

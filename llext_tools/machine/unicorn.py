@@ -220,9 +220,11 @@ class UnicornMachine:
             hook = self._uc.hook_add(const.UC_HOOK_CODE, self._on_trap, begin=start, end=end - 1)
             self._traps[start, end] = hook
 
-    def on_block(self, seen: Callable[[int, int], None]) -> Callable[[], None]:
-        def on_block(_uc: Any, address: int, size: int, _data: object) -> None:
-            seen(address, size)
+    def on_block(self, seen: Callable[[int, int], bool]) -> Callable[[], None]:
+        def on_block(uc: Any, address: int, size: int, _data: object) -> None:
+            if seen(address, size):
+                self._found = Stop(reason="limit", pc=address)
+                uc.emu_stop()
 
         hook = self._uc.hook_add(const.UC_HOOK_BLOCK, on_block)
         self._forget_code()

@@ -56,6 +56,7 @@ class Code:
         data: (start, end) of what is not code in there, in order.
         decode: the instruction that some bytes begin with.
         name_of: the function at an address, "" if it is not known.
+        read: up to 4 bytes at an address that is in no area.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Code:
         data: Iterable[tuple[int, int]],
         decode: Callable[[bytes], Instruction],
         name_of: Callable[[int], str],
+        read: Callable[[int], bytes] = lambda _address: b"",
     ) -> None:
         self._areas = sorted(areas)
         self._starts = [start for start, _ in self._areas]
@@ -71,6 +73,7 @@ class Code:
         self._data_starts = [start for start, _ in self._data]
         self._decode = decode
         self._known: dict[int, Instruction | None] = {}
+        self._read = read
         self.name_of = name_of
 
     def at(self, address: int) -> Instruction | None:
@@ -78,7 +81,7 @@ class Code:
         if address not in self._known:
             i = bisect_right(self._starts, address) - 1
             start, code = self._areas[i] if i >= 0 else (0, b"")
-            part = code[address - start : address - start + 4]
+            part = code[address - start : address - start + 4] or self._read(address)
             self._known[address] = self._decode(part) if len(part) >= 2 and not self._is_data(address) else None
         return self._known[address]
 
@@ -135,7 +138,8 @@ def steps(ways: Mapping[Way, int], code: Code, function_at: Callable[[int], int]
             continue
         source, flow = (ends[before][0], ends[before][1].flow) if before in ends else (NOWHERE, "return")
         here = function_at(now.start)
-        if now.start in back and (flow == "return" or source == back[now.start]):
+        left = flow == "return" or (flow == "indirect" and here != function_at(source))
+        if now.start in back and (left or source == back[now.start]):
             follows[back[now.start], now.start] += count
         elif flow == "call" or here != function_at(source) or source == NOWHERE:
             called[now.start] += count

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from llext_tools import arch as archs
+from llext_tools.abi.c import Known
 from llext_tools.arch.base import Arch
+from llext_tools.c.types import DataModel, Prototype
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, ElfObject
 from llext_tools.elf.rows import Unit, data_in_code, read_units, with_debug
@@ -38,6 +40,7 @@ class Program:
     def __init__(self, obj: ElfObject, address: I64, areas: Iterable[tuple[int, bytes]]) -> None:
         arch = archs.by_machine(obj.machine)
         self._thumb = int(arch is not None and arch.thumb)
+        self.obj = obj
         self.areas = tuple(areas)
         self._debug, self._at = with_debug(obj, address)
 
@@ -81,15 +84,42 @@ class Program:
 
 
 class Programs:
-    """All that is loaded."""
+    """All that is loaded.
 
-    def __init__(self, programs: Iterable[Program], arch: Arch, bits: int) -> None:
+    Args:
+        read: up to 4 bytes of code that is in none of them.
+    """
+
+    def __init__(
+        self,
+        programs: Iterable[Program],
+        arch: Arch,
+        bits: int,
+        read: Callable[[int], bytes] = lambda _address: b"",
+    ) -> None:
         self.programs = tuple(programs)
         self._functions = sorted(symbol for program in self.programs for symbol in program.functions)
         self._starts = [symbol.start for symbol in self._functions]
         areas = [area for program in self.programs for area in program.areas]
         data = [span for program in self.programs for span in program.data]
-        self.code = Code(areas, data, lambda code: arch.decode(code, bits), self.name_at)
+        self.code = Code(areas, data, lambda code: arch.decode(code, bits), self.name_at, read)
+
+    @cached_property
+    def places(self) -> Mapping[int, tuple[str, int]]:
+        """Where functions are declared: start -> file, line."""
+        units = (unit for program in self.programs for unit in program.units)
+        return {function.start: (function.file, function.line) for unit in units for function in unit.functions}
+
+    def prototype_of(self, function: Symbol, model: DataModel) -> Prototype | None:
+        """By debug information."""
+        for program, known in zip(self.programs, self._known(model), strict=True):
+            if any(start <= function.start < start + len(code) for start, code in program.areas):
+                return known.prototype(function.name, function.start)
+        return None
+
+    @cache  # noqa: B019 - it lives as long as what it is for
+    def _known(self, model: DataModel) -> tuple[Known, ...]:
+        return tuple(Known(program.obj, model) for program in self.programs)
 
     def function_at(self, address: int) -> Symbol | None:
         """The function that an address is in."""

@@ -26,6 +26,7 @@ from llext_tools.host.function import HostCall
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import Area, firmware_areas, free
 from llext_tools.host.segments import heap_pages
+from llext_tools.host.stacks import StackUse
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
 from llext_tools.measure import Measured
@@ -67,6 +68,7 @@ class RunResult:
     heap_peak: int
     seconds: float
     measured: Measured
+    stacks: tuple[StackUse, ...]
 
     @property
     def value(self) -> Value:
@@ -206,7 +208,7 @@ def run(
         fault, frames = explained(guest, fault)
         registers = guest.registers()
     finally:
-        measured = session.measured
+        measured, stacks = session.measured, guest.stack_uses
         session.close()
     reporter.add(stubbed(guest.stubbed, images[-1].path))
     return RunResult(
@@ -223,6 +225,7 @@ def run(
         heap_peak=guest.heap_peak,
         seconds=time.monotonic() - started,
         measured=measured,
+        stacks=stacks,
     )
 
 

@@ -112,7 +112,7 @@ class Session:
         """
         setup, guest = self.setup, self.guest
         furnish(guest, self.images, setup)
-        if any(setup.measure):
+        if any(setup.measure) or setup.limits.instructions:
             self.meter = Meter.attach(guest, self.images, setup.firmware, setup.measure)
         initialise(guest, setup)
 
@@ -212,6 +212,8 @@ class Session:
         assert isinstance(snapshot, tuple)
         machine, guest = snapshot
         self.machine.rollback(machine)
+        if self.meter:
+            self.meter.reset()
         self.guest.put_back(guest)
 
 

@@ -86,9 +86,14 @@ def test_a_device_may_raise(session: Session) -> None:
 
 def test_blocks(session: Session) -> None:
     blocks: list[tuple[int, int]] = []
+
+    def seen(address: int, size: int) -> bool:
+        blocks.append((address, size))
+        return False
+
     with session:
         call(session, "loop(3)")
-        remove = session.machine.on_block(lambda *block: blocks.append(block))
+        remove = session.machine.on_block(seen)
         call(session, "loop(100)")
         assert 100 <= len(blocks) < 250
         counts = sorted(blocks.count(block) for block in set(blocks))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from llext_tools.c.types import Prototype
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
+from llext_tools.host import stacks
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel import report
 from llext_tools.host.kernel.contexts import Context, Leave, Timer, values_of
@@ -24,6 +25,7 @@ from llext_tools.host.kernel.records import Records
 from llext_tools.host.kernel.sched import EAGAIN, Agenda, Scheduler, Thread, Wait
 from llext_tools.host.memory import AccessError, Area
 from llext_tools.host.places import Frames
+from llext_tools.host.stacks import StackUse
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE
 
@@ -294,6 +296,8 @@ class Kernel:
 
     def end(self, thread: Context) -> None:
         """Let a thread be over, and those go on that wait for that."""
+        if thread.stack is not None:
+            self.guest.stacks.append(self._use(thread.name, thread.stack))
         self.agenda.cancel(thread)
         self.sched.end(thread)
         while self.wake_first(thread.address):
@@ -317,6 +321,16 @@ class Kernel:
             frames, self.guest.frames = self.guest.frames, thread.frames
             thread.fiber.unwind(Leave)
             self.guest.frames = frames
+
+    def stack_uses(self) -> list[StackUse]:
+        """Of all stacks that there are, but that of the main thread."""
+        found = [self._use(thread.name, thread.stack) for thread in self.contexts if thread.stack is not None]
+        if self._interrupt_stack is not None:
+            found.append(self._use("interrupt", self._interrupt_stack))
+        return found
+
+    def _use(self, name: str, stack: Area) -> StackUse:
+        return StackUse(name, stack.end - stack.start, stacks.used(self.guest.memory, stack))
 
     def state(self) -> object:
         """All of it, between two calls from outside."""
@@ -441,6 +455,7 @@ class Kernel:
         guest, machine = self.guest, self.guest.machine
         if self._interrupt_stack is None:
             self._interrupt_stack = guest.memory.add("interrupt stack", INTERRUPT_STACK, Perm.R | Perm.W, KERNEL_AT)
+            stacks.fill(guest.memory, self._interrupt_stack.start, INTERRUPT_STACK)
         saved, frames = machine.save(), guest.frames
         guest.frames = Frames(name="interrupt", stack=self._interrupt_stack)
         machine.set(guest.conv.sp, self._interrupt_stack.end)

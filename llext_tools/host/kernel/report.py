@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from llext_tools.diag import Diagnostic, Location, number
 from llext_tools.host.guest import Guest
+from llext_tools.host.stacks import FILL
 
 if TYPE_CHECKING:
     from llext_tools.host.kernel.contexts import Context
     from llext_tools.host.kernel.kernel import Kernel
-
-FILL = 0xAA
-"""What a stack is filled with, as by CONFIG_INIT_STACKS."""
 
 GUARD = 4
 """Bytes at the end of a stack that stay as they are, as with CONFIG_STACK_SENTINEL."""

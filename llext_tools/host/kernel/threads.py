@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from llext_tools.host import stacks
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel import report
 from llext_tools.host.kernel.contexts import Context
@@ -71,7 +72,7 @@ def prepare(kernel: Kernel, address: int, stack: int, size: int, priority: int) 
         wrong(kernel, f"with a stack of {size:,} bytes", "give it a K_THREAD_STACK_DEFINE() of 512 bytes or more")
     if len(kernel.contexts) > guest.limits.threads:
         report.too_many(kernel, guest.limits.threads)
-    guest.memory.poke(stack, bytes([report.FILL]) * size)
+    stacks.fill(guest.memory, stack, size)
 
 
 def wrong(kernel: Kernel, what: str, help: str) -> NoReturn:
@@ -206,8 +207,7 @@ def k_thread_stack_space_get(guest: Guest, address: int, unused: int) -> int:
     thread = known(kernel_of(guest), address)
     if thread is None or thread.stack is None:
         return -EINVAL
-    data = guest.memory.peek(thread.stack.start, thread.stack.end - thread.stack.start)
-    space = len(data) - len(data.lstrip(bytes([report.FILL])))
+    space = thread.stack.end - thread.stack.start - stacks.used(guest.memory, thread.stack)
     guest.memory.write(unused, space.to_bytes(guest.model.word, "little"))
     return 0
 
