@@ -8,6 +8,7 @@ Source: DWARF 4 and 5, section 6.2 "Line Number Information"; 3.3 "Subroutine an
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from operator import attrgetter
@@ -18,10 +19,13 @@ import numpy as np
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import debug_file, same_sections
 from llext_tools.elf.dwarf import MALFORMED, attribute
-from llext_tools.elf.lines import entries, file_name, low_pc, open_debug
+from llext_tools.elf.lines import SCOPES, file_name, low_pc, open_debug
 from llext_tools.elf.model import I64, ElfObject
 
 START = attrgetter("start")
+AROUND = SCOPES | {"DW_TAG_subprogram", "DW_TAG_lexical_block"}
+STRUCTOR = re.compile(r"[CD][0-3]E")
+"""In the mangled names of constructors and destructors, which return their object on Arm, and nothing in the source."""
 
 
 class Row(NamedTuple):
@@ -46,6 +50,7 @@ class Function(NamedTuple):
     line: int
     pieces: tuple[tuple[int, int], ...]
     returns: bool  # a value
+    implicit: bool = False  # the source does not have it: a constructor, say, that the compiler has made
 
     @property
     def start(self) -> int:
@@ -112,14 +117,26 @@ def _rows(info: Any, unit: Any) -> Iterator[Row]:
 def _functions(info: Any, unit: Any) -> Iterator[Function]:
     program = info.line_program_for_CU(unit)
     folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b""
-    for die in entries(unit.get_top_DIE(), "DW_TAG_subprogram"):
+    for die, around in _subprograms(unit.get_top_DIE()):
         pieces = _pieces(info, unit, die)
-        line, file = attribute(die, "DW_AT_decl_line"), attribute(die, "DW_AT_decl_file")
+        is_lambda = attribute(die, "DW_AT_name") == b"operator()" and attribute(die, "DW_AT_decl_line") is None
+        line, file = (attribute(around if is_lambda else die, f"DW_AT_decl_{what}") for what in ("line", "file"))
         if pieces and line and file is not None and program:
-            name = attribute(die, "DW_AT_linkage_name") or attribute(die, "DW_AT_name") or b"?"
+            linkage = (attribute(die, "DW_AT_linkage_name") or b"").decode("utf-8", "replace")
+            name = linkage or (attribute(die, "DW_AT_name") or b"?").decode("utf-8", "replace")
             path = _path(folder, file_name(program, file))
-            returns = attribute(die, "DW_AT_type") is not None
-            yield Function(name.decode("utf-8", "replace"), path, line, pieces, returns)
+            returns = attribute(die, "DW_AT_type") is not None and not STRUCTOR.search(linkage)
+            implicit = bool(attribute(die, "DW_AT_artificial")) and not is_lambda
+            yield Function(name, path, line, pieces, returns, implicit)
+
+
+def _subprograms(die: Any) -> Iterator[tuple[Any, Any]]:
+    """All functions of a unit, with what they are in; those of classes inside of functions, too, as lambdas are."""
+    for child in die.iter_children():
+        if child.tag == "DW_TAG_subprogram":
+            yield child, die
+        if child.tag in AROUND and child.has_children:
+            yield from _subprograms(child)
 
 
 def _pieces(info: Any, unit: Any, die: Any) -> tuple[tuple[int, int], ...]:

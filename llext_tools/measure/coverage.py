@@ -61,7 +61,10 @@ def measure(ways: Mapping[Way, int], programs: Programs, wanted: Iterable[Progra
         for (file, line), count in (labels(unit, of.places, taken.hits, source) | found).items():
             lines[file][line] += count
         for function in unit.functions:
-            functions[function.file][function.line, function.name] += taken.called.get(function.start, 0)
+            if not function.implicit:
+                known = programs.name_at(function.start)  # debug information has no mangled names of static functions
+                name = known if known.startswith("_Z") > function.name.startswith("_Z") else function.name
+                functions[function.file][function.line, name] += taken.called.get(function.start, 0)
     return _coverage(lines, functions)
 
 

@@ -41,12 +41,15 @@ def meant(unit: Unit, code: Code, steps: Steps, source: Source) -> Meant:
         rows = [row for row in unit.rows if function.pieces[0][0] <= row.start < function.pieces[0][1]]
         if not rows:
             continue
+        if function.implicit:
+            nowhere.update(rows)
+            continue
         first = next((i for i, row in enumerate(rows) if _key(row) != _key(rows[0])), len(rows))
         names[rows[0]] = function.file, function.line
         nowhere.update(rows[:first] if first < len(rows) else ())
         last = max(rows, key=lambda row: (row.file == function.file, row.line, row.column))
-        if _closes(function, last, code, source):
-            down = [row for row in rows if _key(row) == _key(last)]
+        down = [row for row in rows if _key(row) == _key(last)]
+        if _closes(function, down, code, source):
             before = [row for row in rows if row.start < down[0].start]
             nowhere.update(down)
             if before and function.returns:
@@ -106,11 +109,16 @@ def _key(row: Row) -> tuple[str, int, int]:
     return row.file, row.line, row.column
 
 
-def _closes(function: Function, last: Row, code: Code, source: Source) -> bool:
-    """Whether the last row of the text is the closing brace of a function that returns elsewhere."""
+def _closes(function: Function, rows: Sequence[Row], code: Code, source: Source) -> bool:
+    """Whether the last rows of the text are the closing brace of a function that returns elsewhere.
+
+    Where destructors are called there, the brace does something.
+    """
+    last = rows[-1]
     text = source.at(last.file, last.line, last.column)
     if text and text != "}":
         return False
-    if not text and not any(found.flow == "return" for _, found in code.between(last.start, last.end)):
+    flows = {found.flow for row in rows for _, found in code.between(row.start, row.end)}
+    if "call" in flows or (not text and "return" not in flows):
         return False
     return function.returns or source.has_return(function.file, function.line, last.line, last.column)
