@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llext_tools.cli.settings import Settings
     from llext_tools.diag import Diagnostic
     from llext_tools.errors import LlextError
+    from llext_tools.measure import Wanted
     from llext_tools.testing import Extension
     from llext_tools.testing.extension import Leaks
 
@@ -30,11 +31,14 @@ OPTIONS = {
     "exports": ("TABLE", "what the host exports"),
     "mmio": ("DEVICE", "START+SIZE=KIND: a device, as for `llext run`"),
     "build-dir": ("DIR", "where extensions are, in it or below"),
+    "coverage": ("FILE", "write how often each line of the extensions ran, for lcov and genhtml"),
 }
 """What stands behind ``--llext-``; LLEXT_TARGET and the like in the environment count where an option is not given."""
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 CACHE = pytest.StashKey[Any]()
+PARTS = pytest.StashKey[list[Any]]()
+"""Coverage, as plain values."""
 FAILED = pytest.StashKey[bool]()
 """Of a test: whether something has gone wrong in it."""
 
@@ -42,13 +46,39 @@ FAILED = pytest.StashKey[bool]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("llext", "extensions for Zephyr")
     for name, (what, text) in OPTIONS.items():
-        action = "store" if name == "target" else "append"
+        action = "store" if name in ("target", "coverage") else "append"
         group.addoption(f"--llext-{name}", metavar=what, action=action, default=None, help=text)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if (cache := config.stash.get(CACHE, None)) is not None:
         cache.close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the coverage of all tests. Where several processes run them, each hands its own to the one that writes."""
+    config = session.config
+    cache, path = config.stash.get(CACHE, None), next(iter(_said(config, "coverage")), "")
+    if not path:
+        return
+    if cache is not None:
+        cache.close()
+        config.stash.setdefault(PARTS, []).extend(part.plain() for part in cache.coverage)
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["llext_coverage"] = config.stash.get(PARTS, [])
+        return
+    from llext_tools.files import write_all
+    from llext_tools.measure.coverage import Coverage, merged, to_lcov
+
+    parts = config.stash.get(PARTS, [])
+    coverage = merged(Coverage.of_plain(part) for part in parts)
+    write_all({os.path.join(config.invocation_params.dir, path): to_lcov(coverage)})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001 - that is how pytest-xdist calls it
+    parts = getattr(node, "workeroutput", {}).get("llext_coverage", [])
+    node.config.stash.setdefault(PARTS, []).extend(parts)
 
 
 @pytest.fixture
@@ -71,7 +101,7 @@ class Loader:
         from llext_tools.testing.cache import Cache
 
         self._config = request.config
-        self._cache = request.config.stash.setdefault(CACHE, Cache())
+        self._cache = request.config.stash.setdefault(CACHE, Cache(_measured(request.config)))
         self._folders, self._deep = _folders(request)
         self._taken: list[Extension] = []
 
@@ -114,6 +144,12 @@ class Loader:
 
 
 # ---- what the options, the environment and the settings say
+
+
+def _measured(config: pytest.Config) -> Wanted:
+    from llext_tools.measure import Wanted
+
+    return Wanted(coverage=bool(_said(config, "coverage")))
 
 
 def _said(config: pytest.Config, name: str) -> list[str]:

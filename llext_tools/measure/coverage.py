@@ -43,6 +43,21 @@ class Coverage:
     def __add__(self, other: Coverage) -> Coverage:
         return merged([self, other])
 
+    def plain(self) -> dict[str, tuple[dict[int, int], list[tuple[int, str, int]]]]:
+        """As values that go from one process to another."""
+        return {
+            path: (dict(file.lines), [(f.line, f.name, f.calls) for f in file.functions])
+            for path, file in self.files.items()
+        }
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, tuple[Mapping[int, int], Iterable[tuple[int, str, int]]]]) -> Coverage:
+        files = {
+            path: FileCoverage(lines=dict(lines), functions=tuple(FunctionCount(*f) for f in functions))
+            for path, (lines, functions) in plain.items()
+        }
+        return cls(files=files)
+
 
 def measure(ways: Mapping[Way, int], programs: Programs, wanted: Iterable[Program]) -> Coverage:
     """The coverage of some programs.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llext_tools.measure import Wanted
+from llext_tools.measure.coverage import Coverage
 from llext_tools.testing.options import Options
 from llext_tools.testing.program import Program
 
@@ -10,9 +12,14 @@ MOST = 16
 
 
 class Cache:
-    """Programs by their options and the state of their files; several of one kind if a test uses them at once."""
+    """Programs by their options and the state of their files; several of one kind if a test uses them at once.
 
-    def __init__(self) -> None:
+    ``coverage``: of programs that are closed, if ``measure`` asks for it.
+    """
+
+    def __init__(self, measure: Wanted | None = None) -> None:
+        self._measure = measure or Wanted()
+        self.coverage: list[Coverage] = []
         self._idle: dict[Program, tuple[Options, tuple[object, ...]]] = {}
         self._kinds: dict[Program, tuple[Options, tuple[object, ...]]] = {}
 
@@ -25,7 +32,7 @@ class Cache:
         kind = options, options.stamp
         program = next((each for each, its in self._idle.items() if its == kind), None)
         if program is None:
-            program = Program(options)
+            program = Program(options, self._measure)
         self._idle.pop(program, None)
         self._kinds[program] = kind
         try:
@@ -41,10 +48,15 @@ class Cache:
         while len(self._idle) > MOST:
             oldest = next(iter(self._idle))
             del self._idle[oldest]
-            oldest.close()
+            self._close(oldest)
+
+    def _close(self, program: Program) -> None:
+        found = program.session.measured.coverage
+        self.coverage += [found] if found else []
+        program.close()
 
     def close(self) -> None:
         for program in (*self._idle, *self._kinds):
-            program.close()
+            self._close(program)
         self._idle.clear()
         self._kinds.clear()

@@ -19,6 +19,7 @@ from llext_tools.diag import Diagnostic, Location
 from llext_tools.errors import LlextError, UsageError
 from llext_tools.host.function import HostFunction
 from llext_tools.link.exports import Export
+from llext_tools.measure import Wanted
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE
 from llext_tools.run import Session
@@ -30,19 +31,22 @@ from llext_tools.testing.watch import watch
 ARENA = 16 * PAGE
 ARENA_AT, CALLBACKS_AT = 0x2B00_0000, 0x1FFD_0000
 SPACING = 8
+NOTHING = Wanted()
 
 
 class Program:
     """Extensions in a session. ``close()`` ends it.
 
+    Args:
+        measure: what is measured, over all tests.
     Raises:
         LlextError: they cannot be loaded.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, measure: Wanted = NOTHING) -> None:
         self.options = options
         images, setup = linked(options)
-        self.session = Session(images, setup)
+        self.session = Session(images, setup._replace(measure=measure))
         try:
             self.session.fill()
         except BaseException:

@@ -38,11 +38,14 @@ def compile_file(c: Path, target: Target, chain: str, folder: Path, *options: st
     except ToolError as error:
         pytest.skip(str(error))
     obj, out = (folder / f"{c.stem}{end}" for end in (".o", ".debug.elf"))
-    flags = [*toolchains.flags(target, tools.name, "C"), f"-I{include_dir()}", "-DLL_EXTENSION_BUILD", *options]
-    call([*tools.cc, *flags, "-c", str(c), "-o", str(obj)])
+    language: toolchains.Language = "CXX" if c.suffix == ".cpp" else "C"
+    compiler = tools.cxx if language == "CXX" else tools.cc
+    flags = [*toolchains.flags(target, tools.name, language), f"-I{include_dir()}", "-DLL_EXTENSION_BUILD", *options]
+    call([*compiler, *flags, "-c", str(c), "-o", str(obj)])
     emulation = {"arm": "armelf", "riscv": f"elf{target.bits}lriscv"}[target.arch]
     script = f"{cmake_dir()}/llext-merge.ld"
-    call([*tools.ld, "-m", emulation, "-r", "-d", "-T", script, str(obj), runtime, "-o", str(out)])
+    group = ["--force-group-allocation"] if language == "CXX" else []
+    call([*tools.ld, "-m", emulation, "-r", "-d", *group, "-T", script, str(obj), runtime, "-o", str(out)])
     return load_object(str(out))
 
 

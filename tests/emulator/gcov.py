@@ -45,6 +45,7 @@ def sample(name: str, prototypes: str, *calls: str) -> Case:
 
 CASES = {
     "flow": Case(FOLDER / "flow.c", ("everything(7)",), EVERYTHING.format(7)),
+    "classes": Case(FOLDER / "classes.cpp", ("everything(7)",), 'extern "C" ' + EVERYTHING.format(7)),
     "statements": Case(FOLDER / "statements.c", ("everything(7)",), EVERYTHING.format(7)),
     "counter": sample("counter", "int counter_run(int), counter_tick(void)", "counter_run(6)", "counter_tick()"),
     "math": sample(
@@ -71,12 +72,15 @@ def gcov(name: str) -> Counts:
 
 
 def _gcov(case: Case, folder: Path) -> Counts:
-    gcc, tool = need("gcc"), need("gcov")
+    is_cpp = case.source.suffix == ".cpp"
+    gcc, tool = need("g++" if is_cpp else "gcc"), need("gcov")
+    options = ["-fno-exceptions", "-fno-rtti"] if is_cpp else [f"-I{include_dir()}"]
     shutil.copytree(case.source.parent, folder, dirs_exist_ok=True)
-    (folder / "main_of_test.c").write_text(case.main)
+    main = folder / f"main_of_test{case.source.suffix}"
+    main.write_text(case.main)
     source = case.source.name
-    call([gcc, "-O0", "--coverage", f"-I{include_dir()}", "-c", str(folder / source), "-o", str(folder / "it.o")])
-    call([gcc, "--coverage", str(folder / "main_of_test.c"), str(folder / "it.o"), "-o", str(folder / "program")])
+    call([gcc, "-O0", "--coverage", *options, "-c", str(folder / source), "-o", str(folder / "it.o")])
+    call([gcc, "--coverage", str(main), str(folder / "it.o"), "-o", str(folder / "program")])
     subprocess.run([folder / "program"], cwd=folder, check=False, capture_output=True)
     done = subprocess.run(
         [tool, "--json-format", "--stdout", "it.gcno"], cwd=folder, check=True, capture_output=True, text=True
