@@ -59,6 +59,11 @@ class Measured:
     instructions: int | None = None
 
 
+class Block(NamedTuple):
+    instructions: int
+    ran: Ran
+
+
 class Meter:
     """What is attached to a guest."""
 
@@ -78,7 +83,7 @@ class Meter:
         self._programs = Programs([*extensions, *firmware], guest.arch, guest.target.bits, self._read)
         self._covered = [*extensions, *(firmware if wanted.firmware else ())]
         self._limit = guest.limits.instructions or None
-        self._sizes: dict[tuple[int, int], int] = {}
+        self._blocks: dict[tuple[int, int], Block] = {}
         self._ways: dict[Way, int] = defaultdict(int)
         self._last: Way = None, None
         self._block = 0, 0
@@ -91,11 +96,10 @@ class Meter:
         guest.on_stop.append(self._stopped)
 
     def _seen(self, address: int, size: int) -> bool:
-        guest = self._guest
-        count = 0
-        if address not in guest.functions and address != guest.return_at:
-            known = self._sizes.get((address, size))
-            count = self._count(address, size) if known is None else known
+        if address in self._guest.functions or address == self._guest.return_at:
+            count, ran = 0, Ran(address, 0)  # the host takes over
+        else:
+            count, ran = self._blocks.get((address, size)) or self._look(address, size)
             if self._limit is not None and self.instructions + count > self._limit:
                 return True
             self.instructions += count
@@ -103,14 +107,17 @@ class Meter:
         if self._calls is not None:
             self._calls.seen(address, size, count)
         if self._wanted.coverage:
-            self._last = way = (self._last[1], Ran(address, size if count else 0))
+            self._last = way = (self._last[1], ran)
             self._ways[way] += 1
         return False
 
+    def _look(self, address: int, size: int) -> Block:
+        found = self._blocks[address, size] = Block(self._count(address, size), Ran(address, size))
+        return found
+
     def _count(self, address: int, size: int) -> int:
         """The instructions of a block."""
-        count = self._sizes[address, size] = sum(1 for _ in self._programs.code.between(address, address + size))
-        return count
+        return sum(1 for _ in self._programs.code.between(address, address + size))
 
     def _stopped(self, stop: Stop) -> None:
         """Something ended the run: the rest of the last block has not run."""

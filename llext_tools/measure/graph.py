@@ -40,11 +40,13 @@ Way = tuple[Ran | None, Ran | None]
 
 @dataclass(slots=True)
 class Block:
-    """A basic block. ``lines``: in the order in which they first occur; ``sources``: how often from which block."""
+    """A basic block. ``lines``: in the order in which they first occur, with how often control got there, which is less
+    than into the block if something ended the run; ``sources``: how often from which block.
+    """
 
     start: int
     count: int = 0
-    lines: list[Place] = field(default_factory=list)
+    lines: dict[Place, int] = field(default_factory=dict)
     sources: dict[int, int] = field(default_factory=lambda: defaultdict(int))
 
 
@@ -174,8 +176,7 @@ def blocks(unit: Unit, lines: Mapping[int, tuple[Place, ...]], code: Code, steps
         following = address + listed[address].size
         of[address] = len(result) - 1
         for line in lines.get(address, ()):
-            if line not in result[-1].lines:
-                result[-1].lines.append(line)
+            result[-1].lines.setdefault(line, steps.hits.get(address, 0))
     for (source, to), count in steps.follows.items():
         if to in of and result[of[to]].start == to:
             result[of[to]].sources[of.get(source, NOWHERE)] += count

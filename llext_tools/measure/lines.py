@@ -28,14 +28,15 @@ def counts(blocks: Sequence[Block], returns: Mapping[int, Place], hits: Mapping[
         total[line] += hits.get(address, 0)
     own: dict[Place, list[int]] = defaultdict(list)
     for i, block in enumerate(blocks):
-        for line in block.lines:
-            total[line] += block.count
+        for line, times in block.lines.items():
+            total[line] += times
         if block.lines:
-            own[_last(block.lines)].append(i)
+            own[_last([*block.lines])].append(i)
     for line, mine in own.items():
         inside = {i: {j: n for j, n in blocks[i].sources.items() if j in mine} for i in mine}
         entered = sum(n for i in mine for j, n in blocks[i].sources.items() if j not in inside)
-        total[line] = entered + rounds(inside)
+        ended = sum(blocks[i].count - blocks[i].lines[line] for i in mine)
+        total[line] = entered - ended + rounds(inside)
     return dict(total)
 
 

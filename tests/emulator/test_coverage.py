@@ -59,6 +59,29 @@ def test_lines_by_clang_ran_where_those_of_gcc_did(cpu: str, tmp_path: Path) -> 
     assert not [line for line, n in theirs.lines.items() if not n and ours.lines[line]]
 
 
+def test_lines_behind_a_fault_have_not_run(tmp_path: Path) -> None:
+    """Not even those that would have run without another jump. Oracle: the source."""
+    source = tmp_path / "broken.c"
+    source.write_text(
+        "int volatile seen;\n"
+        "int broken(volatile int *p)\n"
+        "{\n"
+        "    seen = 1;\n"
+        "    seen += *p;\n"
+        "    seen = 2;\n"
+        "    return seen;\n"
+        "}\n"
+    )
+    cpu = target("cortex-m4")
+    obj = compile_file(source, cpu, "gcc", tmp_path, "-O0")
+    result = run(load([obj], cpu), ("broken(0)",), Setup(cpu, measure=Wanted(coverage=True)))
+    assert result.fault is not None
+    assert result.measured.coverage is not None
+    assert counts(result.measured.coverage).lines == {
+        ("broken.c", line): n for line, n in ((2, 1), (4, 1), (5, 1), (6, 0), (7, 0))
+    }
+
+
 def test_lcov_reads_and_merges_what_is_written(tmp_path: Path) -> None:
     """Oracle: lcov's own sums, and the page that genhtml makes."""
     coverage = measured(CASES["flow"], target("cortex-m4"), "gcc", tmp_path)

@@ -318,8 +318,11 @@ def test_stacks_are_used_as_the_compiler_says(target: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("target", BOTH)
 def test_threads_have_profiles_of_their_own(target: str, tmp_path: Path) -> None:
     lines: list[str] = []
-    result = go(STACKS, target, tmp_path, "test()", profile=True, trace=lines.append)
+    result = go(STACKS, target, tmp_path, "test()", profile=True, trace=lines.append, coverage=True)
     profile = result.measured.profile
+    assert result.measured.coverage is not None
+    calls = {f.name: f.calls for file in result.measured.coverage.files.values() for f in file.functions}
+    assert calls == {"test": 1, "work": 1, "rec": 10, "leaf": 2}
     assert profile is not None
     assert {thread.name: thread.steps[0].frame.name for thread in profile.threads} == {"main": "test", "work": "work"}
     assert [sum(step.calls for step in t.steps if step.frame.name == "rec") for t in profile.threads] == [3, 7]
