@@ -131,7 +131,7 @@ class Guest(Places):
         """Give the stack and the place where calls return to; after all images are there."""
         stack = self.memory.add("stack", self.limits.stack, Perm.R | Perm.W, STACK_AT)
         self.frames.stack = stack
-        stacks.fill(self.memory, stack.start, STACK_SIZE)
+        stacks.fill(self.memory, stack.start, self.limits.stack)
         self.machine.set(self.conv.sp, stack.end)
         self.return_at = self.memory.free(PAGE, RETURN_AT)
         self.memory.add_traps("return", [self.return_at])
