@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.diag import CODES
 from llext_tools.errors import FaultError, LimitError
-from llext_tools.host import builtin
+from llext_tools.host import builtin, kernel
 from llext_tools.mem import Mem
 from llext_tools.run import Limits, Setup, load, run
 
@@ -44,13 +45,16 @@ def test_random_code_ends_with_a_fault_or_a_value(target: str, build: Build) -> 
         assert result.fault is None or CODES[result.fault.code].error in (FaultError, LimitError)
 
 
-NAMES = sorted(name for name in builtin.BY_NAME if not name.startswith("z_impl_"))  # those are others' second names
+KERNEL = sorted(f.name for f in kernel.FUNCTIONS if not f.name.startswith("z_impl_"))  # those are second names
+LIBRARY = sorted(
+    name for name in builtin.BY_NAME.keys() - {f.name for f in kernel.FUNCTIONS} if not name.startswith("z_impl_")
+)
+BOTH = ("cortex-m3", "rv64gc")
 
 
 @pytest.mark.parametrize(
     ("name", "target"),
-    [(name, t) for i, name in enumerate(NAMES) for t in (("cortex-m3", "rv64gc")[i % 2 :][:1])],
-    ids="-".join,
+    [*((name, target) for name in LIBRARY for target in BOTH), *zip(KERNEL, cycle(BOTH), strict=False)],
 )
 def test_host_functions_take_any_arguments(name: str, target: str, build: Build) -> None:
     """Called with wild pointers and sizes, each returns or ends the run with a diagnostic."""
