@@ -284,6 +284,79 @@ k_ticks_t k_timer_expires_ticks(const struct k_timer *timer);
 void k_timer_user_data_set(struct k_timer *timer, void *user_data);
 void *k_timer_user_data_get(const struct k_timer *timer);
 
+/* Queues of items whose first word is the kernel's. */
+struct k_queue {
+	struct {
+		void *head;
+		void *tail;
+	} data_q;
+	llext_wait_queue wait_q;
+};
+
+struct k_fifo {
+	struct k_queue _queue;
+};
+
+struct k_lifo {
+	struct k_queue _queue;
+};
+
+#define K_QUEUE_DEFINE(name) struct k_queue name = {{NULL, NULL}, LLEXT_NOBODY(name)}
+#define K_FIFO_DEFINE(name)  struct k_fifo name = {{{NULL, NULL}, LLEXT_NOBODY((name)._queue)}}
+#define K_LIFO_DEFINE(name)  struct k_lifo name = {{{NULL, NULL}, LLEXT_NOBODY((name)._queue)}}
+
+void k_queue_init(struct k_queue *queue);
+void k_queue_append(struct k_queue *queue, void *data);
+void k_queue_prepend(struct k_queue *queue, void *data);
+void k_queue_insert(struct k_queue *queue, void *before, void *data);
+void *k_queue_get(struct k_queue *queue, k_timeout_t timeout);
+void k_queue_cancel_wait(struct k_queue *queue);
+bool k_queue_remove(struct k_queue *queue, void *data);
+bool k_queue_unique_append(struct k_queue *queue, void *data);
+int k_queue_is_empty(struct k_queue *queue);
+void *k_queue_peek_head(struct k_queue *queue);
+void *k_queue_peek_tail(struct k_queue *queue);
+
+#define k_fifo_init(fifo)             k_queue_init(&(fifo)->_queue)
+#define k_fifo_put(fifo, data)        k_queue_append(&(fifo)->_queue, data)
+#define k_fifo_get(fifo, timeout)     k_queue_get(&(fifo)->_queue, timeout)
+#define k_fifo_cancel_wait(fifo)      k_queue_cancel_wait(&(fifo)->_queue)
+#define k_fifo_is_empty(fifo)         k_queue_is_empty(&(fifo)->_queue)
+#define k_fifo_peek_head(fifo)        k_queue_peek_head(&(fifo)->_queue)
+#define k_fifo_peek_tail(fifo)        k_queue_peek_tail(&(fifo)->_queue)
+#define k_lifo_init(lifo)             k_queue_init(&(lifo)->_queue)
+#define k_lifo_put(lifo, data)        k_queue_prepend(&(lifo)->_queue, data)
+#define k_lifo_get(lifo, timeout)     k_queue_get(&(lifo)->_queue, timeout)
+
+/* Events: bits that are set and waited for. */
+struct k_event {
+	llext_wait_queue wait_q;
+	uint32_t events;
+};
+
+#define K_EVENT_DEFINE(name) struct k_event name = {LLEXT_NOBODY(name), 0}
+
+void k_event_init(struct k_event *event);
+uint32_t k_event_post(struct k_event *event, uint32_t events);
+uint32_t k_event_set(struct k_event *event, uint32_t events);
+uint32_t k_event_set_masked(struct k_event *event, uint32_t events, uint32_t mask);
+uint32_t k_event_clear(struct k_event *event, uint32_t events);
+uint32_t k_event_wait(struct k_event *event, uint32_t events, bool reset, k_timeout_t timeout);
+uint32_t k_event_wait_all(struct k_event *event, uint32_t events, bool reset, k_timeout_t timeout);
+uint32_t k_event_test(struct k_event *event, uint32_t mask);
+
+/* Condition variables. */
+struct k_condvar {
+	llext_wait_queue wait_q;
+};
+
+#define K_CONDVAR_DEFINE(name) struct k_condvar name = {LLEXT_NOBODY(name)}
+
+int k_condvar_init(struct k_condvar *condvar);
+int k_condvar_signal(struct k_condvar *condvar);
+int k_condvar_broadcast(struct k_condvar *condvar);
+int k_condvar_wait(struct k_condvar *condvar, struct k_mutex *mutex, k_timeout_t timeout);
+
 /* Work: functions that a thread calls one after the other, at once or later; of the system's queue, or of one's own. */
 struct k_work;
 typedef void (*k_work_handler_t)(struct k_work *work);

@@ -335,6 +335,8 @@ def test_timeouts_are_rounded_up(build: Build) -> None:
 INSIDE = {
     **{(name, end): f"wait_q.{end}" for name in RECORDS for end in ("head", "tail")},
     **{("k_timer", member): f"timeout.{member}" for member in ("next", "previous", "function", "ticks")},
+    ("k_queue", "first"): "data_q.head",
+    ("k_queue", "last"): "data_q.tail",
     ("k_work", "next"): "node",
     ("k_work_delayable", "next"): "work.node",
     ("k_work_delayable", "handler"): "work.handler",

@@ -21,6 +21,9 @@ RECORDS: Mapping[str, str] = {
     " flags:u1",
     "k_timer": "next:p previous:p function:p ticks:i8 head:p tail:p expiry_fn:p stop_fn:p period:i8 status:u4"
     " user_data:p",
+    "k_queue": "first:p last:p head:p tail:p",
+    "k_event": "head:p tail:p events:u4",
+    "k_condvar": "head:p tail:p",
     "k_work": "next:p handler:p queue:p flags:u4",
     "k_work_delayable": "next:p handler:p work_queue:p flags:u4 after:p before:p function:p ticks:i8 queue:p",
     "k_work_q": " ".join(f"private{i}:p" for i in range(32)),
@@ -30,7 +33,7 @@ RECORDS: Mapping[str, str] = {
 }
 """The structures of <llext/kernel.h>: member and type; p is as wide as a pointer."""
 
-WAIT_QUEUE = "wait_q"
+WAIT_QUEUE, ITEMS = "wait_q", "data_q"
 
 
 class Place(NamedTuple):
@@ -42,7 +45,9 @@ class Place(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A structure: bytes, and its members by name. ``head`` and ``tail`` are those of its list of waiting threads."""
+    """A structure: bytes, and its members by name. ``head`` and ``tail`` are those of its list of waiting threads,
+    ``first`` and ``last`` those of its list of items.
+    """
 
     size: int
     members: Mapping[str, Place]
@@ -67,6 +72,8 @@ def described(layout: Layout, word: int, types: Mapping[str, Layout]) -> Record:
         size = size_of(member.type, word, types)
         if size:
             members[member.name] = Place(member.offset, size, member.type.startswith("i"))
+        if member.name == ITEMS and size == 2 * word:
+            members["first"], members["last"] = Place(member.offset, word), Place(member.offset + word, word)
         if member.name == WAIT_QUEUE and size == 2 * word:
             members["head"], members["tail"] = Place(member.offset, word), Place(member.offset + word, word)
     return Record(layout.size, members)
