@@ -423,6 +423,21 @@ def test_a_timer_that_wakes_nobody_is_no_way_out(build: Build) -> None:
     assert found.code == "run-timeout"
 
 
+def test_a_silent_timer_takes_no_time(build: Build) -> None:
+    """It expires 36 million times while the main thread sleeps for an hour, and is asked afterwards."""
+    source = """
+    K_TIMER_DEFINE(silent, NULL, NULL);
+    int test(void)
+    {
+        k_timer_start(&silent, K_TICKS(1), K_TICKS(1)); k_sleep(K_HOURS(1));
+        unsigned int count = k_timer_status_get(&silent);
+        k_timer_stop(&silent);
+        return (int)count;
+    } EXPORT_SYMBOL(test);
+    """
+    assert go(build, source).value == 36_000_000
+
+
 def test_a_fault_in_a_thread_names_it(build: Build) -> None:
     source = """
     static void bad(void *a, void *b, void *c) { *(volatile int *)a = 1; }

@@ -121,10 +121,10 @@ class Kernel:
 
     def _advance(self, at: int) -> None:
         """Let time be at least ``at``, and do what is due then."""
-        if time.monotonic() >= self.guest.deadline:
-            report.overtime(self)
         self.guest.clock_us = max(self.now, at)
         for act in self.agenda.due(self.now):
+            if time.monotonic() >= self.guest.deadline:
+                report.overtime(self)
             act()
 
     # ---- waiting
@@ -429,17 +429,20 @@ class Kernel:
         self.agenda.add(timer, at, lambda: self._expire(timer, at))
 
     def _expire(self, timer: Timer, at: int) -> None:
+        function = self._expiry(timer)
+        times = 1
+        if timer.period and not function and not self.sched.waiters(timer.address):
+            times += max(self.now - at, 0) // timer.period  # nobody has noticed: all at once
         if timer.period:
-            self._enter_timer(timer, at + timer.period)
+            self._enter_timer(timer, at + times * timer.period)
         else:
             del self.timers[timer.address]
         try:
             (status,) = self.records.get("k_timer", timer.address, "status")
-            self.records.put("k_timer", timer.address, status=status + 1)
+            self.records.put("k_timer", timer.address, status=status + times)
         except AccessError:  # its memory is gone, with the extension that had it
             self.stop_timer(timer.address)
             return
-        function = self._expiry(timer)
         if function:
             self.interrupt(function, timer.address)
         self.wake_first(timer.address)
