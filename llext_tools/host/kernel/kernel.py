@@ -21,9 +21,10 @@ from llext_tools.host import stacks
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel import report
 from llext_tools.host.kernel.contexts import Context, Leave, Timer, values_of
+from llext_tools.host.kernel.expiry import Timers
 from llext_tools.host.kernel.records import Records
 from llext_tools.host.kernel.sched import EAGAIN, Agenda, Scheduler, Thread, Wait
-from llext_tools.host.memory import AccessError, Area
+from llext_tools.host.memory import Area
 from llext_tools.host.places import Frames
 from llext_tools.host.stacks import StackUse
 from llext_tools.mem import Perm
@@ -41,7 +42,6 @@ IDLE = 1 << 30
 """A priority below all others."""
 
 KERNEL_AT = 0x2C00_0000
-INTERRUPT_STACK = 16 << 10
 
 
 class Kernel:
@@ -55,10 +55,9 @@ class Kernel:
         self.current = self.main
         self.sched = Scheduler([self.main])
         self.agenda = Agenda()
-        self.timers: dict[int, Timer] = {}
+        self.timers = Timers(self)
         self.works: Works | None = None  # from when something needs it
         self.in_interrupt = False
-        self._interrupt_stack: Area | None = None
         self._area: Area | None = None
         self._area_used = 0
 
@@ -212,7 +211,7 @@ class Kernel:
         """Whether something that will happen can wake a thread: a timer without a function cannot, by itself."""
         if not isinstance(key, Timer):
             return True
-        return bool(self._expiry(key) or self.sched.waiters(key.address))
+        return bool(self.timers.function_of(key) or self.sched.waiters(key.address))
 
     # ---- threads
 
@@ -325,8 +324,8 @@ class Kernel:
     def stack_uses(self) -> list[StackUse]:
         """Of all stacks that there are, but that of the main thread."""
         found = [self._use(thread.name, thread.stack) for thread in self.contexts if thread.stack is not None]
-        if self._interrupt_stack is not None:
-            found.append(self._use("interrupt", self._interrupt_stack))
+        if self.timers.stack is not None:
+            found.append(self._use("interrupt", self.timers.stack))
         return found
 
     def _use(self, name: str, stack: Area) -> StackUse:
@@ -335,9 +334,9 @@ class Kernel:
     def state(self) -> object:
         """All of it, between two calls from outside."""
         threads = tuple((thread, values_of(thread)) for thread in self.contexts if not thread.idle)
-        own = self._interrupt_stack, self._area, self._area_used
+        own = self._area, self._area_used
         works = self.works, self.works.state() if self.works else None
-        return threads, self.agenda.copy(), dict(self.timers), own, works
+        return threads, self.agenda.copy(), self.timers.state(), own, works
 
     def put_back(self, state: Any) -> None:
         """Go back to a ``state()``, in which each thread is where it still is.
@@ -361,8 +360,8 @@ class Kernel:
         self.main.frames = self.guest.frames
         self.current = self.main
         self.agenda.put_back(agenda)
-        self.timers = dict(timers)
-        self._interrupt_stack, self._area, self._area_used = own
+        self.timers.put_back(timers)
+        self._area, self._area_used = own
         self.works = works
         if works is not None:
             works.put_back(queues)
@@ -373,7 +372,7 @@ class Kernel:
             if thread is not self.main:
                 self.sched.end(thread)
                 self._kill(thread)
-        self.agenda, self.timers = Agenda(), {}
+        self.agenda, self.timers = Agenda(), Timers(self)
 
     # ---- from outside
 
@@ -402,75 +401,6 @@ class Kernel:
         finally:
             self.agenda.cancel(self.main)
             self.main.wait, self.main.priority = None, priority
-
-    # ---- timers
-
-    def start_timer(self, address: int, duration: int, period: int) -> None:
-        """Let a timer expire after ``duration`` ticks, and every ``period`` ticks from then on."""
-        self.stop_timer(address)
-        timer = self.timers[address] = Timer(address, self.microseconds(period) if period > 0 else 0)
-        self._enter_timer(timer, self.now + self.microseconds(duration))
-
-    def stop_timer(self, address: int) -> bool:
-        """Whether it ran."""
-        timer = self.timers.pop(address, None)
-        return timer is not None and self.agenda.cancel(timer)
-
-    def expires(self, address: int) -> int | None:
-        """When a timer expires; None if it does not run."""
-        timer = self.timers.get(address)
-        return self.agenda.at(timer) if timer else None
-
-    def running_timers(self) -> list[tuple[int, int]]:
-        """Those that call a function when they expire: their addresses and the functions'."""
-        return [(t.address, function) for t in self.timers.values() if (function := self._expiry(t))]
-
-    def _enter_timer(self, timer: Timer, at: int) -> None:
-        self.agenda.add(timer, at, lambda: self._expire(timer, at))
-
-    def _expire(self, timer: Timer, at: int) -> None:
-        function = self._expiry(timer)
-        times = 1
-        if timer.period and not function and not self.sched.waiters(timer.address):
-            times += max(self.now - at, 0) // timer.period  # nobody has noticed: all at once
-        if timer.period:
-            self._enter_timer(timer, at + times * timer.period)
-        else:
-            del self.timers[timer.address]
-        try:
-            (status,) = self.records.get("k_timer", timer.address, "status")
-            self.records.put("k_timer", timer.address, status=status + times)
-        except AccessError:  # its memory is gone, with the extension that had it
-            self.stop_timer(timer.address)
-            return
-        if function:
-            self.interrupt(function, timer.address)
-        self.wake_first(timer.address)
-
-    def _expiry(self, timer: Timer) -> int:
-        try:
-            return self.records.get("k_timer", timer.address, "expiry_fn")[0]
-        except AccessError:
-            return 0
-
-    def interrupt(self, function: int, argument: int) -> None:
-        """Call a function of the extension as an interrupt does, on a stack of its own."""
-        guest, machine = self.guest, self.guest.machine
-        if self._interrupt_stack is None:
-            self._interrupt_stack = guest.memory.add("interrupt stack", INTERRUPT_STACK, Perm.R | Perm.W, KERNEL_AT)
-            stacks.fill(guest.memory, self._interrupt_stack.start, INTERRUPT_STACK)
-        saved, frames = machine.save(), guest.frames
-        guest.frames = Frames(name="interrupt", stack=self._interrupt_stack)
-        machine.set(guest.conv.sp, self._interrupt_stack.end)
-        self.in_interrupt = True
-        try:
-            guest.call_plain(function, argument)
-        except LlextError as error:
-            note = f"in the interrupt of the clock: `{guest.name_of(function)}` is the function of a timer"
-            raise type(error)(report.noted(error.diagnostics, note)) from error
-        finally:
-            self.in_interrupt, guest.frames = False, frames
-        machine.restore(saved)
 
 
 def kernel_of(guest: Guest) -> Kernel:

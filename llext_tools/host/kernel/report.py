@@ -167,7 +167,7 @@ def left(kernel: Kernel) -> list[Diagnostic]:
             lines += [f"{called(thread)} {waiting(kernel, thread)}", *trace]
     timers = [
         f"the timer {symbol(guest, address) or f'at {address:#010x}'} calls `{guest.name_of(function)}`"
-        for address, function in kernel.running_timers()
+        for address, function in kernel.timers.with_functions()
     ]
     works = [
         f"the work item {symbol(guest, address) or f'at {address:#010x}'} calls `{guest.name_of(handler)}`"

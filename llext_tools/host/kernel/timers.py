@@ -19,13 +19,13 @@ def k_timer_start(guest: Guest, timer: int, duration: int, period: int) -> None:
     if duration == FOREVER:
         return
     kernel.records.put("k_timer", timer, period=period, status=0)
-    kernel.start_timer(timer, max(duration, 0), period)
+    kernel.timers.start(timer, max(duration, 0), period)
 
 
 def k_timer_stop(guest: Guest, timer: int) -> None:
     kernel = kernel_of(guest)
     (function,) = kernel.records.get("k_timer", timer, "stop_fn")
-    if not kernel.stop_timer(timer):
+    if not kernel.timers.stop(timer):
         return
     if function:
         guest.call_plain(function, timer)
@@ -45,7 +45,7 @@ def k_timer_status_sync(guest: Guest, timer: int) -> int:
     kernel = kernel_of(guest)
     kernel.no_interrupt("k_timer_status_sync")
     (status,) = kernel.records.get("k_timer", timer, "status")
-    if not status and kernel.expires(timer) is not None:
+    if not status and kernel.timers.expires(timer) is not None:
         kernel.wait("k_timer_status_sync", "timer", timer, FOREVER)
         (status,) = kernel.records.get("k_timer", timer, "status")
     kernel.records.put("k_timer", timer, status=0)
@@ -56,7 +56,7 @@ def remaining(guest: Guest, timer: int) -> int:
     """Microseconds until a timer expires, 0 if it does not run."""
     kernel = kernel_of(guest)
     kernel.look()
-    at = kernel.expires(timer)
+    at = kernel.timers.expires(timer)
     return max(at - kernel.now, 0) if at is not None else 0
 
 
