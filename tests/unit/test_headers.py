@@ -145,3 +145,43 @@ def test_formats_are_checked(language: toolchains.Language, tmp_path: Path) -> N
     text = '#include <llext/host.h>\nvoid f(void) { printk("%s", 1); }\n'
     with pytest.raises(AssertionError, match=r"-Werror.*format"):
         compile_it(tmp_path, COMPILERS[0], language, text=text)
+
+
+KERNEL = r"""
+#include <llext/host.h>
+#include <llext/symbol.h>
+LOG_MODULE_REGISTER(demo, LOG_LEVEL_DBG);
+K_SEM_DEFINE(room, 1, 3);
+static K_MUTEX_DEFINE(lock);
+K_MSGQ_DEFINE(queue, 4, 10, 4);
+K_FIFO_DEFINE(fifo); K_LIFO_DEFINE(lifo); K_QUEUE_DEFINE(q); K_EVENT_DEFINE(ev); K_CONDVAR_DEFINE(cv);
+static void handler(struct k_work *w) { (void)w; }
+K_WORK_DEFINE(work, handler); K_WORK_DELAYABLE_DEFINE(late, handler);
+static void tick(struct k_timer *t) { (void)t; }
+K_TIMER_DEFINE(timer, tick, NULL);
+K_THREAD_STACK_DEFINE(stack, 1000);
+K_THREAD_STACK_ARRAY_DEFINE(more, 2, 300);
+static struct k_thread thread;
+static void run(void *a, void *b, void *c) { ARG_UNUSED(a); (void)b; (void)c; k_sleep(K_MSEC(5)); }
+int f(int x)
+{
+	LOG_INF("hello"); LOG_ERR("%d", x);
+	int64_t before = k_uptime_get();
+	k_thread_create(&thread, stack, K_THREAD_STACK_SIZEOF(stack), run, 0, 0, 0, K_PRIO_PREEMPT(3), 0, K_NO_WAIT);
+	k_sem_take(&room, K_FOREVER); k_mutex_lock(&lock, K_USEC(x)); k_fifo_put(&fifo, &x); k_lifo_put(&lifo, &x);
+	k_msgq_put(&queue, &x, K_SECONDS(1)); k_work_submit(&work); k_work_schedule(&late, K_MINUTES(1));
+	(void)more; (void)k_work_is_pending(&work); (void)POINTER_TO_INT(&x);
+	x += (int)k_uptime_delta(&before);
+	return x + K_TIMEOUT_EQ(K_NO_WAIT, K_FOREVER) + (int)k_event_wait(&ev, 1, false, K_HOURS(2));
+}
+EXPORT_SYMBOL(f);
+"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("compiler", COMPILERS, ids="-".join)
+def test_kernel_objects_can_be_defined(
+    compiler: tuple[str, str], language: toolchains.Language, tmp_path: Path
+) -> None:
+    """With each compiler, in C and C++, without a warning of -Wpedantic."""
+    assert compile_it(tmp_path, compiler, language, "-DLL_EXTENSION_BUILD", text=KERNEL).exists()
