@@ -38,8 +38,9 @@ class Bare:
 
     def __init__(self, code: bytes) -> None:
         self.uc: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, arm.UC_CPU_ARM_CORTEX_M4)
-        for start in (CODE_AT, STACK_AT, RETURN_AT):
-            self.uc.mem_map(start, 0x1_0000)
+        runs, data = unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC, unicorn.UC_PROT_READ | unicorn.UC_PROT_WRITE
+        for start, permissions in ((CODE_AT, runs), (STACK_AT, data), (RETURN_AT, runs)):
+            self.uc.mem_map(start, 0x1_0000, permissions)  # code that may be written would be slower
         self.uc.mem_write(CODE_AT, code)
 
     def call(self, address: int, first: int, second: int) -> int:

@@ -13,7 +13,6 @@ from llext_tools.arch.base import Piece
 from llext_tools.c.types import CType, Prototype
 from llext_tools.errors import LlextError
 from llext_tools.host.guest import Guest
-from llext_tools.host.places import Entry
 
 NUMBERS = ("int", "uint", "bool", "pointer")
 
@@ -31,14 +30,12 @@ class Express:
     def __init__(self, guest: Guest, address: int, prototype: Prototype, registers: Sequence[str]) -> None:
         conv = guest.conv
         self._guest, self._address = guest, address
-        self._entry = address & ~1 if guest.arch.thumb else address
         self._word = (1 << guest.target.bits) - 1
         self._widens = tuple(widening(ctype, guest.target.bits) for ctype in prototype.params)
         self._written = (*registers, conv.sp, conv.ra)
         self._before = (conv.sp, conv.ra)
         self._result = prototype.result
         pieces = _pieces(guest, prototype, (prototype.result,)) if not prototype.result.is_void else ()
-        self._saved = len(conv.saved)
         self._outer = (*(piece.register for piece in pieces), conv.sp, *conv.saved)
         self._inner = self._outer[: len(pieces) + 1]
         self._pieces = len(pieces)
@@ -50,20 +47,13 @@ class Express:
         guest = self._guest
         machine, frames, word = guest.machine, guest.frames, self._word
         outermost = not frames.entries
-        if outermost:
-            guest.stopped = None
-            if frames.kept is None:
-                frames.kept = machine.get_all(guest.conv.saved)
-        elif len(frames.entries) >= guest.limits.depth:
-            guest.too_deep()
         top, back = machine.get_all(self._before)
         sp = top // guest.conv.stack_align * guest.conv.stack_align
         registers = [
             (((value & mask) ^ sign) - sign) & word for value, (mask, sign) in zip(values, self._widens, strict=True)
         ]
+        inside = guest.enter(self._address, top, back)
         machine.set_all(self._written, (*registers, sp, guest.return_at | guest.arch.thumb))
-        inside, frames.inside = frames.inside, []
-        frames.entries.append(Entry(self._entry, top, back, tuple(inside)))
         try:
             guest.run_from(self._address)
             found = machine.get_all(self._outer if outermost else self._inner)
@@ -74,8 +64,7 @@ class Express:
             guest.stopped = guest.stopped or frames.copy()
             raise
         finally:
-            frames.entries.pop()
-            frames.inside = inside
+            guest.leave(inside)
         machine.set_all(self._before, (top, back))
         if not count:
             return None

@@ -251,19 +251,11 @@ class Guest(Places):
             FaultError, LimitError: it did not return.
         """
         machine, conv = self.machine, self.conv
-        if len(self.frames.entries) >= self.limits.depth:
-            self.too_deep()
         before = machine.get(conv.sp), machine.get(conv.ra)
         call = pass_arguments(self, prototype, types, values)
-        if self.frames.kept is None and not self.frames.entries:
-            self.frames.kept = machine.get_all(conv.saved)
-        if not self.frames.entries:
-            self.stopped = self.stop = None
+        inside = self.enter(address, *before)
         machine.set(conv.sp, call.sp)
         machine.set(conv.ra, self.return_at | self.arch.thumb)
-        inside, self.frames.inside = self.frames.inside, []
-        entry = address & ~1 if self.arch.thumb else address
-        self.frames.entries.append(Entry(entry, *before, tuple(inside)))
         try:
             self.run_from(address)
             self.check_return(call.sp, address)
@@ -272,11 +264,34 @@ class Guest(Places):
             self.stopped = self.stopped or self.frames.copy()
             raise
         finally:
-            self.frames.entries.pop()
-            self.frames.inside = inside
+            self.leave(inside)
         machine.set(conv.sp, before[0])
         machine.set(conv.ra, before[1])
         return result
+
+    def enter(self, address: int, sp: int, ra: int) -> list[str]:
+        """A call of the extension begins; the registers are the host's.
+
+        Returns:
+            For ``leave()``, when it is over.
+        Raises:
+            LimitError: ``run-depth``.
+        """
+        frames = self.frames
+        if not frames.entries:
+            self.stopped = self.stop = None
+            if frames.kept is None:
+                frames.kept = self.machine.get_all(self.conv.saved)
+        elif len(frames.entries) >= self.limits.depth:
+            text = f"host and extension call each other {self.limits.depth} levels deep"
+            self.fail("run-depth", text, self.where_now())
+        inside, frames.inside = frames.inside, []
+        frames.entries.append(Entry(address & ~1 if self.arch.thumb else address, sp, ra, tuple(inside)))
+        return inside
+
+    def leave(self, inside: list[str]) -> None:
+        self.frames.entries.pop()
+        self.frames.inside = inside
 
     def call_plain(self, address: int, *values: int) -> int:
         """Call a function pointer whose arguments and result are of a pointer's or an int's size: a callback."""
@@ -286,10 +301,6 @@ class Guest(Places):
 
     def placer(self, variadic: bool) -> Placer:
         return self.conv.placer(self.model.word, self.target.float_abi, variadic)
-
-    def too_deep(self) -> NoReturn:
-        text = f"host and extension call each other {self.limits.depth} levels deep"
-        self.fail("run-depth", text, self.where_now())
 
     def run_from(self, pc: int) -> None:
         """Run until the extension returns, serving its calls."""

@@ -125,15 +125,18 @@ class Extension:
             self.__dict__["_is_up"] = True
 
     def teardown(self) -> None:
-        """Run the destructors, then look for memory that is still allocated.
+        """Let threads run until all wait, run the destructors, look for threads and memory that are left.
 
         Raises:
             ExtensionError: ``run-leak``, ``run-threads-left``; or what a destructor does wrong.
         """
         if self._is_up:
             self.__dict__["_is_up"] = False
+            session = self._program.session
             with self._program.running():
-                self._program.session.teardown()
+                session.settle()
+                session.teardown()
+                session.settle()
         with self._program.running():
             self._program.guest.check_heap()
         if self._leaks == "fail":

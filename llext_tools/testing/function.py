@@ -38,11 +38,11 @@ class Function:
                     break
             else:
                 program = self._program
-                program.prepare()
+                registers = program.prepare()
                 try:
                     return short(args)
                 except BaseException as error:
-                    program.failed(error)
+                    program.failed(error, registers)
                     raise
         return self._call(args, named)
 

@@ -106,22 +106,29 @@ class Program:
         """Around what runs code of the extension: gives it its time, explains what it does wrong."""
         return Running(self)
 
-    def prepare(self) -> None:
-        """Before a call from outside."""
+    def prepare(self) -> object:
+        """Before a call. Returns for ``failed()`` the registers, if the host's function that makes it goes on later."""
         guest = self.guest
-        if not guest.frames.entries:
-            if self._upset:
-                guest.restore(self._registers)
-                self._upset = False
-            guest.deadline = time.monotonic() + self.options.seconds
+        if guest.frames.entries:
+            return guest.machine.save()
+        if self._upset:
+            guest.restore(self._registers)
+            self._upset = False
+        guest.deadline = time.monotonic() + self.options.seconds
+        return None
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, registers: object) -> None:
         """A call has been left by an exception: raise what the extension did wrong as an ``ExtensionError``."""
-        if not self.guest.frames.entries:
-            self._upset = True
         self.faulted = True
+        found: tuple[Diagnostic, ...] = ()
         if isinstance(error, LlextError) and not isinstance(error, ExtensionError | UsageError):
-            raise ExtensionError(tuple(self.explained(d) for d in error.diagnostics)) from None
+            found = tuple(self.explained(d) for d in error.diagnostics)
+        if registers is None:
+            self._upset = True
+        else:
+            self.guest.machine.restore(registers)
+        if found:
+            raise ExtensionError(found) from None
 
     def explained(self, diagnostic: Diagnostic) -> Diagnostic:
         """With the source line and who called whom, as long as the machine is where it was stopped."""
@@ -249,8 +256,8 @@ class Running:
         self._program = program
 
     def __enter__(self) -> None:
-        self._program.prepare()
+        self._registers = self._program.prepare()
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if error is not None:
-            self._program.failed(error)
+            self._program.failed(error, self._registers)

@@ -127,6 +127,15 @@ def test_an_error_in_a_callback_comes_through(ext: Extension) -> None:
     assert ext.add(1, 1) == 2
 
 
+def test_a_callback_may_survive_a_fault(ext: Extension) -> None:
+    def step(n: int, _text: object) -> int:
+        with pytest.raises(ExtensionError, match="where there is no memory"):
+            ext.peek(0)
+        return n
+
+    assert ext.apply(step, 4) == 3 + 2 + 1 + 0
+
+
 def test_more_arguments_than_parameters(ext: Extension) -> None:
     assert ext.total(3, 10, 20, 30) == 60
     with pytest.raises(TypeError, match=r"`int total\(int count, ...\)` takes 1 argument or more, not 0"):
