@@ -56,6 +56,16 @@ void drop(void)
 }
 EXPORT_SYMBOL(drop);
 
+void __assert_func(const char *file, int line, const char *function, const char *condition);
+#define assert(x) ((x) ? (void)0 : __assert_func(__FILE__, __LINE__, __func__, #x))
+
+int empty(int by)
+{
+	assert(by <= level);
+	return level -= by;
+}
+EXPORT_SYMBOL(empty);
+
 void give_up(void)
 {
 	abort();
@@ -113,6 +123,9 @@ def test_what_a_person_sees_of_failures(project: pytest.Pytester, golden: bool) 
         def test_abort(llext_extension):
             llext_extension("tank").give_up()
 
+        def test_assertion(llext_extension):
+            llext_extension("tank").empty(1)
+
         def test_leak(llext_extension):
             tank = llext_extension("tank.llext")
             tank.keep("forgotten")
@@ -135,7 +148,7 @@ def test_what_a_person_sees_of_failures(project: pytest.Pytester, golden: bool) 
         """
     )
     result = project.runpytest_inprocess(*PLUGIN)
-    result.assert_outcomes(failed=5, errors=1, passed=1)
+    result.assert_outcomes(failed=6, errors=1, passed=1)
     shown = failures(result, project.path)
     assert "llext_tools/" not in shown
     path = GOLDEN / "failures.txt"
