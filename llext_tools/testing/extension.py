@@ -103,7 +103,8 @@ class Extension:
             bringup: whether the constructors run now.
             leaks: "ignore" allows memory that is still allocated after the destructors.
             given: ``target``; ``firmware``, whose code then runs; ``exports``, tables; ``extensions`` that are loaded
-                before; ``mmio``, devices; ``at``, an address; ``profile``; ``seconds`` for each call.
+                before; ``mmio``, devices; ``init``, functions of the firmware to call first; ``at``, an address;
+                ``profile``; ``seconds`` for each call.
         Raises:
             LlextError: it cannot be loaded. ExtensionError: a constructor fails.
         """

@@ -9,14 +9,14 @@ from llext_tools.c.types import CType, Prototype
 from llext_tools.c.values import near, pack
 from llext_tools.c.view import Pointer, View
 from llext_tools.diag import fail
-from llext_tools.elf import structs as elf
 from llext_tools.host import builtin
 from llext_tools.host.function import HostCall, HostFunction
 from llext_tools.host.guest import Guest
 from llext_tools.host.heap import Block
 from llext_tools.host.memory import Memory
 from llext_tools.link.exports import Export
-from llext_tools.testing.calls import Calls, seen
+from llext_tools.run.furnish import functions_in
+from llext_tools.testing.calls import SYSCALL, Calls, seen
 from llext_tools.testing.fault import fault
 from llext_tools.testing.program import Program
 from llext_tools.testing.values import body_of
@@ -218,18 +218,18 @@ class Host:
     def _find(self, name: str) -> Export:
         """Raises:
         LookupError: nobody has it."""
-        table = self.program.session.setup.exports or builtin.exports(self._guest.arch)
-        if (export := table.by_name.get(name)) is not None:
-            return export
-        for obj in self.program.session.setup.firmware:
-            y = obj.symbols
-            for i in (y.type == elf.STT_FUNC).nonzero()[0].tolist():
-                if int(y.shndx[i]) and y.name(i) == name:
-                    return Export(name, int(y.value[i]), "func")
+        setup = self.program.session.setup
+        table = setup.exports or builtin.exports(self._guest.arch)
+        defined = functions_in(setup.firmware)
+        for each in (name, SYSCALL + name):  # what a Zephyr image has as a system call is not there under its own name
+            if (export := table.find(each)) is not None:
+                return export
+            if each in defined:
+                return Export(each, defined[each], "func")
         symbol = self.program.symbols.get(name)
         if symbol is not None and symbol.function:
             return Export(name, symbol.address, "func")
-        raise LookupError(f"there is no function `{name}`{near(name, table.by_name)}")
+        raise LookupError(f"there is no function `{name}`{near(name, [*table.by_name, *defined])}")
 
     def _prototype(self, export: Export) -> Prototype | None:
         """From debug information, the host's own function, or the table of exports."""
@@ -240,7 +240,7 @@ class Host:
         here = self._guest.functions.get(address, (None, None))[1] or builtin.BY_NAME.get(export.name)
         text = here.prototype if here is not None else export.prototype
         table = self._guest.prototype(text) if text else None
-        found = self.program.imported(export.name, export.address)
+        found = self.program.imported(export)
         if found is None or (table is not None and len(table.params) != len(found.params)):
             return table or found
         return found if any(found.names) or table is None else found._replace(names=table.names)

@@ -17,10 +17,9 @@ from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
-from llext_tools.files import read_bytes
 from llext_tools.host import builtin
 from llext_tools.host.devices import parse_mmio
-from llext_tools.host.tables import read_exports
+from llext_tools.host.firmware import read_firmware
 from llext_tools.link.exports import Export, ExportTable
 from llext_tools.link.image import Image
 from llext_tools.run import Limits, Setup, guess_target, load
@@ -32,7 +31,8 @@ MISSING_FROM = 0x8000
 class Options(NamedTuple):
     """``firmware``: images whose code runs; ``exports``: further tables, or images; ``extensions`` are loaded before.
 
-    ``mmio`` declares devices as ``llext run`` does; ``seconds`` are the limit of one call from outside.
+    ``mmio`` declares devices as ``llext run`` does; ``init`` names functions of the firmware to call first.
+    ``seconds`` are the limit of one call from outside.
     """
 
     path: str
@@ -41,6 +41,7 @@ class Options(NamedTuple):
     exports: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     mmio: tuple[str, ...] = ()
+    init: tuple[str, ...] = ()
     at: int | None = None
     profile: str = profiles.DEFAULT
     seconds: float = Limits().seconds
@@ -63,7 +64,7 @@ def options(path: str | os.PathLike[str], **given: Any) -> Options:
     if unknown:
         raise TypeError(f"there is no option `{min(unknown)}`: the options are {', '.join(Options._fields[1:])}")
     known = {key: value for key, value in given.items() if value is not None}
-    known |= {key: _paths(known[key]) for key in ("firmware", "exports", "extensions", "mmio") if key in known}
+    known |= {key: _paths(known[key]) for key in ("firmware", "exports", "extensions", "mmio", "init") if key in known}
     return Options(os.path.abspath(path), **known)
 
 
@@ -84,12 +85,13 @@ def linked(given: Options) -> tuple[tuple[Image, ...], Setup]:
     for obj in objects:
         check_target(obj, target.name, fits)
     fits.checkpoint()
-    hosts = (*given.firmware, *given.exports)
-    exports = ExportTable.joined(map(read_exports, hosts)) if hosts else _with_missing(target, objects)
-    firmware = tuple(load_object(path) for path in hosts if path in given.firmware or _is_image(path))
+    host = read_firmware((*given.firmware, *given.exports)) if given.firmware or given.exports else None
+    exports = host.exports if host else _with_missing(target, objects)
+    firmware = tuple(image.obj for image in host.images) if host else ()
     images = load(objects, target, exports=exports, firmware=firmware, at=given.at, profile=given.profile)
     mmio = tuple(parse_mmio(text, target.bits) for text in given.mmio)
-    return images, Setup(target, exports, firmware, mmio=mmio, limits=Limits(seconds=given.seconds))
+    limits = Limits(seconds=given.seconds)
+    return images, Setup(target, exports, firmware, mmio=mmio, init=given.init, limits=limits)
 
 
 def _with_missing(target: Target, objects: Sequence[ElfObject]) -> ExportTable:
@@ -108,10 +110,6 @@ def _names(obj: ElfObject, *binds: int, defined: bool) -> list[str]:
     y = obj.symbols
     here = np.isin(y.bind, binds) & ((y.shndx != elf.SHN_UNDEF) == defined) & (y.name_at > 0)
     return y.names(np.flatnonzero(here).tolist())
-
-
-def _is_image(path: str) -> bool:
-    return read_bytes(path)[: len(elf.ELFMAG)] == elf.ELFMAG
 
 
 def _debug_file(path: str) -> str:

@@ -134,7 +134,7 @@ class Program:
         """With the source line and who called whom, as long as the machine is where it was stopped."""
         from llext_tools.unwind import explained  # it loads pyelftools, which only a fault needs
 
-        if diagnostic.code == "run-missing-code":
+        if diagnostic.code == "run-missing-code" and "--override" in diagnostic.help:
             cure = 'say in the test what it does: `host.override("name", ...)`, or give the `firmware` that has it'
             diagnostic = diagnostic._replace(help=cure)
         return explained(self.guest, diagnostic)[0] if diagnostic.severity == "error" else diagnostic
@@ -205,13 +205,9 @@ class Program:
         firmware = [Known(obj, self.model) for obj in self.session.setup.firmware]
         return [*(self._known[id(image)] for image in reversed(self.images)), *firmware]
 
-    def imported(self, name: str, address: int) -> Prototype | None:
+    def imported(self, export: Export) -> Prototype | None:
         """The prototype of a function of the host, from the debug information of whoever has it."""
-        for obj in self._every_known[len(self.images) :]:
-            if (found := obj.prototype(name, address)) is not None:
-                return found
-        found = next((p for known in self._known.values() if (p := known.prototype(name)) is not None), None)
-        return found if found is not None and (found.params or not found.variadic) else None
+        return self.guest.described(export)
 
     # ---- memory of the test's own
 

@@ -28,9 +28,10 @@ def watch(program: Program) -> None:
             area = guest.memory.at(at)
             if at in guest.functions or area is None or area.owner is None or not area.owner.function(area, at):
                 continue
-            known = program.imported(name, address)
+            export = Export(name, address, "func")
+            known = program.imported(export)
             if known is not None:
-                guest.replace(Export(name, address, "func"), _watcher(name, address, known))
+                guest.replace(export, _watcher(name, address, known))
 
 
 def _watcher(name: str, address: int, prototype: Prototype) -> HostFunction:
