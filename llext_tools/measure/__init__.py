@@ -96,8 +96,9 @@ class Meter:
         guest.on_stop.append(self._stopped)
 
     def _seen(self, address: int, size: int) -> bool:
-        if address in self._guest.functions or address == self._guest.return_at:
-            count, ran = 0, Ran(address, 0)  # the host takes over
+        guest = self._guest
+        if (address in guest.functions and address != self._block[0]) or address == guest.return_at:
+            count, ran = 0, Ran(address, 0)  # the host takes over; it may leave the code that is there to run
         else:
             count, ran = self._blocks.get((address, size)) or self._look(address, size)
             if self._limit is not None and self.instructions + count > self._limit:

@@ -38,11 +38,15 @@ class Node:
 
 
 class Call(NamedTuple):
-    """A call that is open: ``back`` is where it returns to, ``sp`` the stack pointer when it began."""
+    """A call that is open: ``back`` is where it returns to, ``sp`` the stack pointer when it began.
+
+    ``hidden``: it only hands on the one around it.
+    """
 
     node: Node
     back: int
     sp: int
+    hidden: bool = False
 
 
 class Piece(NamedTuple):
@@ -135,6 +139,8 @@ class Calls:
         calls = stack.calls
         if calls and calls[-1].back == now.start:
             self._pop(stack, "return")
+        elif last is not None and last.trap and last.start == now.start:
+            self._instead(stack, now)
         elif last is None or last.trap:
             if len(self._guest.frames.entries) == 1:  # a call from outside: what is open has failed
                 self._end(stack, 0)
@@ -151,6 +157,20 @@ class Calls:
                 self._push(stack, now, back, sp)
         elif last.flow in ("return", "indirect"):
             self._unwind(stack, now, last)
+
+    def _instead(self, stack: Stack, now: Piece) -> None:
+        """The host has looked at a call and lets the code run that is there, or calls it itself."""
+        host = stack.calls.pop()
+        assert host.node.parent is not None
+        host.node.calls -= 1
+        if not host.node.calls:
+            del host.node.parent.children[host.node.function]
+        stack.node = host.node.parent.child(now.function or self._nameless(now.start))
+        stack.node.calls += 1
+        stack.calls.append(host._replace(node=stack.node))
+        back = self._guest.machine.get(self._guest.conv.ra)
+        if (back & ~1 if self._guest.arch.thumb else back) == self._guest.return_at:
+            stack.calls.append(Call(stack.node, self._guest.return_at, self._sp(), hidden=True))
 
     def _begins(self, piece: Piece) -> bool:
         return piece.trap or (piece.function is not None and piece.function.start == piece.start)
@@ -184,7 +204,7 @@ class Calls:
             self._pop(stack, "unwind")
 
     def _pop(self, stack: Stack, how: Leaving) -> None:
-        for told in self.left:
+        for told in self.left if not stack.calls[-1].hidden else ():
             told(stack, how)
         stack.calls.pop()
         stack.node = stack.calls[-1].node if stack.calls else stack.root

@@ -136,7 +136,7 @@ def steps(ways: Mapping[Way, int], code: Code, function_at: Callable[[int], int]
             ends[block] = last
     back = {address + found.size: address for address, found in ends.values() if found.flow == "call"}
     for (before, now), count in ways.items():
-        if now is None or not count:
+        if now is None or not now.size or not count:
             continue
         source, flow = (ends[before][0], ends[before][1].flow) if before in ends else (NOWHERE, "return")
         here = function_at(now.start)

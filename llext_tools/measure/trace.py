@@ -84,7 +84,7 @@ class Tracer:
             self._line(f"{self._indent(stack)}  {symbol.name}{shown}")
 
     def _indent(self, stack: Stack) -> str:
-        return "  " * (len(stack.calls) - 1)
+        return "  " * (sum(not call.hidden for call in stack.calls) - 1)
 
     def _flush(self) -> None:
         if self._pending is not None:
