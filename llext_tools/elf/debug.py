@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container
+from typing import NamedTuple
 
 import numpy as np
 
@@ -49,6 +50,33 @@ def same_sections(obj: ElfObject, debug: ElfObject) -> I64:
     known = {(name, int(size)): i for i, (name, size) in enumerate(zip(d.name, d.size, strict=True))}
     pairs = zip(s.name, s.size, strict=True)
     return np.array([known.get((name, int(size)), -1) for name, size in pairs], np.int64)
+
+
+class Static(NamedTuple):
+    """A function or variable that only the debug file has a symbol of, at ``offset`` of a section of the object."""
+
+    name: str
+    section: int
+    offset: int
+    size: int
+    function: bool
+
+
+def statics(obj: ElfObject) -> tuple[Static, ...]:
+    """The functions and variables that an extension has lost the symbols of, from ``<stem>.debug.elf`` beside it."""
+    debug = debug_file(obj)
+    if debug is None or debug is obj:
+        return ()
+    y, arch = debug.symbols, archs.by_machine(obj.machine)
+    home = {int(theirs): ours for ours, theirs in enumerate(same_sections(obj, debug)) if theirs >= 0}
+    found = []
+    kinds = (elf.STT_FUNC, elf.STT_OBJECT, elf.STT_NOTYPE)  # GNU as gives no type to some variables
+    for i in np.flatnonzero((y.bind == elf.STB_LOCAL) & (y.name_at > 0) & np.isin(y.type, kinds)).tolist():
+        section, function = home.get(int(y.shndx[i])), int(y.type[i]) == elf.STT_FUNC
+        if section is not None and not y.name(i).startswith(("$", ".")):
+            offset = int(y.value[i]) & ~1 if function and arch is not None and arch.thumb else int(y.value[i])
+            found.append(Static(y.name(i), section, offset, int(y.size[i]), function))
+    return tuple(found)
 
 
 def relocated(obj: ElfObject, sections: Container[str] | None = None, start: I64 | None = None) -> bytes:

@@ -17,6 +17,7 @@ from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf import structs as elf
+from llext_tools.elf.debug import statics
 from llext_tools.link.image import Image
 
 
@@ -147,3 +148,6 @@ def _addresses(image: Image, name: str, arch: Arch) -> Iterator[int]:
     for i in np.flatnonzero(np.isin(y.type, kinds) & (y.shndx != 0) & tab.resolved).tolist():
         if y.name(i) == name:
             yield int(tab.S[i]) | (int(tab.T[i]) if arch.thumb else 0)
+    for static in statics(image.obj):
+        if static.name == name:
+            yield int(image.layout.section_addr[static.section]) + static.offset | (static.function and arch.thumb)

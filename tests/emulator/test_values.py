@@ -5,17 +5,21 @@ Oracle: the compilers, by tables of ``offsetof`` and ``sizeof``, and by code tha
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+import fw
 from emulator.compiled import CHAINS
 from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.abi.c import Known
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.c.view import View
+from llext_tools.cli import main
 from llext_tools.elf.model import ElfObject
+from llext_tools.elf.read import load_object
 from llext_tools.host.memory import AccessError
 from llext_tools.run import Setup, load, run
 from llext_tools.run.plan import find_symbol
@@ -241,3 +245,54 @@ def test_static_names_and_typedefs_are_found(build: Build) -> None:
             assert nothing is None
         assert known.variable("one") == known.type("struct everything")
         assert obj.path
+
+
+def test_a_shipped_extension_has_its_statics_in_the_debug_file(build: Build) -> None:
+    """Its own symbol table is stripped. Expected: what the file with all symbols says."""
+    for target, chain in (("cortex-m4", "gcc"), ("rv64gc", "zig")):
+        obj, _ = compiled(build, target, chain)
+        shipped = obj.path.replace(".debug.elf", ".llext")
+        assert main(["finish", obj.path, "-o", shipped]) == 0
+        cpu = arch.target(target)
+        found = []
+        for each in (obj, load_object(shipped)):
+            known = Known(each, DataModel(cpu.bits, 16 if target.startswith("rv") else 8))
+            code = Compiled(Session(load([each], cpu), Setup(cpu)), known)
+            with code.session:
+                code.call("write")
+                action = code.address("act")
+                found.append((code.variable("one").name.text, code.variable("list").head.count, action & 1))
+                assert code.variable("one").act == action
+        assert found[0] == found[1] == ("text", 7, int(target.startswith("cortex")))
+        symbols = load_object(shipped).symbols
+        stripped = "one" not in symbols.names(range(len(symbols)))
+        assert stripped or target.startswith("rv"), "only relocations keep it"
+
+
+FIRMWARE = """
+typedef struct { int x, y; } point_t;
+enum mode { OFF, ON = 3 };
+static point_t origin = {1, 2};
+enum mode mode = ON;
+point_t *const table[2] = {&origin};
+static int hidden(point_t p, const char *why) { return p.x + why[0] + origin.y; }
+int shown(enum mode wanted, void (*done)(point_t)) { done(origin); return hidden(*table[0], "a") + wanted; }
+void _start(void) {}
+"""
+
+
+def test_a_linked_firmware_is_known(tmp_path: Path) -> None:
+    obj = load_object(str(fw.build(tmp_path, FIRMWARE, "-g")))
+    known = Known(obj, DataModel(32, 8))
+    y = obj.symbols
+    at = {y.name(i): int(y.value[i]) for i in range(len(y))}
+    assert str(known.prototype("hidden")) == "int hidden(point_t, const char *)"
+    assert str(known.prototype("shown")) == "int shown(enum mode, void (*)(point_t))"
+    assert str(known.prototype("exported_as", at["shown"])) == "int exported_as(enum mode, void (*)(point_t))"
+    names = {name: ctype.name for name in ("origin", "mode", "table") if (ctype := known.variable(name))}
+    assert names == {"origin": "point_t", "mode": "enum mode", "table": "point_t *const [2]"}
+    mode = known.type("enum mode")
+    assert mode
+    assert mode.enum
+    assert (mode.size, mode.enum.names) == (1, (("OFF", 0), ("ON", 3))), "Arm's compilers have small enumerations"
+    assert known.prototype("nobody") is None
