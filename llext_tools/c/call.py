@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple, NoReturn, TypeAlias
 
 from llext_tools.c.types import CType, DataModel, Prototype
-from llext_tools.c.values import pack
+from llext_tools.c.values import Constant, pack
 from llext_tools.diag import fail
 
 TOKEN = re.compile(
@@ -38,7 +38,7 @@ ESCAPES = {
 NAMED = {"true": 1, "false": 0, "NULL": 0, "nullptr": 0}
 
 
-ArgumentKind: TypeAlias = Literal["int", "float", "text", "symbol", "braces"]
+ArgumentKind: TypeAlias = Literal["int", "float", "text", "symbol", "braces", "name"]
 DEEPEST = 20  # braces in braces
 
 
@@ -186,8 +186,8 @@ def _literal(text: str, token: Token) -> Argument:
             kind, value = "symbol", token.text[1:].strip()
         case "name" if token.text in NAMED:
             value = NAMED[token.text]
-        case "name":
-            _refuse(text, token.at, f"`{token.text}` is not a literal", f"`&{token.text}` is the address of a symbol")
+        case "name" if not token.text.startswith("."):
+            kind, value = "name", token.text
         case _:
             _refuse(text, token.at, "expected an argument")
     return Argument(kind, value, token.text, token.at, token.suffix)
@@ -264,9 +264,7 @@ def check_arguments(call: Call, prototype: Prototype | None, model: DataModel) -
     """
     given = len(call.arguments)
     if prototype is None:
-        if braces := next((a for a in call.arguments if a.kind == "braces"), None):
-            cure = "keep the extension's `.debug.elf` beside it"
-            _refuse(call.text, braces.at, "nobody knows the type of this value", cure)
+        _refuse_untyped(call, 0)
         return tuple(literal_type(a, model) for a in call.arguments)
     wanted = len(prototype.params)
     if given < wanted or (given > wanted and not prototype.variadic):
@@ -277,11 +275,26 @@ def check_arguments(call: Call, prototype: Prototype | None, model: DataModel) -
     for argument, ctype in zip(call.arguments, prototype.params, strict=False):
         why = _misfit(argument, ctype)
         if why:
-            _refuse(call.text, argument.at, why, f"the prototype is `{prototype}`")
-    if braces := next((a for a in call.arguments[wanted:] if a.kind == "braces"), None):
-        _refuse(call.text, braces.at, "nobody knows the type of this value", "a value behind `...` is a literal")
+            address = argument.kind == "name" and ctype.enum is None
+            cure = f"`&{argument.text}` is the address of a symbol" if address else f"the prototype is `{prototype}`"
+            _refuse(call.text, argument.at, why, cure)
+    _refuse_untyped(call, wanted)
     rest = (promoted(literal_type(a, model), model) for a in call.arguments[wanted:])
     return (*prototype.params, *rest)
+
+
+def _refuse_untyped(call: Call, first: int) -> None:
+    """Refuse what needs a type, from an argument on that has none."""
+    for argument in call.arguments[first:]:
+        if argument.kind == "name":
+            _refuse(call.text, argument.at, _not_literal(argument), f"`&{argument.text}` is the address of a symbol")
+        if argument.kind == "braces":
+            cure = "keep the extension's `.debug.elf` beside it, or give `--prototype`; behind `...` pass literals"
+            _refuse(call.text, argument.at, "nobody knows the type of this value", cure)
+
+
+def _not_literal(argument: Argument) -> str:
+    return f"`{argument.text}` is not a literal"
 
 
 def _misfit(argument: Argument, ctype: CType) -> str:
@@ -294,7 +307,9 @@ def _misfit(argument: Argument, ctype: CType) -> str:
         return f"a `{ctype.name}` cannot be passed by value"
     if argument.kind in ("text", "symbol"):
         return "" if ctype.kind == "pointer" else f"`{argument.text}` is not a value of type `{ctype.name}`"
-    if ctype.kind == "float":
+    if argument.kind == "name":
+        return _unpackable(argument, ctype) if ctype.enum is not None else _not_literal(argument)
+    if ctype.kind == "float" and argument.kind != "braces":
         return ""
     if argument.kind in ("float", "braces"):
         return f"`{argument.text}` is not a value of type `{ctype.name}`"
@@ -317,6 +332,8 @@ def value_of(argument: Argument, address: Callable[[str], int]) -> Any:
     """An argument as ``pack()`` takes it. ``address`` knows those of symbols."""
     if argument.kind == "symbol":
         return address(str(argument.value))
+    if argument.kind == "name":
+        return Constant(str(argument.value))
     if not isinstance(argument.value, tuple):
         return argument.value
     if argument.value and argument.value[0].name:

@@ -59,11 +59,22 @@ class Enumerator(int):
         return self.name or int.__repr__(self)
 
 
+class Constant:
+    """The name of an enumeration's constant, and nothing else."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
 def pack(ctype: CType, value: Any, place: Place | None = None, what: str = "") -> bytes:
     """The bytes of a value in memory.
 
     Args:
-        value: a number, bool, text of one character for a ``char``, the name of an enumeration's constant; None, an
+        value: a number, bool, text of one character for a ``char``, the name of an enumeration's constant, also as a
+            ``Constant``; None, an
             address, or anything that has one for a pointer; a text, bytes or sequence for an array, and also for a
             pointer if there is ``place``; a mapping by members, a sequence in their order, or bytes for a structure.
             What is not given is zero.
@@ -138,6 +149,8 @@ def no_member(ctype: CType, name: str) -> AttributeError:
 
 def _integer(ctype: CType, value: Any, what: str, bits: int = 0) -> int:
     wide = bits or 8 * ctype.size
+    if isinstance(value, Constant):
+        value = value.name if ctype.enum is not None else value
     if isinstance(value, str) and ctype.enum is not None:
         named = ctype.enum.value_of(value)
         if named is None:

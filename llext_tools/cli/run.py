@@ -189,15 +189,15 @@ def judge(args: argparse.Namespace, expected: Expected, result: RunResult) -> li
 def equals(returned: Returned, expected: Argument) -> bool:
     """Whether a literal, converted to the returned type, is what was returned."""
     value, ctype = expected.value, returned.type
-    if isinstance(value, tuple) or ctype.kind == "record":
+    if expected.kind in ("braces", "name") or ctype.kind == "record":
         try:
             data = pack(ctype, value_of(expected, lambda _name: 0))
         except (TypeError, OverflowError, AttributeError):
             return False
-        return ctype.kind == "record" and bool(View(Held(data), ctype, 0) == returned.value)
+        return bool(View(Held(data), ctype, 0) == returned.value)
     if isinstance(value, bytes):
         return returned.string == value
-    if isinstance(value, str) or returned.value is None:
+    if isinstance(value, str | tuple) or returned.value is None:
         return False
     if isinstance(value, float) and returned.type.kind != "float":
         return False

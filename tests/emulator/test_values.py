@@ -218,7 +218,7 @@ def test_calls_take_and_show_structures(target: str, chain: str, build: Build) -
         "mirrored({.y = 3})": "{x: 3.0, y: 0.0}",
         "pack({'a', 10, -1}, {{0, 1}, {.y = 2}}, 2)": "{a: 97, b: 13, c: -1}",
         "pack({.b = 0x10,}, NULL, 0)": "{a: 0, b: 16, c: 0}",
-        "mixed(0)": "-1 (BLUE)",
+        "mixed(RED)": "-1 (BLUE)",
         "mixed(1)": "5 (GREEN)",
     }
     result = run(load([obj], cpu), list(shown), Setup(cpu))

@@ -18,7 +18,8 @@ from llext_tools.c.call import (
     value_of,
 )
 from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import CType, DataModel, Field, Prototype, Record
+from llext_tools.c.types import CType, DataModel, Enum, Field, Prototype, Record
+from llext_tools.c.values import pack
 from llext_tools.errors import UsageError
 
 ARM, RV64 = DataModel(32, 8), DataModel(64, 16)
@@ -65,6 +66,19 @@ def test_wrong_initialisers_are_one_diagnostic(text: str, why: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_call(text)
     assert [d.message for d in caught.value.diagnostics] == [f"the call expression cannot be used: {why}"]
+
+
+def test_constants_have_the_type_of_an_enumeration() -> None:
+    mode = ARM.types["int"]._replace(name="enum mode", made_of=Enum((("OFF", 0), ("ON", 3))))
+    prototype = Prototype("f", mode, (mode, ARM.types["int"]))
+    call = parse_call("f(ON, 1)")
+    assert check_arguments(call, prototype, ARM) == prototype.params
+    assert pack(mode, value_of(call.arguments[0], lambda _name: 0)) == b"\3\0\0\0"
+    for text, why in {"f(OFN, 1)": "`enum mode` has no `OFN`", "f(ON, OFF)": "`OFF` is not a literal"}.items():
+        with pytest.raises(UsageError, match=why):
+            check_arguments(parse_call(text), prototype, ARM)
+    assert show_value(mode, 3) == "3 (ON)"
+    assert show_value(mode, 4) == "4"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +152,7 @@ def test_types_of_literals(literal: str, arm: str, rv64: str) -> None:
 )
 def test_mistakes_are_marked(text: str, column: int) -> None:
     with pytest.raises(UsageError) as caught:
-        parse_call(text)
+        check_arguments(parse_call(text), None, ARM)
     (found,) = caught.value.diagnostics
     assert found.code == "call-syntax"
     assert found.detail == (text, " " * column + "^")
