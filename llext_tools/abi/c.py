@@ -144,7 +144,7 @@ class CTypes:
 
     def _with_tag(self, tag: str) -> CType:
         layout = self._types.get(tag)
-        if layout is None:
+        if layout is None or self._is_endless(tag):
             return CType("int", 4, tag) if tag.startswith("enum ") else CType("record", 0, tag)
         if layout.kind == "enum":
             values = [member.offset for member in layout.members]
@@ -154,6 +154,18 @@ class CTypes:
         record = Record(layout.kind, tag.partition(" ")[2], layout, lambda: tuple(map(self._field, layout.members)))
         return CType("record", layout.size, tag, made_of=record)
 
+    def _is_endless(self, tag: str) -> bool:
+        """Whether a structure is a part of itself, as only debug information with an error in it has it."""
+        seen, waiting = set[str](), [tag]
+        while waiting:
+            layout = self._types.get(waiting.pop())
+            parts = {_part(member.type) for member in layout.members} if layout and layout.kind != "enum" else set()
+            if tag in parts:
+                return True
+            waiting += parts - seen
+            seen |= parts
+        return False
+
     def _field(self, member: Member) -> Field:
         try:
             ctype = self.ctype(member.type, member.spelling)
@@ -162,6 +174,17 @@ class CTypes:
         if member.bits:
             return Field(member.name, member.offset // 8, ctype, member.bits, member.offset % 8)
         return Field(member.name, member.offset, ctype)
+
+
+def _part(notation: str) -> str:
+    """The tag of what is in memory where a member is, "" if it has none."""
+    try:
+        value = parse(notation)
+    except ValueError:
+        return ""
+    while isinstance(value, Array):
+        value = value.of
+    return value if isinstance(value, str) else ""
 
 
 # ---- what a file says

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from llext_tools.c.types import CType
 
 MOST = 8  # scalars that are told apart: no standard passes more than four in registers
-DEEPEST = 20  # structures in each other
 POINTER = "*"
 UNKNOWN = "?"  # a type that is incomplete
 UNION = "union"  # in front of what a union holds
@@ -34,7 +33,7 @@ def leaves(ctype: CType) -> tuple[Leaf, ...]:
 
     A union gives ``UNION`` and then the most that one of its members has, if they all are of one kind.
     """
-    return tuple(islice(_leaves(ctype, 0, 0), MOST + 1))
+    return tuple(islice(_leaves(ctype, 0), MOST + 1))
 
 
 def scalars(ctype: CType) -> tuple[str, ...]:
@@ -42,19 +41,19 @@ def scalars(ctype: CType) -> tuple[str, ...]:
     return tuple(leaf.scalar for leaf in leaves(ctype))
 
 
-def _leaves(ctype: CType, at: int, depth: int) -> Iterator[Leaf]:
+def _leaves(ctype: CType, at: int) -> Iterator[Leaf]:
     record = ctype.record
     if ctype.kind == "pointer":
         yield Leaf(at, POINTER, ctype.size)
     elif ctype.kind in LETTERS:
         yield Leaf(at, f"{LETTERS[ctype.kind]}{8 * ctype.size}", ctype.size)
     elif ctype.kind == "array" and ctype.to is not None:
-        for i in range(min(ctype.length or 0, MOST + 1)):
-            yield from _leaves(ctype.to, at + i * ctype.to.size, depth)
-    elif ctype.kind != "void" and (record is None or depth > DEEPEST):
+        for i in range(min(ctype.length or 0, MOST + 1 if ctype.to.size else 1)):
+            yield from _leaves(ctype.to, at + i * ctype.to.size)
+    elif ctype.kind != "void" and record is None:
         yield Leaf(at, UNKNOWN, ctype.size)
     elif record is not None and record.kind == "union":
-        found = [tuple(islice(_leaves(field.type, at, depth + 1), MOST + 1)) for field in record.fields]
+        found = [tuple(islice(_leaves(field.type, at), MOST + 1)) for field in record.fields]
         alike = len({leaf.scalar for each in found for leaf in each}) == 1
         yield Leaf(at, UNION, 0)
         yield from max(found, key=len) if alike else (Leaf(at, UNKNOWN, ctype.size),)
@@ -63,4 +62,4 @@ def _leaves(ctype: CType, at: int, depth: int) -> Iterator[Leaf]:
             if field.bits:
                 yield Leaf(at + field.offset, f"u{field.bits}", field.size)
             else:
-                yield from _leaves(field.type, at + field.offset, depth + 1)
+                yield from _leaves(field.type, at + field.offset)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Hashable, Mapping
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
 Kind = Literal["void", "bool", "int", "uint", "float", "pointer", "record", "array", "function"]
@@ -33,10 +33,7 @@ class CType(NamedTuple):
     @property
     def align(self) -> int:
         """Bytes. Nothing tells what ``alignas`` has added; that a record is packed is concluded from its layout."""
-        if self.kind == "array" and self.to is not None:
-            return self.to.align
-        record = self.record
-        return _record_align(record.fields, self.size) if record is not None else max(self.size, 1)
+        return _align_of(self) if self.kind in ("array", "record") else max(self.size, 1)
 
     @property
     def record(self) -> Record | None:
@@ -230,15 +227,18 @@ def _types(model: DataModel) -> dict[str, CType]:
     return types
 
 
-def _record_align(fields: tuple[Field, ...], size: int) -> int:
-    """The greatest alignment of a member. What is not aligned in it is packed."""
-    most = 1
-    for field in fields:
+@lru_cache(maxsize=4096)
+def _align_of(ctype: CType) -> int:
+    """Of a structure the greatest alignment of a member. What is not aligned in it is packed."""
+    if ctype.kind == "array" and ctype.to is not None:
+        return ctype.to.align
+    record, most = ctype.record, 1
+    for field in record.fields if record is not None else ():
         align = field.type.align
         while not field.bits and field.offset % align:
             align //= 2
         most = max(most, align)
-    while size % most:
+    while ctype.size % most:
         most //= 2
     return most
 
