@@ -16,6 +16,8 @@ MOST = 8  # scalars that are told apart: no standard passes more than four in re
 POINTER = "*"
 UNKNOWN = "?"  # a type that is incomplete
 UNION = "union"  # in front of what a union holds
+INTEGERS = ("int", "uint", "bool", "pointer")
+"""Kinds of values that never travel in FPU registers."""
 LETTERS = {"int": "i", "uint": "u", "float": "f", "bool": "b"}
 
 

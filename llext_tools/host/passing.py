@@ -120,7 +120,7 @@ def give_result(guest: Guest, prototype: Prototype, value: Any, memory: int | No
 
 def result_memory(guest: Guest, prototype: Prototype, arguments: Registers) -> int | None:
     """Where the caller of a host's function wants its result, if not in registers; before all other arguments."""
-    if result_pieces(guest, prototype) is not None:
+    if prototype.result.is_void or result_pieces(guest, prototype) is not None:
         return None
     return int.from_bytes(arguments.next(guest.model.types["uintptr_t"], named=True), "little")
 

@@ -5,8 +5,10 @@ The rules' letters: NCRN is the next core register number, NSAA the next stacked
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from llext_tools.arch.base import CallConv, FloatAbi, Piece
-from llext_tools.c.byvalue import UNION, leaves
+from llext_tools.c.byvalue import INTEGERS, UNION, leaves
 from llext_tools.c.types import CType
 
 FLOATS = frozenset(("f16", "f32", "f64"))
@@ -24,7 +26,8 @@ class Aapcs:
 
     def place(self, type: CType, *, named: bool = True) -> tuple[Piece, ...]:
         del named  # a variadic function uses the base standard for all its arguments
-        if floats := homogeneous(type, self._float_abi, self._variadic):
+        floats = homogeneous(type, self._float_abi, self._variadic) if type.kind not in INTEGERS else None
+        if floats is not None:
             return self._place_floats(type, *floats)
         align, words = 8 if type.align >= 8 else 4, -(-type.size // 4)
         if align == 8:
@@ -56,6 +59,7 @@ class Aapcs:
         return (Piece(size, offset=start, at=at),) if size else ()
 
 
+@lru_cache(maxsize=1024)
 def result(type: CType, word: int, float_abi: FloatAbi, variadic: bool) -> tuple[Piece, ...] | None:
     """As the first argument; a structure of more than a word that does not go in FPU registers is in memory."""
     if type.kind == "record" and type.size > word and not homogeneous(type, float_abi, variadic):
@@ -63,6 +67,7 @@ def result(type: CType, word: int, float_abi: FloatAbi, variadic: bool) -> tuple
     return Aapcs(word, float_abi, variadic).place(type)
 
 
+@lru_cache(maxsize=1024)
 def homogeneous(type: CType, float_abi: FloatAbi, variadic: bool) -> tuple[int, int] | None:
     """Size and number of the floats in a value that goes in FPU registers; None of another one."""
     parts = leaves(type)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from llext_tools.arch.base import CallConv, FloatAbi, Piece
-from llext_tools.c.byvalue import leaves
+from llext_tools.c.byvalue import INTEGERS, leaves
 from llext_tools.c.types import CType
 
 FLEN: dict[FloatAbi, int] = {"soft": 0, "single": 4, "double": 8, "quad": 16}
@@ -24,7 +26,7 @@ class PsAbi:
 
     def place(self, type: CType, *, named: bool = True) -> tuple[Piece, ...]:
         word = self._word
-        if named and (pieces := self._flattened(type)):
+        if named and type.kind not in INTEGERS and (pieces := self._flattened(type)):
             return pieces
         size, align = type.size, max(word, min(type.align, 2 * word))
         if size > BY_REFERENCE * word:
@@ -65,6 +67,7 @@ class PsAbi:
         return tuple(pieces)
 
 
+@lru_cache(maxsize=1024)
 def result(type: CType, word: int, float_abi: FloatAbi, variadic: bool) -> tuple[Piece, ...] | None:
     """As the first named argument; what would go by reference is in memory."""
     if type.size > BY_REFERENCE * word:
