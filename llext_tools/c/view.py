@@ -12,15 +12,14 @@ its own, ``address_of()`` and ``type_of()``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from llext_tools.c.call import escape, show_float
+from llext_tools.c.show import same, show
 from llext_tools.c.types import CType, Field
-from llext_tools.c.values import Enumerator, Located, Space, Spot, bits_of, no_member, pack, put_bits, scalar
+from llext_tools.c.values import Located, Space, Spot, bits_of, no_member, pack, put_bits, scalar
 from llext_tools.c.values import number as number_of
 
-SHOWN = 16  # elements of an array
 LONGEST_TEXT = 1 << 16
 """Bytes: a longer text is none."""
 
@@ -321,64 +320,6 @@ def plain(value: Any) -> Any:
             return data.partition(b"\0")[0]
         return [plain(_get(spot, _element(ctype, i))) for i in range(ctype.length or 0)]
     return _get(spot, Field("", 0, ctype))
-
-
-def same(ctype: CType, mine: Any, other: Any) -> bool:
-    """Whether ``other`` is what ``plain()`` gave as ``mine``: a dict or sequence for a structure, a text for chars."""
-    if isinstance(other, View):
-        other = plain(other)
-    if isinstance(mine, dict):
-        record = ctype.record
-        assert record is not None
-        if isinstance(other, Mapping):
-            return mine.keys() == other.keys() and all(
-                same(record.by_name[name].type, each, other[name]) for name, each in mine.items()
-            )
-        if isinstance(other, str | bytes) or not isinstance(other, Sequence) or len(other) != len(mine):
-            return False
-        values = zip(mine.items(), other, strict=True)
-        return all(same(record.by_name[name].type, each, theirs) for (name, each), theirs in values)
-    if isinstance(mine, list):
-        of = ctype.to
-        assert of is not None
-        if isinstance(other, str) or not isinstance(other, Sequence) or len(other) != len(mine):
-            return False
-        return all(same(of, each, theirs) for each, theirs in zip(mine, other, strict=True))
-    if isinstance(mine, bytes) and isinstance(other, str | bytes | bytearray):
-        text = other.encode() if isinstance(other, str) else bytes(other)
-        return mine == (text.rstrip(b"\0") if ctype.kind == "array" else text)
-    if isinstance(mine, Enumerator) and isinstance(other, str):
-        return mine.name == other
-    if ctype.kind == "float" and isinstance(other, int | float) and mine != other:
-        try:
-            return bool(mine == scalar(ctype, pack(ctype, other)))
-        except OverflowError:
-            return False
-    return bool(mine == other)
-
-
-def show(ctype: CType, value: Any) -> str:
-    """A value as C would write it: ``{x: 1, y: 2}``."""
-    if isinstance(value, View):
-        value = plain(value)
-    if isinstance(value, dict):
-        types = ctype.record.by_name if ctype.record else {}
-        return "{" + ", ".join(f"{name}: {show(types[name].type, each)}" for name, each in value.items()) + "}"
-    if isinstance(value, list):
-        of = ctype.to or ctype
-        more = f", ... {len(value)} in all" if len(value) > SHOWN else ""
-        return "[" + ", ".join(show(of, each) for each in value[:SHOWN]) + more + "]"
-    if isinstance(value, bytes):
-        return '"' + escape(value) + '"' if ctype.kind == "array" else f"{len(value)} bytes {value.hex(' ')}"
-    if isinstance(value, float):
-        return show_float(value, ctype.size)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if ctype.kind == "pointer":
-        return f"{int(value):#x}" if value else "NULL"
-    if isinstance(value, Enumerator):
-        return value.name or str(int(value))
-    return str(value)
 
 
 # ---- members and elements

@@ -151,6 +151,8 @@ def test_nested_values() -> None:
     theirs.pairs[0].b, theirs.name = 0.125, b"other"
     assert ours.pairs[0] == {"a": 0, "b": 0.125}
     assert ours.pairs == [(0, 0.125), (7, 0.0)]
+    assert ours.pairs == [ours.pairs[0], ours.pairs[1]]
+    assert ours.pairs != [ours.pairs[1], ours.pairs[0]]
     assert [each.a for each in ours.pairs] == [0, 7]
     assert (ours.name.text, ours.name[:2], bytes(ours.name), ours.name[-4]) == ("other", b"ot", b"other\0\0\0", 114)
     assert ours.name == "other" == ours.name
