@@ -11,12 +11,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Target
-from llext_tools.c.types import Value
 from llext_tools.diag import Diagnostic, Location, Reporter, fail, listed, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
@@ -71,7 +70,7 @@ class RunResult:
     stacks: tuple[StackUse, ...]
 
     @property
-    def value(self) -> Value:
+    def value(self) -> Any:
         """What the last call returned."""
         return self.returned[-1].value if self.returned else None
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llext_tools import arch as archs
 from llext_tools.arch.base import Emulator, Target
 from llext_tools.c.call import show_value, value_of
-from llext_tools.c.types import CType, Prototype, Value
+from llext_tools.c.types import CType, Prototype
 from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
@@ -75,11 +75,11 @@ class Setup(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """What one call gave: ``value`` by its type, ``text`` as C writes it (empty for void)."""
+    """What one call gave: ``text`` as C writes it (empty for void), ``value`` a number, or a view of a structure."""
 
     call: str
     type: CType
-    value: Value
+    value: Any
     string: bytes | None = None  # what a char pointer points to
     text: str = ""
 

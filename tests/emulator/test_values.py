@@ -5,6 +5,7 @@ Oracle: the compilers, by tables of ``offsetof`` and ``sizeof``, and by code tha
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from llext_tools.abi.c import Known
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.c.view import View
 from llext_tools.cli import main
+from llext_tools.diag import CODES
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.host.memory import AccessError
@@ -27,6 +29,7 @@ from llext_tools.run.session import Session
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
+EXPECTED = CODES["expect-return"].error.exit_code
 TARGETS = ("cortex-m4", "rv64gc")
 
 SOURCE = r"""
@@ -224,6 +227,17 @@ def test_calls_take_and_show_structures(target: str, chain: str, build: Build) -
     result = run(load([obj], cpu), list(shown), Setup(cpu))
     assert result.fault is None
     assert {returned.call: returned.text for returned in result.returned} == shown
+
+
+@pytest.mark.parametrize(("expected", "code"), [("{98, 7, -1}", 0), ("{.a = 98, .b = 7}", EXPECTED), ("7", EXPECTED)])
+def test_the_command_line_expects_structures(expected: str, code: int, build: Build, tmp_path: Path) -> None:
+    obj, _ = compiled(build, "cortex-m4", "gcc")
+    call, report = "pack({'b', 7, -1}, 0, 0)", tmp_path / "result.json"
+    arguments = ["--target", "cortex-m4", "--call", call, "--expect-return", expected, "--json", str(report)]
+    assert main(["run", obj.path, *arguments]) == code
+    (found,) = json.loads(report.read_text())["calls"]
+    assert (found["call"], found["type"]) == (call, "struct packed")
+    assert (found["value"], found["text"]) == ({"a": 98, "b": 7, "c": -1}, "{a: 98, b: 7, c: -1}")
 
 
 def test_static_names_and_typedefs_are_found(build: Build) -> None:
