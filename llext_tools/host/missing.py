@@ -8,7 +8,7 @@ from llext_tools.c.types import CType, Prototype
 from llext_tools.errors import UsageError
 from llext_tools.host.function import HostFunction
 from llext_tools.host.memory import AccessError
-from llext_tools.host.passing import Registers, value_of_call
+from llext_tools.host.passing import Registers, result_memory, value_of_call
 from llext_tools.link.exports import Export
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def refuse(guest: Guest, export: Export, prototype: Prototype | None) -> NoRetur
     name, arguments = export.name, "..."
     if prototype is not None:
         source = Registers(guest, guest.placer(prototype.variadic))
+        result_memory(guest, prototype, source)
         given = [shown(guest, ctype, source) for ctype in prototype.params]
         arguments = ", ".join(given + ["..."] * prototype.variadic)
     guest.fail(
