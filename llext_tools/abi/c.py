@@ -31,7 +31,7 @@ NAMES = {
 """What a scalar is called whose spelling nobody knows."""
 
 AS_NUMBERS = {"k_timeout_t": "k_timeout_t", "va_list": "va_list", "__builtin_va_list": "va_list"}
-"""Structures of one number or pointer that count as that, by their typedefs."""
+"""Structures of one number or pointer that count as that where they are passed, by their typedefs."""
 
 SIZES = {"int": (1, 2, 4, 8, 16), "uint": (1, 2, 4, 8, 16), "float": (2, 4, 8, 16), "bool": (1,)}
 DEEPEST = 20  # typedefs of typedefs
@@ -95,18 +95,21 @@ class CTypes:
         """
         if signature.params is None:
             raise ValueError(f"`{name}` is no function")
-        params = tuple(self.ctype(param.type, param.spelling) for param in signature.params)
+        params = tuple(self._param(param.type, param.spelling) for param in signature.params)
         names = tuple(param.name for param in signature.params)
         return Prototype(name, self.ctype(signature.result, signature.spelling), params, signature.variadic, names)
+
+    def _param(self, value: str | Type, spelling: str) -> CType:
+        found = self.ctype(value, spelling)
+        known = self._model.types.get(AS_NUMBERS.get(spelling.rpartition(" ")[2], ""))
+        same = known is not None and (found.kind, found.size) == ("record", known.size)
+        return known._replace(name=spelling) if known is not None and same else found
 
     def _leaf(self, value: str, spelling: str) -> CType:
         if is_tag(value):
             if value not in self._tagged:
                 self._tagged[value] = self._with_tag(value)
             found = self._tagged[value]
-            known = self._model.types.get(AS_NUMBERS.get(spelling.rpartition(" ")[2], ""))
-            if known is not None and (found.kind, found.size) == ("record", known.size):
-                return known._replace(name=spelling)
             return found._replace(name=spelling) if spelling and "{" not in spelling else found
         name = spelling or NAMES.get(value, value)
         if value == "void":
@@ -122,7 +125,7 @@ class CTypes:
         returned, listed = taken_apart(self._behind(spelling))
         if len(listed) != len(params) + variadic:
             listed = ("",) * len(params)
-        made = tuple(self.ctype(param, name) for param, name in zip(params, listed, strict=False))
+        made = tuple(self._param(param, name) for param, name in zip(params, listed, strict=False))
         prototype = Prototype("", self.ctype(result, returned), made, variadic)
         return CType("function", 0, spelling or str(prototype), made_of=prototype)
 

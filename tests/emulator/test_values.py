@@ -23,6 +23,7 @@ from llext_tools.diag import CODES
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.host.memory import AccessError
+from llext_tools.link.exports import ExportTable
 from llext_tools.run import Setup, load, run
 from llext_tools.run.plan import find_symbol
 from llext_tools.run.session import Session
@@ -310,3 +311,22 @@ def test_a_linked_firmware_is_known(tmp_path: Path) -> None:
     assert mode.enum
     assert (mode.size, mode.enum.names) == (1, (("OFF", 0), ("ON", 3))), "Arm's compilers have small enumerations"
     assert known.prototype("nobody") is None
+
+
+MISSING = """
+typedef struct { int x, y, z; } point_t;
+point_t cross(point_t a, float by, const char *name);
+int go(void) { point_t r = cross((point_t){1, -2, 3}, 0.5f, "name"); return r.x; }
+EXPORT_SYMBOL(go);
+"""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_call_of_what_is_missing_shows_structures(target: str, build: Build) -> None:
+    """Its result is in memory, whose address comes in front of the arguments."""
+    cpu = arch.target(target)
+    exports = ExportTable.of({"cross": 0x0800_0100 + (cpu.arch == "arm")})
+    obj = build(MISSING, target, "gcc")
+    result = run(load([obj], cpu, exports=exports), "go()", Setup(cpu, exports))
+    assert result.fault is not None
+    assert result.fault.detail[0].startswith('cross({x: 1, y: -2, z: 3}, 0.5, "name") at 0x0800010')

@@ -317,6 +317,15 @@ def test_prototypes() -> None:
         prototype_of(Signature("u32", "uint32_t", None), TYPES, MODEL, "v")
 
 
+def test_a_timeout_is_passed_as_a_number() -> None:
+    """It travels as its member does; as a result it does not, on Arm: aapcs32, "Result return"."""
+    types = {"struct k_timeout_t": Layout("struct", 8, (Member("ticks", 0, "i64", "k_ticks_t"),))}
+    timeout = Param("timeout", "struct k_timeout_t", "k_timeout_t")
+    found = prototype_of(Signature(timeout.type, timeout.spelling, (timeout,)), types, MODEL, "f")
+    assert (found.params[0].kind, found.result.kind, str(found)) == ("int", "record", "k_timeout_t f(k_timeout_t)")
+    assert ctype_of(timeout.type, types, MODEL, timeout.spelling).record is not None
+
+
 def test_a_type_may_refer_to_itself() -> None:
     assert hash(SAMPLE) == hash(CTypes(TYPES, MODEL).ctype("struct sample"))
     assert CTypes(TYPES, MODEL).ctype("struct sample") == SAMPLE
