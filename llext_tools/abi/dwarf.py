@@ -17,6 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -216,6 +217,8 @@ class _Reader:
         for name in names:
             try:
                 entry = self._find(*places.get(name, (name, None)), statics=statics)
+                if entry is None and statics and "." in name:
+                    entry = self._find_inside(name)
                 if entry is not None:
                     found[name] = self.debug.unit_at(entry.offset), entry
             except MALFORMED:
@@ -281,6 +284,24 @@ class _Reader:
                     elif statics and AT.declaration not in entry.values:
                         static = static or described
         return static or declaration
+
+    def _find_inside(self, name: str) -> Entry | None:
+        """A static variable of a function: ``calls.0`` of GCC, ``bump.calls`` of Clang; if one only can be meant."""
+        function, _, variable = name.partition(".")
+        if variable.isdecimal():
+            function, variable = "", function
+        found = dict[object, Entry]()
+        for unit in self.units_naming(variable):
+            symbols = self.index(unit).symbols
+            listed = symbols.get(function, []) if function else chain.from_iterable(symbols.values())
+            waiting = [entry for entry in listed if entry.tag == TAG.subprogram]
+            while waiting:
+                for entry in self.debug.children(waiting.pop(), (TAG.variable, TAG.lexical_block)):
+                    if entry.tag == TAG.lexical_block:
+                        waiting.append(entry)
+                    elif self.attribute(entry, AT.name) == variable and AT.location in entry.values:
+                        found.setdefault(self.attribute(entry, AT.type), self._described(entry))
+        return next(iter(found.values())) if len(found) == 1 else None
 
     def _units(self, name: str, address: int | None) -> Iterator[Unit]:
         """The units worth a look, the most promising ones first."""

@@ -42,7 +42,7 @@ class TAG:
     union_type, unspecified_parameters, inheritance, ptr_to_member_type = 0x17, 0x18, 0x1C, 0x1F
     subrange_type, base_type, const_type, enumerator, subprogram = 0x21, 0x24, 0x26, 0x28, 0x2E
     variable, volatile_type, restrict_type, namespace = 0x34, 0x35, 0x37, 0x39
-    unspecified_type, rvalue_reference_type, atomic_type = 0x3B, 0x42, 0x47
+    unspecified_type, rvalue_reference_type, atomic_type, lexical_block = 0x3B, 0x42, 0x47, 0x0B
 
 
 class AT:

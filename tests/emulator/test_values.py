@@ -105,6 +105,8 @@ struct packed pack(struct packed p, const point_t *points, int n)
     return p;
 }
 EXPORT_SYMBOL(pack);
+int counted(void) { static short calls = 40; { static double calls2 = 0.5; calls2 *= 2; } return ++calls; }
+EXPORT_SYMBOL(counted);
 enum color mixed(enum color a) { return a == RED ? BLUE : GREEN; }
 EXPORT_SYMBOL(mixed);
 """
@@ -239,6 +241,20 @@ def test_the_command_line_expects_structures(expected: str, code: int, build: Bu
     (found,) = json.loads(report.read_text())["calls"]
     assert (found["call"], found["type"]) == (call, "struct packed")
     assert (found["value"], found["text"]) == ({"a": 98, "b": 7, "c": -1}, "{a: 98, b: 7, c: -1}")
+
+
+def test_static_variables_of_functions(build: Build) -> None:
+    """Their symbols have names that each compiler makes up."""
+    for chain, names in {"gcc": ("calls.", "calls2."), "zig": ("counted.calls", "counted.calls2")}.items():
+        code = opened(build, "cortex-m4", chain)
+        with code.session:
+            y = code.session.images[0].obj.symbols
+            known = y.names(range(len(y)))
+            calls, twice = (each for name in names for each in known if each in (name, f"{name}0", f"{name}1"))
+            assert code.call("counted") == 41 == code.variable(calls).value
+            code.variable(calls).value = -5
+            assert code.call("counted") == -4
+            assert code.variable(twice).value == 2.0
 
 
 def test_static_names_and_typedefs_are_found(build: Build) -> None:
