@@ -113,6 +113,8 @@ def parse_value(text: str) -> Argument:
     value, end = _argument(text, tokens, 0)
     if end < len(tokens):
         _refuse(text, tokens[end].at, "expected one literal")
+    if value.kind == "name":
+        _refuse(text, value.at, _not_literal(value))
     return value
 
 

@@ -189,7 +189,7 @@ def judge(args: argparse.Namespace, expected: Expected, result: RunResult) -> li
 def equals(returned: Returned, expected: Argument) -> bool:
     """Whether a literal, converted to the returned type, is what was returned."""
     value, ctype = expected.value, returned.type
-    if expected.kind in ("braces", "name") or ctype.kind == "record":
+    if expected.kind == "braces" or ctype.kind == "record":
         try:
             data = pack(ctype, value_of(expected, lambda _name: 0))
         except (TypeError, OverflowError, AttributeError):
