@@ -53,20 +53,19 @@ def same_sections(obj: ElfObject, debug: ElfObject) -> I64:
 
 
 class Static(NamedTuple):
-    """A function or variable that only the debug file has a symbol of, at ``offset`` of a section of the object."""
+    """A function or variable with a symbol of its file's own, at ``offset`` of a section of the object."""
 
     name: str
     section: int
     offset: int
     size: int
     function: bool
+    thumb: int  # the Thumb bit
 
 
 def statics(obj: ElfObject) -> tuple[Static, ...]:
-    """The functions and variables that an extension has lost the symbols of, from ``<stem>.debug.elf`` beside it."""
-    debug = debug_file(obj)
-    if debug is None or debug is obj:
-        return ()
+    """Static functions and variables; where a file has lost their symbols, by ``<stem>.debug.elf`` beside it."""
+    debug = debug_file(obj) or obj
     y, arch = debug.symbols, archs.by_machine(obj.machine)
     home = {int(theirs): ours for ours, theirs in enumerate(same_sections(obj, debug)) if theirs >= 0}
     found = []
@@ -74,8 +73,8 @@ def statics(obj: ElfObject) -> tuple[Static, ...]:
     for i in np.flatnonzero((y.bind == elf.STB_LOCAL) & (y.name_at > 0) & np.isin(y.type, kinds)).tolist():
         section, function = home.get(int(y.shndx[i])), int(y.type[i]) == elf.STT_FUNC
         if section is not None and not y.name(i).startswith(("$", ".")):
-            offset = int(y.value[i]) & ~1 if function and arch is not None and arch.thumb else int(y.value[i])
-            found.append(Static(y.name(i), section, offset, int(y.size[i]), function))
+            thumb = int(y.value[i]) & 1 if function and arch is not None and arch.thumb else 0
+            found.append(Static(y.name(i), section, int(y.value[i]) - thumb, int(y.size[i]), function, thumb))
     return tuple(found)
 
 

@@ -150,4 +150,4 @@ def _addresses(image: Image, name: str, arch: Arch) -> Iterator[int]:
             yield int(tab.S[i]) | (int(tab.T[i]) if arch.thumb else 0)
     for static in statics(image.obj):
         if static.name == name:
-            yield int(image.layout.section_addr[static.section]) + static.offset | (static.function and arch.thumb)
+            yield int(image.layout.section_addr[static.section]) + static.offset | static.thumb

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llext_tools.elf import structs as elf
+from llext_tools.elf.debug import statics
 from llext_tools.link.image import Image
-from llext_tools.mem import Mem
+from llext_tools.mem import PERM, Mem
 
 
 class Symbol(NamedTuple):
@@ -32,6 +33,10 @@ def find_symbols(images: Sequence[Image]) -> dict[str, Symbol]:
     """
     found: dict[str, Symbol] = {}
     for image in images:
+        for static in statics(image.obj):
+            address = int(image.layout.section_addr[static.section]) + static.offset | static.thumb
+            if image.regions.region[static.section] in PERM.keys() - {Mem.EXPORT}:
+                found[static.name] = Symbol(static.name, address, static.function, static.size, image, (static.name,))
         y, tab = image.obj.symbols, image.sym_tab
         named = np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & (y.shndx != 0) & tab.resolved & ~_entries(image)
         local = y.bind == elf.STB_LOCAL

@@ -11,6 +11,7 @@ import pytest
 
 from emulator.compiled import compile_c
 from llext_tools import arch
+from llext_tools.cli import main
 from llext_tools.errors import UsageError
 from llext_tools.testing import Extension, ExtensionError
 
@@ -369,3 +370,22 @@ def test_constructors_wait_if_asked_to(tmp_path: Path) -> None:
         assert ext.ups_are() == 40
         ext.teardown()
         assert ext.host.output == "down"
+
+
+@pytest.mark.toolchain
+def test_a_shipped_extension_has_statics_by_its_debug_file(tmp_path: Path) -> None:
+    """``llext finish`` strips their symbols. Those of GNU's assembler may have no type."""
+    source = """
+    static int count = 5;
+    static short quiet;
+    static int bump(int by) { return count += by; }
+    int go(void) { static int calls; calls++; quiet++; return bump(2); }
+    EXPORT_SYMBOL(go);
+    """
+    obj = compile_c(source, arch.target("cortex-m4"), "gcc", tmp_path, "-O0", name="shipped")
+    assert main(["finish", obj.path, "-o", str(tmp_path / "shipped.llext")]) == 0
+    for path in (obj.path, str(tmp_path / "shipped.llext")):
+        extension = Extension.load(path, target="cortex-m4")
+        assert (extension.count, extension.go(), extension.count) == (5, 7, 7)
+        assert (extension.bump(3), extension.quiet, getattr(extension, "calls.0")) == (10, 1, 1)
+        extension.close()
