@@ -269,6 +269,17 @@ class Guest(Places):
         machine.set(conv.ra, before[1])
         return result
 
+    def resume(self, pc: int, sp: int) -> None:
+        """Go on with the only call that a thread is in, at an address. ``sp``: where its stack is when that returns."""
+        try:
+            self.run_from(pc)
+            self.check_return(sp, self.frames.entries[-1].address)
+        except LlextError:
+            self.stopped = self.stopped or self.frames.copy()
+            raise
+        finally:
+            self.leave([])
+
     def enter(self, address: int, sp: int, ra: int) -> list[str]:
         """A call of the extension begins; the registers are the host's.
 

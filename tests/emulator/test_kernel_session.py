@@ -103,15 +103,85 @@ def test_a_snapshot_knows_of_no_later_threads(target: str, build: Build) -> None
             assert (call(made, "counts()"), made.guest.clock_us, made.left()) == (0, 0, [])
 
 
-def test_a_snapshot_keeps_threads_that_wait(build: Build) -> None:
-    """They can be brought back only as long as they have not run: what they are in the middle of is not memory."""
-    with session(build, "cortex-m4") as made:
-        call(made, "start(10)")
+WAITING = (
+    START
+    + r"""
+K_SEM_DEFINE(sem, 0, 5); K_MUTEX_DEFINE(mutex); K_MSGQ_DEFINE(queue, 4, 1, 4); K_EVENT_DEFINE(event);
+K_CONDVAR_DEFINE(condvar); K_FIFO_DEFINE(fifo);
+static void taker(void *a, void *b, void *c) { printk("sem%d ", k_sem_take(&sem, K_MSEC(90))); }
+static void locker(void *a, void *b, void *c) { printk("lock%d ", k_mutex_lock(&mutex, K_FOREVER)); }
+static void sleeper(void *a, void *b, void *c)
+{
+    printk("left%d ", (int)k_msleep(80));
+    printk("%d ", (int)k_msleep(7));
+}
+static void sender(void *a, void *b, void *c) { int x = 42; printk("put%d ", k_msgq_put(&queue, &x, K_FOREVER)); }
+static void waiter(void *a, void *b, void *c) { printk("event%x ", k_event_wait_all(&event, 5, false, K_FOREVER)); }
+static void (*const bodies[THREADS])(void *, void *, void *) = {taker, locker, sleeper, sender, waiter};
+int start(void)
+{
+    int x = 41;
+    k_mutex_lock(&mutex, K_FOREVER); k_msgq_put(&queue, &x, K_NO_WAIT);
+    for (int i = 0; i < THREADS; i++) { spawn(i, 3 + i, bodies[i], 0); }
+    return 0;
+}
+EXPORT_SYMBOL(start);
+int go(int wake)
+{
+    int x = 0, y = 0;
+    if (wake) { k_sem_give(&sem); k_wakeup(&threads[2]); k_event_post(&event, 7); }
+    k_mutex_unlock(&mutex); k_msgq_get(&queue, &x, K_NO_WAIT); k_msgq_get(&queue, &y, K_NO_WAIT);
+    k_sem_give(&sem);
+    return x * 100 + y;
+}
+EXPORT_SYMBOL(go);
+int held(void) { return k_sem_count_get(&sem) * 10 + mutex.lock_count; } EXPORT_SYMBOL(held);
+"""
+)
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "cortex-m0plus", "rv32imac", "rv64gc"])
+def test_a_snapshot_brings_threads_back_to_where_they_waited(target: str, build: Build) -> None:
+    """However far they have gone since: each makes its call again, without waiting anew, and gets what is due.
+
+    At 0 ms all begin to wait; the snapshot is taken at 30 ms. Woken at 40 ms, `sleeper` has 40 ms left.
+    """
+    cpu = arch.target(target)
+    images = load([build(WAITING, target, "gcc", "-Wno-unused")], cpu)
+    with Session(images, Setup(cpu)) as made:
+        call(made, "start()")
         made.settle()
+        made.advance(30_000)
         state = made.snapshot()
-        call(made, "later_crash()")
+        for i in range(4):
+            made.advance(10_000)
+            wake = i % 2
+            assert call(made, f"go({wake})") == 4142
+            made.advance(200_000)
+            texts = ["left0", "0"] if not wake else ["left40", "0"]
+            events = [] if not wake else ["event5"]
+            assert sorted(made.output.text.split()) == sorted(["sem0", "lock0", *texts, "put0", *events])
+            assert call(made, "held()") == (1 if not wake else 11), "who waits for the semaphore takes one, and no more"
+            made.rollback(state)
+            assert (made.guest.clock_us, len(made.left()), made.output.text) == (30_000, 1, "")
+        made.advance(59_999)
+        assert made.output.text == "left0 0 "
+        made.advance(1)
+        assert made.output.text == "left0 0 sem-11 "
+
+
+def test_a_thread_in_the_middle_of_something_is_not_brought_back(build: Build) -> None:
+    """The main thread has interrupted it while it was busy: what it had done by then cannot be done again."""
+    source = START + r"""
+    static void busy(void *a, void *b, void *c) { k_busy_wait(2000); printk("done "); }
+    int start(void) { spawn(0, 3, busy, 0); k_msleep(1); return 0; } EXPORT_SYMBOL(start);
+    """  # fmt: skip
+    cpu = arch.target("cortex-m4")
+    with Session(load([build(source, "cortex-m4", "gcc", "-Wno-unused")], cpu), Setup(cpu)) as made:
+        call(made, "start()")
+        state = made.snapshot()
         made.rollback(state)
-        made.advance(10_000)
-        assert call(made, "counts()") == 200
-        with pytest.raises(UsageError, match="the thread `beat`, which has run since"):
+        made.settle()
+        assert (made.output.text, made.guest.clock_us) == ("done ", 2000)
+        with pytest.raises(UsageError, match="the thread `busy`, which was in the middle of something"):
             made.rollback(state)

@@ -31,9 +31,7 @@ def sleep(kernel: Kernel, call: str, microseconds: int) -> int:
         kernel.no_interrupt(call)
         kernel.give_way()
         return 0
-    end = kernel.now + microseconds
-    kernel.sleep(call, end)
-    return max(end - kernel.now, 0)
+    return kernel.sleep(call, kernel.now + microseconds)
 
 
 def k_sleep(guest: Guest, ticks: int) -> int:

@@ -32,6 +32,7 @@ class Context(Thread):
     custom: int = 0
     masked: bool = False  # whether it has locked interrupts
     runs: int = 0  # how often it got the CPU
+    until: int | None = None  # when its sleep ends or ended
     work: Callable[[], None] | None = None  # what it does instead of calling a function
     service: int = 0  # what a thread of the kernel's own waits for while it has nothing to do
 
@@ -42,7 +43,9 @@ class Context(Thread):
 
 
 def values_of(thread: Context) -> dict[str, Any]:
-    return {field.name: getattr(thread, field.name) for field in fields(thread)}
+    """All fields but the fiber; of the frames as they are now."""
+    values = {field.name: getattr(thread, field.name) for field in fields(thread) if field.name != "fiber"}
+    return values | {"frames": thread.frames.copy()}
 
 
 @dataclass(eq=False, slots=True)

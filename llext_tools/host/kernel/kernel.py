@@ -58,6 +58,7 @@ class Kernel:
         self.timers = Timers(self)
         self.works: Works | None = None  # from when something needs it
         self.in_interrupt = False
+        self._returning: Context | None = None  # a thread that is brought back to where it waited
         self._area: Area | None = None
         self._area_used = 0
 
@@ -137,13 +138,27 @@ class Kernel:
         until = None if ticks < 0 else self.now + self.microseconds(ticks)
         return self._wait(Wait(call, kind, address, until))
 
-    def sleep(self, call: str, until: int | None) -> None:
-        """Let the running thread wait for a time, in microseconds from the start; None: until it is woken."""
+    def sleep(self, call: str, until: int | None) -> int:
+        """Let the running thread wait for a time, in microseconds from the start; None: until it is woken.
+
+        Returns:
+            How much of that time is left.
+        """
+        thread = self.current
+        if self._returning is not thread:
+            thread.until = until
         self._wait(Wait(call, until=until))
+        return max((thread.until or 0) - self.now, 0)
 
     def _wait(self, wait: Wait) -> int:
         thread = self.current
         self.no_interrupt(wait.call)
+        if self._returning is thread:  # it waits already
+            self._returning = None
+            self._switch(self.main)
+            if thread.dead:
+                self.leave()
+            return thread.result
         self.sched.pend(thread, wait)
         if wait.until is not None:
             self.agenda.add(thread, wait.until, lambda: self.sched.wake(thread, -EAGAIN))
@@ -248,12 +263,16 @@ class Kernel:
             self.main.fiber = self._here()
         assert self.main.fiber is not None
         now = machine.save()
-        machine.set(conv.sp, thread.stack.end // conv.stack_align * conv.stack_align)
+        machine.set(conv.sp, self.top_of(thread.stack))
         thread.saved = machine.save()
         machine.restore(now)
         thread.frames = Frames(name=thread.name, stack=thread.stack)
         thread.fiber = self.main.fiber.make(lambda: self._run(thread))
         self.sched.add(thread)
+
+    def top_of(self, stack: Area) -> int:
+        """The stack pointer of a thread that begins."""
+        return stack.end // self.guest.conv.stack_align * self.guest.conv.stack_align
 
     def _run(self, thread: Context) -> None:
         """What a thread's fiber does: its function, then the next thread."""
@@ -264,6 +283,9 @@ class Kernel:
         try:
             if thread.work:
                 thread.work()
+            elif self._returning is thread:
+                assert thread.stack is not None
+                guest.resume(guest.machine.get(guest.conv.pc) | guest.arch.thumb, self.top_of(thread.stack))
             else:
                 guest.call(thread.entry, prototype, prototype.params, thread.arguments)
             report.check_stack(self, thread)
@@ -339,24 +361,23 @@ class Kernel:
         return threads, self.agenda.copy(), self.timers.state(), own, works
 
     def put_back(self, state: Any) -> None:
-        """Go back to a ``state()``, in which each thread is where it still is.
+        """Go back to a ``state()``; memory and registers are those of then already.
 
         Raises:
-            UsageError: a thread has run since then: what it was in the middle of cannot be brought back.
+            UsageError: a thread was in the middle of something then that cannot be done again.
         """
         threads, agenda, timers, own, (works, queues) = state
-        for thread, values in threads[1:]:
-            if thread.dead or thread.runs != values["runs"]:
-                text = f"the snapshot has the thread `{thread.name}`, which has run since it was taken"
-                fail("usage", text, help="take snapshots before there are threads, or load the extension again")
-        kept = {thread for thread, _ in threads}
+        moved = [thread for thread, values in threads[1:] if thread.dead or thread.runs != values["runs"]]
+        stays = {thread for thread, _ in threads} - set(moved)
         for thread in self.contexts:
-            if thread not in kept:
+            if thread not in stays:
                 self.sched.end(thread)
                 self._kill(thread)
         for thread, values in threads:
             for name, value in values.items():
                 setattr(thread, name, value)
+            thread.frames = values["frames"].copy()
+        self.sched.threads = [thread for thread, _ in threads]
         self.main.frames = self.guest.frames
         self.current = self.main
         self.agenda.put_back(agenda)
@@ -365,6 +386,27 @@ class Kernel:
         self.works = works
         if works is not None:
             works.put_back(queues)
+        for thread in moved:
+            self.bring_back(thread)
+
+    def bring_back(self, thread: Context) -> None:
+        """Let a thread that has gone on wait again as it did, or begin: memory and its registers are as they were.
+
+        It makes the call again in which it waited, and finds all as it was; only the waiting itself is not begun anew.
+        Raises:
+            UsageError: it was in the middle of something else.
+        """
+        self.main.fiber = self._here()
+        thread.fiber = self.main.fiber.make(lambda: self._run(thread))
+        if not thread.runs:
+            return
+        if not thread.wait or (len(thread.frames.entries), len(thread.frames.inside)) != (1, 1):
+            text = f"the snapshot has the thread `{thread.name}`, which was in the middle of something"
+            fail("usage", text, help="take snapshots when threads wait: after `settle()`")
+        thread.frames.inside = []
+        runs, self._returning = thread.runs, thread
+        self._switch(thread)
+        thread.runs = runs
 
     def close(self) -> None:
         """Take down all threads but the main one."""
