@@ -8,9 +8,10 @@ There is no deadline: a person thinks.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from llext_tools.arch.base import Arch, Target
-from llext_tools.gdb.program import SIGABRT, SIGINT, SIGNALS, SIGTRAP, WATCH_NAMES, Program
+from llext_tools.gdb.program import SIGABRT, SIGINT, SIGNALS, SIGTRAP, WATCH_NAMES, Device, Program
 from llext_tools.gdb.server import PATIENCE, GoneError, Server
 from llext_tools.gdb.stub import Halt, Monitor, Resume, Stub
 from llext_tools.machine.around import Around
@@ -52,6 +53,24 @@ class DebugMachine(Around):
         self.program.traps.discard(address)
         if address not in self.program.breakpoints:
             super().untrap_at(address)
+
+    def map_io(
+        self, start: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
+    ) -> None:
+        super().map_io(start, size, read, write)
+        self.program.devices.append(Device(start, start + size, read, write))
+
+    def snapshot(self) -> object:
+        program = self.program
+        return super().snapshot(), set(program.traps), list(program.trap_ranges), list(program.devices)
+
+    def rollback(self, snapshot: object) -> None:
+        """Breakpoints stay."""
+        assert isinstance(snapshot, tuple)
+        inner, traps, ranges, devices = snapshot
+        with self.program.lifted(*self.program.breakpoints):
+            super().rollback(inner)
+            self.program.traps, self.program.trap_ranges, self.program.devices = set(traps), list(ranges), list(devices)
 
     def write(self, address: int, data: bytes) -> None:
         """The host's functions write for the program: watchpoints see that when it goes on."""
@@ -142,7 +161,9 @@ class DebugMachine(Around):
 
     def _step(self, pc: int, leaving: bool) -> Stop | None:
         """One instruction. ``leaving``: the debugger knows of what stops at it."""
-        with self.program.lifted(self._plain(pc) if leaving else None):
+        if not leaving:
+            return self.machine.step(pc)
+        with self.program.lifted(self._plain(pc)):
             return self.machine.step(pc)
 
     @property

@@ -55,6 +55,41 @@ class Watch(NamedTuple):
     size: int
 
 
+class Device(NamedTuple):
+    """Addresses with a device behind them: what the debugger reads and writes there, the device sees."""
+
+    start: int
+    end: int
+    get: Callable[[int, int], int]
+    put: Callable[[int, int, int], None]
+
+    def read(self, address: int, size: int) -> bytes:
+        """The bytes up to the first access that the device refuses."""
+        found = b""
+        try:
+            for offset, width in self._accesses(address, size):
+                found += self.get(offset, width).to_bytes(width, "little")
+        except Exception:  # noqa: BLE001 - a device is any code of the user's
+            pass
+        return found
+
+    def write(self, address: int, data: bytes) -> bool:
+        """Whether the device has taken all of it."""
+        try:
+            for offset, width in self._accesses(address, len(data)):
+                at = offset - (address - self.start)
+                self.put(offset, width, int.from_bytes(data[at : at + width], "little"))
+        except Exception:  # noqa: BLE001
+            return False
+        return address + len(data) <= self.end
+
+    def _accesses(self, address: int, size: int) -> Iterator[tuple[int, int]]:
+        """Offset and bytes of each: one of the whole size if there can be one, or words, or bytes."""
+        width = size if size in (1, 2, 4, 8) else 1 if (address | size) % 4 else 4
+        for at in range(address, min(address + size, self.end), width):
+            yield at - self.start, width
+
+
 Threads = Callable[[], Sequence[Thread]]
 
 
@@ -76,6 +111,7 @@ class Program:
         """Address -> the types of those there."""
         self.watches: dict[Watch, Callable[[], None]] = {}
         """Watchpoint -> what takes it away again."""
+        self.devices: list[Device] = []
         self.trap_ranges: list[tuple[int, int]] = []
         self.traps: set[int] = set()
         """Where the host takes over: addresses to stop at that are none of the debugger's."""
@@ -84,6 +120,10 @@ class Program:
 
     def read(self, address: int, size: int) -> bytes:
         """The bytes from an address on, up to the first that is not there."""
+        for device in self.devices:
+            if device.start <= address < device.end:
+                return device.read(address, size)
+        size = min([size, *(device.start - address for device in self.devices if device.start > address)])
         found = bytearray()
         for start, end, _ in self.machine.regions:
             at = address + len(found)
@@ -92,7 +132,10 @@ class Program:
         return bytes(found)
 
     def write(self, address: int, data: bytes) -> bool:
-        """Whether all of it is there; otherwise nothing is changed."""
+        """Whether all of it is there; otherwise no memory is changed."""
+        for device in self.devices:
+            if device.start <= address < device.end:
+                return device.write(address, data)
         if len(self.read(address, len(data))) < len(data):
             return False
         self.machine.write(address, data)
@@ -188,17 +231,18 @@ class Program:
         return None
 
     @contextmanager
-    def lifted(self, address: int | None) -> Iterator[None]:
-        """Without watchpoints and without the breakpoint at an address, if one is given."""
-        watches = list(self.watches) if address is not None else []
-        if address in self.breakpoints:
+    def lifted(self, *addresses: int) -> Iterator[None]:
+        """Without watchpoints and without the breakpoints at some addresses."""
+        watches = list(self.watches)
+        points = [address for address in addresses if address in self.breakpoints]
+        for address in points:
             self.disarm(address)
         for watch in watches:
             self.unwatch(watch)
         try:
             yield
         finally:
-            if address in self.breakpoints:
+            for address in points:
                 self.arm(address)
             for watch in watches:
                 self.watch(watch)

@@ -6,12 +6,12 @@ error: nothing that a client sends ends more than its connection.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from llext_tools.gdb.packets import LARGEST, escaped, unescaped
+from llext_tools.gdb.fields import PacketError, hexed, pair, parsed, part, point
+from llext_tools.gdb.packets import LARGEST, unescaped
 from llext_tools.gdb.program import SIGTRAP, WATCH_NAMES, WATCHES, Program, Thread, Watch
 from llext_tools.gdb.server import PATIENCE, Client
 from llext_tools.machine.protocol import Stop
@@ -19,7 +19,6 @@ from llext_tools.machine.protocol import Stop
 OK = "OK"
 MALFORMED, NO_ACCESS, NO_THREAD, NO_ROOM = "E16", "E0e", "E03", "E1c"
 """Errors: EINVAL, EFAULT, ESRCH and ENOSPC of C, in hex."""
-NUMBER = re.compile(r"[0-9a-fA-F]{1,16}")
 SUPPORTED = (
     f"PacketSize={LARGEST:x};QStartNoAckMode+;qXfer:features:read+;qXfer:threads:read+;vContSupported+;swbreak+;hwbreak+;"
     "multiprocess-"
@@ -29,10 +28,6 @@ ANNEX = "target.xml"
 
 Monitor = Callable[[str], str]
 """Carries out what a person typed behind `monitor`, and returns what to print."""
-
-
-class PacketError(Exception):
-    """A packet that makes no sense."""
 
 
 class KilledError(Exception):
@@ -368,38 +363,3 @@ class Stub:
         "qSymbol": _ok,
     }
     """Beginning of a request -> what answers it, given the rest."""
-
-
-def parsed(text: str) -> int:
-    """A number in hex, of up to 64 bits."""
-    if not NUMBER.fullmatch(text):
-        raise PacketError
-    return int(text, 16)
-
-
-def pair(text: str) -> tuple[int, int]:
-    first, _, second = text.partition(",")
-    return parsed(first), parsed(second)
-
-
-def point(text: str) -> tuple[int, int, int]:
-    """Type, address and size of a breakpoint or watchpoint; conditions would follow a semicolon."""
-    kind, _, where = text.partition(";")[0].partition(",")
-    if kind not in ("0", "1", *map(str, WATCHES)):
-        raise PacketError
-    return int(kind), *pair(where)
-
-
-def hexed(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise PacketError from None
-
-
-def part(text: str, where: str) -> bytes:
-    """What a qXfer request reads of a text: from an offset on, so many bytes."""
-    offset, size = pair(where)
-    data = text.encode()
-    piece = data[offset : offset + min(size, LARGEST // 2)]
-    return (b"m" if offset + len(piece) < len(data) else b"l") + escaped(piece)

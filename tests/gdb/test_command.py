@@ -70,22 +70,23 @@ def test_launch_json_has_what_gdb_needs(extension: Extension, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     Path(LAUNCH).parent.mkdir()
     Path(LAUNCH).write_text(json.dumps({"version": "0.2.0", "configurations": [OTHER], "compounds": []}))
-    for _ in range(2):  # the second time it is renewed
-        with debugged(extension, "--call", "run(3)", "--vscode") as (process, _):
-            document = json.loads(Path(LAUNCH).read_text())
-            mine = document["configurations"][1]
-            address = mine["miDebuggerServerAddress"]
-            command = [need(mine["miDebuggerPath"]), "-nx", "-batch", "-iex", "set width 0"]
-            for text in [each["text"] for each in mine["setupCommands"]]:
-                command += ["-ex", text]
-            command += ["-ex", f"file {mine['program']}", "-ex", f"target remote {address}", "-ex", "print x"]
-            shown = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
-            assert "run (x=" in shown.stdout
-            process.communicate(timeout=SECONDS)
-        assert document["configurations"][0] == OTHER
-        assert len(document["configurations"]) == 2
-        assert (document["version"], document["compounds"]) == ("0.2.0", [])
-        assert (mine["type"], mine["MIMode"], mine["name"]) == ("cppdbg", "gdb", "llext: ext")
+    with debugged(extension, "--vscode", "--no-wait") as (process, _):  # what the next one renews
+        process.communicate(timeout=SECONDS)
+    with debugged(extension, "--call", "run(3)", "--vscode") as (process, _):
+        document = json.loads(Path(LAUNCH).read_text())
+        mine = document["configurations"][1]
+        address = mine["miDebuggerServerAddress"]
+        command = [need(mine["miDebuggerPath"]), "-nx", "-batch", "-iex", "set width 0"]
+        for text in [each["text"] for each in mine["setupCommands"]]:
+            command += ["-ex", text]
+        command += ["-ex", f"file {mine['program']}", "-ex", f"target remote {address}", "-ex", "print x"]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+        assert "run (x=" in shown.stdout
+        process.communicate(timeout=SECONDS)
+    assert document["configurations"][0] == OTHER
+    assert len(document["configurations"]) == 2
+    assert (document["version"], document["compounds"]) == ("0.2.0", [])
+    assert (mine["type"], mine["MIMode"], mine["name"]) == ("cppdbg", "gdb", "llext: ext")
 
 
 @pytest.mark.parametrize("text", ["{ // a comment\n}", "[]", '{"configurations": 3}', '{"configurations": [3]}', "{"])

@@ -321,3 +321,33 @@ def test_monitor(shared: Client) -> None:
     assert "monitor output" in monitor("help") == monitor("")
     assert monitor("output") == monitor("out") == "printed\n"
     assert monitor("nonsense").startswith("there is no `monitor nonsense`")
+
+
+def test_devices_see_what_is_read_and_written(program: Running, client: Client) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def read(offset: int, size: int) -> int:
+        seen.append((offset, size))
+        if offset >= 0x100:
+            raise ValueError("there is nothing")
+        return 0x11 * size
+
+    start = 0x4000_0000
+    program.machine.map_io(start, 0x1000, read, lambda offset, size, value: seen.append((offset, size, value)))
+    assert client.ask(f"m{start + 8:x},4") == "44000000"
+    assert client.ask(f"m{start:x},2") == "2200"
+    assert client.ask(f"m{start + 0xF8:x},10") == "4400000044000000", "up to what the device refuses"
+    assert client.ask(f"m{start + 0x100:x},1") == "E0e"
+    assert client.ask(f"M{start + 4:x},4:78563412") == "OK"
+    assert seen == [(8, 4), (0, 2), (0xF8, 4), (0xFC, 4), (0x100, 4), (0x100, 1), (4, 4, 0x12345678)]
+
+
+def test_breakpoints_outlive_a_rollback(program: Running, client: Client) -> None:
+    before = program.machine.snapshot()
+    assert client.ask(f"Z0,{LOOP:x},2") == "OK"
+    program.machine.rollback(before)
+    assert "T05" in client.ask("c")
+    assert client.register(PC) == LOOP
+    assert client.ask(f"z0,{LOOP:x},2") == "OK"
+    finish(client)
+    assert program.end() == Stop(reason="trap", pc=RETURN)

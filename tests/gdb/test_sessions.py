@@ -52,6 +52,12 @@ void give_up(void)
     abort(); // abort
 }
 LL_EXTENSION_SYMBOL(give_up);
+int wipe(void)
+{
+    memset(&here, 0, sizeof(here)); // wipes
+    return here.x; // wiped
+}
+LL_EXTENSION_SYMBOL(wipe);
 double mix(double a, float b)
 {
     double c = a * 2 + b;
@@ -70,6 +76,12 @@ def extensions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Extension]
 
 @pytest.fixture(params=TARGETS)
 def extension(request: pytest.FixtureRequest, extensions: dict[str, Extension]) -> Extension:
+    return extensions[request.param]
+
+
+@pytest.fixture(params=TARGETS[:2])
+def narrow(request: pytest.FixtureRequest, extensions: dict[str, Extension]) -> Extension:
+    """The same for 32 bits only: where another width makes no difference."""
     return extensions[request.param]
 
 
@@ -107,6 +119,14 @@ def test_watchpoint_reports_the_old_and_the_new_value(extension: Extension) -> N
     assert "exited normally" in done.gdb
 
 
+def test_watchpoint_sees_what_the_host_writes(narrow: Extension) -> None:
+    done = session(narrow, ["watch here.x", "continue", "continue"], "--call", "wipe()")
+    assert "\nOld value = 3\nNew value = 0\n" in done.gdb
+    lines = {narrow.line("wipes"), narrow.line("wiped")}
+    assert re.search(rf"wipe \(\) at .*:({'|'.join(map(str, lines))})\n", done.gdb)
+    assert done.llext == "wipe() = 0\n"
+
+
 def test_interrupt_ends_in_the_endless_loop(extension: Extension) -> None:
     with debugged(extension, "--call", "spin(1)") as (process, script):
         command = [*gdb(script), "-iex", "set confirm off", "-ex", "break spin", "-ex", "continue"]
@@ -131,19 +151,19 @@ def test_interrupt_ends_in_the_endless_loop(extension: Extension) -> None:
     assert rest == "spin(1) = 7\n"
 
 
-def test_fault_is_a_signal_at_its_line(extension: Extension) -> None:
-    done = session(extension, ["continue", "print p", "print total", "continue"], "--call", "broken(0)")
+def test_fault_is_a_signal_at_its_line(narrow: Extension) -> None:
+    done = session(narrow, ["continue", "print p", "print total", "continue"], "--call", "broken(0)")
     assert "Program received signal SIGSEGV" in done.gdb
-    assert re.search(rf"in broken \(p=0x0\) at .*:{extension.line('fault')}\n", done.gdb)
+    assert re.search(rf"in broken \(p=0x0\) at .*:{narrow.line('fault')}\n", done.gdb)
     assert "$1 = (int *) 0x0\n$2 = 11\n" in done.gdb
     assert "exited with code 010" in done.gdb, "8, the exit code of a fault"
     assert "error[run-fault]" in done.llext
     assert done.code == 8
 
 
-def test_run_goes_on_from_a_fault_where_the_person_says(extension: Extension) -> None:
-    commands = ["continue", "set var p = &total", f"jump {extension.line('fault')}"]
-    done = session(extension, commands, "--call", "broken(0)")
+def test_run_goes_on_from_a_fault_where_the_person_says(narrow: Extension) -> None:
+    commands = ["continue", "set var p = &total", f"jump {narrow.line('fault')}"]
+    done = session(narrow, commands, "--call", "broken(0)")
     assert "SIGSEGV" in done.gdb
     assert "exited normally" in done.gdb
     assert done.llext == "broken(0) = 1\n"
@@ -163,8 +183,8 @@ def test_floats_are_in_the_registers_of_the_fpu(target: str, extensions: dict[st
     assert done.llext == "mix(1.5, 2.25) = 5.25\n"
 
 
-def test_abort_is_a_signal(extension: Extension) -> None:
-    done = session(extension, ["continue", "backtrace", "continue"], "--call", "give_up()")
+def test_abort_is_a_signal(narrow: Extension) -> None:
+    done = session(narrow, ["continue", "backtrace", "continue"], "--call", "give_up()")
     assert "Program received signal SIGABRT" in done.gdb
     assert re.search(r"^#0  0x[0-9a-f]+ in abort \(\)$", done.gdb, re.MULTILINE)
     assert re.search(r"^#1  0x[0-9a-f]+ in give_up \(\) at ", done.gdb, re.MULTILINE)
