@@ -29,8 +29,9 @@ class DebugMachine(Around):
     ) -> None:
         super().__init__(machine)
         self.program = Program(machine, arch, target)
-        self.fault: Stop | None = None
-        """What has been shown to the debugger before the host gets it."""
+        self.explain: Callable[[Stop], str] = lambda _: ""
+        """What the host will say of a stop, in whole lines."""
+        self._fault: Stop | None = None  # what has been shown to the debugger before the host gets it
         self._server, self._monitor, self._wait = server, monitor, wait
         self._stub: Stub | None = None
         self._resume = Resume()
@@ -178,6 +179,8 @@ class DebugMachine(Around):
         """Let the debugger look. Returns where the program goes on, and what the host gets instead of that."""
         name = self.program.arch.callconv.pc
         self.machine.set(name, pc)
+        if halt.stop is not None:
+            self.print(self.explain(halt.stop).encode())
         while True:
             try:
                 stub = self._connected()
@@ -191,7 +194,7 @@ class DebugMachine(Around):
         moved = self._plain(now) != self._plain(pc)
         self._leaving = None if moved else self._plain(pc)
         if halt.stop and (stub.detached or self._resume.signal or (halt.signal == SIGTRAP and not moved)):
-            self.fault = halt.stop
+            self._fault = halt.stop
             return pc, halt.stop
         return now | self._thumb if moved else pc, None
 
@@ -218,9 +221,9 @@ class DebugMachine(Around):
                 self._lose()
 
     def aborted(self, text: str) -> None:
-        """Show why the host ends the run; what led to that can be looked at, unless the debugger has seen it."""
-        self.print(text.encode())
-        if self._stub is not None and self.fault is None:
+        """Show why the host ends the run, and what led to that, unless the debugger has seen it already."""
+        if self._stub is not None and self._fault is None:
+            self.print(text.encode())
             self._talk(self._now(), Halt(SIGABRT))
 
     def exited(self, code: int) -> None:

@@ -12,11 +12,12 @@ from llext_tools.gdb.monitor import Command, Monitor
 from llext_tools.gdb.program import Thread, only_thread
 from llext_tools.gdb.server import Server
 from llext_tools.gdb.symbols import host_symbols
+from llext_tools.host.faults import explain
 from llext_tools.host.kernel.contexts import Context
 from llext_tools.host.kernel.kernel import Kernel
 from llext_tools.host.kernel.report import waiting
 from llext_tools.link.image import Image
-from llext_tools.machine.protocol import Machine
+from llext_tools.machine.protocol import Machine, Stop
 from llext_tools.mem import Perm
 from llext_tools.run.session import Session, Setup
 
@@ -43,6 +44,7 @@ class DebugSession(Session):
         wait: bool = True,
     ) -> None:
         self._ready = ready
+        self._explaining = False
         self._numbers: dict[Context, int] = {}
         arch = archs.load(setup.target.arch)
         monitor = Monitor(
@@ -67,6 +69,8 @@ class DebugSession(Session):
     def fill(self) -> None:
         super().fill()
         self.debugger.program.threads = self._threads
+        self.debugger.explain = self._explain
+        self.guest.on_fail.append(self._failed)
         self._ready(self)
 
     def _threads(self) -> tuple[Thread, ...]:
@@ -100,9 +104,20 @@ class DebugSession(Session):
         functions = {address: export.name for address, (export, _) in guest.functions.items()}
         return host_symbols(self.images[-1].obj, guest.conv, functions, areas, guest.return_at)
 
-    def failed(self, error: LlextError) -> None:
-        text = "\n".join(f"{d.severity}[{d.code}]: {d.message}" for d in error.diagnostics)
-        self.debugger.aborted(f"{text}\n")
+    def _failed(self, error: LlextError) -> None:
+        """What has gone wrong ends the run: everything is as it was then."""
+        if not self._explaining:
+            self.debugger.aborted(as_text(error))
+
+    def _explain(self, stop: Stop) -> str:
+        """What the host will say of a stop, if it gets that."""
+        self._explaining = True
+        try:
+            explain(self.guest, stop)
+        except LlextError as error:
+            return as_text(error)
+        finally:
+            self._explaining = False
 
     def _regions(self) -> str:
         lines = []
@@ -111,3 +126,12 @@ class DebugSession(Session):
             whose = f" of {area.owner.path}" if area.owner else ""
             lines.append(f"{area.start:#010x} to {area.end - 1:#010x} {rights} {area.name}{whose}\n")
         return "".join(lines)
+
+
+def as_text(error: LlextError) -> str:
+    """Errors as a debugger's terminal shows them."""
+    lines = []
+    for d in error.diagnostics:
+        lines.append(f"{d.severity}[{d.code}]: {d.message}")
+        lines += (f"  {text}" for text in (*d.detail, *d.notes, *filter(None, (d.help,))))
+    return "\n".join([*lines, ""])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn
 
 from llext_tools.arch.base import Arch, Target
 from llext_tools.diag import Location, fail, number
+from llext_tools.errors import LlextError
 from llext_tools.host.function import HostFunction
 from llext_tools.host.limits import Limits
 from llext_tools.host.memory import Area, Memory
@@ -59,8 +61,8 @@ class Places:
     """A machine whose memory has names.
 
     ``files``: paths of the extensions, the one that is meant without a better clue last. ``functions``: the host's
-    functions by their addresses. ``return_at``: where calls from the host return to. ``takes_devices``: whether
-    whoever runs this can declare some.
+    functions by their addresses. ``on_fail`` are told what ends a call, while everything is as it was. ``return_at``:
+    where calls from the host return to. ``takes_devices``: whether whoever runs this can declare some.
     """
 
     def __init__(self, target: Target, arch: Arch, machine: Machine, limits: Limits) -> None:
@@ -70,6 +72,7 @@ class Places:
         self.files: list[str] = []
         self.functions: dict[int, tuple[Export, HostFunction | None]] = {}
         self.frames = Frames()
+        self.on_fail: list[Callable[[LlextError], None]] = []
         self.stopped: Frames | None = None  # as they were when the last call from outside failed
         self.stop: Stop | None = None  # what it failed by: where the host touched memory, the access
         self.return_at = 0
@@ -164,7 +167,12 @@ class Places:
         notes: tuple[str, ...] = (),
         help: str = "",
     ) -> NoReturn:
-        fail(code, message, at=at or self.file(), detail=detail, notes=notes, help=help)
+        try:
+            fail(code, message, at=at or self.file(), detail=detail, notes=notes, help=help)
+        except LlextError as error:
+            for told in self.on_fail:
+                told(error)
+            raise
 
     def registers(self) -> dict[str, int]:
         return {name: self.machine.get(name) for name in self.conv.shown}

@@ -22,7 +22,6 @@ from llext_tools.c.call import show_value, value_of
 from llext_tools.c.types import CType, Prototype
 from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
-from llext_tools.errors import LlextError
 from llext_tools.host import builtin
 from llext_tools.host.devices import Mmio
 from llext_tools.host.function import HostFunction, Output
@@ -155,9 +154,6 @@ class Session:
         nothing = Prototype("", guest.model.types["void"], ())
         for pointer in pointers:
             guest.call(pointer, nothing, (), ())
-
-    def failed(self, error: LlextError) -> None:
-        """What has gone wrong ends a run: everything is still there."""
 
     def perform(self, step: Step) -> Returned:
         """Make one call.

@@ -60,3 +60,31 @@ def test_threads_have_names_frames_and_variables(target: str, tmp_path: Path) ->
     assert re.search(r"^\$1 = 0\n(.*\n)+\$2 = 2\n\$3 = 0\n", done.gdb, re.MULTILINE)
     assert "exited normally" in done.gdb
     assert done.llext == "run(2) = 21\n"
+
+
+FAILS = """\
+K_THREAD_STACK_DEFINE(stack, 1024);
+static struct k_thread thread;
+static void worker(void *first, void *second, void *third)
+{
+    char *text = malloc(4);
+    free(text);
+    free(text); // twice
+}
+int run(void)
+{
+    k_tid_t id = k_thread_create(&thread, stack, sizeof(stack), worker, NULL, NULL, NULL, 1, 0, K_NO_WAIT);
+    k_thread_name_set(id, "helper");
+    return k_thread_join(id, K_FOREVER); // joins
+}
+LL_EXTENSION_SYMBOL(run);
+"""
+
+
+def test_failure_is_shown_in_the_thread_that_fails(tmp_path: Path) -> None:
+    extension = build(tmp_path, FAILS, "cortex-m4")
+    done = session(extension, ["continue", "thread", "backtrace", "continue"], "--call", "run()")
+    assert 'Thread 2 "helper" received signal SIGABRT' in done.gdb
+    assert "[Current thread is 2 (Thread 2)]" in done.gdb
+    assert re.search(rf"^#1  .* worker \(.* at .*:{extension.line('twice')}$", done.gdb, re.MULTILINE)
+    assert done.llext.startswith("error[run-heap]")
