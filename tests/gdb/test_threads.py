@@ -62,6 +62,18 @@ def test_threads_have_names_frames_and_variables(target: str, tmp_path: Path) ->
     assert done.llext == "run(2) = 21\n"
 
 
+@pytest.mark.parametrize("target", TARGETS[:2])
+def test_next_goes_over_a_wait_in_which_the_other_thread_works(target: str, tmp_path: Path) -> None:
+    extension = build(tmp_path, SOURCE, target)
+    commands = ["tbreak " + extension.at("main waits"), "continue", "next", "print result", "print i", "continue"]
+    done = session(extension, commands, "--call", "run(1)")
+    shown = re.findall(r"^(\d+)\t", done.gdb, re.MULTILINE)
+    loop = next(i for i, text in enumerate(SOURCE.splitlines(), 1) if "i < times; i++" in text and i > 15)
+    assert shown[-2:] == [str(extension.line("main waits")), str(loop)]
+    assert "$1 = 10\n$2 = 0\n" in done.gdb
+    assert done.llext == "run(1) = 10\n"
+
+
 FAILS = """\
 K_THREAD_STACK_DEFINE(stack, 1024);
 static struct k_thread thread;
