@@ -133,6 +133,7 @@ class Emulator(NamedTuple):
     setup: Mapping[str, int] = MappingProxyType({})  # registers to set once, for example to enable the FPU
     exceptions: Mapping[int, tuple[str, int]] = MappingProxyType({})
     instructions: tuple[tuple[int, int, str], ...] = ()
+    hints: tuple[bytes, ...] = ()  # instructions without an effect, behind which Unicorn stops as if they were invalid
 
 
 class GdbRegister(NamedTuple):

@@ -61,7 +61,11 @@ def reason(guest: Places, stop: Stop) -> tuple[str, tuple[str, ...], str]:
             faults = f"{target} faults on such an access"
             return "accesses memory at an address that is not aligned", (faults,), cure
         case "no-fpu":
-            return "uses the FPU, which this CPU does not have", (), f"is the extension built for {target}?"
+            return (
+                "uses the FPU or another coprocessor, which this CPU does not have",
+                (),
+                f"is the extension built for {target}?",
+            )
         case "breakpoint":
             return "stops at a breakpoint instruction", ("without a debugger a board faults there",), ""
         case "supervisor":

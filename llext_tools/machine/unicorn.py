@@ -16,6 +16,7 @@ What was learnt about Unicorn 2.1.4 (each line by a test or a measurement):
   that, too, but the next run then takes 0.5 ms.
 * Mapping takes time for each region that there is, and so does each hook: 3,000 pages of traps took half a minute.
 * WFI ends ``emu_start`` without a word: go on behind it.
+* YIELD and WFE of a Cortex-M end it as undefined instructions do, but with the program counter behind them.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ class UnicornMachine:
         self._traps: dict[tuple[int, int], int] = {}  # ranges of code that ends -> hook
         self._trap_pages: set[int] = set()  # numbers of pages that are not mapped, where code ends, too
         self._leaving = False
+        self._hints: dict[int, int] = {}  # addresses of hints that have run -> hook
+        self._hinted = -1  # the last one of them
         self._undo: tuple[int, bytes] | None = None
         self._raised: Exception | None = None
         self._shared: dict[int, Bytes] = {}
@@ -292,16 +295,50 @@ class UnicornMachine:
             while True:
                 if time.monotonic() >= deadline:
                     return Stop(reason="timeout", pc=pc & ~self._thumb)
-                if stop := self._start(pc):
+                stop = self._start(pc)
+                if stop and (past := self._past_hint(stop)):
+                    pc = past
+                    continue
+                if stop:
                     return stop
                 pc = self.get(self._pc) | self._state()  # WFI, or the watchdog
 
     def step(self, pc: int) -> Stop | None:
-        return self._start(pc, 1)
+        while stop := self._start(pc, 1):
+            past = self._past_hint(stop)
+            if not past or past & ~1 == stop.pc:
+                return None if past else stop
+            pc = past
+        return None
+
+    def _past_hint(self, stop: Stop) -> int:
+        """Where to go on if what stopped was a hint and no undefined instruction; 0 if it was one.
+
+        That an instruction in front of the program counter is a hint does not say that it ran: at the first time it
+        gets a hook that says so, and is run again.
+        """
+        if stop.reason != "undefined":
+            return 0
+        for hint in self._emulator.hints:
+            at = stop.pc - len(hint)
+            if self._is_code(at, hint):
+                if at not in self._hints:
+                    self._hints[at] = self._uc.hook_add(const.UC_HOOK_CODE, self._on_hint, begin=at, end=at)
+                    self.changed(at, 1)
+                    return at | self._state()
+                return stop.pc | self._state() if self._hinted == at else 0
+        return 0
+
+    def _is_code(self, address: int, code: bytes) -> bool:
+        try:
+            return self.read(address, len(code)) == code
+        except unicorn.UcError:
+            return False  # nothing is mapped there
 
     def _start(self, pc: int, count: int = 0) -> Stop | None:
         """Run until something happens, or for ``count`` instructions."""
         self._found = None
+        self._hinted = -1
         try:
             self._uc.emu_start(pc, (1 << 64) - 2 if self._is_wide else (1 << 32) - 2, count=count)
         except unicorn.UcError as error:
@@ -336,6 +373,9 @@ class UnicornMachine:
             return
         self._found = Stop(reason="trap", pc=address)
         uc.emu_stop()
+
+    def _on_hint(self, _uc: Any, address: int, _size: int, _data: object) -> None:
+        self._hinted = address
 
     def _on_fenced_code(self, uc: Any, address: int, _size: int, _data: object) -> None:
         self._found = Stop(reason="execute", pc=address, address=address)

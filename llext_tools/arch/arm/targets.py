@@ -43,6 +43,8 @@ EXCEPTIONS = {
 }
 """The numbers that QEMU gives to exceptions of the emulated CPU; see ``Emulator``."""
 
+HINTS = (b"\x10\xbf", b"\x20\xbf", b"\xaf\xf3\x01\x80", b"\xaf\xf3\x02\x80")  # YIELD and WFE, in two bytes and in four
+
 
 def cortex_m(
     name: str,
@@ -78,6 +80,7 @@ def cortex_m(
             cpu=f"ARM_{model}",
             spin=b"\xfe\xe7",
             exceptions=EXCEPTIONS,
+            hints=HINTS,
         ),
         debian="gcc-arm-none-eabi",
         isa=isa,
