@@ -23,6 +23,8 @@ from llext_tools.check.subject import Rule, Subject
 from llext_tools.check.target import as_variables, suited_targets, target_misfit
 from llext_tools.diag import Diagnostic, Location, listed
 from llext_tools.elf import structs as elf
+from llext_tools.elf.model import ElfObject
+from llext_tools.link.exports import ExportTable
 
 
 def target(subject: Subject) -> Iterator[Diagnostic]:
@@ -35,19 +37,27 @@ def machine(subject: Subject) -> Iterator[Diagnostic]:
     """``abi-machine``: another architecture, or another width of registers."""
     if subject.firmware is None or _sides(subject):
         return
-    exports, obj = subject.firmware.exports, subject.obj
+    compared = subject.profile.checks_ident and subject.profile.loader_rows
+    returned = "ENOEXEC" if compared else ""
+    yield from same_machine(subject.obj, subject.firmware.exports, subject.at(), returned)
+
+
+def same_machine(obj: ElfObject, exports: ExportTable, at: Location, returned: str = "") -> Iterator[Diagnostic]:
+    """``abi-machine``; ``returned``: the errno of llext_load()."""
     arch, bits = by_machine(exports.machine), exports.cpu.bits if exports.cpu else 0
     if exports.machine in (0, obj.machine) and bits in (0, obj.bits):
         return
-    theirs = arch.name if arch else f"machine {exports.machine}"
-    both = (f"{obj.bits}-bit {subject.arch.name}", f"{bits}-bit {theirs}") if bits else (subject.arch.name, theirs)
-    compared = subject.profile.checks_ident and subject.profile.loader_rows
+    ours = by_machine(obj.machine)
+    names = [
+        arch.name if arch else f"machine {number}" for arch, number in ((ours, obj.machine), (arch, exports.machine))
+    ]
+    both = (f"{obj.bits}-bit {names[0]}", f"{bits}-bit {names[1]}") if bits else names
     yield Diagnostic(
         "abi-machine",
         f"the extension is for {both[0]}, the firmware for {both[1]}",
-        location=subject.at(),
+        location=at,
         help="compile the extension with the toolchain that the firmware is built with",
-        returned="ENOEXEC" if compared else "",
+        returned=returned,
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
+from llext_tools.check.cpu import same_machine
 from llext_tools.check.target import check_target
 from llext_tools.cli import limits
 from llext_tools.cli.parser import address
@@ -105,6 +106,9 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
         check_target(obj, target.name, fits)
     fits.checkpoint()
     host = read_firmware([*args.firmware, *args.exports]) if args.firmware or args.exports else None
+    for image in host.images if host else ():
+        fits.add(same_machine(objects[-1], image.exports, Location(objects[-1].path)))
+    fits.checkpoint()
     for path in args.firmware:
         if host and path not in [image.path for image in host.images]:
             fail("elf-magic", f"`{path}` is not an ELF file", at=Location(path), help="give tables with `--exports`")

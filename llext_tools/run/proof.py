@@ -20,6 +20,7 @@ from llext_tools.errors import FaultError, LlextError
 from llext_tools.host import builtin
 from llext_tools.host.function import HostCall
 from llext_tools.host.memory import Area, free
+from llext_tools.host.segments import heap_pages
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable
 from llext_tools.mem import Domain, Mem, Perm
@@ -123,18 +124,45 @@ def others(images: Sequence[Image], setup: Setup, count: int) -> Iterator[tuple[
     """Where the regions of each extension go, in places beside the one that the images are at.
 
     First far from the host, with the regions one after the other; then from odd pages on, the regions in another order
-    and each as little aligned as it may be. Any more are like that one, with other orders and distances.
+    and each as little aligned as it may be. Any more are like that one, with other orders and distances. Extensions in
+    a firmware's heap for them stay there as long as there is room: the first of these places is at its end then.
     """
-    taken = occupied(exports_of(setup), setup.firmware)
+    exports = exports_of(setup)
+    taken = occupied(exports, setup.firmware)
     size = sum(_room(image) for image in images)
     top = 1 << setup.target.bits
+    heap = heap_pages(exports.heap) if setup.firmware else None
     for i in range(count):
-        if i == 0:
+        within = tuple(in_heap(images, heap, i)) if heap else ()
+        if within:
+            yield within
+        elif i == 0:
             start = free([(max(low - REACH, 0), high + REACH) for low, high in taken], size, FAR_AT, top)
             yield tuple(in_order(images, start))
         else:
             start = free(taken, size, ODD_AT + (i - 1) * (size + PAGE), top)
             yield tuple(scattered(images, start, Random(i)))
+
+
+def in_heap(images: Sequence[Image], heap: tuple[int, int], i: int) -> Iterator[Domain]:
+    """The place of that number in a heap (start, end) that extensions are in; nothing if there is no room for it."""
+    low, high = heap
+    first = min(base for image in images for base in image.layout.base.values())
+    if not low <= first < high:
+        return
+    if i == 0:
+        end = max(_ends(images, in_order(images, 0)))
+        start = (high - end) // PAGE * PAGE  # what is aligned more strictly moves up, and may not fit then
+        domains = tuple(in_order(images, start)) if start > first else ()
+    else:
+        domains = tuple(scattered(images, low + i * PAGE, Random(i)))
+    if all(end <= high for end in _ends(images, domains)):
+        yield from domains
+
+
+def _ends(images: Sequence[Image], domains: Iterable[Domain]) -> Iterator[int]:
+    for image, domain in zip(images, domains, strict=False):
+        yield from (base + image.regions.regions[mem].size for mem, base in domain.fixed.items())
 
 
 def _room(image: Image) -> int:

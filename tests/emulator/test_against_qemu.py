@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from llext_tools import profile
 from llext_tools.c.types import encode
 from llext_tools.elf.read import load_object
 from llext_tools.host.devices import parse_mmio
@@ -22,6 +23,7 @@ from llext_tools.host.firmware import read_firmware
 from llext_tools.link.image import Image
 from llext_tools.mem import Mem
 from llext_tools.run import Setup, load, run
+from llext_tools.run.proof import others, prove
 from needs import need
 from oracle import qemu
 from oracle.qemu import BOARDS, Answer, Board, Call
@@ -134,13 +136,12 @@ def test_results_and_output_are_those_of_qemu(
     images = load(objects, builder.target, exports=exports, firmware=[image])
     where = images[0].layout.base[Mem.TEXT]
     assert heap <= where < heap + (192 << 10) or (group, chain) == ("math", "zig"), "Zig's helpers are larger than that"
-    ours = run(
-        images,
-        [test.call for test in tests],
-        Setup(builder.target, exports, (image,), mmio=(parse_mmio(f"{board.uart:#x}+4K={board.kind}"),)),
-        prototypes=[test.prototype for test in tests if test.prototype],
-    )
+    setup = Setup(builder.target, exports, (image,), mmio=(parse_mmio(f"{board.uart:#x}+4K={board.kind}"),))
+    prototypes = [test.prototype for test in tests if test.prototype]
+    texts = [test.call for test in tests]
+    ours = run(images, texts, setup, prototypes=prototypes)
     assert ours.fault is None, ours.fault
+    assert prove(images, texts, setup, ours, placements=3, profile=profile.DEFAULT, prototypes=prototypes) is None
 
     calls = []
     for test in tests:
@@ -153,6 +154,24 @@ def test_results_and_output_are_those_of_qemu(
         r.string if r.string is not None else int.from_bytes(encode(r.type, r.value or 0), "little")
         for r in ours.returned
     )
+
+
+def test_other_places_are_in_the_heap(built: Built) -> None:
+    """Oracle: the heap's address and size by pyelftools."""
+    builder = built("cortex-m4f", "gcc")
+    path = builder.folder / "firmware.elf"
+    host = read_firmware([path])
+    exports, image = host.exports, host.images[0].obj
+    objects = [load_object(str(builder.folder / "counter.debug.elf"))]
+    images = load(objects, builder.target, exports=exports, firmware=[image])
+    places = [images[0].layout.base, *(d.fixed for (d,) in others(images, Setup(builder.target, exports, (image,)), 4))]
+    heap = symbol(path, "kheap_llext_heap")
+    assert len({tuple(place.items()) for place in places}) == 5
+    for place in places:
+        for mem, base in place.items():
+            assert heap <= base
+            assert base + images[0].mem[mem].size <= heap + (192 << 10)
+    assert heap + (192 << 10) - max(places[1].values()) < 1 << 13, "at its end"
 
 
 OWN = r"""
