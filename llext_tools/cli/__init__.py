@@ -55,6 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until the process ends
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name need not be text
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name).isatty():
+            from llext_tools.cli.terminal import Terminal
+
+            setattr(sys, name, Terminal(getattr(sys, name)))
     try:
         code = _guarded(arguments)
         sys.stdout.flush()

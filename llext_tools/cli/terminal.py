@@ -1,0 +1,34 @@
+"""A terminal obeys what it is sent: names in a hostile file, or what an extension prints, may be meant for it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+HARMLESS = re.compile(r"(\x1b\[[0-9;]*[mK]|[\n\t\r]+)")
+"""What passes: colours, the end of a line erased, movements within lines."""
+
+
+class Terminal:
+    """Stands for a stream to a terminal: what would be obeyed is spelt out, but for what is harmless."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(text if text.isprintable() else spelt_out(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def spelt_out(text: str) -> str:
+    parts = HARMLESS.split(text)
+    parts[::2] = [
+        part
+        if part.isprintable()
+        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in part)
+        for part in parts[::2]
+    ]
+    return "".join(parts)

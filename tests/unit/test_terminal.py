@@ -1,0 +1,67 @@
+"""What a terminal gets of names and texts that are meant for it. Oracle: a pseudo-terminal, and what the file has."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from elfedit import Elf
+from llext_tools.cli.terminal import spelt_out
+from needs import need
+
+SOURCE = r"""
+    .text
+    .global fname_, greet
+    .thumb_func
+greet:
+    bl fname_
+"""
+TITLE = b"\x1b]0;ab"  # sets the title of the window, as long as "fname_"
+
+
+def on_terminal(*command: str) -> bytes:
+    """What a command writes to a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)}
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        environment.pop(name, None)
+    arguments = [sys.executable, "-m", "llext_tools", *command]
+    with subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        found = b""
+        while part := read(ours):
+            found += part
+        process.wait()
+    os.close(ours)
+    return found
+
+
+def read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # nobody has its other end any more
+        return b""
+
+
+@pytest.mark.parametrize("command", ["inspect", "run"])
+def test_names_are_no_orders(command: str, tmp_path: Path) -> None:
+    source, out = tmp_path / "a.s", tmp_path / "a.llext"
+    source.write_text(SOURCE)
+    subprocess.run([need("arm-none-eabi-gcc"), "-mcpu=cortex-m4", "-c", str(source), "-o", str(out)], check=True)
+    elf = Elf(out.read_bytes())
+    elf.data[:] = elf.data.replace(b"fname_", TITLE)
+    out.write_bytes(bytes(elf))
+    printed = on_terminal(command, str(out))
+    assert TITLE not in printed
+    assert rb"\x1b]0;ab" in printed
+    assert b"\x1b[" in printed, "colours are there"
+
+
+def test_what_passes() -> None:
+    assert spelt_out("\x1b[1;31mred\x1b[0m\t\r\n\x1b[K") == "\x1b[1;31mred\x1b[0m\t\r\n\x1b[K"
+    assert spelt_out("a\x1b]52;c;AAAA\x07\x08\x9b2J\x1b[2J\u202e") == r"a\x1b]52;c;AAAA\x07\x08\x9b2J\x1b[2J\u202e"
