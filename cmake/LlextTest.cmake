@@ -18,6 +18,7 @@
        [TIMEOUT <seconds>]      # default: 5
        [STACK_SIZE <size>]      # of the first thread, for example 4K; default: 64K
        [HEAP_SIZE <size>]       # of malloc() and its like; default: 1M
+       [COVERAGE <file>]        # write there how often each line ran, for lcov and genhtml
        [AT_BUILD])              # a build step, which fails the build, and not a test for ctest
 
    The extension runs near the host, more than 16 MiB away, and from an odd page on with its regions in another order.
@@ -33,6 +34,7 @@ function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
   set(one_value AT EXTENSION CALL PLACEMENTS PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE)
+  list(APPEND one_value COVERAGE)
   cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS;MMIO")
   set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS MMIO)
   _llext_check_arguments("${who}" ${keywords})
@@ -87,6 +89,12 @@ function(llext_add_test test)
   endif()
   if(DEFINED arg_AT)
     list(APPEND run "--at=${arg_AT}")
+  endif()
+  if(DEFINED arg_COVERAGE)
+    cmake_path(ABSOLUTE_PATH arg_COVERAGE BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}" NORMALIZE)
+    cmake_path(GET arg_COVERAGE PARENT_PATH folder)
+    file(MAKE_DIRECTORY "${folder}")
+    list(APPEND run "--coverage=${arg_COVERAGE}")
   endif()
 
   set(limits ${TIMEOUT} ${STACK_SIZE} ${HEAP_SIZE})

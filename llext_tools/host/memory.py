@@ -23,7 +23,7 @@ from llext_tools.mem import PERM, Mem, Perm
 from llext_tools.pages import PAGE
 
 START = attrgetter("start")
-LONGEST_TEXT = 1 << 24
+LONGEST_TEXT = 1 << 30
 """Bytes: no string in target memory is longer, there is not that much of it."""
 
 

@@ -217,7 +217,8 @@ class Comparison:
             return self._fault(self._again.fault)
         for one, other in zip(self._first.returned, self._again.returned, strict=True):
             if not self._alike(one.value, other.value) or not self._alike_text(_text(one), _text(other)):
-                return self._differs(f"`{one.call}` does not return the same at every place", str(one), str(other))
+                what = f"`{one.call}` does not return the same at every place"
+                return self._differs(what, str(one), str(other), one.call.partition("(")[0].strip())
         for i, (call, theirs) in enumerate(zip_longest(self._first.calls, self._again.calls)):
             if call is None or theirs is None or not self._alike_call(call, theirs):
                 what = f"call {i + 1:,} of the host is not the same at every place"
@@ -229,12 +230,12 @@ class Comparison:
                 return self._differs(what, _quoted(line), _quoted(other_line))
         return None
 
-    def _differs(self, what: str, here: str, there: str) -> Diagnostic:
+    def _differs(self, what: str, here: str, there: str, function: str = "") -> Diagnostic:
         at = [place_of(images[-1].layout.base) for images in (self._images, self._moved)]
         return Diagnostic(
             "run-placement",
             what,
-            location=Location(self._images[-1].path),
+            location=Location(self._images[-1].path, function=function),
             detail=tuple(f"{text} with {place}" for text, place in zip((here, there), at, strict=True)),
             notes=("addresses count by region and offset: the same place in the extension is the same address",),
             help="it keeps an address as a number or computes with one: let it take `&name` where that is needed",

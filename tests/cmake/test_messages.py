@@ -5,6 +5,7 @@ These projects enable no language, so that configuring takes milliseconds; what 
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -128,6 +129,46 @@ def test_wrong_arguments_are_named(project: Project, command: str, message: str,
     done = configure(project, text, "-DLLEXT_TOOLCHAIN_FOUND=gcc", "-DLLEXT_TARGET=cortex-m4")
     assert done.returncode != 0
     assert f"{command}: {message}" in one_line(done.stderr)
+
+
+def command_of(project: Project, arguments: str) -> list[str]:
+    """What a test runs, as ctest has it, behind ``llext``."""
+    text = FAKE + f'llext_add_test(works EXTENSION hello CALL "f()" {arguments})'
+    done = configure(project, text, "-DLLEXT_TOOLCHAIN_FOUND=gcc", "-DLLEXT_TARGET=cortex-m4")
+    assert done.returncode == 0, done.stderr
+    listing = [tool("ctest"), "--test-dir", str(project.build_dir), "--show-only=json-v1"]
+    (test,) = json.loads(subprocess.run(listing, capture_output=True, check=True).stdout)["tests"]
+    command: list[str] = test["command"]
+    return command[len(LLEXT_COMMAND.split(";")) :]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ("", {"--placements=3"}),
+        ("AT 0x60000000", {"--at=0x60000000"}),
+        ("AT 0x60000000 PLACEMENTS 2", {"--at=0x60000000", "--placements=2"}),
+        (
+            "PLACEMENTS 1 STACK_SIZE 4K HEAP_SIZE 0x100 TIMEOUT 2.5",
+            {"--stack-size=4K", "--heap-size=0x100", "--timeout=2.5"},
+        ),
+        ("PLACEMENTS 1 EXPECT_OUTPUT [=[a;[b]=] EXPECT_RETURN -5", {"--expect-output=a;[b", "--expect-return=-5"}),
+    ],
+)
+def test_what_a_test_runs(project: Project, arguments: str, options: set[str]) -> None:
+    start, *found = command_of(project, arguments)
+    assert start == "run"
+    assert {"/hello", "--target", "cortex-m4", "--call=f()"} <= set(found)
+    given = {
+        word for word in found if word.startswith("--") and not word.startswith(("--target", "--call", "--profile"))
+    }
+    assert given == options
+
+
+def test_coverage_goes_where_the_build_is(project: Project) -> None:
+    file = project.build_dir / "reports" / "works.info"
+    assert f"--coverage={file}" in command_of(project, "COVERAGE reports/works.info")
+    assert file.parent.is_dir()
 
 
 def test_a_missing_source_is_one_error(project: Project) -> None:
