@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from llext_tools import arch as archs
@@ -18,6 +18,7 @@ from llext_tools.errors import UndefinedError
 from llext_tools.host.devices import parse_mmio
 from llext_tools.host.firmware import read_firmware
 from llext_tools.host.override import parse_override
+from llext_tools.host.python import begin_anew
 from llext_tools.link.image import Image
 from llext_tools.run import Setup, guess_target, load
 from llext_tools.run.furnish import Described
@@ -123,25 +124,33 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
         if exports is not None:
             raise
         raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
-    described = Described(images, firmware, target)
-    given = {p.name: p for p in map(described.given, args.prototype)} if args.override else {}
-    overrides = {}
-    for each in map(parse_override, args.override):
-        known = given.get(each.name) or described.function(each.name, exports)
-        overrides[each.name] = each.function(known, described.model)
-    mmio = tuple(parse_mmio(text, target.bits) for text in args.mmio)
     setup = Setup(
         target,
         exports,
         firmware,
-        overrides=overrides,
-        mmio=mmio,
         init=tuple(args.init),
         stub_missing=args.stub_missing,
         limits=bounds,
         sink=sink,
     )
-    return Prepared(images, setup, reporter.diagnostics)
+    return Prepared(images, furnished(args, images, setup), reporter.diagnostics)
+
+
+def furnished(args: argparse.Namespace, images: Sequence[Image], setup: Setup) -> Setup:
+    """With functions in the place of others, and with devices. Those in Python begin anew: their files are run again.
+
+    Raises:
+        LlextError: one of them cannot be used.
+    """
+    begin_anew()
+    described = Described(images, setup.firmware, setup.target)
+    given = {p.name: p for p in map(described.given, args.prototype)} if args.override else {}
+    overrides = {}
+    for each in map(parse_override, args.override):
+        known = given.get(each.name) or described.function(each.name, setup.exports)
+        overrides[each.name] = each.function(known, described.model)
+    mmio = tuple(parse_mmio(text, setup.target.bits) for text in args.mmio)
+    return setup._replace(overrides=overrides, mmio=mmio)
 
 
 def with_firmware(d: Diagnostic) -> Diagnostic:

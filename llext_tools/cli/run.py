@@ -132,6 +132,7 @@ def prove(images: Sequence[Image], args: argparse.Namespace, setup: Setup, resul
         profile=args.profile,
         prototypes=args.prototype,
         bringup=not args.no_bringup,
+        fresh=lambda setup: host.furnished(args, images, setup),
     )
     return [found] if found else []
 

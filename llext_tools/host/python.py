@@ -76,6 +76,11 @@ def load_python(where: str, option: str) -> Found:
     return Found(f"`{name}` of {os.path.basename(path)}", getattr(module, name))
 
 
+def begin_anew() -> None:
+    """Let files run again when they are named next: what they define has the state of its beginning then."""
+    _module.cache_clear()
+
+
 def shown(path: str) -> str:
     """A path as short as it can be: from the current folder, where it leads down from there."""
     here = os.path.relpath(path)

@@ -8,7 +8,7 @@ of the extension: an address that is kept as a number or computed from another o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from random import Random
 from typing import Any, NamedTuple
@@ -60,6 +60,7 @@ def prove(
     profile: Profile | str,
     prototypes: Iterable[str] = (),
     bringup: bool = True,
+    fresh: Callable[[Setup], Setup] = lambda setup: setup,
 ) -> Diagnostic | None:
     """Run extensions at other places, too.
 
@@ -67,6 +68,7 @@ def prove(
         images, calls, setup, prototypes, bringup: what ``run()`` got that returned ``first``, without a fault.
         placements: how many there are together with the first one.
         profile: what ``load()`` got.
+        fresh: makes the setup of each further run, where something in it has a state of its own.
     Returns:
         ``run-placement``, or what ended the link or the run at another place; None if all is alike.
     """
@@ -76,7 +78,7 @@ def prove(
             moved = relink(images, domains, setup, profile)
         except LlextError as error:
             return elsewhere(error.diagnostics, "links", images, domains)
-        again = run(moved, calls, setup._replace(sink=None), prototypes=prototypes, bringup=bringup)
+        again = run(moved, calls, fresh(setup)._replace(sink=None), prototypes=prototypes, bringup=bringup)
         if again.fault is not None and CODES[again.fault.code].error is not FaultError:
             return elsewhere([again.fault], "runs", images, domains)
         found = Comparison(images, first, moved, again).difference()

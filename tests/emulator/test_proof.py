@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from elfedit import Elf
 from emulator.compiled import CHAINS, TARGETS
 from emulator.conftest import Build
 from llext_tools import arch, profile
+from llext_tools.cli import main
 from llext_tools.diag import Diagnostic
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_object
@@ -161,3 +163,34 @@ def test_a_branch_that_does_not_reach_is_named_for_what_it_is(build: Build) -> N
     assert found is not None
     assert found.code == "reloc-out-of-range"
     assert found.notes[-1] == f"the extension links with TEXT at 0x20010000, but not with TEXT at {FAR_AT:#010x}"
+
+
+BOARD = """
+count = 0
+def ticks():
+    global count
+    count += 1
+    return count
+class Device:
+    def __init__(self):
+        self.reads = 0
+    def read(self, offset, size):
+        self.reads += 1
+        return self.reads
+    def write(self, offset, size, value):
+        pass
+device = Device()
+"""
+
+
+def test_python_begins_anew_at_each_place(build: Build, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Functions and devices of the user that count their calls say the same in each run."""
+    source = """
+    unsigned f(void) { return k_cycle_get_32() * 100u + 20u + *(volatile unsigned *)0x40000000; }
+    EXPORT_SYMBOL(f);
+    """
+    board = tmp_path / "board.py"
+    board.write_text(BOARD)
+    options = ["--override", f"k_cycle_get_32={board}:ticks", "--mmio", f"0x40000000+4K=python:{board}:device"]
+    code = main(["run", build(source, "cortex-m4").path, "--call", "f()", *options, "--placements", "5"])
+    assert (code, capsys.readouterr().out) == (0, "f() = 121\n")
