@@ -9,6 +9,9 @@
        [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
        [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
        [MMIO <device>...]       # peripherals, for example 0x40004000+4K=zero, see `llext run --mmio`
+       [OVERRIDE <override>...] # functions of the firmware in Python or as a value: read_adc=42 read_adc=board.py:adc
+       [INIT <function>...]     # functions of the firmware that are called before all else
+       [STUB_MISSING]           # functions without code return 0
        [PROFILE <profile>]      # the loader whose rules hold, one of `llext profiles`; default: the extension's
        [AT <address>]           # where the extension lies in memory; default: near the host
        [PLACEMENTS <n>]         # run at so many places and compare; default: 3, with AT 1
@@ -24,6 +27,8 @@
    The extension runs near the host, more than 16 MiB away, and from an odd page on with its regions in another order.
    Returned values, output and calls of the host must be alike; addresses count by region and offset.
 
+   Files of Python are named from the folder of the ``CMakeLists.txt`` on.
+
    Without an expectation the call must come back without a fault. ``find_package(LlextTools)`` enables testing in the
    folder that calls it.
 #]=======================================================================]
@@ -35,8 +40,9 @@ function(llext_add_test test)
   set(who "llext_add_test(${test})")
   set(one_value AT EXTENSION CALL PLACEMENTS PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE)
   list(APPEND one_value COVERAGE)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD" "${one_value}" "EXTENSIONS;EXPORTS;MMIO")
-  set(keywords AT_BUILD ${one_value} EXTENSIONS EXPORTS MMIO)
+  set(several EXTENSIONS EXPORTS MMIO OVERRIDE INIT)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD;STUB_MISSING" "${one_value}" "${several}")
+  set(keywords AT_BUILD STUB_MISSING ${one_value} ${several})
   _llext_check_arguments("${who}" ${keywords})
   foreach(needed IN ITEMS EXTENSION CALL)
     if(NOT DEFINED arg_${needed})
@@ -73,7 +79,20 @@ function(llext_add_test test)
   set(required "${files}")
   list(POP_FRONT files extension)
   list(TRANSFORM files PREPEND "--extension=")
+  set(python "")
+  foreach(given IN LISTS arg_MMIO arg_OVERRIDE)
+    if(given MATCHES "^[^=]+=(python:)?(.+):[A-Za-z_0-9]+$")
+      cmake_path(ABSOLUTE_PATH CMAKE_MATCH_2 OUTPUT_VARIABLE file)
+      list(APPEND python "${file}")
+    endif()
+  endforeach()
   list(TRANSFORM arg_MMIO PREPEND "--mmio=")
+  list(TRANSFORM arg_OVERRIDE PREPEND "--override=")
+  list(TRANSFORM arg_INIT PREPEND "--init=")
+  set(host ${arg_MMIO} ${arg_OVERRIDE} ${arg_INIT})
+  if(arg_STUB_MISSING)
+    list(APPEND host --stub-missing)
+  endif()
   # Each option in a variable of its own: in a list, a lone "[" of a regular expression would swallow what follows.
   foreach(option IN ITEMS PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE)
     set(${option} "")
@@ -83,7 +102,7 @@ function(llext_add_test test)
       string(REPLACE ";" "\\;" ${option} "${word}${arg_${option}}")
     endif()
   endforeach()
-  set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${files} ${arg_MMIO})
+  set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${files} ${host})
   if(arg_PLACEMENTS GREATER 1)
     list(APPEND run "--placements=${arg_PLACEMENTS}")
   endif()
@@ -107,7 +126,8 @@ function(llext_add_test test)
       OUTPUT "${stamp}"
       COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits}
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
-      DEPENDS ${arg_EXTENSION} ${arg_EXTENSIONS} ${exports_files} ${exports_targets}
+      DEPENDS ${arg_EXTENSION} ${arg_EXTENSIONS} ${exports_files} ${exports_targets} ${python}
+      WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
       COMMENT "Running ${test}"
       VERBATIM)
     add_custom_target(${test} ALL DEPENDS "${stamp}")
@@ -115,7 +135,9 @@ function(llext_add_test test)
     if(TEST "${test}")
       message(FATAL_ERROR "${who}: there is already a test of this name")
     endif()
-    add_test(NAME ${test} COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits})
+    add_test(NAME ${test}
+      COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits}
+      WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
     # A test without its extension is "Not Run", which fails ctest as well, but does not blame the test.
     set_tests_properties(${test} PROPERTIES LABELS llext REQUIRED_FILES "${required}")
   endif()

@@ -152,6 +152,13 @@ def command_of(project: Project, arguments: str) -> list[str]:
             "PLACEMENTS 1 STACK_SIZE 4K HEAP_SIZE 0x100 TIMEOUT 2.5",
             {"--stack-size=4K", "--heap-size=0x100", "--timeout=2.5"},
         ),
+        (
+            "PLACEMENTS 1 MMIO 0x40000000+4K=zero 0x50000000+4K=ram OVERRIDE f=1 g=b.py:g INIT start STUB_MISSING",
+            {
+                *("--mmio=0x40000000+4K=zero", "--mmio=0x50000000+4K=ram", "--override=f=1", "--override=g=b.py:g"),
+                *("--init=start", "--stub-missing"),
+            },
+        ),
         ("PLACEMENTS 1 EXPECT_OUTPUT [=[a;[b]=] EXPECT_RETURN -5", {"--expect-output=a;[b", "--expect-return=-5"}),
     ],
 )
