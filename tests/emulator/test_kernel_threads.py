@@ -456,7 +456,7 @@ def test_a_stack_that_overflows_is_noticed(build: Build) -> None:
     int test(void) { spawn(1, 3, deep, 0); k_msleep(5); return 0; } EXPORT_SYMBOL(test);
     """
     found = fault(build, source)
-    assert (found.code, found.message) == ("run-fault", "the thread `deep` overflows its stack of 512 bytes")
+    assert (found.code, found.message) == ("run-stack", "the thread `deep` overflows its stack of 512 bytes")
 
 
 @pytest.mark.parametrize(

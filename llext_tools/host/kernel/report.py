@@ -106,7 +106,7 @@ def check_stack(kernel: Kernel, thread: Context) -> None:
     """That the running thread has kept to its stack.
 
     Raises:
-        FaultError: ``run-fault``.
+        LimitError: ``run-stack``.
     """
     stack = thread.stack
     if stack is None:
@@ -115,7 +115,7 @@ def check_stack(kernel: Kernel, thread: Context) -> None:
     low = guest.machine.get(guest.conv.sp) < stack.start
     if low or guest.memory.peek(stack.start, GUARD) != bytes([FILL]) * GUARD:
         guest.fail(
-            "run-fault",
+            "run-stack",
             f"the thread `{thread.name}` overflows its stack of {stack.end - stack.start:,} bytes",
             guest.where_now(),
             notes=("found when it called the kernel: what lies in front of the stack may have been overwritten",),
