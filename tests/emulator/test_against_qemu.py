@@ -17,6 +17,7 @@ from elftools.elf.elffile import ELFFile
 
 from llext_tools import profile
 from llext_tools.c.types import encode
+from llext_tools.cli import main
 from llext_tools.elf.read import load_object
 from llext_tools.host.devices import parse_mmio
 from llext_tools.host.firmware import read_firmware
@@ -172,6 +173,14 @@ def test_other_places_are_in_the_heap(built: Built) -> None:
             assert heap <= base
             assert base + images[0].mem[mem].size <= heap + (192 << 10)
     assert heap + (192 << 10) - max(places[1].values()) < 1 << 13, "at its end"
+
+
+def test_a_firmware_of_another_cpu_is_refused(built: Built, capsys: pytest.CaptureFixture[str]) -> None:
+    hello = built("cortex-m4f", "gcc").folder / "hello.debug.elf"
+    firmware = built("rv32imac", "gcc").folder / "firmware.elf"
+    for option in ("--firmware", "--exports"):
+        assert main(["run", str(hello), option, str(firmware), "--call", "hello()"]) == 13
+        assert "the extension is for 32-bit arm, the firmware for 32-bit" in capsys.readouterr().err
 
 
 OWN = r"""
