@@ -19,6 +19,7 @@
        [EXPECT_RETURN <value>]  # the value that the function must return
        [EXPECT_OUTPUT <regex>]  # what it must print
        [TIMEOUT <seconds>]      # default: 5
+       [MAX_INSTRUCTIONS <n>]   # a limit that is the same on every computer; default: none
        [STACK_SIZE <size>]      # of the first thread, for example 4K; default: 64K
        [HEAP_SIZE <size>]       # of malloc() and its like; default: 1M
        [COVERAGE <file>]        # write there how often each line ran, for lcov and genhtml
@@ -39,7 +40,7 @@ function(llext_add_test test)
   include("${CMAKE_CURRENT_FUNCTION_LIST_DIR}/LlextCommand.cmake")
   set(who "llext_add_test(${test})")
   set(one_value AT EXTENSION CALL PLACEMENTS PROFILE PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE)
-  list(APPEND one_value COVERAGE)
+  list(APPEND one_value COVERAGE MAX_INSTRUCTIONS)
   set(several EXTENSIONS EXPORTS MMIO OVERRIDE INIT)
   cmake_parse_arguments(PARSE_ARGV 1 arg "AT_BUILD;STUB_MISSING" "${one_value}" "${several}")
   set(keywords AT_BUILD STUB_MISSING ${one_value} ${several})
@@ -62,6 +63,9 @@ function(llext_add_test test)
   endif()
   if(DEFINED arg_TIMEOUT AND NOT arg_TIMEOUT MATCHES "^[0-9]+(\\.[0-9]+)?$")
     message(FATAL_ERROR "${who}: TIMEOUT '${arg_TIMEOUT}' is not a number of seconds")
+  endif()
+  if(DEFINED arg_MAX_INSTRUCTIONS AND NOT arg_MAX_INSTRUCTIONS MATCHES "^[1-9][0-9]*$")
+    message(FATAL_ERROR "${who}: MAX_INSTRUCTIONS '${arg_MAX_INSTRUCTIONS}' is not a number of instructions")
   endif()
   foreach(size IN ITEMS STACK_SIZE HEAP_SIZE)
     if(DEFINED arg_${size} AND NOT arg_${size} MATCHES "^(0[xX][0-9a-fA-F]+|[0-9]+)[KkMm]?$")
@@ -94,7 +98,7 @@ function(llext_add_test test)
     list(APPEND host --stub-missing)
   endif()
   # Each option in a variable of its own: in a list, a lone "[" of a regular expression would swallow what follows.
-  foreach(option IN ITEMS PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE)
+  foreach(option IN ITEMS PROTOTYPE EXPECT_RETURN EXPECT_OUTPUT TIMEOUT STACK_SIZE HEAP_SIZE MAX_INSTRUCTIONS)
     set(${option} "")
     if(DEFINED arg_${option})
       string(TOLOWER "--${option}=" word)
@@ -116,7 +120,7 @@ function(llext_add_test test)
     list(APPEND run "--coverage=${arg_COVERAGE}")
   endif()
 
-  set(limits ${TIMEOUT} ${STACK_SIZE} ${HEAP_SIZE})
+  set(limits ${TIMEOUT} ${STACK_SIZE} ${HEAP_SIZE} ${MAX_INSTRUCTIONS})
   if(arg_AT_BUILD)
     if(TARGET "${test}")
       message(FATAL_ERROR "${who}: there is already a target of this name")

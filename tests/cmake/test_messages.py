@@ -98,6 +98,9 @@ TEST = {
     "STACK_SIZE 'large' is not a size, such as 4K": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" STACK_SIZE large)'
     ),
+    "MAX_INSTRUCTIONS '0' is not a number of instructions": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" MAX_INSTRUCTIONS 0)'
+    ),
     "HEAP_SIZE needs a value": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" HEAP_SIZE)',
     "there is already a test of this name": (
         FAKE + "add_test(NAME works COMMAND true)\n" + 'llext_add_test(works EXTENSION hello CALL "f()")'
@@ -148,6 +151,7 @@ def command_of(project: Project, arguments: str) -> list[str]:
         ("", {"--placements=3"}),
         ("AT 0x60000000", {"--at=0x60000000"}),
         ("AT 0x60000000 PLACEMENTS 2", {"--at=0x60000000", "--placements=2"}),
+        ("PLACEMENTS 1 MAX_INSTRUCTIONS 1000", {"--max-instructions=1000"}),
         (
             "PLACEMENTS 1 STACK_SIZE 4K HEAP_SIZE 0x100 TIMEOUT 2.5",
             {"--stack-size=4K", "--heap-size=0x100", "--timeout=2.5"},
