@@ -150,20 +150,20 @@ def test_time_ends_functions_of_the_host(call: str, build: Build, monkeypatch: p
     ends(run(load([build(SOURCE, cpu.name)], cpu), call, setup), "run-timeout", "`.*` was still running after 5 s")
 
 
-def test_time_ends_a_timer_that_nobody_waits_for(build: Build) -> None:
-    """Ten thousand times a second, for a thousand hours."""
+def test_a_timer_that_nobody_waits_for_takes_no_time(build: Build) -> None:
+    """It expires ten thousand times a second, for a thousand hours."""
     source = """
     static struct k_timer timer;
-    void f(void) {
+    int f(void) {
         k_timer_init(&timer, NULL, NULL);
         k_timer_start(&timer, K_TICKS(1), K_TICKS(1));
         k_sleep(K_TICKS(10000ll * 3600 * 1000));
+        return 7;
     }
     EXPORT_SYMBOL(f);
     """
     cpu = arch.target("cortex-m4f")
-    result = run(load([build(source, cpu.name)], cpu), "f()", Setup(cpu, limits=Limits(seconds=0.2)))
-    ends(result, "run-timeout", "threads waited and timers ran for 0.2 s")
+    assert run(load([build(source, cpu.name)], cpu), "f()", Setup(cpu)).value == 7
 
 
 @pytest.mark.parametrize("target", WIDE)
