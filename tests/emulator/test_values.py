@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,11 +18,11 @@ from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.abi.c import Known
 from llext_tools.c.types import CType, DataModel, Prototype
-from llext_tools.c.view import View
+from llext_tools.c.view import Held, View, value_of
 from llext_tools.cli import main
 from llext_tools.diag import CODES
 from llext_tools.elf.model import ElfObject
-from llext_tools.elf.read import load_object
+from llext_tools.elf.read import load_object, read_object
 from llext_tools.host.memory import AccessError
 from llext_tools.link.exports import ExportTable
 from llext_tools.run import Setup, load, run
@@ -346,3 +347,29 @@ def test_a_call_of_what_is_missing_shows_structures(target: str, build: Build) -
     result = run(load([obj], cpu, exports=exports), "go()", Setup(cpu, exports))
     assert result.fault is not None
     assert result.fault.detail[0].startswith('cross({x: 1, y: -2, z: 3}, 0.5, "name") at 0x0800010')
+
+
+def test_spoilt_debug_information_gives_types_that_can_be_used(build: Build) -> None:
+    """Whatever it says. Expected: no exception, and nothing that is not finite."""
+    good, _ = compiled(build, "cortex-m4", "gcc")
+    place = [i for i, name in enumerate(good.sections.name) if name in (".debug_info", ".debug_abbrev", ".debug_str")]
+    ranges = [(int(good.sections.offset[i]), int(good.sections.size[i])) for i in place]
+    conv, pick, usable = arch.load("arm").callconv, Random(4), 0
+    for _ in range(150):
+        spoilt = bytearray(good.image.tobytes())
+        for _ in range(pick.choice((1, 4, 16))):
+            start, size = pick.choice(ranges)
+            spoilt[start + pick.randrange(size)] = pick.choice((0, 1, 0x7F, 0x80, 0xFF))
+        known = Known(read_object(bytes(spoilt), "spoilt.o"), DataModel(32, 8))
+        found = [known.variable("one"), known.type("struct everything"), known.type("title_t")]
+        found += [
+            each for p in (known.prototype("pack"), known.prototype("first")) if p for each in (p.result, *p.params)
+        ]
+        for ctype in filter(None, found):
+            repr(ctype)
+            if ctype.size < 4096:
+                repr(value_of(ctype, bytes(ctype.size), Held(bytes(64))))
+            if ctype.kind not in ("void", "function", "array"):
+                conv.placer(4, "double", False).place(ctype)
+                usable += ctype.align > 0
+    assert usable > 100, "some of it is left"
