@@ -15,12 +15,11 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from llext_tools.c.types import Prototype
-from llext_tools.diag import fail
 from llext_tools.errors import LlextError
 from llext_tools.host import stacks
 from llext_tools.host.guest import Guest
-from llext_tools.host.kernel import report
-from llext_tools.host.kernel.contexts import Context, Leave, Timer, values_of
+from llext_tools.host.kernel import back, report
+from llext_tools.host.kernel.contexts import Context, Leave, Timer
 from llext_tools.host.kernel.expiry import Timers
 from llext_tools.host.kernel.records import Records
 from llext_tools.host.kernel.sched import EAGAIN, Agenda, Scheduler, Thread, Wait
@@ -58,20 +57,20 @@ class Kernel:
         self.timers = Timers(self)
         self.works: Works | None = None  # from when something needs it
         self.in_interrupt = False
-        self._returning: Context | None = None  # a thread that is brought back to where it waited
-        self._area: Area | None = None
-        self._area_used = 0
+        self.returning: Context | None = None  # a thread that is brought back to where it waited
+        self.area: Area | None = None
+        self.area_used = 0
 
     # ---- memory of its own
 
     def reserve(self, size: int) -> int:
         """The address of zeros in memory that the extension can use."""
-        area = self._area
-        if area is None or self._area_used + size > area.end - area.start:
-            area = self._area = self.guest.memory.add("kernel", max(PAGE, size), Perm.R | Perm.W, KERNEL_AT)
-            self._area_used = 0
-        address = area.start + self._area_used
-        self._area_used += -(-size // 16) * 16
+        area = self.area
+        if area is None or self.area_used + size > area.end - area.start:
+            area = self.area = self.guest.memory.add("kernel", max(PAGE, size), Perm.R | Perm.W, KERNEL_AT)
+            self.area_used = 0
+        address = area.start + self.area_used
+        self.area_used += -(-size // 16) * 16
         return address
 
     @property
@@ -145,7 +144,7 @@ class Kernel:
             How much of that time is left.
         """
         thread = self.current
-        if self._returning is not thread:
+        if self.returning is not thread:
             thread.until = until
         self._wait(Wait(call, until=until))
         return max((thread.until or 0) - self.now, 0)
@@ -153,9 +152,9 @@ class Kernel:
     def _wait(self, wait: Wait) -> int:
         thread = self.current
         self.no_interrupt(wait.call)
-        if self._returning is thread:  # it waits already
-            self._returning = None
-            self._switch(self.main)
+        if self.returning is thread:  # it waits already
+            self.returning = None
+            self.switch(self.main)
             if thread.dead:
                 self.leave()
             return thread.result
@@ -207,7 +206,7 @@ class Kernel:
         """Run other threads until it is the running one's turn again."""
         following = self._next(willing)
         if following is not self.current:
-            self._switch(following)
+            self.switch(following)
         if self.current.dead:  # an interrupt has aborted it
             self.leave()
 
@@ -230,7 +229,7 @@ class Kernel:
 
     # ---- threads
 
-    def _switch(self, to: Context) -> None:
+    def switch(self, to: Context) -> None:
         """Put the running thread aside and go on with another one."""
         thread = self.current
         report.check_stack(self, thread)
@@ -259,16 +258,20 @@ class Kernel:
         """Get a thread ready to be started. Its registers are those of now, with its own stack."""
         machine, conv = self.guest.machine, self.guest.conv
         assert thread.stack is not None
-        if self.current is self.main:
-            self.main.fiber = self._here()
-        assert self.main.fiber is not None
         now = machine.save()
         machine.set(conv.sp, self.top_of(thread.stack))
         thread.saved = machine.save()
         machine.restore(now)
         thread.frames = Frames(name=thread.name, stack=thread.stack)
-        thread.fiber = self.main.fiber.make(lambda: self._run(thread))
+        self.give_fiber(thread)
         self.sched.add(thread)
+
+    def give_fiber(self, thread: Context) -> None:
+        """A thread begins when it is switched to."""
+        if self.current is self.main:
+            self.main.fiber = self._here()
+        assert self.main.fiber is not None
+        thread.fiber = self.main.fiber.make(lambda: self._run(thread))
 
     def top_of(self, stack: Area) -> int:
         """The stack pointer of a thread that begins."""
@@ -283,7 +286,7 @@ class Kernel:
         try:
             if thread.work:
                 thread.work()
-            elif self._returning is thread:
+            elif self.returning is thread:
                 assert thread.stack is not None
                 guest.resume(guest.machine.get(guest.conv.pc) | guest.arch.thumb, self.top_of(thread.stack))
             else:
@@ -328,7 +331,7 @@ class Kernel:
         """End a thread, wherever it is. If it is the running one, this does not return, but for an interrupt."""
         self.end(thread)
         if thread is not self.current:
-            self._kill(thread)
+            self.unwind(thread)
         elif not self.in_interrupt:
             self.leave()
 
@@ -336,7 +339,7 @@ class Kernel:
         """Unwind the fiber of the running thread."""
         raise Leave
 
-    def _kill(self, thread: Context) -> None:
+    def unwind(self, thread: Context) -> None:
         """Unwind the fiber of another thread."""
         if thread.fiber is not None:
             frames, self.guest.frames = self.guest.frames, thread.frames
@@ -355,10 +358,7 @@ class Kernel:
 
     def state(self) -> object:
         """All of it, between two calls from outside."""
-        threads = tuple((thread, values_of(thread)) for thread in self.contexts if not thread.idle)
-        own = self._area, self._area_used
-        works = self.works, self.works.state() if self.works else None
-        return threads, self.agenda.copy(), self.timers.state(), own, works
+        return back.state(self)
 
     def put_back(self, state: Any) -> None:
         """Go back to a ``state()``; memory and registers are those of then already.
@@ -366,54 +366,14 @@ class Kernel:
         Raises:
             UsageError: a thread was in the middle of something then that cannot be done again.
         """
-        threads, agenda, timers, own, (works, queues) = state
-        moved = [thread for thread, values in threads[1:] if thread.dead or thread.runs != values["runs"]]
-        stays = {thread for thread, _ in threads} - set(moved)
-        for thread in self.contexts:
-            if thread not in stays:
-                self.sched.end(thread)
-                self._kill(thread)
-        for thread, values in threads:
-            for name, value in values.items():
-                setattr(thread, name, value)
-            thread.frames = values["frames"].copy()
-        self.sched.threads = [thread for thread, _ in threads]
-        self.main.frames = self.guest.frames
-        self.current = self.main
-        self.agenda.put_back(agenda)
-        self.timers.put_back(timers)
-        self._area, self._area_used = own
-        self.works = works
-        if works is not None:
-            works.put_back(queues)
-        for thread in moved:
-            self.bring_back(thread)
-
-    def bring_back(self, thread: Context) -> None:
-        """Let a thread that has gone on wait again as it did, or begin: memory and its registers are as they were.
-
-        It makes the call again in which it waited, and finds all as it was; only the waiting itself is not begun anew.
-        Raises:
-            UsageError: it was in the middle of something else.
-        """
-        self.main.fiber = self._here()
-        thread.fiber = self.main.fiber.make(lambda: self._run(thread))
-        if not thread.runs:
-            return
-        if not thread.wait or (len(thread.frames.entries), len(thread.frames.inside)) != (1, 1):
-            text = f"the snapshot has the thread `{thread.name}`, which was in the middle of something"
-            fail("usage", text, help="take snapshots when threads wait: after `settle()`")
-        thread.frames.inside = []
-        runs, self._returning = thread.runs, thread
-        self._switch(thread)
-        thread.runs = runs
+        back.put_back(self, state)
 
     def close(self) -> None:
         """Take down all threads but the main one."""
         for thread in self.contexts:
             if thread is not self.main:
                 self.sched.end(thread)
-                self._kill(thread)
+                self.unwind(thread)
         self.agenda, self.timers = Agenda(), Timers(self)
 
     # ---- from outside
