@@ -18,6 +18,7 @@ from llext_tools.link.exports import Export
 from llext_tools.run.furnish import functions_in
 from llext_tools.testing.calls import SYSCALL, Calls, seen
 from llext_tools.testing.fault import fault
+from llext_tools.testing.image import FirmwareSymbols
 from llext_tools.testing.program import Program
 from llext_tools.testing.values import body_of
 
@@ -300,7 +301,12 @@ class Host:
         with self.program.running():
             self.program.session.settle()
 
-    # ---- memory
+    # ---- memory and what is in it
+
+    @property
+    def firmware(self) -> FirmwareSymbols:
+        """Functions and variables of the firmware: ``firmware["crc32"](0, b"abc", 3)``, ``firmware["ready"].count``."""
+        return FirmwareSymbols(self.program)
 
     @property
     def memory(self) -> Memory:

@@ -202,8 +202,12 @@ class Program:
 
     @cached_property
     def _every_known(self) -> list[Known]:
-        firmware = [Known(obj, self.model) for obj in self.session.setup.firmware]
-        return [*(self._known[id(image)] for image in reversed(self.images)), *firmware]
+        return [*(self._known[id(image)] for image in reversed(self.images)), *self.firmware]
+
+    @cached_property
+    def firmware(self) -> tuple[Known, ...]:
+        """What the debug information of each image says."""
+        return tuple(Known(obj, self.model) for obj in self.session.setup.firmware)
 
     def imported(self, export: Export) -> Prototype | None:
         """The prototype of a function of the host, from the debug information of whoever has it."""

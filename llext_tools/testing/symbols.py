@@ -21,7 +21,7 @@ class Symbol(NamedTuple):
     address: int
     function: bool
     size: int
-    image: Image
+    image: Image | None  # None of the firmware's
     own: tuple[str, ...]
     exported: bool = False
 

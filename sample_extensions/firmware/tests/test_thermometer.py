@@ -46,6 +46,14 @@ def test_the_crc_of_the_image_is_that_of_zip(thermometer, text):
     assert thermometer.thermometer_crc(text) == zlib.crc32(text.encode())
 
 
+def test_functions_and_variables_of_the_image(thermometer):
+    image = thermometer.host.firmware
+    assert image["crc32"](0, b"abc", 3) == zlib.crc32(b"abc")
+    assert image["board_name"].text == "sample board"
+    assert image["handlers"][0].name == "limit"  # static in services.c; the constructor has registered it
+    assert image["handlers"][0].handler == thermometer.symbols["set_limit"].address
+
+
 def test_what_the_extension_asks_the_image_for(thermometer):
     thermometer.thermometer_crc("abc")
     (call,) = thermometer.host.calls("crc32")
