@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, NoReturn, Protocol
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llext_tools.elf import structs as elf
+from llext_tools.elf.debug import debug_file, same_sections
 from llext_tools.elf.model import I64, ElfObject
 from llext_tools.link.image import Image
 from llext_tools.machine.protocol import Machine
@@ -306,15 +308,31 @@ class Linked:
         place = self.place(area, address)
         return (self.image.obj.sections.name[place[0]], place[1]) if place else None
 
-    def function(self, area: Area, address: int) -> str:
+    def home(self, area: Area, address: int) -> tuple[ElfObject, int, int] | None:
+        """The file that knows what an address is called, with section and offset there.
+
+        It is the one with the debug information, if there is one: it still has the names of what is static.
+        """
         place = self.place(area, address)
+        if place is None:
+            return None
+        other = int(self._debug[1][place[0]]) if self._debug else -1
+        return (self._debug[0], other, place[1]) if self._debug and other >= 0 else (self.image.obj, *place)
+
+    @cached_property
+    def _debug(self) -> tuple[ElfObject, I64] | None:
         obj = self.image.obj
-        code = place and int(obj.sections.flags[place[0]]) & elf.SHF_EXECINSTR
-        return obj.function_at(*place) if place and code else ""
+        debug = debug_file(obj)
+        return None if debug is None or debug is obj else (debug, same_sections(obj, debug))
+
+    def function(self, area: Area, address: int) -> str:
+        home = self.home(area, address)
+        code = home and int(home[0].sections.flags[home[1]]) & elf.SHF_EXECINSTR
+        return home[0].function_at(*home[1:]) if home and code else ""
 
     def symbol(self, area: Area, address: int) -> str:
-        place = self.place(area, address)
-        return symbol_at(self.image.obj, *place) if place else ""
+        home = self.home(area, address)
+        return symbol_at(*home) if home else ""
 
 
 class Firmware:

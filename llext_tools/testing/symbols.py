@@ -33,25 +33,38 @@ def find_symbols(images: Sequence[Image]) -> dict[str, Symbol]:
     """
     found: dict[str, Symbol] = {}
     for image in images:
-        for static in statics(image.obj):
-            address = int(image.layout.section_addr[static.section]) + static.offset | static.thumb
-            if image.regions.region[static.section] in PERM.keys() - {Mem.EXPORT}:
-                found[static.name] = Symbol(static.name, address, static.function, static.size, image, (static.name,))
-        y, tab = image.obj.symbols, image.sym_tab
-        named = np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & (y.shndx != 0) & tab.resolved & ~_entries(image)
-        local = y.bind == elf.STB_LOCAL
-        for i in [*np.flatnonzero(named & local).tolist(), *np.flatnonzero(named & ~local).tolist()]:
-            function = int(y.type[i]) == elf.STT_FUNC
-            address = int(tab.S[i]) | (int(tab.T[i]) if function else 0)
-            name = y.name(i)
-            found[name] = Symbol(name, address, function, int(y.size[i]), image, (name,))
+        found |= _statics(image)
     for image in images:
-        at = _names_at(image)
+        found |= _globals(image)
+    at: dict[int, tuple[str, ...]] = {}
+    for symbol in found.values():
+        at[symbol.address] = (*at.get(symbol.address, ()), symbol.name)
+    for image in images:
         for export in image.exp_tab.symbols:
             names = at.get(export.address, (export.name,))
             size = next((found[name].size for name in names if name in found), 0)
             function = export.kind != "object"
             found[export.name] = Symbol(export.name, export.address, function, size, image, names, exported=True)
+    return found
+
+
+def _statics(image: Image) -> dict[str, Symbol]:
+    found = {}
+    for each in statics(image.obj):
+        if image.regions.region[each.section] in PERM.keys() - {Mem.EXPORT}:
+            address = int(image.layout.section_addr[each.section]) + each.offset | each.thumb
+            found[each.name] = Symbol(each.name, address, each.function, each.size, image, (each.name,))
+    return found
+
+
+def _globals(image: Image) -> dict[str, Symbol]:
+    y, tab = image.obj.symbols, image.sym_tab
+    named = np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & (y.shndx != 0) & tab.resolved & ~_entries(image)
+    found = {}
+    for i in np.flatnonzero(named & (y.bind != elf.STB_LOCAL)).tolist():
+        function, name = int(y.type[i]) == elf.STT_FUNC, y.name(i)
+        address = int(tab.S[i]) | (int(tab.T[i]) if function else 0)
+        found[name] = Symbol(name, address, function, int(y.size[i]), image, (name,))
     return found
 
 
@@ -61,12 +74,3 @@ def _entries(image: Image) -> NDArray[np.bool_]:
     known = image.obj.symbols.shndx.astype(np.int64)
     inside: NDArray[np.bool_] = region[np.where(known < region.size - 1, known, -1)] == Mem.EXPORT
     return inside
-
-
-def _names_at(image: Image) -> dict[int, tuple[str, ...]]:
-    y, tab = image.obj.symbols, image.sym_tab
-    found: dict[int, tuple[str, ...]] = {}
-    for i in np.flatnonzero(np.isin(y.type, (elf.STT_FUNC, elf.STT_OBJECT)) & (y.shndx != 0)).tolist():
-        address = int(tab.S[i]) | (int(tab.T[i]) if int(y.type[i]) == elf.STT_FUNC else 0)
-        found[address] = (*found.get(address, ()), y.name(i))
-    return found

@@ -64,7 +64,8 @@ class Namer:
         area = self._guest.memory.at(address)
         if area is None or area.owner is None:
             return "", 0
-        place = self._home(address)
+        named = area.owner.home(area, address) if isinstance(area.owner, Linked) else None
+        place = named or self._home(address)
         if place is not None:
             return place[0].function_and_offset(*place[1:])
         name, _, offset = area.owner.symbol(area, address).rpartition("`")

@@ -6,13 +6,13 @@ Oracle: the asserts in the page, on what its C code computes.
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from emulator.compiled import compile_c
 from llext_tools.arch import target
+from transcript import llext
 
 pytestmark = pytest.mark.emulator
 
@@ -29,7 +29,7 @@ def test_the_tests_of_the_page(
 ) -> None:
     (source,), python = blocks("c"), blocks("python")
     compiled = compile_c(source, target(cpu), "gcc", pytester.path, name="blink")
-    shutil.copy(compiled.path, pytester.path / "blink.llext")
+    assert llext("finish", compiled.path) == (0, "")
     *tests, script = python
     pytester.makepyfile(test_blink="\n\n".join(tests))
     count = sum(text.count("\ndef test_") for text in ("\n" + each for each in tests))

@@ -12,6 +12,7 @@ import pytest
 import llext_tools
 from emulator.compiled import compile_c
 from llext_tools import arch
+from transcript import llext
 
 pytestmark = pytest.mark.emulator
 
@@ -81,7 +82,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiled = compile_c(
         SOURCE, arch.target("cortex-m4"), "gcc", folder, f"-ffile-prefix-map={folder}=src", name="tank"
     )
-    shutil.copy(compiled.path, folder / "tank.llext")
+    assert llext("finish", compiled.path) == (0, "")
     return folder
 
 

@@ -6,7 +6,6 @@ Oracle: what the samples' tests say, which is what their C code computes, and Py
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import llext_tools
 from llext_tools import arch
 from samples import ROOT, Builder, sources
+from transcript import llext
 
 pytestmark = pytest.mark.emulator
 
@@ -26,7 +26,8 @@ def build(target: str, chain: str, folder: Path) -> None:
     """All samples, as they are delivered: ``NAME.llext`` with ``NAME.debug.elf`` beside it."""
     builder = Builder(target, chain, folder)
     for name in sources().keys() - {"firmware"}:
-        shutil.copy(builder.extension(name), folder / f"{name}.llext")
+        code, said = llext("finish", str(builder.extension(name)))
+        assert code == 0, said
     builder.firmware(*arch.target(target).firmware_base, UART)
 
 
