@@ -1,0 +1,83 @@
+"""Tests of extensions on the code of a firmware. Oracle: zlib, what C says, and that no trap is reached."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.compiled import compile_c
+from emulator.test_kernel_image import EXTENSION, KERNEL, link
+from llext_tools import arch
+from llext_tools.testing import Extension
+from samples import Builder
+
+pytestmark = pytest.mark.emulator
+
+UART = 0x4000_4000
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample image and its extension, for a Cortex-M4."""
+    folder = tmp_path_factory.mktemp("built")
+    builder = Builder("cortex-m4", "gcc", folder)
+    builder.extension("thermometer")
+    builder.firmware(*arch.target("cortex-m4").firmware_base, UART)
+    return folder
+
+
+@pytest.fixture
+def thermometer(built: Path) -> Iterator[Extension]:
+    with Extension.load(
+        built / "thermometer.debug.elf",
+        firmware=built / "firmware.elf",
+        mmio=f"{UART:#x}+4K=cmsdk-uart",
+        init="console_init",
+    ) as extension:
+        yield extension
+
+
+def test_what_the_image_prints_comes_by_its_uart(thermometer: Extension) -> None:
+    thermometer.thermometer_crc("abc")
+    assert thermometer.host.output == f"crc of abc: {zlib.crc32(b'abc'):08x}\n"
+
+
+def test_calls_of_the_image_are_noticed(thermometer: Extension) -> None:
+    thermometer.thermometer_crc("abc")
+    calls = thermometer.host.calls
+    assert calls.names == ["board_register", "strlen", "crc32", "printk"]
+    assert (calls("strlen")[0].result, calls("crc32")[0].result) == (3, zlib.crc32(b"abc"))
+    assert (calls("printk")[0].format, calls("printk")[0].result) == ("crc of %s: %08x\n", None)
+
+
+def test_faults_may_be_injected_into_the_image(thermometer: Extension) -> None:
+    thermometer.host.fail("sensor_read", nth=2, result=30000)
+    assert thermometer.thermometer_watch(3) == 1
+    assert len(thermometer.host.calls("sensor_read")) == 3
+    assert thermometer.host.output.splitlines()[1] == "sample board: 30000 millidegrees (above the limit)"
+
+
+def test_functions_and_variables_of_the_image(thermometer: Extension) -> None:
+    image = thermometer.host.firmware
+    assert image["crc32"](0, b"123456789", 9) == 0xCBF4_3926
+    assert image["board_name"].text == "sample board"
+    assert "crc32" in image
+    with pytest.raises(KeyError, match="the firmware has no function or variable `crc23`: did you mean `crc32`"):
+        image["crc23"]
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "rv64gc"])
+def test_system_calls_have_their_own_names(target: str, tmp_path: Path) -> None:
+    firmware = link(tmp_path, target).path
+    obj = compile_c(EXTENSION, arch.target(target), "gcc", tmp_path, "-w", prelude=f"{KERNEL}#include <llext/symbol.h>")
+    with Extension.load(obj.path, target=target, firmware=firmware) as extension:
+        extension.host.override("k_uptime_ticks", 77)
+        extension.host.override("sum", lambda data, n: 100 * data[0] + data[n - 1])
+        assert extension.test() == 103
+        assert "ticks77;" in extension.host.output
+        assert [call.ticks for call in extension.host.calls("wait_ready")] == [-1, 1, -1]
+        assert [call.result for call in extension.host.calls("wait_ready")] == [0, -11, 0]
+        assert extension.host.calls("k_sem_take")[0].name == "z_impl_k_sem_take"
