@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
             raise
         found += error.diagnostics
     show_result(args, screen, result)
+    for line in measure.lines(args, result) if result else ():
+        screen.print(line)
     if args.json:
         text = json.dumps(to_json(args, target, result, found), indent=2)
         if quiet:
@@ -82,8 +84,6 @@ def show_result(args: argparse.Namespace, screen: Screen, result: RunResult | No
         screen.print(str(returned))
     if result and not result.fault and not args.call:
         screen.print(f"{args.extension}: {'loaded' if args.no_bringup else 'brought up and torn down'}")
-    for line in measure.lines(args, result) if result else ():
-        screen.print(line)
 
 
 def exit_code(found: Sequence[Diagnostic]) -> int:

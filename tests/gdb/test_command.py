@@ -140,4 +140,4 @@ def test_gdb_asks_nothing(extension: Extension) -> None:
             process.communicate(timeout=SECONDS)
             person.kill()
         os.close(ours)
-    assert b"(y or n)" not in shown
+    assert b"(y or n)" not in shown.partition(b"= 42")[0]
