@@ -72,8 +72,9 @@ def measure(ways: Mapping[Way, int], programs: Programs, wanted: Iterable[Progra
     source = Source()
     for unit in (unit for program in wanted for unit in program.units if not _is_of_compiler(unit)):
         of = meant(unit, programs.code, taken, source)
-        found = counts(blocks(unit, of.places, programs.code, taken), of.returns, taken.hits)
-        for (file, line), count in (labels(unit, of.places, taken.hits, source) | found).items():
+        graph = blocks(unit, of.places, programs.code, taken)
+        found = counts(graph, of.returns, taken.hits)
+        for (file, line), count in (labels(unit, of.places, graph, taken.hits, source) | found).items():
             lines[file][line] += count
         for function in unit.functions:
             if not function.implicit:

@@ -13,7 +13,7 @@ from itertools import takewhile
 from llext_tools.elf.rows import Unit
 from llext_tools.measure.graph import Block, Place
 from llext_tools.measure.places import Places
-from llext_tools.measure.source import Source
+from llext_tools.measure.source import Label, Source
 
 
 def counts(blocks: Sequence[Block], returns: Mapping[int, Place], hits: Mapping[int, int]) -> dict[Place, int]:
@@ -46,22 +46,39 @@ def _last(lines: Sequence[Place]) -> Place:
     return max(takewhile(lambda place: place[0] == file, reversed(lines)))
 
 
-def labels(unit: Unit, places: Places, hits: Mapping[int, int], source: Source) -> dict[Place, int]:
-    """How often labels were passed: as often as the code behind them. Of nameless ones in a row the first counts."""
+def labels(
+    unit: Unit, places: Places, blocks: Sequence[Block], hits: Mapping[int, int], source: Source
+) -> dict[Place, int]:
+    """How often labels were passed: as often as the code behind them.
+
+    Of nameless ones in a row the first counts; none of them, if control comes there from inside of a statement, too.
+    Behind them a loop may begin: then its rounds do not count.
+    """
     found: dict[Place, int] = {}
+    at_start = {block.start: block for block in blocks}
     for function in unit.functions:
         start, end = function.pieces[0]
         begins = {row.start for row in unit.rows if start <= row.start < end and row.begins}
         rows = sorted((line, at) for at in begins for file, line in places.get(at, ()) if file == function.file)
-        behind: dict[int, list[tuple[int, bool]]] = defaultdict(list)
-        for line, named in source.labels(function.file, function.line, rows[-1][0] if rows else 0):
-            following = next((at for each, at in rows if each >= line), None)
+        behind: dict[int, list[Label]] = defaultdict(list)
+        for label in source.labels(function.file, function.line, rows[-1][0] if rows else 0):
+            following = next((at for each, at in rows if each >= label.line), None)
             if following is not None:
-                behind[following].append((line, named))
+                behind[following].append(label)
         for address, here in behind.items():
-            names = [line for line, named in here if named]
-            found |= dict.fromkeys(((function.file, line) for line in names or [here[0][0]]), hits.get(address, 0))
+            named = [label.line for label in here if label.named]
+            found |= dict.fromkeys(((function.file, line) for line in named), hits.get(address, 0))
+            if not named and not here[0].joined:
+                place = function.file, here[0].line
+                block = at_start.get(address)
+                found[place] = _arrivals(block, place, blocks) if block else hits.get(address, 0)
     return found
+
+
+def _arrivals(block: Block, place: Place, blocks: Sequence[Block]) -> int:
+    """How often control came to a block from lines in front of a place, or from no line."""
+    before = {j for j in block.sources if j < 0 or not blocks[j].lines or _last([*blocks[j].lines]) < place}
+    return sum(block.sources[j] for j in before)
 
 
 def rounds(sources: Mapping[int, Mapping[int, int]]) -> int:

@@ -55,7 +55,8 @@ def meant(unit: Unit, code: Code, steps: Steps, source: Source) -> Meant:
             if before and function.returns:
                 returns[down[0].start] = before[-1].file, before[-1].line
     places = _by_address(unit.rows, names, nowhere, code)
-    _drop_made_up(places, {row.start for row in unit.rows}, returns, code, steps)
+    starts = {row.start: row for row in unit.rows if row.start != row.end}
+    _drop_made_up(places, starts, returns, code, steps)
     return Meant(places, returns)
 
 
@@ -75,13 +76,15 @@ def _by_address(rows: Sequence[Row], names: Mapping[Row, Place], nowhere: Contai
     return found
 
 
-def _drop_made_up(found: Places, starts: Container[int], returns: Container[int], code: Code, steps: Steps) -> None:
+def _drop_made_up(found: Places, starts: Mapping[int, Row], returns: Container[int], code: Code, steps: Steps) -> None:
     """Leave out lines that only the order of the code gives.
 
     What stands behind a jump begins nothing, and what stands behind a call takes its result: if another line begins
-    before it goes on elsewhere, or the function returns, it has none of its own. A jump that goes to its own line is
-    none that the source has.
+    before it goes on elsewhere, or the function returns, it has none of its own. A jump that goes to its own line, or
+    is where a condition is, goes over an `else`: it is none that the source has.
     """
+    branches = (row for row in starts.values() for _, each in code.between(row.start, row.end) if each.flow == "branch")
+    conditions = {_key(row) for row in branches}
     behind: list[int] | None = None  # instructions behind a jump or call, as long as no line begins
     parted = False
     for address in sorted(found):
@@ -99,9 +102,10 @@ def _drop_made_up(found: Places, starts: Container[int], returns: Container[int]
             parted = False
             continue
         parted, behind = flow != "branch", None
-        if address in starts and flow == "jump" and instruction.target:
+        if address in starts and flow == "jump" and instruction.target and found[address]:
             there = found.get(address + instruction.target, ())
-            if found[address] and there and found[address][-1] == there[0]:
+            own = bool(there) and found[address][-1] == there[0]
+            if own or _key(starts[address]) in conditions:
                 found[address] = found[address][:-1]
 
 

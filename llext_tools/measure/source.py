@@ -6,8 +6,10 @@ Without the file nothing is known of that.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
+from typing import NamedTuple
 
 from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
@@ -20,9 +22,18 @@ QUIET = re.compile(
 
 WORD = re.compile(r"\w+")
 MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)((?:\\\n|[^\n])*)", re.MULTILINE)
-BOUNDARY = re.compile(r"[;{}]")
-LABEL = re.compile(r"\s*(?:(?P<case>case\b(?:::|[^;{}:])*|default\s*)|(?P<name>[A-Za-z_]\w*)\s*):(?!:)")
+TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.]*|::|\S")
 ACCESS = ("public", "protected", "private")
+NESTED = {"{": "}", "(": ")", "[": "]"}
+TYPES = ("struct", "union", "enum", "class", "typedef")
+
+
+class Label(NamedTuple):
+    """``named``: those of a switch are not. ``joined``: control comes here from inside of the statement before, too."""
+
+    line: int
+    named: bool
+    joined: bool
 
 
 class Source:
@@ -62,12 +73,96 @@ class Source:
         words = set(WORD.findall("\n".join(text)))
         return "return" in words or not words.isdisjoint(self.returning(file))
 
-    def labels(self, file: str, first: int, last: int) -> Iterator[tuple[int, bool]]:
-        """The lines of the labels between two lines, in order; whether each has a name, as those of a switch do not."""
-        text = "\n".join(self.lines(file)[first - 1 : last])
-        for boundary in BOUNDARY.finditer(text):
-            at = boundary.end()
-            while (label := LABEL.match(text, at)) and label["name"] not in ACCESS:
-                start = label.start("case") if label["case"] else label.start("name")
-                yield first + text.count("\n", 0, start), label["name"] is not None
-                at = label.end()
+    def labels(self, file: str, first: int, last: int) -> list[Label]:
+        """The labels between two lines, in order."""
+        reader = Statements(self.lines(file)[first - 1 : last], first)
+        with suppress(IndexError, RecursionError):
+            reader.skip_to("{")
+            reader.statement()
+        return reader.labels
+
+
+class Statements:
+    """Reads C as far as statements go, for the labels among them. What it does not understand, it passes over."""
+
+    def __init__(self, lines: Sequence[str], first: int) -> None:
+        self._tokens = [(token[0], first + i) for i, line in enumerate(lines) for token in TOKEN.finditer(line)]
+        self._at = 0
+        self.labels: list[Label] = []
+
+    def skip_to(self, token: str) -> None:
+        while self._tokens[self._at][0] != token:
+            self._at += 1
+
+    def statement(self, joined: bool = False) -> bool:
+        """Pass over one; ``joined`` tells whether control comes to its start from inside of the one before.
+
+        Returns:
+            Whether control comes to its end from inside of it: that is where a loop or an `if` is left.
+        """
+        token = self._next()
+        if token == "{":
+            while self._peek() != "}":
+                joined = self.statement(joined)
+            self._at += 1
+            return joined
+        if token in ("if", "for", "while", "switch"):
+            self._skip_balanced()
+            self.statement()
+            if token == "if" and self._peek() == "else":
+                self._at += 1
+                self.statement()
+            return True
+        if token == "do":
+            self.statement()
+            self._simple()
+            return True
+        line = self._tokens[self._at - 1][1]
+        if token in ("case", "default"):
+            while self._next() != ":":
+                pass
+            self.labels.append(Label(line, False, joined))
+            return self._behind_label()
+        if self._peek() == ":" and token not in ACCESS and (token[0].isalpha() or token[0] == "_"):
+            self._at += 1
+            self.labels.append(Label(line, True, joined))
+            return self._behind_label()
+        self._at -= 1
+        return self._simple()
+
+    def _behind_label(self) -> bool:
+        return False if self._peek() == "}" else self.statement()
+
+    def _simple(self) -> bool:
+        """Up to the semicolon; or a block, if a macro stands for the head of a loop."""
+        start, last = self._peek(), ""
+        while (token := self._peek()) != ";":
+            if token == "}":
+                return False
+            if token == "{" and last == ")" and start not in TYPES:
+                self.statement()
+                return True
+            if token in NESTED:
+                self._skip_balanced()
+            else:
+                self._at += 1
+            last = self._tokens[self._at - 1][0]
+        self._at += 1
+        return False
+
+    def _skip_balanced(self) -> None:
+        """Pass over what is between two brackets. Statements in there have labels of their own, which are left out."""
+        opened = self._next()
+        while (token := self._peek()) != NESTED[opened]:
+            if token in NESTED:
+                self._skip_balanced()
+            else:
+                self._at += 1
+        self._at += 1
+
+    def _next(self) -> str:
+        self._at += 1
+        return self._tokens[self._at - 1][0]
+
+    def _peek(self) -> str:
+        return self._tokens[self._at][0]

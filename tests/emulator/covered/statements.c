@@ -330,6 +330,44 @@ int many(int a, int b, int c, int d, int e, int f, int g)
 int one_liner(int n) { int s = 0; for (int i = 0; i < n; i++) { if (i & 1) continue; s += i; } return s; }
 int two_on_line(int a) { return a; } int second(int a) { return a + two_on_line(a); }
 
+int joined(int x)
+{
+    int r = 0;
+    switch (x) {
+    case 0:
+        for (int i = 0; i < 2; i++)
+            r += i;
+    case 1:
+        if (r)
+            r++;
+    case 2:
+        { r += 2; }
+    case 3: {
+        while (r < 3)
+            r++;
+        break;
+    }
+    case 4:
+    case 5:
+        if (r < x) {
+            r--;
+            if (inc(r))
+                r = inc(2);
+            if (inc(r) > x)
+                r = inc(3);
+        } else if (inc(r)) {
+            r = 1;
+        }
+    case 6:
+        for (int k = 6; k < x; k++) {
+            r++;
+        }
+    default:
+        r++;
+    }
+    return r;
+}
+
 int call_lines(struct deep *d); int returns_lines(struct deep *d);
 int everything(int n)
 {
@@ -366,6 +404,8 @@ int everything(int n)
               4, inc(5),
               6, 7);
     struct deep dd = {1, 2, &dd}; r += call_lines(&dd) + returns_lines(&dd); dd.a = -100; r += call_lines(&dd);
+    for (int i = 0; i < 9; i++)
+        r += joined(i);
     r += one_liner(6) + second(2);
     return r;
 }
