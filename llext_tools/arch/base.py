@@ -116,6 +116,7 @@ class CallConv(NamedTuple):
     sets_frame: Callable[[bytes], bool]  # whether the first instructions of a function set its frame pointer
     by_reference: int = 0  # what has more words than that travels by its address, 0: nothing does
     long_double: Literal[8, 16] = 8  # bytes
+    anchor: tuple[str, str] = ("", "")  # a register, and the symbol whose value the code of a firmware wants there
 
 
 class Emulator(NamedTuple):

@@ -20,6 +20,7 @@ from elftools.elf.elffile import ELFFile
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import debug_file, relocated, same_sections
 from llext_tools.elf.dwarf import MALFORMED, attribute, names_of
+from llext_tools.elf.inlined import covers, inlined_in, number, ranges_of
 from llext_tools.elf.model import I64, ElfObject, positions
 
 FIRST = 0x1_0000
@@ -28,19 +29,31 @@ GAP = 16  # bytes between two sections, so that the end of one is not the start 
 OP_ADDR, OP_ADDRX, OP_GNU_ADDR_INDEX = 0x03, 0xA1, 0xFB
 
 
+class Call(NamedTuple):
+    """A call of a function that was inlined: its name, and the line of the call."""
+
+    name: str
+    file: str
+    line: int
+
+
 class Line(NamedTuple):
-    """A line of a source file. ``inside`` is the function or variable, if the object itself has no symbol of it."""
+    """A line of a source file. ``inside`` is the function or variable, if the object itself has no symbol of it.
+
+    ``calls``: of the functions that have been inlined there, the innermost first, if they were asked for.
+    """
 
     file: str
     line: int
     inside: str = ""
     code: bool = True
+    calls: tuple[Call, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
 
-def find_lines(obj: ElfObject, sections: I64, offsets: I64) -> tuple[Line | None, ...]:
+def find_lines(obj: ElfObject, sections: I64, offsets: I64, *, inlined: bool = False) -> tuple[Line | None, ...]:
     """The lines of n places in an object: of code by the line table, of a variable that of its declaration.
 
     Args:
@@ -67,6 +80,7 @@ def find_lines(obj: ElfObject, sections: I64, offsets: I64) -> tuple[Line | None
         code = np.unique(at[is_code])
         if code.size:
             found |= _code_lines(info, code)
+            found |= _calls(info, found) if inlined else {}
         data = np.unique(at[known & ~is_code])
         if data.size:
             found |= _data_lines(info, debug, start, data)
@@ -145,6 +159,24 @@ def _code_lines(info: Any, wanted: I64) -> dict[int, Line]:
     return found
 
 
+def _calls(info: Any, found: dict[int, Line]) -> dict[int, Line]:
+    """Those of the lines where functions have been inlined, with their calls."""
+    left, more = dict(found), {}
+    for unit in _units_of(info, np.array(sorted(found), np.int64)):
+        here = [address for address in left if covers(info, unit, unit.get_top_DIE(), address)]
+        functions = list(entries(unit.get_top_DIE(), "DW_TAG_subprogram")) if here else []
+        for address in here:
+            line = left.pop(address)
+            function = next((die for die in functions if covers(info, unit, die, address)), None)
+            calls = inlined_in(info, function, unit, address) if function is not None else ()
+            if calls:
+                program = info.line_program_for_CU(unit)
+                more[address] = line._replace(calls=tuple(Call(n, file_name(program, f), k) for n, f, k in calls))
+        if not left:
+            break
+    return more
+
+
 def _units_of(info: Any, wanted: I64) -> Iterator[Any]:
     """The units to search, those first that say themselves that they have the addresses."""
     first: set[int] = set()
@@ -153,7 +185,14 @@ def _units_of(info: Any, wanted: I64) -> Iterator[Any]:
         offsets = (ranges.cu_offset_at_addr(address) for address in wanted.tolist()) if ranges else ()
         first = {offset for offset in offsets if offset is not None}
         yield from (info.get_CU_at(offset) for offset in sorted(first))
-    yield from (unit for unit in info.iter_CUs() if unit.cu_offset not in first)
+    last = []
+    for unit in (unit for unit in info.iter_CUs() if unit.cu_offset not in first):
+        ranges = ranges_of(info, unit, unit.get_top_DIE())
+        if any(np.searchsorted(wanted, start) < np.searchsorted(wanted, end) for start, end in ranges):
+            yield unit
+        else:
+            last.append(unit)
+    yield from last
 
 
 def _data_lines(info: Any, debug: ElfObject, start: I64, wanted: I64) -> dict[int, Line]:
@@ -197,10 +236,7 @@ PARENTS = {
 def low_pc(info: Any, unit: Any, die: Any) -> int | None:
     """The address of a function that has code of its own, if that is in one piece."""
     low = die.attributes.get("DW_AT_low_pc")
-    if low is None:
-        return None
-    indexed = low.form.startswith("DW_FORM_addrx") or low.form == "DW_FORM_GNU_addr_index"
-    return int(info.get_addr(unit, low.raw_value)) if indexed and low.raw_value == low.value else int(low.value)
+    return None if low is None else number(info, unit, low)
 
 
 def _address(info: Any, unit: Any, die: Any) -> int | None:

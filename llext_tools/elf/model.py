@@ -160,6 +160,13 @@ class ElfObject:
         """The same of the defined variables."""
         return self._defined(structs.STT_OBJECT)
 
+    def value_of(self, name: str) -> int | None:
+        """The value of the defined symbol of that name, the first one if there are several."""
+        y = self.symbols
+        at = list(positions(b"\0" + y.strtab, f"\0{name}\0".encode()))  # with a NUL in front, each is where its name is
+        found = np.flatnonzero(np.isin(y.name_at, at) & (y.shndx != structs.SHN_UNDEF))
+        return int(y.value[found[0]]) if found.size else None
+
     def function_at(self, section: int, offset: int) -> str:
         """The name of the last function that starts at or before that place, or ``""``."""
         return self._name_at(self.functions, section, offset)[0]

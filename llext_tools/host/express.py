@@ -61,7 +61,7 @@ class Express:
             if found[count] != sp or (outermost and found[count + 1 :] != frames.kept):
                 guest.check_return(sp, self._address)
         except LlextError:
-            guest.stopped = guest.stopped or frames.copy()
+            guest.failed()
             raise
         finally:
             guest.leave(inside)

@@ -19,6 +19,7 @@ from llext_tools.arch.base import Arch, Placer, Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, fail, number
+from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import stacks
 from llext_tools.host.devices import DeviceError
@@ -135,6 +136,13 @@ class Guest(Places):
         self.machine.set(self.conv.sp, stack.end)
         self.return_at = self.memory.free(PAGE, RETURN_AT)
         self.memory.add_traps("return", [self.return_at])
+
+    def anchor(self, firmware: ElfObject) -> None:
+        """Give a register the value that a firmware's code counts on, as its startup code does."""
+        register, symbol = self.conv.anchor
+        value = firmware.value_of(symbol) if register else None
+        if value is not None:
+            self.machine.set(register, value)
 
     def restore(self, saved: object) -> None:
         """Give the machine registers that it had before."""
@@ -261,7 +269,7 @@ class Guest(Places):
             self.check_return(call.sp, address)
             result = take_result(self, prototype, call)
         except LlextError:
-            self.stopped = self.stopped or self.frames.copy()
+            self.failed()
             raise
         finally:
             self.leave(inside)
@@ -275,7 +283,7 @@ class Guest(Places):
             self.run_from(pc)
             self.check_return(sp, self.frames.entries[-1].address)
         except LlextError:
-            self.stopped = self.stopped or self.frames.copy()
+            self.failed()
             raise
         finally:
             self.leave([])

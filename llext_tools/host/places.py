@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn
 
@@ -57,6 +57,13 @@ class Frames:
         return replace(self, inside=[*self.inside], entries=[*self.entries])
 
 
+class Stopped(NamedTuple):
+    """Where a call from outside has failed."""
+
+    frames: Frames
+    registers: Mapping[str, int]
+
+
 class Places:
     """A machine whose memory has names.
 
@@ -73,8 +80,9 @@ class Places:
         self.functions: dict[int, tuple[Export, HostFunction | None]] = {}
         self.frames = Frames()
         self.on_fail: list[Callable[[LlextError], None]] = []
-        self.stopped: Frames | None = None  # as they were when the last call from outside failed
-        self.stop: Stop | None = None  # what it failed by: where the host touched memory, the access
+        self.unwinder: object = None  # what has been read for backtraces, if there was one
+        self.stopped: Stopped | None = None  # if the last call from outside has failed
+        self.stop: Stop | None = None  # what it has failed by; where the host touched memory, that access
         self.return_at = 0
         self.takes_devices = False
 
@@ -173,6 +181,10 @@ class Places:
             for told in self.on_fail:
                 told(error)
             raise
+
+    def failed(self) -> None:
+        """Keep where a call has failed; what it was inside of fails with it."""
+        self.stopped = self.stopped or Stopped(self.frames.copy(), self.registers())
 
     def registers(self) -> dict[str, int]:
         return {name: self.machine.get(name) for name in self.conv.shown}

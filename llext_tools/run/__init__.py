@@ -204,7 +204,7 @@ def run(
 
         fault = next(d for d in error.diagnostics if d.severity == "error")
         fault, frames = explained(guest, fault)
-        registers = guest.registers()
+        registers = guest.stopped.registers if guest.stopped else guest.registers()
     finally:
         measured, stacks = session.measured, guest.stack_uses
         session.close()

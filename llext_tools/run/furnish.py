@@ -53,6 +53,8 @@ def furnish(guest: Guest, images: Sequence[Image], setup: Setup) -> None:
     guest.stub_missing = setup.stub_missing
     guest.described = Described(images, setup.firmware, setup.target).prototype
     guest.start()
+    for obj in setup.firmware:
+        guest.anchor(obj)
     if not stand_in(guest, setup.firmware, setup.overrides):
         for image in [image for image in images if built_in_its_tree(image.obj)][:1]:
             with_layouts(guest, image.obj)

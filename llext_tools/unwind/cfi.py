@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import io
 import struct
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-from elftools.dwarf.callframe import FDE, CallFrameInfo, RegisterRule
+from elftools.dwarf.callframe import CallFrameInfo, RegisterRule
 from elftools.dwarf.structs import DWARFStructs
 from elftools.elf.elffile import ELFFile
 
 from llext_tools.elf.debug import debug_file, relocated, same_sections
 from llext_tools.elf.dwarf import MALFORMED
 from llext_tools.elf.model import I64, ElfObject
+from llext_tools.elf.structs import ET_REL
 
 FRAME = ".debug_frame"
 EH_FRAME = ".eh_frame"
+SIZES = {2: 2, 3: 4, 4: 8}
+SIGNED, RELATIVE = 0x08, 0x10
+"""DW_EH_PE_*: bytes of a number by the lowest bits; others have a word."""
 IS_CIE = 0xFFFF_FFFF  # what stands in place of the CIE's offset; as a length: DWARF of 64 bits
 KINDS = {RegisterRule.OFFSET: "at", RegisterRule.VAL_OFFSET: "is", RegisterRule.REGISTER: "register"}
 """Rules that are understood: the value is at CFA + n, is CFA + n, or is in register n."""
@@ -38,6 +43,18 @@ class Row(NamedTuple):
     rules: dict[int, tuple[str, int]]
 
 
+class Part(NamedTuple):
+    """A section with call frame information.
+
+    ``entries``: the FDEs, each with first address, end, own offset and that of its CIE, int64[n, 4].
+    """
+
+    data: bytes
+    address: int
+    eh: bool
+    entries: I64
+
+
 class CallFrames:
     """What an object's debug information says of the frames of its functions.
 
@@ -48,21 +65,19 @@ class CallFrames:
 
     def __init__(self, debug: ElfObject, start: I64) -> None:
         self._word = debug.bits // 8
-        self._data = b""
-        self._entries: I64 = np.zeros((0, 4), np.int64)
-        self._decoded: dict[int, tuple[list[int], list[Row]]] = {}
-        self._eh: list[tuple[int, int, Any]] = []
-        wanted = {FRAME, EH_FRAME} & set(debug.sections.name)
-        try:
-            file = ELFFile(io.BytesIO(relocated(debug, wanted, start))) if wanted else None
-            section = file.get_section_by_name(FRAME) if file else None
-            if section is not None:
-                self._data = section.data()
-                self._entries = entries(self._data, self._word)
-            if file is not None and EH_FRAME in wanted and debug.type != 1:
-                self._eh = eh_entries(file)
-        except (*MALFORMED, struct.error):
-            pass
+        self._parts: list[Part] = []
+        self._decoded: dict[tuple[bool, int], tuple[list[int], list[Row]]] = {}
+        names = [FRAME] if debug.type == ET_REL else [FRAME, EH_FRAME]
+        wanted = [name for name in names if name in debug.sections.name]
+        if not wanted:
+            return
+        with suppress(*MALFORMED, struct.error):
+            file = ELFFile(io.BytesIO(relocated(debug, wanted, start)))
+            for name in wanted:
+                section = file.get_section_by_name(name)
+                data, address = section.data(), int(section["sh_addr"])
+                found = eh_entries(data, address, self._word) if name == EH_FRAME else entries(data, self._word)
+                self._parts.append(Part(data, address, name == EH_FRAME, found))
 
     @classmethod
     def of(cls, obj: ElfObject, start: I64) -> CallFrames:
@@ -88,34 +103,31 @@ class CallFrames:
         return rows[i] if i >= 0 else None
 
     def _table(self, pc: int) -> tuple[list[int], list[Row]] | None:
-        here = np.flatnonzero((self._entries[:, 0] <= pc) & (pc < self._entries[:, 1]))
-        if here.size:
-            offset, cie = self._entries[here[0], 2:].tolist()
-            if offset not in self._decoded:
-                self._decoded[offset] = decoded(self._cut(offset, cie))
-            return self._decoded[offset]
-        for start, end, entry in self._eh:
-            if start <= pc < end:
-                if -start not in self._decoded:
-                    self._decoded[-start] = decoded(entry)
-                return self._decoded[-start]
+        for part in self._parts:
+            here = np.flatnonzero((part.entries[:, 0] <= pc) & (pc < part.entries[:, 1]))
+            if here.size:
+                offset, cie = part.entries[here[0], 2:].tolist()
+                key = part.eh, offset
+                if key not in self._decoded:
+                    self._decoded[key] = decoded(cut(part, offset, cie, self._word))
+                return self._decoded[key]
         return None
 
-    def _cut(self, offset: int, cie: int) -> Any:
-        """The FDE at an offset, from a section that has only its CIE and it."""
-        parts = [bytearray(self._data[at : at + 4 + self._length(at)]) for at in (cie, offset)]
-        parts[1][4:8] = bytes(4)
-        stream = io.BytesIO(b"".join(parts))
-        size = len(stream.getvalue())
-        structs = DWARFStructs(little_endian=True, dwarf_format=32, address_size=self._word)
-        return CallFrameInfo(stream, size, 0, structs).get_entries()[1]
 
-    def _length(self, at: int) -> int:
-        return int.from_bytes(self._data[at : at + 4], "little")
+def cut(part: Part, offset: int, cie: int, word: int) -> Any:
+    """The FDE at an offset, from a section that has only its CIE and it."""
+    first, second = (
+        bytearray(part.data[at : at + 4 + int.from_bytes(part.data[at : at + 4], "little")]) for at in (cie, offset)
+    )
+    second[4:8] = (len(first) + 4 if part.eh else 0).to_bytes(4, "little")
+    structs = DWARFStructs(little_endian=True, dwarf_format=32, address_size=word)
+    address = part.address + offset - len(first)  # so that what is relative to a place stays what it is
+    stream = io.BytesIO(bytes(first + second))
+    return CallFrameInfo(stream, len(first) + len(second), address, structs, for_eh_frame=part.eh).get_entries()[1]
 
 
 def entries(data: bytes, word: int) -> I64:
-    """The FDEs of a ``.debug_frame``: first address, end, own offset, that of the CIE, int64[n, 4]."""
+    """The FDEs of a ``.debug_frame``, see ``Part``."""
     found = []
     head = struct.Struct("<II" + {4: "II", 8: "QQ"}[word])
     at = 0
@@ -129,12 +141,50 @@ def entries(data: bytes, word: int) -> I64:
     return np.array(found, np.int64).reshape(-1, 4)
 
 
-def eh_entries(file: Any) -> list[tuple[int, int, Any]]:
-    """The FDEs of an ``.eh_frame``: first address, end, the entry itself."""
-    info = file.get_dwarf_info(relocate_dwarf_sections=False)
-    found = [entry for entry in info.EH_CFI_entries() if isinstance(entry, FDE)]
-    starts = [(int(entry["initial_location"]), entry) for entry in found]
-    return [(start, start + int(entry["address_range"]), entry) for start, entry in starts]
+def eh_entries(data: bytes, address: int, word: int) -> I64:
+    """The FDEs of an ``.eh_frame`` at an address: its CIEs say how addresses are written."""
+    found = []
+    encodings: dict[int, int] = {}
+    at = 0
+    while at + 8 <= len(data):
+        length, back = struct.unpack_from("<II", data, at)
+        if length in (0, IS_CIE):
+            break
+        if back:
+            cie = at + 4 - back
+            if cie not in encodings:
+                encodings[cie] = encoding(data, cie, word)
+            size, signed = SIZES.get(encodings[cie] & 7, word), bool(encodings[cie] & SIGNED)
+            start, count = (
+                int.from_bytes(data[i : i + size], "little", signed=signed and i == at + 8)
+                for i in (at + 8, at + 8 + size)
+            )
+            start += address + at + 8 if encodings[cie] & RELATIVE else 0
+            if 0 <= start < start + count < 1 << 63:
+                found.append((start, start + count, at, cie))
+        at += 4 + length
+    return np.array(found, np.int64).reshape(-1, 4)
+
+
+def encoding(data: bytes, cie: int, word: int) -> int:
+    """How the FDEs of a CIE have their addresses: DW_EH_PE_*."""
+    version, at = data[cie + 8], cie + 9
+    end = data.index(0, at)
+    augmentation, at = data[at:end].decode("latin-1"), end + 1
+    for _ in range(2 + (version > 1)):  # alignment of code and data, the return address's register
+        at = behind_leb128(data, at)
+    at = behind_leb128(data, at + (version == 1)) if augmentation.startswith("z") else at
+    for letter in augmentation[1:]:
+        if letter == "R":
+            return data[at]
+        at += {"L": 1, "P": 1 + SIZES.get(data[at] & 7, word)}.get(letter, 0)
+    return 0
+
+
+def behind_leb128(data: bytes, at: int) -> int:
+    while data[at] & 0x80:
+        at += 1
+    return at + 1
 
 
 def decoded(entry: Any) -> tuple[list[int], list[Row]]:

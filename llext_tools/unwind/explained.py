@@ -9,7 +9,7 @@ from llext_tools.host.memory import Firmware, Linked
 from llext_tools.host.places import Places
 from llext_tools.unwind.frames import Frame, lines
 from llext_tools.unwind.origin import origins
-from llext_tools.unwind.walk import Unwinder
+from llext_tools.unwind.walk import unwinder
 
 
 def explained(guest: Places, fault: Diagnostic) -> tuple[Diagnostic, tuple[Frame, ...]]:
@@ -21,13 +21,20 @@ def explained(guest: Places, fault: Diagnostic) -> tuple[Diagnostic, tuple[Frame
     fault = with_source(guest, fault)
     if guest.stopped is None:
         return fault, ()
-    frames = Unwinder(guest).backtrace(frames=guest.stopped)
+    there = unwinder(guest)
+    frames = there.backtrace(guest.stopped.registers, guest.stopped.frames)
     own = [frame for frame in frames if frame.kind != "host"]
     notes: tuple[str, ...] = ()
-    if guest.stop and own:
-        notes = origins(guest, guest.stop, own[0].place, exact=own[0] is frames[0] and not own[0].tail)
-    trace = lines(frames) if len(own) > 1 else ()
-    return fault._replace(detail=(*fault.detail, *trace), notes=(*fault.notes, *notes)), frames
+    done = own[1:] if guest.stop and guest.stop.reason == "state" else own  # by whom: not by what was called
+    place = next((frame for frame in done if frame.kind == "extension"), None)
+    if guest.stop and place is not None:
+        exact = place is (done[0] if frames[0].kind != "host" else None) and not place.tail
+        notes = origins(guest, there.namer, guest.stop, place.place, exact=exact)
+    told = any(line.lstrip().startswith("#0 ") for line in fault.detail)  # with those of all threads
+    detail = fault.detail
+    if len(own) > 1 and not told:
+        detail = (*(line for line in detail if not line.startswith("called from ")), *lines(frames))
+    return fault._replace(detail=detail, notes=(*fault.notes, *notes)), frames
 
 
 def with_source(guest: Places, fault: Diagnostic) -> Diagnostic:

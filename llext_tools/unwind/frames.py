@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 from llext_tools.diag import number
 
 Kind = Literal["extension", "firmware", "host"]
+MOST = 1000
+"""Frames of one backtrace."""
+CIRCLE = 4
+"""Functions that call each other in turn: so many at most are recognised as recursion."""
 SHOWN = 12
 """Lines of a backtrace in a message; what lies between the inner and the outer ones is counted."""
 
@@ -42,7 +45,7 @@ class Frame(NamedTuple):
         if self.inlined or self.tail:
             return f"{self.function} ({'inlined' if self.inlined else 'ended by a jump'})"
         name = self.function or self.section or f"{self.place:#010x}"
-        return f"{name}+{self.offset:#x}" if self.function or self.section else name
+        return f"{name}+{self.offset:#x}" if self.offset and (self.function or self.section) else name
 
     def __str__(self) -> str:
         text = self.name
@@ -54,6 +57,8 @@ class Frame(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Without what is not known."""
+        if self.kind == "host":
+            return {"function": self.function, "kind": self.kind}
         found = {"pc": self.pc, "function": self.function, "offset": self.offset, "kind": self.kind}
         more = {"file": self.file, "section": self.section, "source": self.source, "line": self.line}
         flags = {"guessed": self.guessed, "inlined": self.inlined, "tail": self.tail}
@@ -67,14 +72,30 @@ def lines(frames: Sequence[Frame], most: int = SHOWN) -> tuple[str, ...]:
         outer = most // 3
         middle = slice(most - outer - 1, len(found) - outer)
         found[middle] = [(0, f"... {number(sum(count for count, _ in found[middle]), 'more frame')}")]
-    return tuple(text for _, text in found)
+    return (*(text for _, text in found), *(["... and more"] if len(frames) >= MOST else []))
 
 
 def _counted(frames: Sequence[Frame]) -> Iterator[tuple[int, str]]:
-    """How many frames, and ``#0 f+0x8 at f.c:3``; recursion as one line."""
-    for text, same in groupby(enumerate(frames), key=lambda each: str(each[1])):
-        numbers = [i for i, _ in same]
-        if len(numbers) > 2:
-            yield len(numbers), f"#{numbers[0]} to #{numbers[-1]} {text}"
+    """How many frames, and ``#0 f+0x8 at f.c:3``; functions that call each other in a circle are shown once."""
+    texts = [str(frame) for frame in frames]
+    i = 0
+    while i < len(texts):
+        period, times = max(((p, _times(texts, i, p)) for p in range(1, CIRCLE + 1)), key=lambda x: (x[1] > 2, -x[0]))
+        if times < 3:
+            yield 1, f"#{i} {texts[i]}"
+            i += 1
+        elif period == 1:
+            yield times, f"#{i} to #{i + times - 1} {texts[i]}"
+            i += times
         else:
-            yield from ((1, f"#{i} {text}") for i in numbers)
+            yield from ((1, f"#{k} {texts[k]}") for k in range(i, i + period))
+            yield period * (times - 1), f"... the same {period} frames {times - 1} times more"
+            i += period * times
+
+
+def _times(texts: Sequence[str], start: int, period: int) -> int:
+    """How often the texts from ``start`` on repeat themselves."""
+    times = 1
+    while texts[start : start + period] == texts[start + times * period : start + (times + 1) * period]:
+        times += 1
+    return times

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from llext_tools.elf.debug import debug_file, same_sections
 from llext_tools.elf.lines import Line, find_lines
 from llext_tools.elf.model import ElfObject
-from llext_tools.host.memory import Firmware, Linked
+from llext_tools.host.memory import Firmware, Linked, symbol_at
 from llext_tools.host.places import Places
 from llext_tools.unwind.frames import Frame
 
@@ -30,11 +31,21 @@ class Namer:
     def __init__(self, guest: Places) -> None:
         self._guest = guest
         self._lines: dict[int, Line | None] = {}
+        self._debug: dict[int, tuple[ElfObject, tuple[ElfObject, list[int]]]] = {}  # by the identity of the first
 
     def named(self, spots: Sequence[Spot]) -> tuple[Frame, ...]:
         """Frames with their names and lines; the debug information of each file is read once."""
         self._find_lines({spot.place for spot in spots if not spot.host} - self._lines.keys())
-        return tuple(map(self._frame, spots))
+        return tuple(frame for spot in spots for frame in self._frames(spot))
+
+    def _frames(self, spot: Spot) -> Iterator[Frame]:
+        """The frames of the functions that are inlined there, then that of the function itself."""
+        frame = self._frame(spot)
+        line = self._lines.get(spot.place) if not spot.host else None
+        for call in line.calls if line else ():
+            yield frame._replace(function=readable(call.name), inlined=True)
+            frame = frame._replace(source=call.file, line=call.line)
+        yield frame
 
     def _frame(self, spot: Spot) -> Frame:
         if spot.host:
@@ -48,7 +59,7 @@ class Namer:
         return Frame(
             pc=spot.pc,
             place=spot.place,
-            function=function,
+            function=readable(function),
             offset=inside if function else offset,
             kind="firmware" if area.owner.kind == "section" else "extension",
             file=area.owner.title,
@@ -71,18 +82,39 @@ class Namer:
         name, _, offset = area.owner.symbol(area, address).rpartition("`")
         return name.lstrip("`"), int(offset[1:], 16) if offset else 0
 
+    def symbol(self, address: int) -> str:
+        """The function or variable that an address is in, as "`name`+0x4"."""
+        area = self._guest.memory.at(address)
+        if area is None or area.owner is None:
+            return ""
+        place = self._home(address) if isinstance(area.owner, Linked) else None
+        return symbol_at(*place) if place else area.owner.symbol(area, address)
+
+    def where(self, address: int) -> str:
+        """The same with the section: `` `table`+0x4 (.data+0x24) ``."""
+        area = self._guest.memory.at(address)
+        if area is None or area.owner is None:
+            return f"{address:#010x}"
+        section, offset = area.owner.section(area, address) or (area.name, address - area.start)
+        name = self.symbol(address)
+        return f"{name} ({section}+{offset:#x})" if name else f"{section}+{offset:#x}"
+
     def _home(self, address: int) -> tuple[ElfObject, int, int] | None:
-        """The object of an address, with section and offset there as symbols count it."""
+        """An object that names an address, with the section and offset there; rather the one with debug information."""
         area = self._guest.memory.at(address)
         if area is None:
             return None
         owner = area.owner
-        if isinstance(owner, Linked):
-            place = owner.place(area, address)
-            return (owner.image.obj, *place) if place else None
         if isinstance(owner, Firmware):
-            return owner.obj, owner.index, address - area.start
-        return None
+            return owner.obj, owner.index, address - int(owner.obj.sections.addr[owner.index])
+        place = owner.place(area, address) if isinstance(owner, Linked) else None
+        if place is None or not isinstance(owner, Linked):
+            return None
+        obj, (section, offset) = owner.image.obj, place
+        if id(obj) not in self._debug:
+            self._debug[id(obj)] = obj, _debug_of(obj)
+        debug, there = self._debug[id(obj)][1]
+        return (debug, there[section], offset) if there[section] >= 0 else (obj, section, offset)
 
     def _find_lines(self, places: set[int]) -> None:
         homes = [(address, home) for address in sorted(places) if (home := self._home(address))]
@@ -91,4 +123,22 @@ class Namer:
             mine = [(address, home) for address, home in homes if home[0] is obj]
             sections = np.array([home[1] for _, home in mine], np.int64)
             offsets = np.array([home[2] for _, home in mine], np.int64)
-            self._lines |= dict(zip((address for address, _ in mine), find_lines(obj, sections, offsets), strict=True))
+            lines = find_lines(obj, sections, offsets, inlined=True)
+            self._lines |= dict(zip((address for address, _ in mine), lines, strict=True))
+
+
+def readable(name: str) -> str:
+    """A function's name as the source has it, without parameters."""
+    if not name.startswith("_Z"):
+        return name
+    from llext_tools.elf.names import demangle, without_parameters  # it loads a library, for C++ alone
+
+    return without_parameters(demangle(name)) or name
+
+
+def _debug_of(obj: ElfObject) -> tuple[ElfObject, list[int]]:
+    """The object with debug information, and which of its sections each one of ``obj`` is, or -1."""
+    debug = debug_file(obj)
+    if debug is None or debug is obj:
+        return obj, list(range(len(obj.sections)))
+    return debug, same_sections(obj, debug).tolist()

@@ -24,6 +24,7 @@ from llext_tools.machine.protocol import Stop
 from llext_tools.mem import PERM, Mem
 from llext_tools.pages import PAGE
 from llext_tools.reloc import Reloc
+from llext_tools.unwind.names import Namer
 
 SHOWN = 2
 """Words that are named."""
@@ -38,6 +39,7 @@ class Written(NamedTuple):
     """The relocations of an image: m places (int64[m]), and those of them that are words which hold an address.
 
     ``words``: indices, int64[n]. ``before``, ``now``: what was written there when the image was loaded, what is there.
+    ``thumb``: whether bit 0 of a function's address is not part of it.
     """
 
     image: Image
@@ -47,9 +49,10 @@ class Written(NamedTuple):
     words: I64
     before: I64
     now: I64
+    thumb: bool
 
 
-def origins(guest: Places, stop: Stop, place: int, *, exact: bool = True) -> tuple[str, ...]:
+def origins(guest: Places, namer: Namer, stop: Stop, place: int, *, exact: bool = True) -> tuple[str, ...]:
     """Notes on where the address comes from that a stop is about.
 
     Args:
@@ -65,9 +68,9 @@ def origins(guest: Places, stop: Stop, place: int, *, exact: bool = True) -> tup
         written = _written(guest, owner.image)
         wanted = _wanted(guest, stop)
         if exact:
-            found += _in_instruction(guest, written, place)
-        found += _in_words(guest, written, wanted, place, jump=stop.reason in ("execute", "state"))
-        found += _in_code(guest, written, wanted, place)
+            found += _in_instruction(namer, written, wanted, place)
+        found += _in_words(namer, written, wanted, place, jump=stop.reason in ("execute", "state"))
+        found += _in_code(namer, written, wanted, place)
     best = [text for rank, text in found if rank == min(rank for rank, _ in found)]
     if len(best) > SHOWN and min(rank for rank, _ in found) == OTHER:
         return ()  # where so many words hold it, none of them says much
@@ -93,7 +96,7 @@ def _written(guest: Places, image: Image) -> Written:
             offset = at[words[inside]] - start
             before[inside] = _load(data.tobytes(), offset, size)
             now[inside] = _load(guest.memory.peek(start, data.size), offset, size)
-    return Written(image, relocs, rows, at, words, before, now)
+    return Written(image, relocs, rows, at, words, before, now, arch.thumb)
 
 
 def _is_pointer(row: Reloc, size: int) -> bool:
@@ -109,99 +112,88 @@ def _load(data: bytes, offsets: I64, size: int) -> I64:
     return np.array(words, np.uint64).astype(np.int64)
 
 
-def _in_instruction(guest: Places, written: Written, place: int) -> Iterator[tuple[int, str]]:
-    """The relocation of the instruction itself."""
+def _in_instruction(namer: Namer, written: Written, wanted: set[int], place: int) -> Iterator[tuple[int, str]]:
+    """The relocation of the instruction itself, if that is about the address: else it has jumped on from elsewhere."""
     image, relocs, rows, at = written[:4]
+    addresses = {address & ~written.thumb for address in wanted}
     for i in np.flatnonzero((at <= place) & (place < at + 8)).tolist():
         row = rows[int(relocs.type[i])]
         if row.field is None or place >= int(at[i]) + row.field.size:
             continue
         source = int(pair(image.obj, rows, relocs, image.layout, image.sym_tab, Reporter())[i]) if row.pairs_with else i
         symbol = int(relocs.symbol[source])
-        name = _name(image.obj, symbol) or _symbol_at(guest, int(image.sym_tab.S[symbol] + relocs.addend[source]))
-        if name:
-            yield CERTAIN, f"the instruction at {_where(guest, place)} has its address by `{row.name}` for {name}"
+        start = int(image.sym_tab.S[symbol])
+        target = start + int(relocs.addend[source])  # of a REL table, this is not all, but branches add nothing
+        name = _name(image.obj, symbol) or namer.symbol(target)
+        if name and addresses & {start, target}:
+            yield CERTAIN, f"the instruction at {namer.where(place)} has its address by `{row.name}` for {name}"
 
 
 def _wanted(guest: Places, stop: Stop) -> set[int]:
     """The address as it may stand in memory, and those from which a member was accessed."""
     if stop.reason in ("execute", "state"):
         return {stop.pc, stop.pc | 1}  # RISC-V, too, ignores bit 0
-    names = set(guest.conv.shown) - {guest.conv.sp, guest.conv.pc, guest.conv.ra}
-    bases = (value for value in map(guest.machine.get, names) if 0 <= stop.address - value < REACH)
+    other = {guest.conv.sp, guest.conv.pc, guest.conv.ra}
+    registers = guest.stopped.registers if guest.stopped else {}
+    values = (value for name, value in registers.items() if name not in other)
+    bases = (value for value in values if 0 <= stop.address - value < REACH)
     return {stop.address, *bases}
 
 
-def _in_words(
-    guest: Places, written: Written, wanted: set[int], place: int, *, jump: bool
-) -> Iterator[tuple[int, str]]:
+def _in_words(namer: Namer, written: Written, wanted: set[int], place: int, *, jump: bool) -> Iterator[tuple[int, str]]:
     """Words of memory that hold the address."""
-    image, relocs, rows, at, words, before, now = written
-    here, known = guest.name_of(place), _referred(guest, written, place)
+    image, relocs, rows, at, words, before, now, _ = written
+    here, known = namer.function(place)[0], _referred(namer, written, place)
     for i in np.flatnonzero(np.isin(now, list(wanted))).tolist():
         reloc, address, value = int(words[i]), int(at[words[i]]), int(now[i])
         symbol = int(relocs.symbol[reloc])
         written_there = int(before[i])
-        name = _name(image.obj, symbol) or _symbol_at(guest, written_there & ~guest.arch.thumb) or "a section"
+        target = written_there & ~written.thumb
+        name = _name(image.obj, symbol) or namer.symbol(target) or namer.where(target)
         by = f"`{rows[int(relocs.type[reloc])].name}` for {name}"
         if value != written_there:
             was = f"{by} had put {written_there:#010x} there"
-            yield CERTAIN, f"{_where(guest, address)} was overwritten with {value:#010x}: {was}"
+            yield CERTAIN, f"{namer.where(address)} was overwritten with {value:#010x}: {was}"
         elif value >= PAGE or (jump and not value):
             code = image.regions.region[relocs.section[reloc]] == Mem.TEXT
-            own = guest.name_of(address) == here if code else _variable(guest, address) in known
+            own = namer.function(address)[0] == here if code else _variable(namer, address) in known
             if own or not code:
-                yield OWN if own else OTHER, f"{_where(guest, address)} holds {value:#010x}, written by {by}"
+                yield OWN if own else OTHER, f"{namer.where(address)} holds {value:#010x}, written by {by}"
 
 
-def _referred(guest: Places, written: Written, place: int) -> set[str]:
+def _referred(namer: Namer, written: Written, place: int) -> set[str]:
     """The variables that the function at ``place`` refers to."""
-    image, relocs, _, at, words, before, _ = written
-    here = guest.name_of(place)
+    image, relocs, _, at, words, before = written[:6]
+    here = namer.function(place)[0]
     target = image.sym_tab.S[relocs.symbol] + relocs.addend
     target[words] = before
     near = np.flatnonzero((at > place - LARGEST) & (at < place + LARGEST))
-    own = [i for i in near.tolist() if guest.name_of(int(at[i])) == here]
-    return {_variable(guest, address) for address in target[own].tolist()} - {""}
+    own = [i for i in near.tolist() if namer.function(int(at[i]))[0] == here]
+    return {_variable(namer, address) for address in target[own].tolist()} - {""}
 
 
-def _variable(guest: Places, address: int) -> str:
+def _variable(namer: Namer, address: int) -> str:
     """The name of what is at an address, without the offset in it."""
-    return _symbol_at(guest, address).rpartition("`")[0]
+    return namer.symbol(address).rpartition("`")[0]
 
 
-def _in_code(guest: Places, written: Written, wanted: set[int], place: int) -> Iterator[tuple[int, str]]:
+def _in_code(namer: Namer, written: Written, wanted: set[int], place: int) -> Iterator[tuple[int, str]]:
     """Instructions of the same function that make the address out of parts; the first of them is named."""
     image, relocs, rows, at = written[:4]
-    far = [address & ~guest.arch.thumb for address in wanted if address >= PAGE]
+    far = [address & ~written.thumb for address in wanted if address >= PAGE]
     code = image.regions.region[relocs.section] == Mem.TEXT
-    here = guest.name_of(place)
+    here = namer.function(place)[0]
     target = image.sym_tab.S[relocs.symbol] + relocs.addend
     for i in np.flatnonzero(code & np.isin(target, far)).tolist():
         row = rows[int(relocs.type[i])]
-        if row.field and row.field.size == 4 and "S + A" in row.formula and guest.name_of(int(at[i])) == here:
-            name = _name(image.obj, int(relocs.symbol[i])) or _symbol_at(guest, int(target[i]))
-            if name and not row.pairs_with and not _is_pointer(row, guest.target.bits // 8):
-                yield OWN, f"{_where(guest, int(at[i]))} makes the address: `{row.name}` for {name}"
+        if row.field and row.field.size == 4 and "S + A" in row.formula and namer.function(int(at[i]))[0] == here:
+            name = _name(image.obj, int(relocs.symbol[i])) or namer.symbol(int(target[i]))
+            if name and not row.pairs_with and not _is_pointer(row, image.obj.bits // 8):
+                yield OWN, f"{namer.where(int(at[i]))} makes the address: `{row.name}` for {name}"
                 return
-
-
-def _where(guest: Places, address: int) -> str:
-    """`` `table`+0x4 (.data+0x24) ``."""
-    area = guest.memory.at(address)
-    if area is None or area.owner is None:
-        return f"{address:#010x}"
-    section, offset = area.owner.section(area, address) or (area.name, address - area.start)
-    name = area.owner.symbol(area, address)
-    return f"{name} ({section}+{offset:#x})" if name else f"{section}+{offset:#x}"
 
 
 def _name(obj: ElfObject, symbol: int) -> str:
     """A symbol's name in quotes, unless it is one of a section or a compiler's label."""
     name = obj.symbols.name(symbol)
     return f"`{name}`" if name and not name.startswith((".L", "$")) else ""
-
-
-def _symbol_at(guest: Places, address: int) -> str:
-    area = guest.memory.at(address)
-    return area.owner.symbol(area, address) if area is not None and area.owner is not None else ""

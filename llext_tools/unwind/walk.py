@@ -23,12 +23,11 @@ from llext_tools.host.memory import Area, Firmware, Linked
 from llext_tools.host.places import Entry, Frames, Places
 from llext_tools.mem import Perm
 from llext_tools.unwind.cfi import CallFrames, Row
-from llext_tools.unwind.frames import Frame
+from llext_tools.unwind.frames import MOST, Frame
 from llext_tools.unwind.names import Namer, Spot
 
-MOST = 1000
-"""Frames of one backtrace."""
 SEARCHED = 1 << 14  # bytes of the stack, for one frame
+OVERFLOW = 1 << 20  # bytes in front of a stack that it may have been overrun by
 PROLOGUE = 32  # bytes of a function in which it sets up a frame pointer
 
 
@@ -50,7 +49,7 @@ class Unwinder:
         self._dwarf = guest.conv.dwarf
         self._number = {name: i for i, name in enumerate(self._dwarf) if name}
         self._known: dict[int, tuple[ElfObject, CallFrames]] = {}
-        self._namer = Namer(guest)
+        self.namer = Namer(guest)
 
     def backtrace(self, registers: Mapping[str, int] | None = None, frames: Frames | None = None) -> tuple[Frame, ...]:
         """The innermost function first; see ``unwind.backtrace()``."""
@@ -59,7 +58,7 @@ class Unwinder:
             names = tuple(self._number)
             registers = dict(zip(names, self._guest.machine.get_all(names), strict=True))
             registers[self._conv.pc] = self._guest.machine.get(self._conv.pc)
-        return self._namer.named(tuple(self._spots(dict(registers), frames)))
+        return self.namer.named(tuple(self._spots(dict(registers), frames)))
 
     def _spots(self, registers: dict[str, int], frames: Frames) -> Iterator[Spot]:
         guest, conv = self._guest, self._conv
@@ -179,9 +178,12 @@ class Unwinder:
             return None
         if leaf and not state.calling and ra is not None and self._may_be_caller(ra, registers[conv.pc]):
             return State({**self._returned(state, ra).registers, conv.ra: ra}, guessed=True)
-        stack = frames.stack if frames.stack and frames.stack.start <= sp < frames.stack.end else self._memory.at(sp)
+        stack = frames.stack
+        if stack is None or not stack.start - OVERFLOW <= sp < stack.end:
+            stack = self._memory.at(sp)
         if stack is None or Perm.R not in stack.perm or sp % self._word:
             return None
+        sp = max(sp, stack.start)
         return self._by_frame_pointer(state, stack, sp) or self._by_search(state, stack, sp)
 
     def _may_be_caller(self, ra: int, pc: int) -> bool:
@@ -267,7 +269,7 @@ class Unwinder:
 
     def _start(self, address: int) -> int | None:
         """Where the function that an address is in begins."""
-        name, inside = self._namer.function(address)
+        name, inside = self.namer.function(address)
         return address - inside if name else None
 
     def _address(self, value: int) -> int:
@@ -281,3 +283,23 @@ class Unwinder:
 
     def _name(self, number: int) -> str:
         return self._dwarf[number] if 0 <= number < len(self._dwarf) else ""
+
+
+def backtrace(
+    guest: Places, registers: Mapping[str, int] | None = None, frames: Frames | None = None
+) -> tuple[Frame, ...]:
+    """The functions that have not returned, the innermost first.
+
+    Args:
+        registers: by name, those of a thread that does not run: the stack pointer, the program counter, the return
+            address and those that a function restores. By default those of the machine.
+        frames: of that thread.
+    """
+    return unwinder(guest).backtrace(registers, frames)
+
+
+def unwinder(guest: Places) -> Unwinder:
+    """The one of a machine."""
+    if not isinstance(guest.unwinder, Unwinder):
+        guest.unwinder = Unwinder(guest)
+    return guest.unwinder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
+from llext_tools.host.tables import exports_of
 from llext_tools.mem import Mem
 from llext_tools.run import load
 from llext_tools.run.plan import plan
@@ -100,18 +102,58 @@ CHAIN = ["leaf", "plain", "variadic", "with_alloca", "big_frame", "many", "doubl
 CHAIN += ["recurse", "recurse", "recurse", "compare", "qsort", "sorts", "start"]
 
 
+FIRMWARE = r"""
+#include <stdint.h>
+struct entry { const char *name; const void *address; };
+#define EXPORT(x) static const struct entry entry_##x \
+    __attribute__((section("llext_const_symbol_area"), used)) = { #x, (const void *)&x }
+#define NOTE() (returns[depth++] = (uintptr_t)__builtin_return_address(0))
+uintptr_t returns[64];
+volatile int depth;
+int k_yield(int n) { return n; }
+__attribute__((noinline, noclone)) static int middle(int (*f)(int), int n)
+{
+    NOTE();
+    volatile char block[500];
+    block[n] = 0;
+    int x = f(n) + block[n];
+    depth--;
+    return x + 1;
+}
+int each(int (*f)(int), int n) { NOTE(); int x = middle(f, n); depth--; return x + 1; }
+void _start(void) { }
+EXPORT(returns); EXPORT(depth); EXPORT(k_yield); EXPORT(each);
+"""
+CALLER = r"""
+#define NOTE() (returns[depth++] = (uintptr_t)__builtin_return_address(0))
+extern uintptr_t returns[64];
+extern volatile int depth;
+int each(int (*f)(int), int n);
+void k_yield(void);
+static int recurse(int n)
+{
+    NOTE();
+    if (n == 0) { k_yield(); }
+    int x = n ? each(recurse, n - 1) : 0;
+    depth--;
+    return x + n;
+}
+int start(int n) { NOTE(); int x = recurse(n); depth--; return x + 1; }
+EXPORT_SYMBOL(start);
+"""
+
 Trace = tuple[tuple[Frame, ...], list[int]]
 
 
-def traced(obj: ElfObject, target: str, call: str = "start(1)") -> list[Trace]:
+def traced(obj: ElfObject, target: str, call: str = "start(1)", firmware: ElfObject | None = None) -> list[Trace]:
     """Backtraces at each call of ``k_yield()``, and what the functions have written down then."""
     cpu = arch.target(target)
     found: list[Trace] = []
 
     def look(guest: Guest) -> None:
-        image = images[0]
         word = cpu.bits // 8
-        at = {name: export.address for name, export in image.exp_tab.by_name.items()}
+        table = exports if exports is not None else images[0].exp_tab
+        at = {name: export.address for name, export in table.by_name.items()}
         depth = int.from_bytes(guest.memory.peek(at["depth"], 4), "little")
         data = guest.memory.peek(at["returns"], depth * word)
         returns = [int.from_bytes(data[i : i + word], "little") for i in range(0, len(data), word)]
@@ -119,14 +161,17 @@ def traced(obj: ElfObject, target: str, call: str = "start(1)") -> list[Trace]:
             returns = [value & ~1 for value in returns]
         found.append((backtrace(guest), [value for value in reversed(returns) if value != guest.return_at]))
 
-    images = load([obj], cpu)
-    setup = Setup(cpu, overrides={"k_yield": HostFunction("k_yield", "void k_yield(void)", look)})
+    exports = exports_of(firmware) if firmware else None
+    images = load([obj], cpu, exports=exports, firmware=[firmware] if firmware else ())
+    here = {"k_yield": HostFunction("k_yield", "void k_yield(void)", look)}
+    setup = Setup(cpu, exports=exports, firmware=(firmware,) if firmware else (), overrides=here)
     with Session(images, setup) as session:
         (step,) = plan(images, [call], (), cpu, Reporter())
         session.perform(step)
     return found
 
 
+FOUR = [("cortex-m4f", "gcc"), ("cortex-m33", "zig"), ("rv32imac", "gcc"), ("rv64gc", "zig")]
 OPTIONS = [("-O0",), ("-Os",), ("-O2",), ("-O2", "-fno-omit-frame-pointer"), ("-Os", "-fomit-frame-pointer")]
 
 
@@ -153,16 +198,122 @@ def test_lines_are_those_of_addr2line(target: str, chain: str, build: Build) -> 
     frames = [frame for frame in traced(obj, target)[0][0] if frame.kind == "extension"]
     sections = {frame.section for frame in frames}
     assert sections == {".text"}
-    first = frames[0]
-    offsets = [f"{frame.place - first.place + offset_of(obj, first):#x}" for frame in frames]
+    found = [(frame.function, f"{Path(frame.source).name}:{frame.line}") for frame in frames]
+    assert found == addr2line(target, obj, [offset_of(obj, frame) for frame in frames])
+
+
+LINKED = {
+    "cortex-m4f": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-Wl,-Ttext=0x08000000"),
+    "rv32imac": ("riscv64-unknown-elf-gcc", "-march=rv32imac", "-mabi=ilp32", "-Wl,-Ttext=0x80000000"),
+    "rv64gc": (
+        "riscv64-unknown-elf-gcc",
+        "-march=rv64gc",
+        "-mabi=lp64d",
+        "-mcmodel=medany",
+        "-mno-relax",
+        "-Wl,-Ttext=0x80000000",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "debug"),
+    [
+        *((target, debug) for target in LINKED for debug in ("-g", "-g0")),
+        ("rv64gc", "-gdwarf-4"),
+        *((target, "-fasynchronous-unwind-tables") for target in LINKED if "rv" in target),
+    ],
+)
+def test_frames_of_extension_and_firmware(target: str, debug: str, build: Build, tmp_path: Path) -> None:
+    """By ``.debug_frame``, by ``.eh_frame``, or by guessing in the firmware's part."""
+    compiler, *options = LINKED[target]
+    (tmp_path / "fw.c").write_text(FIRMWARE)
+    options += ["-nostdlib", "-ffreestanding", "-O1", debug, "fw.c", "-o", "fw.elf"]
+    subprocess.run([need(compiler), *options], cwd=tmp_path, check=True)
+    ((frames, returns),) = traced(build(CALLER, target), target, "start(3)", load_object(str(tmp_path / "fw.elf")))
+    own = [frame for frame in frames if frame.kind != "host"]
+    assert [frame.function for frame in frames if not frame.guessed or frame.function == "recurse"][:2] == [
+        "k_yield",
+        "recurse",
+    ]
+    if debug == "-g0":
+        assert not set(returns) - {frame.pc for frame in own}
+        return
+    assert [frame.function for frame in own] == [*(["recurse", "middle", "each"] * 3), "recurse", "start"]
+    assert [frame.kind == "firmware" for frame in own] == [frame.function in ("middle", "each") for frame in own]
+    assert [frame.pc for frame in own][1:] == returns
+    assert not any(frame.guessed for frame in own)
+    if debug != "-fasynchronous-unwind-tables":
+        lines = {frame.function: frame.line for frame in own if frame.kind == "firmware"}
+        source = FIRMWARE.splitlines()
+        assert "f(n)" in source[(lines["middle"] or 0) - 1]
+        assert "middle(f, n)" in source[(lines["each"] or 0) - 1]
+
+
+INLINED = r"""
+#define IN static inline __attribute__((always_inline)) int
+static volatile int sink;
+volatile int depth, returns;
+void k_yield(void);
+IN third(int n)
+{
+    sink += n;
+    k_yield();
+    return n + sink;
+}
+IN second(int n)
+{
+    int x = n * 3;
+    return third(x) + 1;
+}
+IN first(int n)
+{
+    if (n > 1) {
+        return second(n) * 2;
+    }
+    return n;
+}
+__attribute__((noinline, noclone)) int work(int n)
+{
+    sink = 1;
+    int x = first(n);
+    return x + sink;
+}
+int start(int n)
+{
+    int x = n;
+    for (int i = 0; i < 1; i++) {
+        int y = work(n);
+        x += y;
+    }
+    return x;
+}
+EXPORT_SYMBOL(start); EXPORT_SYMBOL(depth); EXPORT_SYMBOL(returns);
+"""
+
+
+@pytest.mark.parametrize("version", ["-gdwarf-4", "-gdwarf-5"])
+@pytest.mark.parametrize(("target", "chain"), FOUR)
+def test_inlined_functions_are_those_of_addr2line(target: str, chain: str, version: str, build: Build) -> None:
+    """Binutils 2.40 leave out functions that have several ranges in DWARF 5: they are asked about DWARF 4."""
+    obj, older = (build(INLINED, target, chain, "-O2", option) for option in (version, "-gdwarf-4"))
+    ((frames, _),) = traced(obj, target, "start(5)")
+    own = [frame for frame in frames if frame.kind == "extension"]
+    assert [frame.function for frame in own] == ["third", "second", "first", "work", "start"]
+    assert [frame.inlined for frame in own] == [True, True, True, False, False]
+    offsets = [offset_of(obj, frame) for frame in own if not frame.inlined]
+    found = [(frame.function, f"{Path(frame.source).name}:{frame.line}") for frame in own]
+    assert found == addr2line(target, older, offsets, "-i")
+
+
+def addr2line(target: str, obj: ElfObject, offsets: Sequence[int], *options: str) -> list[tuple[str, str]]:
+    """Function and line at places in ``.text``, as binutils say."""
     program = need(
         {"arm": "arm-none-eabi-addr2line", "riscv": "riscv64-unknown-elf-addr2line"}[arch.target(target).arch]
     )
-    command = [program, "-s", "-f", "-j", ".text", "-e", obj.path, *offsets]
+    command = [program, "-s", "-f", *options, "-j", ".text", "-e", obj.path, *(f"{offset:#x}" for offset in offsets)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    expected = [line.partition(" (disc")[0] for line in printed[1::2]]
-    assert [f"{Path(frame.source).name}:{frame.line}" for frame in frames] == expected
-    assert [frame.function for frame in frames] == printed[::2]
+    return [(name, line.partition(" (disc")[0]) for name, line in zip(printed[::2], printed[1::2], strict=True)]
 
 
 def offset_of(obj: ElfObject, frame: Frame) -> int:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+import transcript
 from emulator.compiled import compile_c
 from llext_tools.arch import target
+from llext_tools.cli import main
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/load-from-python.md").read_text(encoding="utf-8")
@@ -37,3 +39,25 @@ def test_page_runs(
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "load-from-python.md", "exec"), {})
     assert printed in capsys.readouterr().out
+
+
+FAULT = (ROOT / "docs/how-to/read-a-fault.md").read_text(encoding="utf-8")
+
+
+def test_page_on_faults_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that is shipped, with the one for debuggers beside it."""
+    source, console = (
+        re.findall(rf"^```{kind}\n(.*?)^```", FAULT, re.DOTALL | re.MULTILINE)[0] for kind in ("c", "console")
+    )
+    monkeypatch.chdir(tmp_path)
+    here = f"-ffile-prefix-map={tmp_path}/="
+    compile_c(source, target("cortex-m4"), "gcc", tmp_path, here, name="sensor")
+    assert main(["finish", "sensor.debug.elf"]) == 0
+    printed, codes = transcript.run(console.splitlines(), tmp_path)
+    assert codes == [8]
+    assert printed == console.splitlines()
+    assert console in (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = source.splitlines()
+    for function, line in (("sample", "value = sensor.read"), ("sensor_start", "first = sample(0)")):
+        shown = next(text for text in printed if text.startswith("   | #") and function in text)
+        assert line in lines[int(shown.rsplit(":", 1)[1]) - 1]

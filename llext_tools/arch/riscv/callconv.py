@@ -144,4 +144,5 @@ CALLCONV = CallConv(
     sets_frame=sets_frame,
     by_reference=BY_REFERENCE,
     long_double=16,
+    anchor=("gp", "__global_pointer$"),
 )
