@@ -112,7 +112,7 @@ def profile(stacks: Iterable[tuple[str, Node]], places: Mapping[int, tuple[str, 
         below = [(0, child) for child in reversed(root.children.values())]
         while below:
             depth, node = below.pop()
-            frame = Frame(node.function.name, *places.get(node.function.start, ("", 0)))
+            frame = Frame(node.function.in_source, *places.get(node.function.start, ("", 0)))
             steps.append(Step(depth, frame, node.own, node.calls))
             below += [(depth + 1, child) for child in reversed(node.children.values())]
         threads.append(ThreadProfile(name=name, steps=tuple(steps)))

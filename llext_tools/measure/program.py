@@ -15,6 +15,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.c.types import DataModel, Prototype
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, ElfObject
+from llext_tools.elf.names import demangle
 from llext_tools.elf.rows import Unit, data_in_code, read_units, with_debug
 from llext_tools.link.image import Image
 from llext_tools.measure.graph import NOWHERE, Code
@@ -27,6 +28,11 @@ class Symbol(NamedTuple):
     start: int
     end: int
     name: str
+
+    @property
+    def in_source(self) -> str:
+        """Its name as the source has it: in C++, with namespaces and parameters."""
+        return demangle(self.name) or self.name
 
 
 class Program:

@@ -18,6 +18,7 @@ from typing import Any
 
 from llext_tools.c.call import show_value
 from llext_tools.c.types import CType, Prototype
+from llext_tools.elf.names import without_parameters
 from llext_tools.errors import LlextError
 from llext_tools.host.guest import Guest
 from llext_tools.host.memory import AccessError
@@ -66,7 +67,7 @@ class Tracer:
         symbol = stack.calls[-1].node.function
         arguments, result = self._arguments(symbol)
         self._results.setdefault(id(stack), []).append(result)
-        self._pending = f"{self._indent(stack)}{symbol.name}{arguments}"
+        self._pending = f"{self._indent(stack)}{_name(symbol)}{arguments}"
         self._waiting = stack
 
     def _returned(self, stack: Stack, how: Leaving) -> None:
@@ -81,7 +82,7 @@ class Tracer:
             self._flush()
         elif shown:
             self._flush()
-            self._line(f"{self._indent(stack)}  {symbol.name}{shown}")
+            self._line(f"{self._indent(stack)}  {_name(symbol)}{shown}")
 
     def _indent(self, stack: Stack) -> str:
         return "  " * (sum(not call.hidden for call in stack.calls) - 1)
@@ -143,3 +144,7 @@ class Tracer:
             with suppress(AccessError):
                 text = self._guest.memory.text(int(value), LONGEST_TEXT)
         return show_value(ctype, value, text)
+
+
+def _name(symbol: Symbol) -> str:
+    return without_parameters(symbol.in_source)

@@ -227,6 +227,18 @@ def test_trace_shows_calls_with_values(target: str, tmp_path: Path) -> None:
     assert "\n".join(shown) + "\n" == want
 
 
+def test_names_of_cpp_are_those_of_the_source(tmp_path: Path) -> None:
+    lines: list[str] = []
+    result = go(FOLDER / "classes.cpp", "cortex-m4", tmp_path, "everything(4)", profile=True, trace=lines.append)
+    assert result.measured.profile is not None
+    names = {row.name for row in result.measured.profile.functions}
+    assert {"geo::Square::area() const", "geo::Square::~Square()", "int biggest<int>(int, int)", "scoped(int)"} <= names
+    assert [line.split("(")[0] for line in lines if "Shape::twice" in line] == [
+        "    geo::Shape::twice",
+        "      geo::Shape::twice = 8",
+    ]
+
+
 def test_a_long_trace_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llext_tools.measure.MOST_LINES", 4)
     lines: list[str] = []
