@@ -14,7 +14,9 @@ from llext_tools.cli import limits
 from llext_tools.cli.parser import address
 from llext_tools.diag import Diagnostic, Location, Reporter, fail
 from llext_tools.elf.read import load_object
+from llext_tools.elf.structs import ELFMAG
 from llext_tools.errors import UndefinedError
+from llext_tools.files import read_bytes
 from llext_tools.host.devices import parse_mmio
 from llext_tools.host.firmware import read_firmware
 from llext_tools.host.override import parse_override
@@ -106,13 +108,13 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
     for obj in objects:
         check_target(obj, target.name, fits)
     fits.checkpoint()
+    for path in args.firmware:
+        if not read_bytes(path).startswith(ELFMAG):
+            fail("elf-magic", f"`{path}` is not an ELF file", at=Location(path), help="give tables with `--exports`")
     host = read_firmware([*args.firmware, *args.exports]) if args.firmware or args.exports else None
     for image in host.images if host else ():
         fits.add(same_machine(objects[-1], image.exports, Location(objects[-1].path)))
     fits.checkpoint()
-    for path in args.firmware:
-        if host and path not in [image.path for image in host.images]:
-            fail("elf-magic", f"`{path}` is not an ELF file", at=Location(path), help="give tables with `--exports`")
     exports = host.exports if host else None
     firmware = tuple(image.obj for image in host.images) if host else ()
     reporter = Reporter()

@@ -30,11 +30,15 @@ Print = Callable[[bytes], None]
 
 
 class Device(Protocol):
-    """What a peripheral does."""
+    """What a peripheral does. ``state()`` is what ``put_back()`` makes it go back to."""
 
     def read(self, offset: int, size: int, /) -> int: ...
 
     def write(self, offset: int, size: int, value: int, /) -> None: ...
+
+    def state(self) -> Any: ...
+
+    def put_back(self, state: Any, /) -> None: ...
 
 
 class DeviceError(Exception):
@@ -57,6 +61,10 @@ class Mmio(NamedTuple):
     def end(self) -> int:
         return self.start + self.size
 
+    @property
+    def is_ram(self) -> bool:
+        return self.text.endswith("=ram")
+
 
 class Zero:
     """Reads as zero; what is written is lost."""
@@ -65,6 +73,12 @@ class Zero:
         return 0
 
     def write(self, offset: int, size: int, value: int) -> None:
+        pass
+
+    def state(self) -> None:
+        pass
+
+    def put_back(self, _: None) -> None:
         pass
 
 
@@ -79,6 +93,12 @@ class Ram:
 
     def write(self, offset: int, size: int, value: int) -> None:
         self._data[offset : offset + size] = value.to_bytes(size, "little")
+
+    def state(self) -> bytes:
+        return bytes(self._data)
+
+    def put_back(self, state: bytes) -> None:
+        self._data[:] = state
 
 
 class UartModel(NamedTuple):
@@ -119,15 +139,36 @@ class Uart:
         elif offset == model.data and not self._is_divisor:
             self._output(bytes([value & 0xFF]))
 
+    def state(self) -> bool:
+        return self._is_divisor
+
+    def put_back(self, state: bool) -> None:
+        self._is_divisor = state
+
 
 class InPython:
     """A device of the user: an object with ``read`` and ``write``, or one function for both.
 
-    ``name`` is its name in messages. The function gets offset and size to read, and the value behind them to write.
+    The function gets offset and size to read, and the value behind them to write. To go back to a state, a new object
+    is made: only a class can do that.
+
+    Args:
+        name: in messages.
+        make: gives the object.
     """
 
-    def __init__(self, name: str, device: Any) -> None:
-        self._name = name
+    def __init__(self, name: str, make: Callable[[], Any]) -> None:
+        self._name, self._make = name, make
+        self.put_back(None)
+
+    def state(self) -> None:
+        pass
+
+    def put_back(self, _: None) -> None:
+        try:
+            device = self._make()
+        except Exception as error:  # noqa: BLE001 - whatever a user's code raises
+            UserError(self._name, error).fail()
         self._read = getattr(device, "read", device)
         self._write = getattr(device, "write", device)
 
@@ -198,12 +239,7 @@ def _in_python(text: str, where: str) -> Callable[[Print], Device]:
         fail("usage", f"`--mmio {text}`: {name} has no `read` and `write`, and cannot be called")
 
     def make(output: Print) -> Device:
-        if not isinstance(value, type):
-            return InPython(name, value)
-        try:
-            return InPython(name, value(output))
-        except Exception as error:  # noqa: BLE001 - whatever a user's code raises
-            UserError(name, error).fail()
+        return InPython(name, partial(value, output) if isinstance(value, type) else lambda: value)
 
     return make
 
@@ -217,7 +253,7 @@ def attach(guest: Guest, declared: Sequence[Mmio]) -> None:
     Raises:
         UsageError: ``usage``: two overlap, or something is there.
     """
-    for first, second in pairwise(sorted(declared)):
+    for first, second in pairwise(sorted(declared, key=lambda each: each.start)):
         if first.end > second.start:
             fail("usage", f"`--mmio {first.text}` and `--mmio {second.text}` overlap")
     for start, end in page_runs((each.start, each.end) for each in declared):
@@ -226,12 +262,14 @@ def attach(guest: Guest, declared: Sequence[Mmio]) -> None:
         if there:
             text = f"`--mmio {here[0].text}` is where {guest.region(there)} is, from {there.start:#010x} on"
             fail("usage", text, help=f"peripherals and memory do not share pages of {PAGE:,} bytes")
+        for each in here:
+            guest.memory.claim(f"`--mmio {each.text}`", each.size if each.is_ram else 0)
         if all(each.make is None for each in here):
-            guest.memory.claim(f"`--mmio {here[0].text}`", end - start)
             guest.machine.map(start, end - start, Perm.R | Perm.W)
         else:
             bus = Bus(guest, start, here)
             guest.machine.map_io(start, end - start, bus.read, bus.write)
+            guest.buses.append(bus)
         guest.memory.insert(_area(each) for each in here)
 
 
@@ -250,6 +288,13 @@ class Bus:
         for each in declared:
             device = each.make(partial(_print, guest)) if each.make else Ram(each.size)
             self._devices.append((each.start - start, each.end - start, device))
+
+    def state(self) -> list[Any]:
+        return [device.state() for _, _, device in self._devices]
+
+    def put_back(self, states: list[Any]) -> None:
+        for (_, _, device), state in zip(self._devices, states, strict=True):
+            device.put_back(state)
 
     def read(self, offset: int, size: int) -> int:
         for start, end, device in self._devices:

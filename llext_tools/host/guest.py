@@ -22,7 +22,7 @@ from llext_tools.diag import Location, fail, number
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import stacks
-from llext_tools.host.devices import DeviceError
+from llext_tools.host.devices import Bus, DeviceError
 from llext_tools.host.faults import explain, explain_access, late
 from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
@@ -73,6 +73,7 @@ class Guest(Places):
         self.deadline = deadline
         self.kernel: Kernel | None = None  # from when something needs it
         self.described: Callable[[Export], Prototype | None] = lambda _: None  # by debug information
+        self.buses: list[Bus] = []
         self.stub_missing = False  # whether a function without code returns zero
         self.stubbed: dict[str, int] = {}  # how often such ones were called
         self._heap: Heap | None = None
@@ -155,21 +156,24 @@ class Guest(Places):
         heap = self._heap_area, self._heap, self._heap.state() if self._heap else None
         texts = self._texts, self._texts_used
         kernel = self.kernel, self.kernel.state() if self.kernel else None
-        told = tuple(self.calls), self.output.size
-        return self.memory.areas, dict(self.functions), heap, texts, self.clock_us, told, kernel
+        devices = [bus.state() for bus in self.buses]
+        told = tuple(self.calls), self.output.size, dict(self.stubbed)
+        return self.memory.areas, dict(self.functions), heap, texts, self.clock_us, told, kernel, devices
 
     def put_back(self, state: Any) -> None:
         """Go back to a ``state()``."""
-        areas, functions, heap, texts, self.clock_us, (calls, size), (kernel, threads) = state
+        areas, functions, heap, texts, self.clock_us, told, (kernel, threads), devices = state
         self.memory.put_back(areas)
         self.functions = dict(functions)
         self._heap_area, self._heap, blocks = heap
         if self._heap is not None:
             self._heap.put_back(blocks)
         self._texts, self._texts_used = texts
-        self.calls[:] = calls
+        self.calls[:], size, self.stubbed = told
         self.stacks.clear()
         self.output.cut(size)
+        for bus, each in zip(self.buses, devices, strict=True):
+            bus.put_back(each)
         self.frames = Frames(stack=self.frames.stack)
         if kernel is not None:
             kernel.put_back(threads)

@@ -89,16 +89,18 @@ def shown(path: str) -> str:
 
 @cache
 def _module(path: str) -> ModuleType:
-    name = os.path.basename(path).removesuffix(".py")
+    name = f"llext:{path}"  # two files may have the same name
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         fail("usage", f"`{path}` is not a Python file", help="its name ends with .py")
     module = module_from_spec(spec)
     folder = os.path.dirname(path)
     sys.path.insert(0, folder)  # for what it imports from beside it
+    sys.modules[name] = module  # data classes look there
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # noqa: BLE001 - whatever a user's code raises
+        del sys.modules[name]
         UserError(os.path.basename(path), error).fail(Location(path))
     finally:
         sys.path.remove(folder)

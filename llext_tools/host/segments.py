@@ -41,19 +41,19 @@ class Segment(NamedTuple):
 
 def segments(obj: ElfObject) -> list[Segment]:
     """The loadable segments of a linked image; headers that leave the file are not there."""
-    header = np.frombuffer(obj.image[: elf.EHDR_OF[obj.bits].itemsize].tobytes(), elf.EHDR_OF[obj.bits])[0]
-    kind, image = elf.PHDR_OF[obj.bits], obj.image.tobytes()
+    image, kind = obj.image, elf.PHDR_OF[obj.bits]
+    header = np.frombuffer(image[: elf.EHDR_OF[obj.bits].itemsize].tobytes(), elf.EHDR_OF[obj.bits])[0]
     start, count = int(header["phoff"]), int(header["phnum"])
-    if not start or int(header["phentsize"]) != kind.itemsize or start + count * kind.itemsize > len(image):
+    if not start or int(header["phentsize"]) != kind.itemsize or start + count * kind.itemsize > image.size:
         return []
     found = []
-    for row in np.frombuffer(image, kind, count, start):
+    for row in np.frombuffer(image[start : start + count * kind.itemsize].tobytes(), kind):
         address, load, offset, data, size = (int(row[x]) for x in ("vaddr", "paddr", "offset", "filesz", "memsz"))
-        if int(row["type"]) == elf.PT_LOAD and size and offset + data <= len(image):
+        if int(row["type"]) == elf.PT_LOAD and size and offset + data <= image.size:
             perm = Perm(0)
             for bit, each in FLAGS.items():
                 perm |= each if int(row["flags"]) & bit else Perm(0)
-            found.append(Segment(address, load, image[offset : offset + data], size, perm))
+            found.append(Segment(address, load, image[offset : offset + data].tobytes(), size, perm))
     return found
 
 

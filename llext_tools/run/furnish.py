@@ -43,7 +43,8 @@ def furnish(guest: Guest, images: Sequence[Image], setup: Setup) -> None:
     for obj in setup.firmware:
         guest.memory.add_filled(os.path.basename(obj.path), firmware_memory(obj, loaded))
     exports = setup.exports if setup.exports is not None else builtin.exports(guest.arch)
-    exports = exports.named([*setup.overrides, *setup.functions])
+    if exports.slid_bits:
+        exports = exports.named([*setup.overrides, *setup.functions])
     guest.add_exports(exports.symbols, setup.functions, setup.overrides)
     for image in images:
         guest.add_image(image)

@@ -183,9 +183,15 @@ def test_exports_come_from_a_firmware_target(project: Project) -> None:
     project.write(
         hello__c=HELLO,
         firmware__c="#include <llext/symbol.h>\nint printk(const char *f, ...) { return *f; }\nEXPORT_SYMBOL(printk);\n"
-        "void _start(void) {}\n",
+        "static int factor; void prepare(void) { factor = 10; } int scaled(int x) { return factor * x; }\n"
+        "int sensor(void) { return -1; }\n"
+        "EXPORT_SYMBOL(scaled); EXPORT_SYMBOL(sensor); void _start(void) {}\n",
+        reader__c="#include <llext/symbol.h>\nint scaled(int); int sensor(void);\n"
+        "int reading(void) { return scaled(sensor()); }\nEXPORT_SYMBOL(reading);\n",
+        board__py="def sensor():\n    return 7\n",
         firmware__ld="SECTIONS { .text 0x8000000 : { *(.text*) } .rodata : { *(.rodata*) }\n"
-        "llext_const_symbol_area : { KEEP(*(._llext_const_symbol.static.*)) KEEP(*(llext_const_symbol_area*)) } }\n",
+        "llext_const_symbol_area : { KEEP(*(._llext_const_symbol.static.*)) KEEP(*(llext_const_symbol_area*)) }\n"
+        ".bss 0x20000000 : { *(.bss*) } }\n",
     )
     project.cmake_lists(
         "add_executable(firmware firmware.c)\n"
@@ -193,6 +199,11 @@ def test_exports_come_from_a_firmware_target(project: Project) -> None:
         'target_link_options(firmware PRIVATE "LINKER:-T,${CMAKE_CURRENT_SOURCE_DIR}/firmware.ld")\n'
         "llext_add_exports(board FIRMWARE firmware)\n"
         "llext_add_extension(hello SOURCES hello.c EXPORTS board)\n"
+        "llext_add_extension(reader SOURCES reader.c EXPORTS board)\n"
+        'llext_add_test(reads AT_BUILD EXTENSION reader EXPORTS board CALL "reading()" EXPECT_RETURN 70\n'
+        "  OVERRIDE sensor=board.py:sensor INIT prepare)\n"
+        'llext_add_test(reads_zero AT_BUILD EXTENSION reader EXPORTS board CALL "reading()" EXPECT_RETURN 0\n'
+        "  OVERRIDE sensor=7)\n"
     )
     project.configured("cortex-m4", "zig")
     project.built("--target", "hello")

@@ -101,6 +101,7 @@ TEST = {
     "MAX_INSTRUCTIONS '0' is not a number of instructions": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" MAX_INSTRUCTIONS 0)'
     ),
+    "OVERRIDE needs a value": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" OVERRIDE)',
     "HEAP_SIZE needs a value": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" HEAP_SIZE)',
     "there is already a test of this name": (
         FAKE + "add_test(NAME works COMMAND true)\n" + 'llext_add_test(works EXTENSION hello CALL "f()")'

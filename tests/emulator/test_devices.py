@@ -37,6 +37,16 @@ void print(uintptr_t data, uintptr_t state, unsigned mask, unsigned ready, const
 EXPORT_SYMBOL(print);
 """
 DEVICES = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Register:
+    value: int = 0x1000
+
+
 class Counter:
     def __init__(self, output):
         self.output, self.count = output, 0
@@ -50,7 +60,7 @@ class Counter:
 
 
 def mirror(offset, size, value=None):
-    return offset + 0x1000 if value is None else "ignored"
+    return offset + Register().value if value is None else "ignored"
 
 
 def nothing(offset, size, value=None):
@@ -68,7 +78,9 @@ number = 5
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "board.py").write_text(DEVICES, encoding="utf-8")
+    files = {"board.py": DEVICES, "spoilt.py": "def f(:\n", "failing.py": "f = 1 / 0\n", "board.txt": "f = 5\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
 
 
 def result(build: Build, target: str, calls: list[str], *mmio: str, limits: Limits | None = None) -> RunResult:
@@ -197,7 +209,14 @@ def fill(obj: ElfObject, mmio: list[str]) -> None:
         (["0x40000000+4K=python:board.py"], "does not name a Python file"),
         (["0x40000000+4K=python:none.py:x"], "there is no file `none.py`"),
         (["0x40000000+4K=python:board.py:Countre"], "did you mean `Counter`?"),
+        (["0x40000000+4K=python:spoilt.py:f"], "spoilt.py raises SyntaxError: "),
+        (["0x40000000+4K=python:failing.py:f"], "failing.py raises ZeroDivisionError: division by zero"),
+        (["0x40000000+4K=python:board.txt:f"], "is not a Python file"),
         (["0x40000000+4K=python:board.py:number"], "`number` of board.py has no `read` and `write`"),
+        (
+            ["0x40000000+4K=zero", "0x40000000+4K=zero"],
+            "`--mmio 0x40000000+4K=zero` and `--mmio 0x40000000+4K=zero` overlap",
+        ),
         (
             ["0x40000000+4K=zero", "0x40000800+4K=ram"],
             "`--mmio 0x40000000+4K=zero` and `--mmio 0x40000800+4K=ram` overlap",
@@ -213,16 +232,27 @@ def test_declarations_that_cannot_be(mmio: list[str], words: str, build: Build) 
 
 
 @pytest.mark.usefixtures("board")
-def test_a_snapshot_brings_plain_memory_back(build: Build) -> None:
+def test_a_snapshot_brings_devices_back(build: Build) -> None:
+    """Memory of whole pages, of a part of a page, and a class of the user."""
     cpu = arch.target("cortex-m3")
     images = load([build(SOURCE, "cortex-m3")], cpu)
-    calls = ["read32(0x40010ff8)", "write32(0x40010ff8, 5)"]
+    calls = ["read32(0x40010ff8)", "write32(0x40010ff8, 5)", "read32(0x40010ff8)"]
+    calls += [call.replace("0x40010ff8", "0x40000104") for call in calls]
+    calls += ["read8(0x40020000)", "read8(0x40020000)"]
     steps = plan(images, calls, [], cpu, Reporter())
-    with Session(images, Setup(cpu, mmio=(parse_mmio("0x40010000+4K=ram"),))) as session:
+    devices = ("0x40010000+4K=ram", "0x40000100+256=ram", "0x40020000+1K=python:board.py:Counter")
+    with Session(images, Setup(cpu, mmio=tuple(map(parse_mmio, devices)))) as session:
         before = session.snapshot()
         for _ in range(2):
-            assert [session.perform(step).value for step in (*steps, steps[0])] == [0, 0, 5]
+            assert [session.perform(step).value for step in steps] == [0, 0, 5, 0, 0, 5, 101, 201]
             session.rollback(before)
+
+
+def test_memory_of_a_device_counts(build: Build) -> None:
+    for device in ("0x60000000+256M=ram", "0x60000010+1024M=ram"):
+        fault = result(build, "cortex-m3", ["read8(0x60000000)"], device).fault
+        assert fault is not None
+        assert fault.code == "run-memory"
 
 
 @pytest.mark.usefixtures("board")

@@ -12,12 +12,14 @@ from elftools.elf.elffile import ELFFile
 
 from emulator.compiled import compile_c
 from llext_tools import arch
+from llext_tools.cli import main
 from llext_tools.elf.slid import slid
 from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.host.function import HostFunction
 from llext_tools.link.exports import Export, ExportTable
 from llext_tools.mem import Mem
 from llext_tools.run import RunResult, Session, Setup, load, run
+from llext_tools.testing import Extension
 from samples import Builder
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
@@ -32,6 +34,7 @@ static int cleared[100];
 __attribute__((section(".data.code"), noinline)) static int in_ram(int x) { return 3 * x; }
 int from_ram(int x) { return in_ram(x) + value++ + cleared[x]; }
 int end_of_heap(int x) { return kheap_llext_heap[sizeof(kheap_llext_heap) - 1] += x; }
+void begin(void) { value = 0x2000; }
 EXPORT_SYMBOL(from_ram); EXPORT_SYMBOL(end_of_heap);
 """
 EXTENSION = """
@@ -132,6 +135,26 @@ def test_an_extension_cannot_be_where_the_image_is(tmp_path: Path) -> None:
     fault = run_on(host, "cortex-m3", tmp_path, "ram(1)", at=0x2000_0000)[0].fault
     assert fault is not None
     assert fault.code == "place-overlap"
+
+
+def test_python_tests_have_it_there_too(tmp_path: Path) -> None:
+    path = image("cortex-m3", tmp_path).images[0].path
+    heap = symbol(path, "kheap_llext_heap")
+    built = compile_c(EXTENSION, arch.target("cortex-m3"), "gcc", tmp_path)
+    with Extension.load(built.path, target="cortex-m3", firmware=path, init="begin") as extension:
+        assert heap <= extension.symbols["ram"].address < heap + HEAP
+        assert extension.ram(0) == 0x2000
+
+
+def test_an_image_for_another_machine_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit codes: those of the classes of failure."""
+    host = image("cortex-m3", tmp_path)
+    other = compile_c(EXTENSION, arch.target("rv32imac"), "gcc", tmp_path, name="other")
+    assert main(["run", other.path, "--firmware", host.images[0].path]) == 13
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "the extension is for 32-bit riscv, the firmware for 32-bit arm" in printed
+    assert main(["run", other.path, "--firmware", str(tmp_path / "image.ld")]) == 3
+    assert "is not an ELF file" in capsys.readouterr().err
 
 
 def test_functions_of_an_image_without_names_are_replaced_by_their_slids(tmp_path: Path) -> None:
