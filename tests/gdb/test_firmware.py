@@ -1,4 +1,4 @@
-"""GDB where a firmware's code runs, too. Oracle: GDB, with debug information that the compiler wrote for both."""
+"""GDB where other code runs, too: of a firmware, or of another extension. Oracle: GDB and the compilers."""
 
 from __future__ import annotations
 
@@ -84,3 +84,34 @@ def test_backtrace_passes_through_the_firmware(target: str, tmp_path: Path) -> N
     assert "Value returned is $3 = 14" in done.gdb
     assert "Value returned is $4 = 15" in done.gdb
     assert done.llext == "run(3) = 15\n", "2 * (2 * 3 + 1) + 1"
+
+
+FIRST = """\
+static int base = 40;
+int lift(int x)
+{
+    return x + base; // lifts
+}
+EXPORT_SYMBOL(lift);
+"""
+SECOND = """\
+int lift(int x);
+int run(int x)
+{
+    int y = lift(x); // asks
+    return y;
+}
+LL_EXTENSION_SYMBOL(run);
+"""
+
+
+def test_two_extensions_with_files_of_one_name(tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    first, second = build(tmp_path / "first", FIRST, "cortex-m4"), build(tmp_path, SECOND, "cortex-m4")
+    commands = ["break lift", "continue", "backtrace", "print base", "finish", "continue"]
+    done = session(second, commands, "--call", "run(2)", "--extension", str(first.path))
+    assert re.search(rf"^#0 .*lift \(x=2\) at {first.source}:{first.line('lifts')}$", done.gdb, re.MULTILINE)
+    assert re.search(rf"^#1 .* run \(x=2\) at {second.source}:{second.line('asks')}$", done.gdb, re.MULTILINE)
+    assert "$1 = 40\n" in done.gdb
+    assert "Value returned is $2 = 42" in done.gdb
+    assert done.llext == "run(2) = 42\n"

@@ -136,10 +136,8 @@ def test_interrupt_ends_in_the_endless_loop(extension: Extension) -> None:
             assert person.stdout
             person.stdin.write("echo it runs\\n\ncontinue\n")
             person.stdin.flush()
-            while "it runs" not in person.stdout.readline():
-                pass
-            while "Continuing." not in person.stdout.readline():
-                pass
+            for text in ("it runs", "Continuing."):
+                assert any(text in line for line in person.stdout), f"GDB has ended before `{text}`"
             person.send_signal(signal.SIGINT)
             text = "backtrace 1\nprint total > 10\nset var going = 0\nfinish\ncontinue\nquit\n"
             out, _ = person.communicate(text, timeout=SECONDS)
