@@ -346,7 +346,11 @@ def test_a_domain_without_the_extension(board: Boards) -> None:
 def test_the_stack_has_an_end(board: Boards) -> None:
     source = "__attribute__((noinline)) int deep(int n) { volatile int x[50]; x[0] = n; return deep(n + 1) + x[0]; }"
     b = board("rv32imac", source=source + "EXPORT_SYMBOL(deep); int a = 1, b; const int c = 1;")
-    assert b.refused("deep") == "`deep` overflows the stack of 65,536 bytes"
+    error = failure(lambda: b.call("deep", 0))
+    assert (error.diagnostics[0].code, error.diagnostics[0].message) == (
+        "run-stack",
+        "`deep` overflows the stack of 65,536 bytes",
+    )
 
 
 # ---- error returns
