@@ -93,25 +93,26 @@ class Override:
 
 
 class HeapView:
-    """The heap of the built-in host."""
+    """The heap of the host; of a firmware's own, what extensions have asked for."""
 
-    def __init__(self, guest: Guest) -> None:
-        self._guest = guest
+    def __init__(self, program: Program) -> None:
+        self._guest, self._program = program.guest, program
 
     @property
     def used(self) -> int:
         """Bytes that are allocated."""
-        return self._guest.heap_used
+        return sum(block.size for block in self.blocks.values())
 
     @property
     def peak(self) -> int:
-        """The most bytes that were."""
+        """The most bytes that were, of the built-in host's heap."""
         return self._guest.heap_peak
 
     @property
     def blocks(self) -> Mapping[int, Block]:
         """What is allocated, by its address: ``size`` in bytes, and ``by`` whom."""
-        return self._guest.heap.blocks if self._guest.heap_used or self._guest.heap_peak else {}
+        own = self._guest.heap.blocks if self._guest.heap_peak else {}
+        return {**own, **self._program.blocks.found}
 
     def check(self) -> None:
         """Raises:
@@ -280,7 +281,7 @@ class Host:
 
     @property
     def heap(self) -> HeapView:
-        return HeapView(self._guest)
+        return HeapView(self.program)
 
     @property
     def clock(self) -> float:

@@ -18,11 +18,13 @@ from llext_tools.c.values import near
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.errors import LlextError, UsageError
 from llext_tools.host.function import HostFunction
+from llext_tools.host.heap import Block
 from llext_tools.link.exports import Export
 from llext_tools.measure import Wanted
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE
 from llext_tools.run import Session
+from llext_tools.testing.blocks import Blocks
 from llext_tools.testing.fault import ExtensionError
 from llext_tools.testing.options import Options, linked
 from llext_tools.testing.symbols import Symbol, find_symbols
@@ -61,10 +63,12 @@ class Program:
         """Whether the extension has been stopped inside of a call since it was fresh."""
         self._upset = False
         self._known = {id(image): Known(image.obj, self.model) for image in self.images}
+        self.blocks = Blocks()
+        """Of the firmware's heap."""
         watch(self)
         self._registers = self.guest.machine.save()
-        self._loaded = self.session.snapshot()
-        self._up: object = None
+        self._loaded = self._state()
+        self._up: tuple[object, dict[int, Block]] | None = None
         self._prototypes: dict[int, Prototype | None] = {}
         self._variables: dict[int, CType | None] = {}
         self._forget()
@@ -91,10 +95,14 @@ class Program:
         if bringup:
             with self.running():
                 self.session.bringup()
-            self._up = self.session.snapshot()
+            self._up = self._state()
 
-    def _go_to(self, state: object) -> None:
-        self.session.rollback(state)
+    def _state(self) -> tuple[object, dict[int, Block]]:
+        return self.session.snapshot(), dict(self.blocks.found)
+
+    def _go_to(self, state: tuple[object, dict[int, Block]]) -> None:
+        self.session.rollback(state[0])
+        self.blocks.found = dict(state[1])
         self.guest.on_call.clear()
         self.given.clear()
         self.faulted = self._upset = False

@@ -14,6 +14,8 @@ from llext_tools.host.guest import Guest
 from llext_tools.host.memory import AccessError
 from llext_tools.host.passing import Registers, value_of_call
 from llext_tools.link.exports import Export
+from llext_tools.run.furnish import functions_in
+from llext_tools.testing.blocks import FREES, TAKE, Blocks, kind_of
 
 if TYPE_CHECKING:
     from llext_tools.testing.program import Program
@@ -23,7 +25,11 @@ def watch(program: Program) -> None:
     """Notice the extensions' calls of all functions that they import, where these are code."""
     guest = program.guest
     for image in program.images:
-        for name, address in image.imports.items():
+        wanted = dict(image.imports)
+        if any(kind_of(name) in TAKE for name in wanted):  # then it counts who frees what it allocates
+            defined = functions_in(program.session.setup.firmware)
+            wanted |= {name: defined[name] for name in FREES if name in defined}
+        for name, address in wanted.items():
             at = address & ~1 if guest.arch.thumb else address
             area = guest.memory.at(at)
             if at in guest.functions or area is None or area.owner is None or not area.owner.function(area, at):
@@ -31,16 +37,21 @@ def watch(program: Program) -> None:
             export = Export(name, address, "func")
             known = program.imported(export)
             if known is not None:
-                guest.replace(export, _watcher(name, address, known))
+                guest.replace(export, _watcher(program.blocks, name, address, known))
 
 
-def _watcher(name: str, address: int, prototype: Prototype) -> HostFunction:
+def _watcher(blocks: Blocks, name: str, address: int, prototype: Prototype) -> HostFunction:
     def through(guest: Guest, *values: Any) -> Any:
+        by = guest.caller()
         guest.machine.leave_trap()
-        return guest.call(address, prototype, prototype.params, values)
+        result = guest.call(address, prototype, prototype.params, values)
+        blocks.called(name, values, result, by)
+        return result
 
     def when(guest: Guest) -> bool:
         if not from_extension(guest):
+            if name in FREES:
+                blocks.freed(guest)
             return False
         if prototype.variadic:
             _note(guest, name, prototype)

@@ -11,7 +11,7 @@ import pytest
 from emulator.compiled import compile_c
 from emulator.test_kernel_image import EXTENSION, KERNEL, link
 from llext_tools import arch
-from llext_tools.testing import Extension
+from llext_tools.testing import Extension, ExtensionError
 from samples import Builder
 
 pytestmark = pytest.mark.emulator
@@ -58,6 +58,25 @@ def test_faults_may_be_injected_into_the_image(thermometer: Extension) -> None:
     assert thermometer.thermometer_watch(3) == 1
     assert len(thermometer.host.calls("sensor_read")) == 3
     assert thermometer.host.output.splitlines()[1] == "sample board: 30000 millidegrees (above the limit)"
+
+
+def test_leaks_of_the_heap_of_the_image(built: Path, tmp_path: Path) -> None:
+    source = """static void *kept; void keep(int n) { free(kept); kept = malloc(n); } EXPORT_SYMBOL(keep);
+    void grow(int n) { kept = realloc(kept, n); } EXPORT_SYMBOL(grow);
+    void drop(void) { free(kept); kept = NULL; } EXPORT_SYMBOL(drop);"""
+    path = compile_c(source, arch.target("cortex-m4"), "gcc", tmp_path).path
+    with Extension.load(path, firmware=built / "firmware.elf") as extension:
+        extension.keep(10)
+        extension.keep(24)
+        extension.grow(40)
+        assert [(block.size, block.by) for block in extension.host.heap.blocks.values()] == [(40, "`grow`")]
+        extension.drop()
+        assert extension.host.heap.used == 0
+    with (
+        pytest.raises(ExtensionError, match="1 block of 24 bytes in all is still allocated"),
+        Extension.load(path, firmware=built / "firmware.elf") as extension,
+    ):
+        extension.keep(24)
 
 
 def test_functions_and_variables_of_the_image(thermometer: Extension) -> None:
