@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from llext_tools import __version__
@@ -82,7 +83,8 @@ def to_json(result: RunResult) -> dict[str, Any]:
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
+    with suppress(OSError):  # nobody reads it: the run goes on
+        print(line, file=sys.stderr)
 
 
 def _instructions(text: str | None) -> int:

@@ -20,7 +20,7 @@ from llext_tools.elf.rows import Unit
 Place = tuple[str, int]
 """A line of a source file."""
 
-HELPERS = re.compile(r"__\w+|mem(cpy|set|move|cmp|chr)|str[a-z]+")
+HELPERS = re.compile(r"__\w+|mem(cpy|set|move|cmp|chr)|str(n?cpy|n?cmp|n?cat|n?len|r?chr|str|c?spn|pbrk)")
 """Functions that a compiler calls on its own, and those that it knows to come back."""
 
 NOWHERE = -1

@@ -76,7 +76,7 @@ class Source:
     def labels(self, file: str, first: int, last: int) -> list[Label]:
         """The labels between two lines, in order."""
         reader = Statements(self.lines(file)[first - 1 : last], first)
-        with suppress(IndexError, RecursionError):
+        with suppress(LookupError, RecursionError):
             reader.skip_to("{")
             reader.statement()
         return reader.labels
@@ -107,6 +107,7 @@ class Statements:
             self._at += 1
             return joined
         if token in ("if", "for", "while", "switch"):
+            self.skip_to("(")  # `if constexpr`
             self._skip_balanced()
             self.statement()
             if token == "if" and self._peek() == "else":

@@ -30,6 +30,10 @@ LONGEST_TEXT = 64
 """Bytes of a string that are shown."""
 
 
+UNSHOWN = (AccessError, LlextError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a value may raise that cannot be shown. Nothing must: who is told of a block raises nothing."""
+
+
 class Tracer:
     """Writes lines as calls happen.
 
@@ -116,7 +120,7 @@ class Tracer:
         guest = self._guest
         shown = []
         memory = None
-        with suppress(AccessError):
+        with suppress(*UNSHOWN):
             source = Registers(guest, guest.placer(prototype.variadic))
             memory = result_memory(guest, prototype, source)
             for ctype in prototype.params:
@@ -128,7 +132,7 @@ class Tracer:
         if prototype is None or prototype.result.is_void:
             return ""
         guest, ctype = self._guest, prototype.result
-        with suppress(AccessError):
+        with suppress(*UNSHOWN):
             if memory is not None:
                 data = guest.memory.read(memory, ctype.size)
             else:
@@ -141,7 +145,7 @@ class Tracer:
             return str(value)
         text = None
         if ctype.is_text and value:
-            with suppress(AccessError):
+            with suppress(*UNSHOWN):
                 text = self._guest.memory.text(int(value), LONGEST_TEXT)
         return show_value(ctype, value, text)
 
