@@ -83,10 +83,10 @@ class Calls:
         self._pieces: dict[tuple[int, int], Piece] = {}
         self._unknown: dict[tuple[int, str], Symbol] = {}
         self._stacks: list[tuple[Frames, Stack]] = []
+        self._frames = guest.frames
         self.entered: list[Callable[[Stack], None]] = []
         self.left: list[Callable[[Stack, Leaving], None]] = []
-        self._switch(guest.frames)
-        guest.on_switch.append(self._switch)
+        self.stack = self._stack_of(guest.frames)
 
     @property
     def stacks(self) -> Iterable[tuple[str, Node]]:
@@ -96,6 +96,9 @@ class Calls:
     def seen(self, address: int, size: int, count: int) -> None:
         """A block of ``count`` instructions runs; none where the host takes over."""
         piece = (count and self._pieces.get((address, size))) or self._look(address, size, count)
+        frames = self._guest.frames
+        if frames is not self._frames:  # another thread, or an interrupt
+            self._frames, self.stack = frames, self._stack_of(frames)
         stack = self.stack
         last = stack.last
         if last is None or last.trap or last.flow in PARTS or last.function is not piece.function:
@@ -113,12 +116,14 @@ class Calls:
             self._end(stack, 0)
             stack.last = None
 
-    def _switch(self, frames: Frames) -> None:
-        found = next((stack for known, stack in self._stacks if known is frames), None)
-        if found is None:
-            found = Stack(Node(Symbol(0, 0, frames.name)))
-            self._stacks.append((frames, found))
-        self.stack = found
+    def _stack_of(self, frames: Frames) -> Stack:
+        """The stack of a thread. There is one of the main thread, and one for all interrupts."""
+        for known, stack in self._stacks:
+            if known is frames or known.name == frames.name in ONCE:
+                return stack
+        found = Stack(Node(Symbol(0, 0, frames.name)))
+        self._stacks.append((frames, found))
+        return found
 
     def _look(self, address: int, size: int, count: int) -> Piece:
         if not count:
@@ -213,5 +218,6 @@ class Calls:
         return self._guest.machine.get(self._guest.conv.sp)
 
 
+ONCE = ("main", "interrupt")
 PARTS = frozenset({"call", "return", "indirect"})
 """How blocks end behind which control may be in another function, even in another call of the same one."""

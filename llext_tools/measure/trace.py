@@ -65,9 +65,7 @@ class Tracer:
 
     def _entered(self, stack: Stack) -> None:
         self._flush()
-        if stack is not self._thread:
-            self._thread = stack
-            self._line(f"-- thread {stack.root.function.name}")
+        self._name_thread(stack)
         symbol = stack.calls[-1].node.function
         arguments, result = self._arguments(symbol)
         self._results.setdefault(id(stack), []).append(result)
@@ -86,7 +84,15 @@ class Tracer:
             self._flush()
         elif shown:
             self._flush()
+            self._name_thread(stack)
             self._line(f"{self._indent(stack)}  {_name(symbol)}{shown}")
+
+    def _name_thread(self, stack: Stack) -> None:
+        """Say where it goes on, if that is somewhere else."""
+        if stack is not self._thread:
+            self._thread = stack
+            name = stack.root.function.name
+            self._line("-- interrupt" if name == "interrupt" else f"-- thread {name}")
 
     def _indent(self, stack: Stack) -> str:
         return "  " * (sum(not call.hidden for call in stack.calls) - 1)

@@ -343,6 +343,37 @@ def test_threads_have_profiles_of_their_own(target: str, tmp_path: Path) -> None
     check_speedscope(json.loads(to_speedscope(profile, "x", "test")), [t.instructions for t in profile.threads])
 
 
+@pytest.mark.parametrize("target", BOTH)
+def test_interrupts_are_no_part_of_the_thread_that_they_interrupt(target: str, tmp_path: Path) -> None:
+    """A timer expires three times while the only thread waits."""
+    source = r"""
+K_SEM_DEFINE(sem, 0, 5);
+static int given;
+static void work(void) { given++; }
+static void tick(struct k_timer *timer) { work(); k_sem_give(&sem); }
+K_TIMER_DEFINE(timer, tick, NULL);
+static int waits(int n) { for (int i = 0; i < n; i++) k_sem_take(&sem, K_FOREVER); return n; }
+int test(void)
+{
+    k_timer_start(&timer, K_MSEC(1), K_MSEC(1));
+    int n = waits(3);
+    k_timer_stop(&timer);
+    return n + given;
+}
+LL_EXTENSION_SYMBOL(test);
+"""
+    lines: list[str] = []
+    result = go(source, target, tmp_path, "test()", profile=True, trace=lines.append)
+    assert result.fault is None
+    profile = result.measured.profile
+    assert profile is not None
+    calls = {thread.name: {step.frame.name: step.calls for step in thread.steps} for thread in profile.threads}
+    assert calls["main"] == {"test": 1, "k_timer_start": 1, "waits": 1, "k_sem_take": 3, "k_timer_stop": 1}
+    assert calls["interrupt"] == {"tick": 3, "work": 3, "k_sem_give": 3}
+    assert lines[-5:-3] == ["-- thread main", "      k_sem_take = 0"]
+    assert lines[-3:] == ["    waits = 3", "  k_timer_stop(" + lines[-2].split("(")[1], "  test = 6"]
+
+
 def check_speedscope(document: dict[str, Any], totals: Sequence[int]) -> None:
     """What the format asks for: known frames, values that do not decrease, frames closed in reverse."""
     assert document["$schema"] == "https://www.speedscope.app/file-format-schema.json"
