@@ -52,6 +52,21 @@ def same_sections(obj: ElfObject, debug: ElfObject) -> I64:
     return np.array([known.get((name, int(size)), -1) for name, size in pairs], np.int64)
 
 
+def with_debug(obj: ElfObject, address: I64) -> tuple[ElfObject, I64]:
+    """The file that knows most of an object, itself or the debug file beside it, and the addresses of its sections.
+
+    Args:
+        address: int64[k], of each of the object's sections; 0 for those that are not loaded.
+    """
+    debug = debug_file(obj)
+    if debug is None or debug is obj:
+        return obj, address
+    at = np.zeros(len(debug.sections), np.int64)
+    same = same_sections(obj, debug)
+    at[same[same >= 0]] = address[same >= 0]
+    return debug, at
+
+
 class Static(NamedTuple):
     """A function or variable with a symbol of its file's own, at ``offset`` of a section of the object."""
 

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from llext_tools.elf import structs as elf
-from llext_tools.elf.debug import debug_file, same_sections
 from llext_tools.elf.dwarf import MALFORMED, attribute
 from llext_tools.elf.lines import SCOPES, file_name, low_pc, open_debug
 from llext_tools.elf.model import I64, ElfObject
@@ -62,21 +61,6 @@ class Unit(NamedTuple):
 
     rows: tuple[Row, ...]
     functions: tuple[Function, ...]
-
-
-def with_debug(obj: ElfObject, address: I64) -> tuple[ElfObject, I64]:
-    """The file that knows most of an object, itself or the debug file beside it, and the addresses of its sections.
-
-    Args:
-        address: int64[k], of each of the object's sections; 0 for those that are not loaded.
-    """
-    debug = debug_file(obj)
-    if debug is None or debug is obj:
-        return obj, address
-    at = np.zeros(len(debug.sections), np.int64)
-    same = same_sections(obj, debug)
-    at[same[same >= 0]] = address[same >= 0]
-    return debug, at
 
 
 def read_units(debug: ElfObject, at: I64) -> tuple[Unit, ...]:

@@ -354,9 +354,12 @@ class Firmware:
     def section(self, area: Area, address: int) -> tuple[str, int] | None:
         return area.name, address - int(self.obj.sections.addr[self.index])
 
-    def function(self, area: Area, address: int) -> str:  # noqa: ARG002 - an area may be a part of its section
+    def home(self, area: Area, address: int) -> tuple[ElfObject, int, int]:  # noqa: ARG002 - a part of its section
+        return self.obj, self.index, address - int(self.obj.sections.addr[self.index])
+
+    def function(self, area: Area, address: int) -> str:
         code = int(self.obj.sections.flags[self.index]) & elf.SHF_EXECINSTR
-        return self.obj.function_at(self.index, address - int(self.obj.sections.addr[self.index])) if code else ""
+        return self.obj.function_at(*self.home(area, address)[1:]) if code else ""
 
     def symbol(self, area: Area, address: int) -> str:  # noqa: ARG002
         return symbol_at(self.obj, self.index, address)

@@ -14,9 +14,10 @@ from llext_tools.abi.c import Known
 from llext_tools.arch.base import Arch
 from llext_tools.c.types import DataModel, Prototype
 from llext_tools.elf import structs as elf
+from llext_tools.elf.debug import with_debug
 from llext_tools.elf.model import I64, ElfObject
 from llext_tools.elf.names import demangle
-from llext_tools.elf.rows import Unit, data_in_code, read_units, with_debug
+from llext_tools.elf.rows import Unit, data_in_code, read_units
 from llext_tools.link.image import Image
 from llext_tools.measure.graph import NOWHERE, Code
 from llext_tools.mem import Mem

@@ -18,7 +18,7 @@ from elftools.dwarf.callframe import CallFrameInfo, RegisterRule
 from elftools.dwarf.structs import DWARFStructs
 from elftools.elf.elffile import ELFFile
 
-from llext_tools.elf.debug import debug_file, relocated, same_sections
+from llext_tools.elf.debug import relocated, with_debug
 from llext_tools.elf.dwarf import MALFORMED
 from llext_tools.elf.model import I64, ElfObject
 from llext_tools.elf.structs import ET_REL
@@ -82,13 +82,7 @@ class CallFrames:
     @classmethod
     def of(cls, obj: ElfObject, start: I64) -> CallFrames:
         """Those of an object, or of the file with debug information beside it; ``start``: of the object's sections."""
-        debug = debug_file(obj)
-        if debug is None or debug is obj:
-            return cls(debug or obj, start)
-        there = same_sections(obj, debug)
-        moved = np.zeros(len(debug.sections), np.int64)
-        moved[there[there >= 0]] = start[there >= 0]
-        return cls(debug, moved)
+        return cls(*with_debug(obj, start))
 
     def row(self, pc: int) -> Row | None:
         """How to unwind at an instruction; None if that is not known."""

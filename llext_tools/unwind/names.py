@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from llext_tools.elf.debug import debug_file, same_sections
 from llext_tools.elf.lines import Line, find_lines
 from llext_tools.elf.model import ElfObject
-from llext_tools.host.memory import Firmware, Linked, symbol_at
+from llext_tools.host.memory import Firmware, Linked
 from llext_tools.host.places import Places
 from llext_tools.unwind.frames import Frame
 
@@ -31,7 +30,6 @@ class Namer:
     def __init__(self, guest: Places) -> None:
         self._guest = guest
         self._lines: dict[int, Line | None] = {}
-        self._debug: dict[int, tuple[ElfObject, tuple[ElfObject, list[int]]]] = {}  # by the identity of the first
 
     def named(self, spots: Sequence[Spot]) -> tuple[Frame, ...]:
         """Frames with their names and lines; the debug information of each file is read once."""
@@ -75,8 +73,7 @@ class Namer:
         area = self._guest.memory.at(address)
         if area is None or area.owner is None:
             return "", 0
-        named = area.owner.home(area, address) if isinstance(area.owner, Linked) else None
-        place = named or self._home(address)
+        place = self._home(address)
         if place is not None:
             return place[0].function_and_offset(*place[1:])
         name, _, offset = area.owner.symbol(area, address).rpartition("`")
@@ -87,8 +84,7 @@ class Namer:
         area = self._guest.memory.at(address)
         if area is None or area.owner is None:
             return ""
-        place = self._home(address) if isinstance(area.owner, Linked) else None
-        return symbol_at(*place) if place else area.owner.symbol(area, address)
+        return area.owner.symbol(area, address)
 
     def where(self, address: int) -> str:
         """The same with the section: `` `table`+0x4 (.data+0x24) ``."""
@@ -100,21 +96,10 @@ class Namer:
         return f"{name} ({section}+{offset:#x})" if name else f"{section}+{offset:#x}"
 
     def _home(self, address: int) -> tuple[ElfObject, int, int] | None:
-        """An object that names an address, with the section and offset there; rather the one with debug information."""
+        """The file that names an address, with the section and offset there; rather the one with debug information."""
         area = self._guest.memory.at(address)
-        if area is None:
-            return None
-        owner = area.owner
-        if isinstance(owner, Firmware):
-            return owner.obj, owner.index, address - int(owner.obj.sections.addr[owner.index])
-        place = owner.place(area, address) if isinstance(owner, Linked) else None
-        if place is None or not isinstance(owner, Linked):
-            return None
-        obj, (section, offset) = owner.image.obj, place
-        if id(obj) not in self._debug:
-            self._debug[id(obj)] = obj, _debug_of(obj)
-        debug, there = self._debug[id(obj)][1]
-        return (debug, there[section], offset) if there[section] >= 0 else (obj, section, offset)
+        owner = area.owner if area else None
+        return owner.home(area, address) if area and isinstance(owner, Firmware | Linked) else None
 
     def _find_lines(self, places: set[int]) -> None:
         homes = [(address, home) for address in sorted(places) if (home := self._home(address))]
@@ -134,11 +119,3 @@ def readable(name: str) -> str:
     from llext_tools.elf.names import demangle, without_parameters  # it loads a library, for C++ alone
 
     return without_parameters(demangle(name)) or name
-
-
-def _debug_of(obj: ElfObject) -> tuple[ElfObject, list[int]]:
-    """The object with debug information, and which of its sections each one of ``obj`` is, or -1."""
-    debug = debug_file(obj)
-    if debug is None or debug is obj:
-        return obj, list(range(len(obj.sections)))
-    return debug, same_sections(obj, debug).tolist()
