@@ -6,24 +6,18 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.check.cpu import same_machine
-from llext_tools.check.target import check_target
 from llext_tools.cli import limits
 from llext_tools.cli.parser import address
-from llext_tools.diag import Diagnostic, Location, Reporter, fail
-from llext_tools.elf.read import load_object
-from llext_tools.elf.structs import ELFMAG
+from llext_tools.diag import Diagnostic, Reporter
 from llext_tools.errors import UndefinedError
-from llext_tools.files import read_bytes
 from llext_tools.host.devices import parse_mmio
-from llext_tools.host.firmware import read_firmware
 from llext_tools.host.override import parse_override
 from llext_tools.host.python import begin_anew
 from llext_tools.link.image import Image
-from llext_tools.run import Setup, guess_target, load
+from llext_tools.run import Setup, load
 from llext_tools.run.furnish import Described
+from llext_tools.run.sources import read_sources
 
 
 class Prepared(NamedTuple):
@@ -102,21 +96,9 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
     """
     bounds = limits.limits_of(args, command)
     at = None if args.at is None else address(args.at, f"{command}: --at")
-    objects = [load_object(path) for path in [*args.first, args.extension]]
-    target = archs.target(args.target) if args.target else guess_target(objects[-1])
-    fits = Reporter()
-    for obj in objects:
-        check_target(obj, target.name, fits)
-    fits.checkpoint()
-    for path in args.firmware:
-        if not read_bytes(path).startswith(ELFMAG):
-            fail("elf-magic", f"`{path}` is not an ELF file", at=Location(path), help="give tables with `--exports`")
-    host = read_firmware([*args.firmware, *args.exports]) if args.firmware or args.exports else None
-    for image in host.images if host else ():
-        fits.add(same_machine(objects[-1], image.exports, Location(objects[-1].path)))
-    fits.checkpoint()
-    exports = host.exports if host else None
-    firmware = tuple(image.obj for image in host.images) if host else ()
+    objects, target, exports, firmware = read_sources(
+        [*args.first, args.extension], target=args.target or "", firmware=args.firmware, exports=args.exports
+    )
     reporter = Reporter()
     try:
         images = load(

@@ -12,17 +12,14 @@ import numpy as np
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Target
-from llext_tools.check.target import check_target
-from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
-from llext_tools.elf.read import load_object
 from llext_tools.host import builtin
 from llext_tools.host.devices import parse_mmio
-from llext_tools.host.firmware import read_firmware
 from llext_tools.link.exports import Export, ExportTable
 from llext_tools.link.image import Image
-from llext_tools.run import Limits, Setup, guess_target, load
+from llext_tools.run import Limits, Setup, load
+from llext_tools.run.sources import read_sources
 
 MISSING_FROM = 0x8000
 """Bytes from the start of the built-in host to what it does not have."""
@@ -79,15 +76,10 @@ def linked(given: Options) -> tuple[tuple[Image, ...], Setup]:
     Raises:
         LlextError: there is nothing to run.
     """
-    objects = [load_object(path) for path in (*given.extensions, given.path)]
-    target = archs.target(given.target) if given.target else guess_target(objects[-1])
-    fits = Reporter()
-    for obj in objects:
-        check_target(obj, target.name, fits)
-    fits.checkpoint()
-    host = read_firmware((*given.firmware, *given.exports)) if given.firmware or given.exports else None
-    exports = host.exports if host else _with_missing(target, objects)
-    firmware = tuple(image.obj for image in host.images) if host else ()
+    objects, target, exports, firmware = read_sources(
+        [*given.extensions, given.path], target=given.target, firmware=given.firmware, exports=given.exports
+    )
+    exports = exports if exports is not None else _with_missing(target, objects)
     images = load(objects, target, exports=exports, firmware=firmware, at=given.at, profile=given.profile)
     mmio = tuple(parse_mmio(text, target.bits) for text in given.mmio)
     limits = Limits(seconds=given.seconds)

@@ -11,6 +11,7 @@ import pytest
 from emulator.compiled import compile_c
 from emulator.test_kernel_image import EXTENSION, KERNEL, link
 from llext_tools import arch
+from llext_tools.errors import LlextError
 from llext_tools.testing import Extension, ExtensionError
 from samples import Builder
 
@@ -100,3 +101,10 @@ def test_system_calls_have_their_own_names(target: str, tmp_path: Path) -> None:
         assert [call.ticks for call in extension.host.calls("wait_ready")] == [-1, 1, -1]
         assert [call.result for call in extension.host.calls("wait_ready")] == [0, -11, 0]
         assert extension.host.calls("k_sem_take")[0].name == "z_impl_k_sem_take"
+
+
+def test_a_firmware_of_another_cpu_is_refused(built: Path, tmp_path: Path) -> None:
+    image = Builder("rv32imac", "gcc", tmp_path)
+    firmware = image.firmware(*arch.target("rv32imac").firmware_base, UART)
+    with pytest.raises(LlextError, match="the extension is for 32-bit arm, the firmware for 32-bit riscv"):
+        Extension.load(built / "thermometer.debug.elf", firmware=firmware)
