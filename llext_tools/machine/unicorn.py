@@ -21,10 +21,9 @@ What was learnt about Unicorn 2.1.4 (each line by a test or a measurement):
 
 from __future__ import annotations
 
-import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, NoReturn
 
@@ -36,6 +35,8 @@ from llext_tools.diag import fail
 from llext_tools.elf.model import Bytes
 from llext_tools.machine.batch import Batch
 from llext_tools.machine.protocol import Reason, Stop
+from llext_tools.machine.ranges import joined, outside
+from llext_tools.machine.watchdog import Watchdog
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE, zeros
 
@@ -53,8 +54,6 @@ WATCHED = {Perm.R: const.UC_HOOK_MEM_READ, Perm.W: const.UC_HOOK_MEM_WRITE}
 FENCES = {"read": const.UC_HOOK_MEM_READ, "write": const.UC_HOOK_MEM_WRITE}
 WIDEST = 15  # bytes of an access but one: so far in front of a fence it may begin
 MOST_TRAPS = 64  # ranges of addresses that are mapped to stop there; what is beyond is not mapped, which stops as well
-AGAIN = 0.005  # seconds: the watchdog's order to stop is lost if it comes before the emulator has started
-NEVER = float("inf")
 
 
 class Snapshot(NamedTuple):
@@ -467,84 +466,6 @@ def perm_of(bits: int) -> Perm:
     return perm
 
 
-def outside(mapped: Iterable[tuple[int, int]], allowed: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """What of ``mapped`` is in none of the ranges ``allowed``; both in order, and without overlaps."""
-    found = []
-    for low, high in mapped:
-        at = low
-        for start, end in allowed:
-            if at < min(start, high) and end > low:
-                found.append((at, min(start, high)))
-            if end > low and start < high:
-                at = max(at, end)
-        if at < high:
-            found.append((at, high))
-    return found
-
-
-def joined(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Ranges in order, those that touch made one."""
-    found: list[tuple[int, int]] = []
-    for start, end in sorted(ranges):
-        low, high = found.pop() if found and start <= found[-1][1] else (start, end)
-        found.append((low, max(high, end)))
-    return found
-
-
 def not_free(start: int, size: int) -> NoReturn:
     text = f"{size:,} bytes at {start:#010x} are not free: the host or another extension is there"
     fail("place-overlap", text, help="choose another address with `--at`")
-
-
-class Watchdog:
-    """A thread that calls ``stop`` again and again once a deadline has passed. It starts with the first deadline.
-
-    It wakes at the deadline that there was when it went to sleep and then looks for a later one: a deadline that moves
-    on, from one run to the next, wakes nobody.
-    """
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
-        self._changed = threading.Condition()
-        self._deadline = self._wakes = 0.0
-        self._running = self._closed = False
-        self._thread: threading.Thread | None = None
-
-    def until(self, deadline: float) -> Watchdog:
-        """To be entered while something runs that has to end at ``time.monotonic() == deadline``."""
-        self._deadline = deadline
-        self._running = True
-        if self._thread is None:
-            self._wakes = deadline
-            self._thread = threading.Thread(target=self._watch, name="llext-watchdog", daemon=True)
-            self._thread.start()
-        elif deadline < self._wakes:
-            with self._changed:
-                self._changed.notify()
-        return self
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *exception: object) -> None:
-        self._running = False
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _watch(self) -> None:
-        with self._changed:
-            while not self._closed:
-                deadline = self._deadline
-                left = deadline - time.monotonic()
-                if left <= 0 and self._running:
-                    self._stop()
-                    self._changed.wait(AGAIN)
-                    continue
-                self._wakes = deadline if left > 0 else NEVER
-                if self._deadline == deadline:  # else a run has begun that may not have seen when this wakes
-                    self._changed.wait(min(left, threading.TIMEOUT_MAX) if left > 0 else None)
