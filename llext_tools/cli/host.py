@@ -16,7 +16,7 @@ from llext_tools.host.override import parse_override
 from llext_tools.host.python import begin_anew
 from llext_tools.link.image import Image
 from llext_tools.run import Setup, load
-from llext_tools.run.furnish import Described
+from llext_tools.run.described import Described
 from llext_tools.run.sources import read_sources
 
 

@@ -32,6 +32,7 @@ from llext_tools.measure import Measured
 from llext_tools.mem import Domain, Mem, Perm
 from llext_tools.pages import PAGE
 from llext_tools.profile import Profile
+from llext_tools.run.described import Described
 from llext_tools.run.plan import plan
 from llext_tools.run.session import Returned, Session, Setup
 
@@ -177,7 +178,7 @@ def run(
     calls = (calls,) if isinstance(calls, str) else tuple(calls)
     setup = setup or Setup(guess_target(images[-1].obj))
     reporter = Reporter()
-    planned = plan(images, calls, prototypes, setup.target, reporter)
+    planned = plan(images, calls, prototypes, Described(images, setup.firmware, setup.target), reporter)
     if not bringup:
         reporter.add(left_out(image) for image in images if image.mem.keys() & {Mem.PREINIT, Mem.INIT, Mem.FINI})
     started = time.monotonic()

@@ -10,11 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from llext_tools import arch as archs
-from llext_tools.abi.c import Known
-from llext_tools.arch.base import Target
-from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import CType, DataModel, Prototype
+from llext_tools.c.types import Prototype
 from llext_tools.c.values import near
 from llext_tools.diag import fail
 from llext_tools.elf import structs as elf
@@ -28,12 +24,13 @@ from llext_tools.host.segments import firmware_memory, heap_pages
 from llext_tools.host.zephyr import built_in_its_tree, stand_in, with_layouts
 from llext_tools.link.exports import Export, ExportTable, Heap
 from llext_tools.link.image import Image
+from llext_tools.run.described import Described
 
 if TYPE_CHECKING:
     from llext_tools.run.session import Setup
 
 
-def furnish(guest: Guest, images: Sequence[Image], setup: Setup) -> None:
+def furnish(guest: Guest, images: Sequence[Image], setup: Setup, described: Described) -> None:
     """Put everything into memory.
 
     Raises:
@@ -52,7 +49,7 @@ def furnish(guest: Guest, images: Sequence[Image], setup: Setup) -> None:
     attach(guest, setup.mmio)
     guest.takes_devices = True
     guest.stub_missing = setup.stub_missing
-    guest.described = Described(images, setup.firmware, setup.target).prototype
+    guest.described = described.prototype
     guest.start()
     for obj in setup.firmware:
         guest.anchor(obj)
@@ -113,38 +110,3 @@ def initialise(guest: Guest, setup: Setup) -> None:
         if name not in defined:
             fail("call-unknown", f"the firmware has no function `{name}` to begin with{near(name, defined)}")
         guest.call(defined[name], Prototype(name, guest.model.types["void"], ()), (), ())
-
-
-class Described:
-    """Prototypes from debug information: of the firmware, which defines functions, and of extensions that call them."""
-
-    def __init__(self, images: Iterable[Image], firmware: Iterable[ElfObject], target: Target) -> None:
-        self.model = DataModel(target.bits, archs.load(target.arch).callconv.long_double)
-        self._firmware = [Known(obj, self.model) for obj in firmware]
-        self._images = [Known(image.obj, self.model) for image in images]
-
-    def prototype(self, export: Export) -> Prototype | None:
-        found = [known.prototype(export.name, export.address) for known in self._firmware]
-        found += [known.prototype(export.name) for known in self._images if not any(found)]
-        return next((p for p in found if p is not None and (p.params or not p.variadic)), None)
-
-    def given(self, text: str) -> Prototype:
-        """A prototype in C, which may name types that are described here.
-
-        Raises:
-            UsageError: ``prototype-syntax``.
-        """
-        return parse_prototype(text, self.model, self._type)
-
-    def _type(self, name: str) -> CType | None:
-        everybody = [*reversed(self._images), *self._firmware]
-        return next((found for known in everybody if (found := known.type(name)) is not None), None)
-
-    def function(self, name: str, exports: ExportTable | None) -> Prototype | None:
-        """Of a function of the host, whoever tells."""
-        export = (exports.find(name) if exports else None) or Export(name, 0)
-        if found := self.prototype(export):
-            return found
-        function = builtin.BY_NAME.get(name)
-        text = function.prototype if function else export.prototype
-        return parse_prototype(text, self.model) if isinstance(text, str) and text else None

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
 
 import numpy as np
 
-from llext_tools import arch as archs
-from llext_tools.abi.c import Known
-from llext_tools.arch.base import Arch, Target
+from llext_tools.arch.base import Arch
 from llext_tools.c.call import Call, check_arguments, parse_call, symbols_in
-from llext_tools.c.prototype import parse_prototype
-from llext_tools.c.types import CType, DataModel, Prototype
+from llext_tools.c.types import CType, Prototype
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import statics
 from llext_tools.link.image import Image
+from llext_tools.run.described import Described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ def plan(
     images: Sequence[Image],
     calls: Iterable[str],
     prototypes: Iterable[str],
-    target: Target,
+    described: Described,
     reporter: Reporter,
 ) -> tuple[Step, ...]:
     """Calls with addresses and types.
@@ -44,14 +41,12 @@ def plan(
     Raises:
         UsageError: ``call-syntax``, ``call-unknown`` or ``prototype-syntax``.
     """
-    arch = archs.load(target.arch)
-    model = DataModel(target.bits, arch.callconv.long_double)
+    arch, model = described.arch, described.model
     parsed = [parse_call(text) for text in calls]
-    described = [Known(image.obj, model) for image in images]
-    given = {p.name: p for p in (parse_prototype(text, model, partial(_type_named, described)) for text in prototypes)}
+    given = {p.name: p for p in map(described.given, prototypes)}
     found = {name: find_function(images, name, reporter) for name in dict.fromkeys(call.function for call in parsed)}
     places = {name: place for name, place in found.items() if name not in given}
-    known = _from_debug_info(places, {id(i): k for i, k in zip(images, described, strict=True)}) | given
+    known = _from_debug_info(places, described) | given
     steps = []
     for call in parsed:
         prototype = known.get(call.function)
@@ -67,15 +62,11 @@ def plan(
     return tuple(steps)
 
 
-def _type_named(described: Sequence[Known], name: str) -> CType | None:
-    return next((found for known in reversed(described) if (found := known.type(name)) is not None), None)
-
-
-def _from_debug_info(places: Mapping[str, tuple[Image, int]], described: Mapping[int, Known]) -> dict[str, Prototype]:
+def _from_debug_info(places: Mapping[str, tuple[Image, int]], described: Described) -> dict[str, Prototype]:
     """Prototypes under the exported names: those of the functions at the addresses, whatever their own names are."""
     found = {}
     for name, (image, address) in places.items():
-        known = described[id(image)]
+        known = described.of(image)
         for alias in _functions_at(image, address) or [name]:
             if (prototype := known.prototype(alias)) is not None:
                 found[name] = prototype._replace(name=name)

@@ -2,7 +2,7 @@
 
     with Session(load([load_object("hello.llext")], cpu), Setup(cpu)) as session:
         session.bringup()
-        session.perform(step)
+        session.call('greet("world")')
 
 Bringup calls the functions of the PREINIT and INIT arrays, teardown those of FINI, each in array order, as
 ``llext_bringup()`` and ``llext_teardown()`` do. Extensions are brought up in the order given and torn down in reverse.
@@ -20,7 +20,7 @@ from llext_tools import arch as archs
 from llext_tools.arch.base import Emulator, Target
 from llext_tools.c.call import show_value, value_of
 from llext_tools.c.types import CType, Prototype
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.host import builtin
 from llext_tools.host.devices import Mmio
@@ -36,8 +36,9 @@ from llext_tools.machine.protocol import Machine
 from llext_tools.machine.unicorn import UnicornMachine
 from llext_tools.measure import Measured, Meter, Wanted
 from llext_tools.mem import Mem
+from llext_tools.run.described import Described
 from llext_tools.run.furnish import furnish, initialise
-from llext_tools.run.plan import Step
+from llext_tools.run.plan import Step, plan
 
 if TYPE_CHECKING:
     from typing import Self
@@ -96,6 +97,7 @@ class Session:
     def __init__(self, images: Sequence[Image], setup: Setup) -> None:
         self.images, self.setup = tuple(images), setup
         self.arch = archs.load(setup.target.arch)
+        self.described = Described(self.images, setup.firmware, setup.target)
         self.output = Output(setup.limits.output, setup.sink)
         self.machine = setup.machine(setup.target.emulator, self.arch.callconv.pc)
         self.guest = Guest(setup.target, self.arch, self.machine, deadline=0.0, limits=setup.limits, output=self.output)
@@ -110,7 +112,7 @@ class Session:
             LlextError: there is no room for all of it.
         """
         setup, guest = self.setup, self.guest
-        furnish(guest, self.images, setup)
+        furnish(guest, self.images, setup, self.described)
         if any(setup.measure) or setup.limits.instructions:
             self.meter = Meter.attach(guest, self.images, setup.firmware, setup.measure)
         initialise(guest, setup)
@@ -155,8 +157,17 @@ class Session:
         for pointer in pointers:
             guest.call(pointer, nothing, (), ())
 
+    def call(self, text: str) -> Returned:
+        """Make one call, such as ``add(1, 2)``, by the types that debug information tells.
+
+        Raises:
+            UsageError: it is none that can be made. FaultError, LimitError: it did not return.
+        """
+        (step,) = plan(self.images, [text], (), self.described, Reporter())
+        return self.perform(step)
+
     def perform(self, step: Step) -> Returned:
-        """Make one call.
+        """Make one call that is planned.
 
         Raises:
             FaultError, LimitError: it did not return.

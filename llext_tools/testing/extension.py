@@ -231,7 +231,7 @@ class Extension:
             AttributeError: there is no such function. UsageError: ``prototype-syntax``.
         """
         program = self._program
-        known = program.parse(text)
+        known = program.described.given(text)
         program.symbol(known.name)
         program.given[known.name] = known
         self.symbols.forget(known.name)

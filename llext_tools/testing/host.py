@@ -203,7 +203,7 @@ class Host:
 
     def _make(self, name: str, prototype: str) -> Override:
         export = self._find(name)
-        known = self.program.parse(prototype) if prototype else self._prototype(export)
+        known = self.program.described.given(prototype) if prototype else self._prototype(export)
         if known is not None:
             self._prototypes[export.name] = known
         return Override(self, export, known)
@@ -242,7 +242,7 @@ class Host:
         here = self._guest.functions.get(address, (None, None))[1] or builtin.BY_NAME.get(export.name)
         text = here.prototype if here is not None else export.prototype
         table = self._guest.prototype(text) if text else None
-        found = self.program.imported(export)
+        found = self.program.described.prototype(export)
         if found is None or (table is not None and len(table.params) != len(found.params)):
             return table or found
         return found if any(found.names) or table is None else found._replace(names=table.names)
@@ -338,7 +338,7 @@ class Host:
         Args:
             prototype: C, such as ``int compare(const void *a, const void *b)``.
         """
-        known = self.program.parse(prototype)
+        known = self.program.described.given(prototype)
         return self.program.callback(
             function, known, body_of(self.program, function, known, f"`{known.name or 'callback'}`")
         )

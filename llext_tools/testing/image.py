@@ -26,7 +26,7 @@ class FirmwareSymbols(Mapping[str, Any]):
         """Of one name: what is global goes before what is static, the first image before the others."""
         found: dict[str, tuple[Symbol, Known]] = {}
         firmware = self._program.session.setup.firmware
-        for obj, known in zip(firmware, self._program.firmware, strict=True):
+        for obj, known in zip(firmware, self._program.described.firmware, strict=True):
             y = obj.symbols
             defined = ((y.type == elf.STT_FUNC) | (y.type == elf.STT_OBJECT)) & (y.shndx != elf.SHN_UNDEF)
             for i in sorted(defined.nonzero()[0].tolist(), key=lambda i: y.bind[i] == elf.STB_LOCAL):

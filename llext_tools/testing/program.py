@@ -11,8 +11,6 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from llext_tools.abi.c import Known
-from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, Prototype
 from llext_tools.c.values import near
 from llext_tools.diag import Diagnostic, Location
@@ -56,13 +54,13 @@ class Program:
             raise
         self.guest, self.images = self.session.guest, self.session.images
         self.model, self.memory = self.guest.model, self.guest.memory
+        self.described = self.session.described
         self.symbols = find_symbols(self.images)
         self.given: dict[str, Prototype] = {}
         """Prototypes that the test gives."""
         self.faulted = False
         """Whether the extension has been stopped inside of a call since it was fresh."""
         self._upset = False
-        self._known = {id(image): Known(image.obj, self.model) for image in self.images}
         self.blocks = Blocks()
         """Of the firmware's heap."""
         watch(self)
@@ -175,28 +173,19 @@ class Program:
         if given is not None:
             return given
         if symbol.address not in self._prototypes:
-            known = self._known[id(symbol.image)]
+            assert symbol.image is not None
+            known = self.described.of(symbol.image)
             found = next(filter(None, (known.prototype(name) for name in (symbol.name, *symbol.own))), None)
             self._prototypes[symbol.address] = found
         return self._prototypes[symbol.address]
 
     def variable_of(self, symbol: Symbol) -> CType | None:
         if symbol.address not in self._variables:
-            known = self._known[id(symbol.image)]
+            assert symbol.image is not None
+            known = self.described.of(symbol.image)
             found = next(filter(None, (known.variable(name) for name in (*symbol.own, symbol.name))), None)
             self._variables[symbol.address] = found
         return self._variables[symbol.address]
-
-    def parse(self, text: str) -> Prototype:
-        """A prototype in C, with the types of the extension.
-
-        Raises:
-            UsageError: ``prototype-syntax``.
-        """
-        return parse_prototype(text, self.model, self._type)
-
-    def _type(self, name: str) -> CType | None:
-        return next((found for known in self._every_known if (found := known.type(name)) is not None), None)
 
     def type_named(self, name: str) -> CType:
         """A type by its tag or typedef.
@@ -204,22 +193,9 @@ class Program:
         Raises:
             LookupError: nobody knows it.
         """
-        if (found := self._type(name)) is not None:
+        if (found := self.described.type(name)) is not None:
             return found
         raise LookupError(f"there is no type `{name}` in the debug information of {self.title}")
-
-    @cached_property
-    def _every_known(self) -> list[Known]:
-        return [*(self._known[id(image)] for image in reversed(self.images)), *self.firmware]
-
-    @cached_property
-    def firmware(self) -> tuple[Known, ...]:
-        """What the debug information of each image says."""
-        return tuple(Known(obj, self.model) for obj in self.session.setup.firmware)
-
-    def imported(self, export: Export) -> Prototype | None:
-        """The prototype of a function of the host, from the debug information of whoever has it."""
-        return self.guest.described(export)
 
     # ---- memory of the test's own
 

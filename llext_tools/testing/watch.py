@@ -35,7 +35,7 @@ def watch(program: Program) -> None:
             if at in guest.functions or area is None or area.owner is None or not area.owner.function(area, at):
                 continue
             export = Export(name, address, "func")
-            known = program.imported(export)
+            known = program.described.prototype(export)
             if known is not None:
                 guest.replace(export, _watcher(program.blocks, name, address, known))
 

@@ -84,8 +84,8 @@ def main(target: str, seed: str, count: str, *paths: str) -> None:
     sys.addaudithook(listen)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     names = sorted(builtin.BY_NAME)
-    (step,) = plan(caller, ["call(0, 0, 0, 0, 0, 0, 0)"], (), cpu, Reporter())
     with Session(caller, setup) as session:
+        (step,) = plan(caller, ["call(0, 0, 0, 0, 0, 0, 0)"], (), session.described, Reporter())
         start = session.snapshot()
         for _ in range(int(count)):
             session.start_clock()

@@ -16,7 +16,6 @@ import pytest
 
 from emulator.conftest import Build
 from llext_tools import arch
-from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.host.function import HostFunction
@@ -24,7 +23,6 @@ from llext_tools.host.guest import Guest
 from llext_tools.host.tables import exports_of
 from llext_tools.mem import Mem
 from llext_tools.run import load
-from llext_tools.run.plan import plan
 from llext_tools.run.session import Session, Setup
 from llext_tools.unwind import Frame, backtrace
 from needs import need
@@ -166,8 +164,7 @@ def traced(obj: ElfObject, target: str, call: str = "start(1)", firmware: ElfObj
     here = {"k_yield": HostFunction("k_yield", "void k_yield(void)", look)}
     setup = Setup(cpu, exports=exports, firmware=(firmware,) if firmware else (), overrides=here)
     with Session(images, setup) as session:
-        (step,) = plan(images, [call], (), cpu, Reporter())
-        session.perform(step)
+        session.call(call)
     return found
 
 
@@ -385,7 +382,6 @@ def test_corrupted_stacks_end_somewhere(target: str, chain: str, debug: tuple[st
 
     setup = Setup(cpu, overrides={"k_yield": HostFunction("k_yield", "void k_yield(void)", look)})
     with Session(images, setup) as session:
-        (step,) = plan(images, ["start(1)"], (), cpu, Reporter())
-        session.perform(step)
+        session.call("start(1)")
     assert max(lengths) <= 1000
     assert len(lengths) > 5

@@ -13,13 +13,11 @@ from emulator.compiled import compile_c
 from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.cli import main
-from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host.devices import parse_mmio
 from llext_tools.host.limits import Limits
 from llext_tools.run import RunResult, Session, Setup, load, run
-from llext_tools.run.plan import plan
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -239,12 +237,11 @@ def test_a_snapshot_brings_devices_back(build: Build) -> None:
     calls = ["read32(0x40010ff8)", "write32(0x40010ff8, 5)", "read32(0x40010ff8)"]
     calls += [call.replace("0x40010ff8", "0x40000104") for call in calls]
     calls += ["read8(0x40020000)", "read8(0x40020000)"]
-    steps = plan(images, calls, [], cpu, Reporter())
     devices = ("0x40010000+4K=ram", "0x40000100+256=ram", "0x40020000+1K=python:board.py:Counter")
     with Session(images, Setup(cpu, mmio=tuple(map(parse_mmio, devices)))) as session:
         before = session.snapshot()
         for _ in range(2):
-            assert [session.perform(step).value for step in steps] == [0, 0, 5, 0, 0, 5, 101, 201]
+            assert [session.call(text).value for text in calls] == [0, 0, 5, 0, 0, 5, 101, 201]
             session.rollback(before)
 
 

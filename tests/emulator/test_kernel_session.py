@@ -13,10 +13,8 @@ import pytest
 from emulator.conftest import Build
 from emulator.kernel_runs import START
 from llext_tools import arch
-from llext_tools.diag import Reporter
 from llext_tools.errors import FaultError, UsageError
 from llext_tools.run import Session, Setup, load
-from llext_tools.run.plan import plan
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -53,8 +51,7 @@ def session(build: Build, target: str) -> Iterator[Session]:
 
 
 def call(made: Session, text: str) -> int:
-    (step,) = plan(made.images, [text], [], made.setup.target, Reporter())
-    value = made.perform(step).value
+    value = made.call(text).value
     assert isinstance(value, int)
     return value
 

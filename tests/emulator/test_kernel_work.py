@@ -7,9 +7,7 @@ import pytest
 from emulator.conftest import Build
 from emulator.kernel_runs import EVERYWHERE, START, fault, go, words
 from llext_tools import arch
-from llext_tools.diag import Reporter
 from llext_tools.run import Session, Setup, load
-from llext_tools.run.plan import plan
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -155,8 +153,7 @@ def test_a_snapshot_keeps_queues(target: str, build: Build) -> None:
     with Session(images, Setup(cpu)) as session:
 
         def call(text: str) -> object:
-            (step,) = plan(session.images, [text], [], cpu, Reporter())
-            return session.perform(step).value
+            return session.call(text).value
 
         assert (call("submit()"), call("postpone()")) == (1, 1)
         state = session.snapshot()

@@ -45,7 +45,8 @@ void *memcpy(void *to, const void *from, __SIZE_TYPE__ size)
 static int ready;
 static int start_value = 1000;
 unsigned char kheap_llext_heap[64 << 10] __attribute__((aligned(4096), section(".noinit")));
-__attribute__((noinline)) int inner(int x) {{ return x + start_value++; }}
+typedef int level_t;
+__attribute__((noinline)) level_t inner(level_t x) {{ return x + start_value++; }}
 int plain(int x) {{ return inner(x) * 2; }}
 const char *label(const char *text) {{ return text; }}
 double mean(float x, double y) {{ return (x + y) / 2; }}
@@ -141,6 +142,7 @@ def llext(files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *options: str
         ("call_plain(5)", ["--override", "plain=-3"], "-3"),
         ("call_plain(5)", ["--override", "plain=board.py:plain"], "6"),
         ("call_plain(5)", ["--override", "inner=0x10"], "32"),  # not exported: the image calls it
+        ("call_plain(5)", ["--override", "inner=3", "--prototype", "level_t inner(level_t)"], "6"),  # of the image
         ("call_label(\"abc\")", ["--override", "label=board.py:label"], '"ABC"'),
         ("call_mean(3, 5.5)", [], "4.25"),
         ("call_mean(3, 5.5)", ["--override", "mean=board.py:mean"], "-2.5"),

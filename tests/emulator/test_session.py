@@ -6,10 +6,8 @@ import pytest
 
 from emulator.conftest import Build
 from llext_tools import arch
-from llext_tools.diag import Reporter
 from llext_tools.host.function import HostFunction
 from llext_tools.run import Session, Setup, load
-from llext_tools.run.plan import plan
 
 pytestmark = pytest.mark.emulator
 
@@ -28,7 +26,7 @@ TARGETS = ("cortex-m4f", "rv32imac", "rv64gc")
 
 
 def call(session: Session, text: str) -> object:
-    return session.perform(plan(session.images, [text], (), session.setup.target, Reporter())[0]).value
+    return session.call(text).value
 
 
 @pytest.fixture(params=TARGETS)
