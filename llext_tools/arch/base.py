@@ -242,6 +242,10 @@ class Arch(NamedTuple):
 
         return tuple(each.name for each in fitting if not any(has_less(each, other) for other in fitting))
 
+    def code_at(self, address: int) -> int:
+        """Where the code of a function is: its address without the Thumb bit."""
+        return address & ~1 if self.thumb else address
+
     def misfit(self, obj: ElfObject, target: Target) -> str:
         """Why an object cannot run on the target, in words that follow "the object is"; ``""`` if it can."""
         code = self.cpu(obj)

@@ -27,7 +27,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.attributes import SHT_ATTRIBUTES
 from llext_tools.elf.model import I64, ElfObject, Relocs
 from llext_tools.elf.read import read_relocs, reloc_tables
-from llext_tools.elf.write import Section, aligned, elf_file, head_size, kept_strings, raw_symbols
+from llext_tools.elf.write import Section, aligned, elf_file, head_size, kept_strings, raw_symbols, symbol_sections
 
 UNWINDING = (".ARM.exidx", ".ARM.extab")
 NOT_MAPPED = (".relro_padding", ".heap", ".stack")  # the loader passes over sections of these names
@@ -190,21 +190,8 @@ def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_],
         fail("region-alignment", text, at=Location(file=obj.path))
     word = obj.bits // 8
     start = aligned(end, word)
-    sections += [
-        Section(
-            name=".symtab",
-            type=elf.SHT_SYMTAB,
-            offset=start,
-            size=symtab.nbytes,
-            link=symtab_at + 1,
-            info=int((kept & local).sum()),
-            addralign=word,
-            entsize=symtab.itemsize,
-            data=symtab.view(np.uint8),
-        ),
-        Section(name=".strtab", type=elf.SHT_STRTAB, offset=start + symtab.nbytes, size=len(strtab), data=strtab),
-        Section(name=".shstrtab", type=elf.SHT_STRTAB, offset=start + symtab.nbytes + len(strtab), size=0),
-    ]
+    locals_ = int((kept & local).sum())
+    sections += symbol_sections(symtab, strtab, behind=len(sections), offset=start, first=locals_)
     return elf_file(
         bits=obj.bits,
         type=elf.ET_REL,

@@ -92,6 +92,33 @@ def to_bytes(name: str) -> bytes:
     return re.sub(rb"\\x([89a-f][0-9a-f])", lambda found: bytes([int(found[1], 16)]), data)
 
 
+def symbol_sections(symtab: NDArray[np.void], strtab: bytes, *, behind: int, offset: int, first: int) -> list[Section]:
+    """The symbol table, its strings and the section names, which end a file.
+
+    Args:
+        symtab: structured[n], SYM_OF.
+        behind: how many sections there are in front of them.
+        offset: where the table may begin, aligned to a word.
+        first: index of the first symbol that is not local.
+    """
+    word, strings = 4 if symtab.dtype == elf.SYM_OF[32] else 8, offset + symtab.nbytes
+    return [
+        Section(
+            name=".symtab",
+            type=elf.SHT_SYMTAB,
+            offset=offset,
+            size=symtab.nbytes,
+            link=behind + 2,
+            info=first,
+            addralign=word,
+            entsize=symtab.itemsize,
+            data=symtab.view(np.uint8),
+        ),
+        Section(name=".strtab", type=elf.SHT_STRTAB, offset=strings, size=len(strtab), data=strtab),
+        Section(name=".shstrtab", type=elf.SHT_STRTAB, offset=strings + len(strtab), size=0),
+    ]
+
+
 def elf_file(
     *,
     bits: int,

@@ -94,7 +94,7 @@ class DebugSession(Session):
         found = dict(zip(names, machine.get_all(names), strict=True))
         machine.restore(now)
         if context.entry and not context.runs:
-            found |= {guest.conv.pc: context.entry & ~int(guest.arch.thumb), guest.conv.ra: guest.return_at}
+            found |= {guest.conv.pc: guest.arch.code_at(context.entry), guest.conv.ra: guest.return_at}
         return found
 
     def host_symbols(self) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 from llext_tools.arch.base import CallConv
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
-from llext_tools.elf.write import Section, aligned, elf_file, head_size, string_table
+from llext_tools.elf.write import Section, aligned, elf_file, head_size, string_table, symbol_sections
 
 HOST = "llext_host"
 """The name of what calls extensions."""
@@ -56,21 +56,7 @@ def host_symbols(
     ]
     sections.append(Section(name=".debug_frame", type=elf.SHT_PROGBITS, offset=start, size=len(frames), data=frames))
     end = aligned(start + len(frames), word)
-    sections += [
-        Section(
-            name=".symtab",
-            type=elf.SHT_SYMTAB,
-            offset=end,
-            size=symtab.nbytes,
-            link=len(sections) + 2,
-            info=1,
-            addralign=word,
-            entsize=symtab.itemsize,
-            data=symtab.view(np.uint8),
-        ),
-        Section(name=".strtab", type=elf.SHT_STRTAB, offset=end + symtab.nbytes, size=len(strtab), data=strtab),
-        Section(name=".shstrtab", type=elf.SHT_STRTAB, offset=end + symtab.nbytes + len(strtab), size=0),
-    ]
+    sections += symbol_sections(symtab, strtab, behind=len(sections), offset=end, first=1)
     return elf_file(
         bits=bits,
         type=elf.ET_EXEC,

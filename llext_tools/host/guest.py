@@ -95,7 +95,7 @@ class Guest(Places):
         has. A call of the rest ends the run.
         """
         for export in exports:
-            address = export.address & ~1 if self.arch.thumb else export.address
+            address = self.arch.code_at(export.address)
             function = overrides.get(export.name)
             if function is not None:
                 self.functions.setdefault(address, (export, function))
@@ -109,7 +109,7 @@ class Guest(Places):
         Returns:
             The function that it stands for.
         """
-        address = export.address & ~1 if self.arch.thumb else export.address
+        address = self.arch.code_at(export.address)
         before = self.functions.get(address)
         if before is None and function is not None:
             self.memory.add_traps("host", [address])
@@ -309,7 +309,7 @@ class Guest(Places):
             text = f"host and extension call each other {self.limits.depth} levels deep"
             self.fail("run-depth", text, self.where_now())
         inside, frames.inside = frames.inside, []
-        frames.entries.append(Entry(address & ~1 if self.arch.thumb else address, sp, ra, tuple(inside)))
+        frames.entries.append(Entry(self.arch.code_at(address), sp, ra, tuple(inside)))
         return inside
 
     def leave(self, inside: list[str]) -> None:

@@ -96,7 +96,7 @@ class Places:
 
     def name_of(self, address: int) -> str:
         """The function that an address is in, or the address."""
-        where = self.location(address & ~1 if self.arch.thumb else address)
+        where = self.location(self.arch.code_at(address))
         return where.function if where and where.function else f"{address:#010x}"
 
     def where_now(self) -> Location | None:
@@ -104,8 +104,7 @@ class Places:
 
         A function that ends with a jump to the host has left no trace: then it is the one that the host has called.
         """
-        back = self.machine.get(self.conv.ra)
-        back = back & ~1 if self.arch.thumb else back
+        back = self.arch.code_at(self.machine.get(self.conv.ra))
         if back == self.return_at and self.frames.entries:
             entry = self.location(self.frames.entries[-1].address)
             return entry._replace(offset=None) if entry else self.file()

@@ -21,7 +21,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.attributes import SHT_ATTRIBUTES
 from llext_tools.elf.model import I64, Bytes, ElfObject, Relocs
 from llext_tools.elf.read import read_relocs
-from llext_tools.elf.write import Section, aligned, elf_file, head_size, raw_symbols
+from llext_tools.elf.write import Section, aligned, elf_file, head_size, raw_symbols, symbol_sections
 from llext_tools.link.image import Image, SymTab
 from llext_tools.link.memory import ALIGN
 from llext_tools.link.relocate import pair, relocate
@@ -53,21 +53,7 @@ def executable(image: Image) -> bytes:
     strtab = obj.symbols.strtab
     word = obj.bits // 8
     end = aligned(end, word)
-    headers += [
-        Section(
-            name=".symtab",
-            type=elf.SHT_SYMTAB,
-            offset=end,
-            size=symtab.nbytes,
-            link=len(headers) + 2,
-            info=locals_,
-            addralign=word,
-            entsize=symtab.itemsize,
-            data=symtab.view(np.uint8),
-        ),
-        Section(name=".strtab", type=elf.SHT_STRTAB, offset=end + symtab.nbytes, size=len(strtab), data=strtab),
-        Section(name=".shstrtab", type=elf.SHT_STRTAB, offset=end + symtab.nbytes + len(strtab), size=0),
-    ]
+    headers += symbol_sections(symtab, strtab, behind=len(headers), offset=end, first=locals_)
     if len(headers) >= elf.SHN_LORESERVE:
         fail("elf-sections", f"{len(headers):,} sections are too many for a file", at=Location(file=obj.path))
     return elf_file(

@@ -173,8 +173,8 @@ class Calls:
         stack.node = host.node.parent.child(now.function or self._nameless(now.start))
         stack.node.calls += 1
         stack.calls.append(host._replace(node=stack.node))
-        back = self._guest.machine.get(self._guest.conv.ra)
-        if (back & ~1 if self._guest.arch.thumb else back) == self._guest.return_at:
+        back = self._guest.arch.code_at(self._guest.machine.get(self._guest.conv.ra))
+        if back == self._guest.return_at:
             stack.calls.append(Call(stack.node, self._guest.return_at, self._sp(), hidden=True))
 
     def _begins(self, piece: Piece) -> bool:

@@ -238,7 +238,7 @@ class Host:
         symbol = self.program.symbols.get(export.name)
         if symbol is not None and symbol.address == export.address:
             return self.program.prototype_of(symbol)
-        address = export.address & ~1 if self._guest.arch.thumb else export.address
+        address = self._guest.arch.code_at(export.address)
         here = self._guest.functions.get(address, (None, None))[1] or builtin.BY_NAME.get(export.name)
         text = here.prototype if here is not None else export.prototype
         table = self._guest.prototype(text) if text else None

@@ -30,7 +30,7 @@ def watch(program: Program) -> None:
             defined = functions_in(program.session.setup.firmware)
             wanted |= {name: defined[name] for name in FREES if name in defined}
         for name, address in wanted.items():
-            at = address & ~1 if guest.arch.thumb else address
+            at = guest.arch.code_at(address)
             area = guest.memory.at(at)
             if at in guest.functions or area is None or area.owner is None or not area.owner.function(area, at):
                 continue
@@ -64,7 +64,7 @@ def _watcher(blocks: Blocks, name: str, address: int, prototype: Prototype) -> H
 def from_extension(guest: Guest) -> bool:
     """Whether the call that the machine is about to make comes from an extension, or the test."""
     back = guest.machine.get(guest.conv.ra)
-    area = guest.memory.at(back & ~1 if guest.arch.thumb else back)
+    area = guest.memory.at(guest.arch.code_at(back))
     return area is None or area.owner is None or area.owner.kind == "region"
 
 

@@ -273,7 +273,7 @@ class Unwinder:
         return address - inside if name else None
 
     def _address(self, value: int) -> int:
-        return value & ~1 if self._guest.arch.thumb else value
+        return self._guest.arch.code_at(value)
 
     def _load(self, address: int) -> int | None:
         area = self._memory.at(address)
