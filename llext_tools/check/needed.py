@@ -14,7 +14,7 @@ from llext_tools.check.exported import names, offered
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.names import demangle
-from llext_tools.link.exports import Definition, ExportTable
+from llext_tools.link.exports import IMPLEMENTATION, Definition, ExportTable
 from llext_tools.link.missing import DEVICE, Missing, Reasons, is_foreign, relocations
 
 NAMED = 3
@@ -63,7 +63,7 @@ def _need(name: str, by: tuple[str, ...], why: Reasons, *, weak: bool) -> Need:
     no_line = DEVICE.fullmatch(name) or (build and (build.group(name) or build.unimplemented(name)))
     statement = ""
     if not no_line and name.isidentifier() and not compilers and (known or unknown):
-        syscall = name.removeprefix("z_impl_")
+        syscall = name.removeprefix(IMPLEMENTATION)
         statement = f"EXPORT_SYSCALL({syscall});" if syscall != name else f"EXPORT_SYMBOL({name});"
     return Need(name, statement, by, reason, known)
 

@@ -99,6 +99,11 @@ class Places:
         where = self.location(self.arch.code_at(address))
         return where.function if where and where.function else f"{address:#010x}"
 
+    def symbol(self, address: int) -> str:
+        """The function or variable that an address is in, as "`name`+0x4", or ``""``."""
+        area = self.memory.at(address)
+        return area.owner.symbol(area, address) if area and area.owner else ""
+
     def where_now(self) -> Location | None:
         """Where the extension is while the host runs: its call instruction.
 

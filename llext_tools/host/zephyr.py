@@ -24,7 +24,7 @@ from llext_tools.host.kernel.kernel import Kernel
 from llext_tools.host.kernel.records import RECORDS, Record, Records, described
 from llext_tools.host.output import LOGGING
 from llext_tools.host.places import Frames
-from llext_tools.link.exports import Export
+from llext_tools.link.exports import IMPLEMENTATION, Export
 
 CONSOLE = ("printk", "vprintk", "printf", "vprintf", "puts", "putchar")
 HEAP = ("malloc", "calloc", "realloc", "aligned_alloc", "free",
@@ -34,7 +34,6 @@ ENDS = ("abort", "assert_post_action")
 
 TICKS, CYCLES = "CONFIG_SYS_CLOCK_TICKS_PER_SEC", "CONFIG_SYS_CLOCK_HW_CYCLES_PER_SEC"
 KERNEL, MAIN = "_kernel", "z_main_thread"
-SYSCALL = "z_impl_"
 SWITCHES = ("z_pend_curr", "z_pend_curr_unlocked", "z_pend_thread", "z_add_timeout", "arch_swap")
 """What only a booted scheduler can do: called by functions of the kernel that have no stand-in."""
 
@@ -72,7 +71,7 @@ def is_zephyr(obj: ElfObject) -> bool:
     if f"\0{KERNEL}\0".encode() not in obj.symbols.strtab:
         return False
     names = {name for _, name in defined(obj)}
-    return KERNEL in names and any(name.startswith(SYSCALL) for name in names)
+    return KERNEL in names and any(name.startswith(IMPLEMENTATION) for name in names)
 
 
 def defined(obj: ElfObject) -> Iterator[tuple[int, str]]:
@@ -132,4 +131,4 @@ def follow(guest: Guest, model: Kernel, place: int) -> None:
 
 def built_in_its_tree(obj: ElfObject) -> bool:
     """Whether an extension was compiled with Zephyr's own headers: it imports the code of system calls."""
-    return any(name.startswith(SYSCALL) for name in obj.symbols.names(obj.symbols.undefined.tolist()))
+    return any(name.startswith(IMPLEMENTATION) for name in obj.symbols.names(obj.symbols.undefined.tolist()))

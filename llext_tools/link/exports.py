@@ -12,6 +12,9 @@ from llext_tools.elf.slid import WIDTHS, slid, slid_from, slid_of
 
 Kind = Literal["func", "object", ""]
 
+IMPLEMENTATION = "z_impl_"
+"""In front of the name of a function that Zephyr makes a system call: its code is under that name."""
+
 
 class Export(NamedTuple):
     """One exported symbol. On Arm the address of a function carries the Thumb bit, as in Zephyr's tables."""

@@ -26,7 +26,7 @@ from llext_tools.elf.lines import Line, find_lines
 from llext_tools.elf.model import I64, ElfObject, Relocs
 from llext_tools.elf.names import demangle, without_parameters
 from llext_tools.elf.read import read_relocs, reloc_tables
-from llext_tools.link.exports import Definition, ExportTable
+from llext_tools.link.exports import IMPLEMENTATION, Definition, ExportTable
 from llext_tools.link.families import RUNTIME, family
 from llext_tools.link.nearest import Names
 
@@ -247,7 +247,7 @@ class Reasons:
         group = self.build.group(name) if self.build else ""
         if not group:
             libc = name in LIBC or re.fullmatch(r"__aeabi_mem(cpy|move|set|clr)[48]?", name)
-            guess = "LIBC" if libc else "SYSCALL" if name.startswith("z_impl_") else ""
+            guess = "LIBC" if libc else "SYSCALL" if name.startswith(IMPLEMENTATION) else ""
             group = guess if guess and self._option(f"{GROUP}{guess}") == "n" else ""
         if not group:
             return None
@@ -298,7 +298,7 @@ class Reasons:
         elif self.build and self.build.has_symbols:
             notes.append(f"{self.source} does not define it")
             cure = "enable the driver or subsystem that implements it"
-        elif not any(export.startswith("z_impl_") for export in self.exports.by_name):
+        elif not any(export.startswith(IMPLEMENTATION) for export in self.exports.by_name):
             cure = f"build the firmware with `{GROUP}SYSCALL=y`, or " + cure
         return Missing("symbol-unexported", self._neither(name), tuple(notes), cure)
 

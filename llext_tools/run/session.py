@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 MOST_TEXT = 1 << 12
-"""Bytes of a returned string that are shown."""
+"""Bytes that are shown of a string."""
 
 
 class Setup(NamedTuple):

@@ -9,14 +9,10 @@ from llext_tools.c.types import Prototype
 from llext_tools.c.values import near
 from llext_tools.host.function import HostCall
 from llext_tools.host.memory import AccessError
+from llext_tools.link.exports import IMPLEMENTATION
+from llext_tools.run.session import MOST_TEXT
 from llext_tools.testing.program import Program
 from llext_tools.testing.values import given
-
-SYSCALL = "z_impl_"
-"""In front of the name of a function that Zephyr makes a system call."""
-
-MOST_TEXT = 1 << 12
-"""Bytes of a text among the arguments that are kept."""
 
 
 class Call:
@@ -66,7 +62,7 @@ class Calls(list[Any]):
     """Calls in their order; called with a name, those of one function."""
 
     def __call__(self, name: str) -> Calls:
-        return Calls(call for call in self if call.name in (name, SYSCALL + name))
+        return Calls(call for call in self if call.name in (name, IMPLEMENTATION + name))
 
     @property
     def names(self) -> list[str]:

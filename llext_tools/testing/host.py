@@ -14,9 +14,9 @@ from llext_tools.host.function import HostCall, HostFunction
 from llext_tools.host.guest import Guest
 from llext_tools.host.heap import Block
 from llext_tools.host.memory import Memory
-from llext_tools.link.exports import Export
+from llext_tools.link.exports import IMPLEMENTATION, Export
 from llext_tools.run.furnish import functions_in
-from llext_tools.testing.calls import SYSCALL, Calls, seen
+from llext_tools.testing.calls import Calls, seen
 from llext_tools.testing.fault import fault
 from llext_tools.testing.image import FirmwareSymbols
 from llext_tools.testing.program import Program
@@ -223,7 +223,10 @@ class Host:
         setup = self.program.session.setup
         table = setup.exports or builtin.exports(self._guest.arch)
         defined = functions_in(setup.firmware)
-        for each in (name, SYSCALL + name):  # what a Zephyr image has as a system call is not there under its own name
+        for each in (
+            name,
+            IMPLEMENTATION + name,
+        ):  # a system call is not there under its own name
             if (export := table.find(each)) is not None:
                 return export
             if each in defined:

@@ -28,7 +28,7 @@ class Namer:
     """Names of addresses of one machine."""
 
     def __init__(self, guest: Places) -> None:
-        self._guest = guest
+        self._guest, self.symbol = guest, guest.symbol
         self._lines: dict[int, Line | None] = {}
 
     def named(self, spots: Sequence[Spot]) -> tuple[Frame, ...]:
@@ -79,15 +79,8 @@ class Namer:
         name, _, offset = area.owner.symbol(area, address).rpartition("`")
         return name.lstrip("`"), int(offset[1:], 16) if offset else 0
 
-    def symbol(self, address: int) -> str:
-        """The function or variable that an address is in, as "`name`+0x4"."""
-        area = self._guest.memory.at(address)
-        if area is None or area.owner is None:
-            return ""
-        return area.owner.symbol(area, address)
-
     def where(self, address: int) -> str:
-        """The same with the section: `` `table`+0x4 (.data+0x24) ``."""
+        """The function or variable that an address is in, with the section: `` `table`+0x4 (.data+0x24) ``."""
         area = self._guest.memory.at(address)
         if area is None or area.owner is None:
             return f"{address:#010x}"

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NoReturn
 
 from llext_tools.diag import Diagnostic, Location, number
-from llext_tools.host.guest import Guest
 from llext_tools.host.stacks import FILL
 
 if TYPE_CHECKING:
@@ -84,12 +83,7 @@ def thing(kernel: Kernel, kind: str, address: int) -> str:
     owner = kernel.thread_at(address)
     if owner is not None:
         return f"the end of {called(owner)}"
-    return f"the {kind} {symbol(kernel.guest, address) or f'at {address:#010x}'}"
-
-
-def symbol(guest: Guest, address: int) -> str:
-    area = guest.memory.at(address)
-    return area.owner.symbol(area, address) if area and area.owner else ""
+    return f"the {kind} {kernel.guest.symbol(address) or f'at {address:#010x}'}"
 
 
 def in_thread(diagnostics: tuple[Diagnostic, ...], name: str) -> tuple[Diagnostic, ...]:
@@ -166,11 +160,11 @@ def left(kernel: Kernel) -> list[Diagnostic]:
         if thread is not kernel.main:
             lines += [f"{called(thread)} {waiting(kernel, thread)}", *trace]
     timers = [
-        f"the timer {symbol(guest, address) or f'at {address:#010x}'} calls `{guest.name_of(function)}`"
+        f"the timer {guest.symbol(address) or f'at {address:#010x}'} calls `{guest.name_of(function)}`"
         for address, function in kernel.timers.with_functions()
     ]
     works = [
-        f"the work item {symbol(guest, address) or f'at {address:#010x}'} calls `{guest.name_of(handler)}`"
+        f"the work item {guest.symbol(address) or f'at {address:#010x}'} calls `{guest.name_of(handler)}`"
         for address, handler in (kernel.works.due() if kernel.works else ())
     ]
     threads = len([thread for thread in kernel.contexts if not thread.idle]) - 1

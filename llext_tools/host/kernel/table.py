@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from llext_tools.c.types import Value
 from llext_tools.host.function import HostFunction
+from llext_tools.link.exports import IMPLEMENTATION
 
 SYSCALL = True
 """For ``Row.syscall``: Zephyr makes it a system call. What is compiled in its tree calls ``z_impl_`` of it."""
@@ -26,5 +27,5 @@ def functions(rows: Iterable[Row]) -> Iterator[HostFunction]:
         name = prototype.split("(")[0].split()[-1].lstrip("*")
         yield HostFunction(name, prototype, body)
         if syscall:
-            other = f"z_impl_{name}"
+            other = f"{IMPLEMENTATION}{name}"
             yield HostFunction(other, prototype.replace(f"{name}(", f"{other}(", 1), body)
