@@ -16,8 +16,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from llext_tools.diag import fail
+from llext_tools.host.areas import Area
 from llext_tools.host.faults import explain
-from llext_tools.host.memory import Area, page_runs
+from llext_tools.host.memory import page_runs
 from llext_tools.host.python import UserError, load_python
 from llext_tools.machine.protocol import Stop
 from llext_tools.mem import Perm

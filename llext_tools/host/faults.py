@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NoReturn
 
 from llext_tools.diag import Location
-from llext_tools.host.memory import AccessError, Area, Firmware
+from llext_tools.host.areas import Area, Firmware
+from llext_tools.host.memory import AccessError
 from llext_tools.host.places import Places
 from llext_tools.machine.protocol import Stop
 from llext_tools.mem import Perm

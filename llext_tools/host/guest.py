@@ -22,12 +22,13 @@ from llext_tools.diag import Location, fail, number
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import stacks
+from llext_tools.host.areas import Area
 from llext_tools.host.devices import Bus, DeviceError
 from llext_tools.host.faults import explain, explain_access, late
 from llext_tools.host.function import HostCall, HostFunction, Output
 from llext_tools.host.heap import Heap, HeapError
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import AccessError, Area, View
+from llext_tools.host.memory import AccessError, View
 from llext_tools.host.missing import missing
 from llext_tools.host.passing import Registers, give_result, pass_arguments, result_memory, take_result, value_of_call
 from llext_tools.host.places import Entry, Frames, Places

@@ -11,9 +11,10 @@ from typing import NamedTuple, NoReturn
 from llext_tools.arch.base import Arch, Target
 from llext_tools.diag import Location, fail, number
 from llext_tools.errors import LlextError
+from llext_tools.host.areas import Area
 from llext_tools.host.function import HostFunction
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import Area, Memory
+from llext_tools.host.memory import Memory
 from llext_tools.link.exports import Export
 from llext_tools.machine.protocol import Machine, Stop
 from llext_tools.mem import Perm

@@ -13,7 +13,7 @@ import numpy as np
 
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
-from llext_tools.host.memory import Area, firmware_areas
+from llext_tools.host.areas import Area, firmware_areas
 from llext_tools.link.exports import Heap
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from llext_tools.host.memory import Area, Memory
+from llext_tools.host.areas import Area
+from llext_tools.host.memory import Memory
 
 FILL = 0xAA
 

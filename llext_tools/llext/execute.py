@@ -27,10 +27,11 @@ from llext_tools.c.types import Prototype
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.host import builtin
+from llext_tools.host.areas import Area, firmware_areas, symbol_index
 from llext_tools.host.function import HostFunction, Output
 from llext_tools.host.guest import Guest
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import Area, Range, View, firmware_areas, free, page_runs, symbol_index
+from llext_tools.host.memory import Range, View, free, page_runs
 from llext_tools.link.exports import ExportTable
 from llext_tools.llext.config import Config
 from llext_tools.llext.domain import MemDomain
@@ -313,7 +314,7 @@ def cut(whole: Range, start: int, end: int) -> list[Range]:
 
 
 class Loaded:
-    """An extension as the owner of its regions; see ``host.memory.Owner``."""
+    """An extension as the owner of its regions; see ``host.areas.Owner``."""
 
     kind: Literal["region"] = "region"
 

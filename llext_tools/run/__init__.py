@@ -21,9 +21,10 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host import builtin
+from llext_tools.host.areas import Area, firmware_areas
 from llext_tools.host.function import HostCall
 from llext_tools.host.limits import Limits
-from llext_tools.host.memory import Area, firmware_areas, free
+from llext_tools.host.memory import free
 from llext_tools.host.segments import heap_pages
 from llext_tools.host.stacks import StackUse
 from llext_tools.link import Image, link

@@ -18,8 +18,9 @@ from llext_tools.c.view import plain
 from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import FaultError, LlextError
 from llext_tools.host import builtin
+from llext_tools.host.areas import Area
 from llext_tools.host.function import HostCall
-from llext_tools.host.memory import Area, free
+from llext_tools.host.memory import free
 from llext_tools.host.segments import heap_pages
 from llext_tools.link import Image, link
 from llext_tools.link.exports import ExportTable

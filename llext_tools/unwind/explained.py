@@ -5,7 +5,7 @@ from __future__ import annotations
 from llext_tools.diag import Diagnostic
 from llext_tools.elf.lines import find_line
 from llext_tools.elf.model import ElfObject
-from llext_tools.host.memory import Firmware, Linked
+from llext_tools.host.areas import Firmware, Linked
 from llext_tools.host.places import Places
 from llext_tools.unwind.frames import Frame, lines
 from llext_tools.unwind.origin import origins

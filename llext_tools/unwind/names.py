@@ -9,7 +9,7 @@ import numpy as np
 
 from llext_tools.elf.lines import Line, find_lines
 from llext_tools.elf.model import ElfObject
-from llext_tools.host.memory import Firmware, Linked
+from llext_tools.host.areas import Firmware, Linked
 from llext_tools.host.places import Places
 from llext_tools.unwind.frames import Frame
 

@@ -16,7 +16,7 @@ from llext_tools import arch as archs
 from llext_tools.diag import Reporter, number
 from llext_tools.elf.model import I64, ElfObject, Relocs
 from llext_tools.elf.read import read_relocs
-from llext_tools.host.memory import Linked
+from llext_tools.host.areas import Linked
 from llext_tools.host.places import Places
 from llext_tools.link.image import Image
 from llext_tools.link.relocate import pair

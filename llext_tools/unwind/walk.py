@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llext_tools.elf.model import I64, ElfObject
-from llext_tools.host.memory import Area, Firmware, Linked
+from llext_tools.host.areas import Area, Firmware, Linked
 from llext_tools.host.places import Entry, Frames, Places
 from llext_tools.mem import Perm
 from llext_tools.unwind.cfi import CallFrames, Row

@@ -1,4 +1,4 @@
-"""A model of Zephyr's kernel for what needs a scheduler: threads, semaphores, mutexes, message queues, timers, time.
+"""A model of Zephyr's kernel for what needs a scheduler: threads, what they wait for, timers, work, time.
 
 ``FUNCTIONS`` are functions of the host. They stand in for those of a Zephyr image, too, whose kernel nobody has booted.
 """

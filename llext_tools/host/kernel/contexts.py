@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from llext_tools.host.areas import Area
 from llext_tools.host.kernel.sched import Thread
-from llext_tools.host.memory import Area
 from llext_tools.host.places import Frames
 
 if TYPE_CHECKING:

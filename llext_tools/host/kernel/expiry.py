@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from llext_tools.errors import LlextError
 from llext_tools.host import stacks
+from llext_tools.host.areas import Area
 from llext_tools.host.kernel import report
 from llext_tools.host.kernel.contexts import Timer
-from llext_tools.host.memory import AccessError, Area
+from llext_tools.host.memory import AccessError
 from llext_tools.host.places import Frames
 from llext_tools.mem import Perm
 

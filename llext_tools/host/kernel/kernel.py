@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from llext_tools.c.types import Prototype
 from llext_tools.errors import LlextError
 from llext_tools.host import stacks
+from llext_tools.host.areas import Area
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel import back, report
 from llext_tools.host.kernel.contexts import Context, Leave, Timer
 from llext_tools.host.kernel.expiry import Timers
 from llext_tools.host.kernel.records import Records
 from llext_tools.host.kernel.sched import EAGAIN, Agenda, Scheduler, Thread, Wait
-from llext_tools.host.memory import Area
 from llext_tools.host.places import Frames
 from llext_tools.host.stacks import StackUse
 from llext_tools.mem import Perm

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import NoReturn
 
 from llext_tools.host import stacks
+from llext_tools.host.areas import Area
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel import report
 from llext_tools.host.kernel.contexts import Context
 from llext_tools.host.kernel.kernel import FOREVER, Kernel, kernel_of
 from llext_tools.host.kernel.table import SYSCALL, Row
-from llext_tools.host.memory import Area
 from llext_tools.mem import Perm
 
 EBUSY, EINVAL, EDEADLK, ENOSPC = 16, 22, 45, 28

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from llext_tools.host.areas import Area
 from llext_tools.host.faults import explain_access
 from llext_tools.host.guest import Guest
 from llext_tools.host.kernel.contexts import Context
@@ -17,7 +18,7 @@ from llext_tools.host.kernel.kernel import FOREVER, KERNEL_AT, Kernel, kernel_of
 from llext_tools.host.kernel.sched import Wait
 from llext_tools.host.kernel.table import Row
 from llext_tools.host.kernel.threads import prepare
-from llext_tools.host.memory import AccessError, Area
+from llext_tools.host.memory import AccessError
 from llext_tools.mem import Perm
 
 EBUSY, EINVAL, ENODEV = 16, 22, 19
