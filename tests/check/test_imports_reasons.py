@@ -150,7 +150,7 @@ def test_run_asks_for_the_firmware_where_none_is_given(zephyr: Board, monkeypatc
     zephyr.found(USES.format("adc_read"))
     monkeypatch.chdir(zephyr.folder)
     code, text = llext("run", f"e{zephyr.n}.llext")
-    assert (code, "give the firmware that has it: `--exports zephyr.elf`" in " ".join(text.split())) == (5, True)
+    assert (code, "give the firmware that has it: `--firmware zephyr.elf`" in " ".join(text.split())) == (5, True)
     code, text = llext("run", f"e{zephyr.n}.llext", "--exports", "zephyr.elf")
     assert (code, "--exports" in text) == (5, False)
 
