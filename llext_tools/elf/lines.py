@@ -116,7 +116,7 @@ class Definitions:
 
 
 def _definition(info: Any, name: str, address: int, function: bool) -> Line | None:
-    address_of, tag = (low_pc, "DW_TAG_subprogram") if function else (_address, "DW_TAG_variable")
+    address_of, tag = (_low_pc, "DW_TAG_subprogram") if function else (_address, "DW_TAG_variable")
     for unit in _units_that_name(info, name):
         for die in entries(unit.get_top_DIE(), tag):
             if name in names_of(die) and address_of(info, unit, die) == address:
@@ -233,7 +233,7 @@ PARENTS = {
 """The entries in which there may be others."""
 
 
-def low_pc(info: Any, unit: Any, die: Any) -> int | None:
+def _low_pc(info: Any, unit: Any, die: Any) -> int | None:
     """The address of a function that has code of its own, if that is in one piece."""
     low = die.attributes.get("DW_AT_low_pc")
     return None if low is None else number(info, unit, low)

@@ -18,7 +18,8 @@ import numpy as np
 
 from llext_tools.elf import structs as elf
 from llext_tools.elf.dwarf import MALFORMED, attribute
-from llext_tools.elf.lines import SCOPES, file_name, low_pc, open_debug
+from llext_tools.elf.inlined import ranges_of
+from llext_tools.elf.lines import SCOPES, file_name, open_debug
 from llext_tools.elf.model import I64, ElfObject
 
 START = attrgetter("start")
@@ -102,7 +103,7 @@ def _functions(info: Any, unit: Any) -> Iterator[Function]:
     program = info.line_program_for_CU(unit)
     folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b""
     for die, around in _subprograms(unit.get_top_DIE()):
-        pieces = _pieces(info, unit, die)
+        pieces = tuple((start, end) for start, end in ranges_of(info, unit, die) if start < end)
         is_lambda = attribute(die, "DW_AT_name") == b"operator()" and attribute(die, "DW_AT_decl_line") is None
         line, file = (attribute(around if is_lambda else die, f"DW_AT_decl_{what}") for what in ("line", "file"))
         if pieces and line and file is not None and program:
@@ -121,25 +122,6 @@ def _subprograms(die: Any) -> Iterator[tuple[Any, Any]]:
             yield child, die
         if child.tag in AROUND and child.has_children:
             yield from _subprograms(child)
-
-
-def _pieces(info: Any, unit: Any, die: Any) -> tuple[tuple[int, int], ...]:
-    """Where the code of a function is, that of its entry first."""
-    low, high = low_pc(info, unit, die), die.attributes.get("DW_AT_high_pc")
-    if low is not None and high is not None:
-        end = high.value if high.form == "DW_FORM_addr" else low + high.value
-        return ((low, end),) if low < end else ()
-    if "DW_AT_ranges" not in die.attributes:
-        return ()
-    top = low_pc(info, unit, unit.get_top_DIE()) or 0
-    found, base = [], top
-    for entry in info.range_lists().get_range_list_at_offset(die.attributes["DW_AT_ranges"].value, unit):
-        if hasattr(entry, "base_address"):
-            base = entry.base_address
-        else:
-            offset = 0 if entry.is_absolute else base
-            found.append((entry.begin_offset + offset, entry.end_offset + offset))
-    return tuple(found)
 
 
 def data_in_code(debug: ElfObject, at: I64) -> tuple[tuple[int, int], ...]:

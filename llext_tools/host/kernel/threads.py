@@ -124,7 +124,7 @@ def k_thread_suspend(guest: Guest, address: int) -> None:
     kernel = kernel_of(guest)
     thread = known(kernel, address)
     if thread is not None:
-        thread.suspended = True
+        kernel.sched.suspend(thread)
         kernel.reschedule()
 
 
