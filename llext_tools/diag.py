@@ -186,6 +186,13 @@ CODES: dict[str, Code] = {
 }
 
 
+def printable(text: str) -> str:
+    """With what a terminal would obey spelt out: ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def number(count: int, noun: str) -> str:
     """``1 byte``, ``2,048 bytes``."""
     return f"{count:,} {noun}" + ("s" if count != 1 else "")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from llext_tools.diag import printable
+
 HARMLESS = re.compile(r"(\x1b\[[0-9;]*[mK]|[\n\t\r]+)")
 """What passes: colours, the end of a line erased, movements within lines."""
 
@@ -25,10 +27,5 @@ class Terminal:
 
 def spelt_out(text: str) -> str:
     parts = HARMLESS.split(text)
-    parts[::2] = [
-        part
-        if part.isprintable()
-        else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in part)
-        for part in parts[::2]
-    ]
+    parts[::2] = map(printable, parts[::2])
     return "".join(parts)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
+from llext_tools.diag import printable
 from llext_tools.gdb.fields import PacketError, hexed, pair, parsed, part, point
 from llext_tools.gdb.packets import LARGEST, unescaped
 from llext_tools.gdb.program import SIGTRAP, WATCH_NAMES, WATCHES, Program, Thread, Watch
@@ -288,7 +289,7 @@ class Stub:
 
     def _thread_name(self, rest: str) -> str:
         thread = self._program.thread(self._thread_id(rest.removeprefix(",")))
-        return f"{thread.name}: {thread.state}".encode().hex() if thread else NO_THREAD
+        return printable(f"{thread.name}: {thread.state}").encode().hex() if thread else NO_THREAD
 
     # ---- everything else
 
@@ -309,7 +310,7 @@ class Stub:
 
     def _transfer_threads(self, rest: str) -> bytes | str:
         threads = "".join(
-            f'<thread id="{t.id:x}" name={quoteattr(t.name)}>{escape(t.state)}</thread>'
+            f'<thread id="{t.id:x}" name={quoteattr(printable(t.name))}>{escape(printable(t.state))}</thread>'
             for t in self._program.threads()
         )
         return part(f'<?xml version="1.0"?>\n<threads>{threads}</threads>\n', rest.removeprefix(":"))

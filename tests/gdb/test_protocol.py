@@ -6,6 +6,7 @@ Oracle: the GDB manual, "Remote Serial Protocol", and what the five instructions
 from __future__ import annotations
 
 from collections.abc import Iterator
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -297,6 +298,17 @@ def test_threads() -> None:
         assert client.ask("P0=00000000") == "E0e", "only the thread with the CPU can be changed"
         assert client.ask("Hg0") == "OK"
         assert client.register(PC) == CODE
+        finish(client)
+        assert running.end() == Stop(reason="trap", pc=RETURN)
+
+
+def test_a_name_from_the_target_is_text_for_xml_and_a_terminal() -> None:
+    """Oracle: an XML parser, which takes no control characters."""
+    with Running([Thread(1, "main"), Thread(2, "a\x01\x1b]0;b", lambda: {"pc": LOOP}, "waits")]) as running:
+        client = running.connect()
+        threads = ET.fromstring(client.ask("qXfer:threads:read::0,1000")[1:])
+        assert [each.get("name") for each in threads] == ["main", r"a\x01\x1b]0;b"]
+        assert bytes.fromhex(client.ask("qThreadExtraInfo,2")).decode() == r"a\x01\x1b]0;b: waits"
         finish(client)
         assert running.end() == Stop(reason="trap", pc=RETURN)
 
