@@ -16,9 +16,6 @@ TAKE: Mapping[str, Callable[..., int]] = {
 }
 """Bytes that a function allocates, by its arguments; ``k_malloc`` and the others take the same ones."""
 
-GIVE = ("free", "realloc")
-"""Functions whose first argument is a block that is not there any more."""
-
 FREES = ("free", "k_free")
 
 
@@ -34,11 +31,12 @@ class Blocks:
 
     def called(self, name: str, values: tuple[Any, ...], result: Any, by: str) -> None:
         """A function of the heap has returned."""
-        size = TAKE.get(kind_of(name))
-        if kind_of(name) in GIVE and (result or kind_of(name) == "free"):
-            self.found.pop(int(values[0]), None)
+        kind, numbers = kind_of(name), [*map(int, values)]
+        size = TAKE.get(kind)
+        if kind == "free" or (kind == "realloc" and (result or not numbers[1])):  # one to nothing gives it back
+            self.found.pop(numbers[0], None)
         if size is not None and result:
-            self.found[int(result)] = Block(size(*map(int, values)), by)
+            self.found[int(result)] = Block(size(*numbers), by)
 
     def freed(self, guest: Guest) -> None:
         """Somebody is about to call ``free()``."""

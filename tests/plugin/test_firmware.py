@@ -13,6 +13,7 @@ from emulator.test_kernel_image import EXTENSION, KERNEL, link
 from llext_tools import arch
 from llext_tools.errors import LlextError
 from llext_tools.testing import Extension, ExtensionError
+from llext_tools.testing.blocks import Blocks
 from samples import Builder
 
 pytestmark = pytest.mark.emulator
@@ -78,6 +79,15 @@ def test_leaks_of_the_heap_of_the_image(built: Path, tmp_path: Path) -> None:
         Extension.load(path, firmware=built / "firmware.elf") as extension,
     ):
         extension.keep(24)
+
+
+@pytest.mark.parametrize(("size", "result", "left"), [(0, 0, []), (64, 0, [8]), (64, 0x2000, [64])])
+def test_blocks_after_k_realloc(size: int, result: int, left: list[int]) -> None:
+    """Oracle: what Zephyr says of k_realloc(): to 0 bytes it frees, without memory the block stays as it is."""
+    blocks = Blocks()
+    blocks.called("k_malloc", (8,), 0x1000, "f")
+    blocks.called("k_realloc", (0x1000, size), result, "f")
+    assert [block.size for block in blocks.found.values()] == left
 
 
 def test_functions_and_variables_of_the_image(thermometer: Extension) -> None:
