@@ -7,6 +7,7 @@ The table ``CODES`` gives each code its class of failure (and so the exit code) 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Literal, NamedTuple, NoReturn
 
@@ -191,6 +192,17 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+HARMLESS = re.compile(r"(\x1b\[[0-9;]*[mK]|[\n\t\r]+)")
+"""What a terminal may obey: colours, the end of a line erased, movements within lines."""
+
+
+def spelt_out(text: str) -> str:
+    """The same, but for what is harmless."""
+    parts = HARMLESS.split(text)
+    parts[::2] = map(printable, parts[::2])
+    return "".join(parts)
 
 
 def number(count: int, noun: str) -> str:

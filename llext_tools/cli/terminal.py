@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from llext_tools.diag import printable
-
-HARMLESS = re.compile(r"(\x1b\[[0-9;]*[mK]|[\n\t\r]+)")
-"""What passes: colours, the end of a line erased, movements within lines."""
+from llext_tools.diag import spelt_out
 
 
 class Terminal:
@@ -23,9 +19,3 @@ class Terminal:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def spelt_out(text: str) -> str:
-    parts = HARMLESS.split(text)
-    parts[::2] = map(printable, parts[::2])
-    return "".join(parts)

@@ -180,7 +180,7 @@ class DebugMachine(Around):
         name = self.program.arch.callconv.pc
         self.machine.set(name, pc)
         if halt.stop is not None:
-            self.print(self.explain(halt.stop).encode())
+            self.print(self.explain(halt.stop))
         while True:
             try:
                 stub = self._connected()
@@ -212,18 +212,18 @@ class DebugMachine(Around):
         self._stub, self._resume, self._pending = None, Resume(), None
         self.program.forget()
 
-    def print(self, data: bytes) -> None:
+    def print(self, text: str) -> None:
         """Show text in the debugger, too."""
         if self._stub is not None:
             try:
-                self._stub.print(data)
+                self._stub.print(text)
             except GoneError:
                 self._lose()
 
     def aborted(self, text: str) -> None:
         """Show why the host ends the run, and what led to that, unless the debugger has seen it already."""
         if self._stub is not None and self._fault is None:
-            self.print(text.encode())
+            self.print(text)
             self._talk(self._now(), Halt(SIGABRT))
 
     def exited(self, code: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Mapping, Sequence
 
 from llext_tools import arch as archs
@@ -59,10 +60,12 @@ class DebugSession(Session):
             self.debugger = DebugMachine(inner, arch, setup.target, server, monitor, wait=wait)
             return self.debugger
 
+        decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
         def sink(data: bytes) -> None:
             if setup.sink:
                 setup.sink(data)
-            self.debugger.print(data)
+            self.debugger.print(decoder.decode(data))
 
         super().__init__(images, setup._replace(machine=machine, sink=sink))
 

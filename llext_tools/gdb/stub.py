@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from llext_tools.diag import printable
+from llext_tools.diag import printable, spelt_out
 from llext_tools.gdb.fields import PacketError, hexed, pair, parsed, part, point
 from llext_tools.gdb.packets import LARGEST, unescaped
 from llext_tools.gdb.program import SIGTRAP, WATCH_NAMES, WATCHES, Program, Thread, Watch
@@ -91,9 +91,10 @@ class Stub:
                 return answer
             self._client.send(answer if isinstance(answer, bytes) else answer.encode())
 
-    def print(self, data: bytes) -> None:
-        """Show text in the debugger, which it takes while the program runs only."""
+    def print(self, text: str) -> None:
+        """Show text in the debugger, which it takes while the program runs only, and hands to its terminal as it is."""
         if self._owes:
+            data = spelt_out(text).encode()
             for at in range(0, len(data), LARGEST // 4):
                 self._client.send(b"O" + data[at : at + LARGEST // 4].hex().encode())
 
@@ -321,7 +322,7 @@ class Stub:
             text = hexed(rest).decode()
         except UnicodeDecodeError:
             raise PacketError from None
-        return self._monitor(text).encode().hex() or OK
+        return spelt_out(self._monitor(text)).encode().hex() or OK
 
     def _attached(self, _rest: str) -> str:
         """Yes: a debugger that quits detaches, and the run goes on."""

@@ -52,6 +52,11 @@ void give_up(void)
     abort(); // abort
 }
 LL_EXTENSION_SYMBOL(give_up);
+void shout(void)
+{
+    printk("\\033]0;title\\a\\033[1mloud\\033[0m\\n");
+}
+LL_EXTENSION_SYMBOL(shout);
 int wipe(void)
 {
     memset(&here, 0, sizeof(here)); // wipes
@@ -180,6 +185,12 @@ def test_floats_are_in_the_registers_of_the_fpu(target: str, extensions: dict[st
     assert "a = 1.5\nb = 2.25\n" in done.gdb
     assert "Value returned is $2 = 5.25" in done.gdb
     assert done.llext == "mix(1.5, 2.25) = 5.25\n"
+
+
+def test_orders_to_a_terminal_are_spelt_out(narrow: Extension) -> None:
+    done = session(narrow, ["continue"], "--call", "shout()")
+    assert "\\x1b]0;title\\x07\x1b[1mloud\x1b[0m\n" in done.gdb, "colours pass"
+    assert "\x1b]" not in done.gdb
 
 
 def test_abort_is_a_signal(narrow: Extension) -> None:

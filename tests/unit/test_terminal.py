@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from elfedit import Elf
-from llext_tools.cli.terminal import spelt_out
+from llext_tools.diag import spelt_out
 from needs import need
 
 SOURCE = r"""
