@@ -15,9 +15,9 @@ from llext_tools.host.devices import parse_mmio
 from llext_tools.host.override import parse_override
 from llext_tools.host.python import begin_anew
 from llext_tools.link.image import Image
-from llext_tools.run import Setup, load
+from llext_tools.run import Setup
 from llext_tools.run.described import Described
-from llext_tools.run.sources import read_sources
+from llext_tools.run.linked import linked
 
 
 class Prepared(NamedTuple):
@@ -96,18 +96,23 @@ def prepare(args: argparse.Namespace, command: str, sink: Callable[[bytes], None
     """
     bounds = limits.limits_of(args, command)
     at = None if args.at is None else address(args.at, f"{command}: --at")
-    objects, target, exports, firmware = read_sources(
-        [*args.first, args.extension], target=args.target or "", firmware=args.firmware, exports=args.exports
-    )
     reporter = Reporter()
     try:
-        images = load(
-            objects, target, exports=exports, firmware=firmware, at=at, profile=args.profile, reporter=reporter
+        images, target, exports, firmware = linked(
+            [*args.first, args.extension],
+            target=args.target or "",
+            firmware=args.firmware,
+            exports=args.exports,
+            supplied={text.partition("=")[0] for text in args.override},
+            stub_missing=args.stub_missing,
+            at=at,
+            profile=args.profile,
+            reporter=reporter,
         )
     except UndefinedError as error:
-        if exports is not None:
+        if args.firmware or args.exports:
             raise
-        raise UndefinedError(tuple(map(with_firmware, error.diagnostics))) from None
+        raise UndefinedError(tuple(map(with_ways_out, error.diagnostics))) from None
     setup = Setup(
         target,
         exports,
@@ -137,10 +142,13 @@ def furnished(args: argparse.Namespace, images: Sequence[Image], setup: Setup) -
     return setup._replace(overrides=overrides, mmio=mmio)
 
 
-def with_firmware(d: Diagnostic) -> Diagnostic:
-    """What is missing in the built-in host, a real firmware may have."""
+def with_ways_out(d: Diagnostic) -> Diagnostic:
+    """What is missing in the built-in host, a real firmware may have, or one can say what it returns."""
     if d.code not in ("undefined-symbol", "symbol-unexported", "weak-undefined"):
         return d
-    return d._replace(
-        help="; ".join(filter(None, (d.help, "or give the firmware that has it: `--firmware zephyr.elf`")))
+    stub = "" if d.code == "weak-undefined" else ", or `--stub-missing` for 0"
+    ways = (
+        "or give the firmware that has it: `--firmware zephyr.elf`",
+        f"or say what it returns: `--override NAME=VALUE`{stub}",
     )
+    return d._replace(help="; ".join(filter(None, (d.help, *ways))))

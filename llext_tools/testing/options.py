@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.arch.base import Target
-from llext_tools.elf import structs as elf
-from llext_tools.elf.model import ElfObject
-from llext_tools.host import builtin
 from llext_tools.host.devices import parse_mmio
-from llext_tools.link.exports import Export, ExportTable
 from llext_tools.link.image import Image
-from llext_tools.run import Limits, Setup, load
-from llext_tools.run.sources import read_sources
-
-MISSING_FROM = 0x8000
-"""Bytes from the start of the built-in host to what it does not have."""
+from llext_tools.run import Limits, Setup
+from llext_tools.run.linked import linked as link_files
 
 
 class Options(NamedTuple):
@@ -76,32 +63,18 @@ def linked(given: Options) -> tuple[tuple[Image, ...], Setup]:
     Raises:
         LlextError: there is nothing to run.
     """
-    objects, target, exports, firmware = read_sources(
-        [*given.extensions, given.path], target=given.target, firmware=given.firmware, exports=given.exports
+    images, target, exports, firmware = link_files(
+        [*given.extensions, given.path],
+        target=given.target,
+        firmware=given.firmware,
+        exports=given.exports,
+        stub_missing=True,  # the test can say what is there
+        at=given.at,
+        profile=given.profile,
     )
-    exports = exports if exports is not None else _with_missing(target, objects)
-    images = load(objects, target, exports=exports, firmware=firmware, at=given.at, profile=given.profile)
     mmio = tuple(parse_mmio(text, target.bits) for text in given.mmio)
     limits = Limits(seconds=given.seconds)
     return images, Setup(target, exports, firmware, mmio=mmio, init=given.init, limits=limits)
-
-
-def _with_missing(target: Target, objects: Sequence[ElfObject]) -> ExportTable:
-    """The built-in host, with an address for all that it does not have, so that a test can say what is there."""
-    arch = archs.load(target.arch)
-    host = builtin.exports(arch)
-    defined = {name for obj in objects for name in _names(obj, elf.STB_GLOBAL, elf.STB_WEAK, defined=True)}
-    wanted = [name for obj in objects for name in _names(obj, elf.STB_GLOBAL, defined=False)]
-    missing = [name for name in dict.fromkeys(wanted) if name not in host.by_name and name not in defined]
-    first = builtin.HOST_AT + MISSING_FROM
-    more = (Export(name, first + builtin.SPACING * i | arch.thumb, "func") for i, name in enumerate(missing))
-    return replace(host, symbols=(*host.symbols, *more))
-
-
-def _names(obj: ElfObject, *binds: int, defined: bool) -> list[str]:
-    y = obj.symbols
-    here = np.isin(y.bind, binds) & ((y.shndx != elf.SHN_UNDEF) == defined) & (y.name_at > 0)
-    return y.names(np.flatnonzero(here).tolist())
 
 
 def _debug_file(path: str) -> str:

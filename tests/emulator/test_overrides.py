@@ -260,3 +260,28 @@ def test_a_zephyr_that_nobody_has_booted(target: str, tmp_path: Path) -> None:
     assert result.output == "2010 inside"
     assert result.value == 1064
     assert result.heap_peak == 10
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "rv32imac"])
+def test_what_the_built_in_host_lacks_can_be_given(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = """
+    int gpio_set(int pin, int value); long long ticks(void); int later(void) __attribute__((weak));
+    int blink(int n) { return gpio_set(n, 1) + (int)(ticks() >> 32) + (later ? later() : 1000); } EXPORT_SYMBOL(blink);
+    """
+    compile_c(source, arch.target(target), "gcc", tmp_path)
+    (tmp_path / "board.py").write_text("def gpio_set(pin, value):\n    return 10 * pin + value\n", encoding="utf-8")
+    run = ["run", "ext.debug.elf", "--target", target, "--call", "blink(2)"]
+    both = ["--override", "gpio_set=board.py:gpio_set", "--override", "ticks=0x300000000"]
+    assert main([*run, *both, "--override", "later=4", "--placements", "3"]) == 0
+    assert main([*run, "--override", "gpio_set=5", "--override", "later=4", "--stub-missing"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == ["blink(2) = 28", "blink(2) = 9"]
+    assert "`ticks` has no code here and returned 0, 1 time" in " ".join(printed.err.split())
+    assert main([*run, "--override", "gpio_set=5", "--override", "later=4"]) == 5
+    words = " ".join(capsys.readouterr().err.split())
+    assert "error[undefined-symbol]: `ticks` is neither defined" in words
+    assert "or say what it returns: `--override NAME=VALUE`, or `--stub-missing` for 0" in words
+    assert "error[undefined-symbol]: `gpio_set`" not in words
