@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llext_tools.measure import Wanted
     from llext_tools.testing import Extension
     from llext_tools.testing.extension import Leaks
+    from llext_tools.testing.program import Program
 
 OPTIONS = {
     "target": ("CPU", "the CPU that extensions run on, one of `llext targets` (default: what the file fits)"),
@@ -39,6 +40,8 @@ HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 CACHE = pytest.StashKey[Any]()
 PARTS = pytest.StashKey[list[Any]]()
 """Coverage, as plain values."""
+LOADER = pytest.StashKey["Loader"]()
+"""Of a test that loads extensions."""
 FAILED = pytest.StashKey[bool]()
 """Of a test: whether something has gone wrong in it."""
 
@@ -104,6 +107,9 @@ class Loader:
         self._cache = request.config.stash.setdefault(CACHE, Cache(_measured(request.config)))
         self._folders, self._deep = _folders(request)
         self._taken: list[Extension] = []
+        self._programs: dict[Program, str] = {}
+        """Also one whose constructors have failed; with the output that a report has."""
+        request.node.stash[LOADER] = self
 
     def __call__(
         self, path: str | os.PathLike[str], *, bringup: bool = True, leaks: Leaks = "fail", **given: Any
@@ -115,7 +121,10 @@ class Loader:
             files = given.get(key) or ()
             given[key] = [self._find(each) for each in ((files,) if isinstance(files, str | os.PathLike) else files)]
         chosen = options(self._find(path), **_with_defaults(self._config, given))
-        extension = Extension(self._cache.take(chosen, bringup=bringup), bringup=bringup, leaks=leaks)
+        program = self._cache.take(chosen)
+        self._programs[program] = ""
+        program.fresh(bringup)
+        extension = Extension(program, bringup=bringup, leaks=leaks)
         self._taken.append(extension)
         return extension
 
@@ -135,9 +144,20 @@ class Loader:
                     extension.finish()
             except LlextError as error:
                 wrong.append(error)
-            finally:
-                self._cache.give_back(extension.release())
+            extension.release()
+        for program in reversed(self._programs):
+            self._cache.give_back(program)
         return wrong
+
+    def new_output(self) -> Iterator[tuple[str, str]]:
+        """What was printed since this was asked the last time: a title for it and the text, by extension."""
+        names = [program.title for program in self._programs]
+        for i, (program, before) in enumerate(self._programs.items()):
+            text = self._programs[program] = program.session.output.text
+            new = text.removeprefix(before)  # all of it, if the test has put the extension back
+            again = f", {names[: i + 1].count(names[i])}" if names.count(names[i]) > 1 else ""
+            if new:
+                yield f"extension output{f' ({names[i]}{again})' if len(names) > 1 else ''}", new
 
     def __repr__(self) -> str:
         return f"<loader of extensions: {len(self._taken)} loaded>"
@@ -197,6 +217,9 @@ def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    if (loader := item.stash.get(LOADER, None)) is not None:
+        for title, text in loader.new_output():
+            item.add_report_section(call.when, title, text)
     if call.excinfo is None:
         return (yield)
     item.stash[FAILED] = True

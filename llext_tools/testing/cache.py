@@ -23,11 +23,11 @@ class Cache:
         self._idle: dict[Program, tuple[Options, tuple[object, ...]]] = {}
         self._kinds: dict[Program, tuple[Options, tuple[object, ...]]] = {}
 
-    def take(self, options: Options, *, bringup: bool) -> Program:
-        """One in the state after loading, or bringup.
+    def take(self, options: Options) -> Program:
+        """One in whatever state the test before has left it.
 
         Raises:
-            LlextError: it cannot be loaded, or a constructor fails.
+            LlextError: it cannot be loaded.
         """
         kind = options, options.stamp
         program = next((each for each, its in self._idle.items() if its == kind), None)
@@ -35,11 +35,6 @@ class Cache:
             program = Program(options, self._measure)
         self._idle.pop(program, None)
         self._kinds[program] = kind
-        try:
-            program.fresh(bringup)
-        except BaseException:
-            self.give_back(program)
-            raise
         return program
 
     def give_back(self, program: Program) -> None:

@@ -82,7 +82,8 @@ def test_functions_that_are_watched_are_measured_once(tmp_path: Path) -> None:
     image = fw.build(tmp_path, FIRMWARE, "-g", "-O0")
     obj = compile_c(SOURCE, arch.target("cortex-m4"), "gcc", tmp_path)
     cache = Cache(Wanted(coverage=True, firmware=True, profile=True))
-    program = cache.take(options(obj.path, target="cortex-m4", firmware=str(image)), bringup=True)
+    program = cache.take(options(obj.path, target="cortex-m4", firmware=str(image)))
+    program.fresh(bringup=True)
     from llext_tools.testing import Extension
 
     extension = Extension(program)

@@ -158,6 +158,86 @@ def test_what_a_person_sees_of_failures(project: pytest.Pytester, golden: bool) 
     assert shown == path.read_text(encoding="utf-8")
 
 
+def sections(text: str) -> list[str]:
+    """What pytest shows as captured: each title with the lines below it, up to the next rule."""
+    found = re.findall(r"^-+ Captured (.*?) -+\n((?:(?!([-_=])\3\3).*\n)*)", text, re.MULTILINE)
+    return [f"{title}: {' / '.join(lines.splitlines())}" for title, lines, _ in found]
+
+
+@pytest.mark.parametrize("show", ["all", "stdout", "no"])
+def test_what_it_printed_is_in_the_report(project: pytest.Pytester, show: str) -> None:
+    """Oracle: pytest, whose own section of what the test prints comes and goes with ours; what the C code prints."""
+    project.makepyfile(
+        test_tank="""
+        import pytest
+
+        @pytest.fixture
+        def raised(llext_extension):
+            tank = llext_extension("tank.llext")
+            tank.rise(1)
+            return tank
+
+        def test_plain(raised):
+            print("of the test")
+            raised.rise(2)
+            assert 0
+
+        def test_fault_of_one_of_several(llext_extension):
+            tank, same, other = map(llext_extension, ["tank.llext", "tank.llext", "tank.debug.elf"])
+            tank.rise(3), same.rise(4), other.rise(5)
+            tank.outer(None)
+
+        def test_at_the_end(llext_extension):
+            tank = llext_extension("tank.llext")
+            tank.rise(6)
+            tank.keep("forgotten")
+
+        def test_good(llext_extension):
+            llext_extension("tank.llext").rise(7)
+        """
+    )
+    result = project.runpytest_inprocess(*PLUGIN, f"--show-capture={show}")
+    result.assert_outcomes(failed=2, passed=2, errors=1)
+    found = sections(result.stdout.str())
+    ours = [
+        "extension output call: rise by 6",
+        "extension output setup: rise by 1",
+        "extension output call: rise by 2",
+        "extension output (tank.llext, 1) call: rise by 3",
+        "extension output (tank.llext, 2) call: rise by 4",
+        "extension output (tank.debug.elf) call: rise by 5",
+    ]
+    pytests = "stdout call: of the test"
+    assert sorted(found) == sorted({"all": [*ours, pytests], "stdout": [pytests], "no": []}[show])
+
+
+def test_what_constructors_and_destructors_printed(project: pytest.Pytester) -> None:
+    source = """
+    static int level;
+    __attribute__((constructor)) static void up(void) { printk("up\\n"); if (BAD) abort(); }
+    __attribute__((destructor)) static void down(void) { printk("down\\n"); if (level) abort(); }
+    void raise(void) { level++; } EXPORT_SYMBOL(raise);
+    """
+    for bad in (0, 1):
+        compile_c(source, arch.target("cortex-m4"), "gcc", project.path / "build", f"-DBAD={bad}", name=f"bad{bad}")
+    project.makepyfile(
+        """
+        def test_down(llext_extension):
+            llext_extension("bad0.debug.elf").symbols["raise"]()
+
+        def test_up(llext_extension):
+            llext_extension("bad1.debug.elf")
+        """
+    )
+    result = project.runpytest_inprocess(*PLUGIN)
+    result.assert_outcomes(failed=1, passed=1, errors=1)
+    assert sections(result.stdout.str()) == [
+        "extension output call: up",
+        "extension output teardown: down",
+        "extension output call: up",
+    ]
+
+
 def test_each_test_finds_a_fresh_state(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_tank="""
