@@ -181,13 +181,18 @@ def _said(config: pytest.Config, name: str) -> list[str]:
     return [part for part in value.split(os.pathsep) if part]
 
 
+def _paths(config: pytest.Config, name: str) -> list[str]:
+    """The same of an option for files: from where pytest was called, wherever a test is when it loads."""
+    return [os.path.join(config.invocation_params.dir, each) for each in _said(config, name)]
+
+
 def _with_defaults(config: pytest.Config, given: dict[str, Any]) -> dict[str, Any]:
     """What a test leaves open, the command line, the environment or the settings file say, in this order."""
     settings = _settings(config)
     if not given.get("target"):
         given["target"] = next(iter(_said(config, "target")), "") or settings.target
     if not given.get("firmware") and not given.get("exports"):
-        given["firmware"], given["exports"] = _said(config, "firmware"), _said(config, "exports")
+        given["firmware"], given["exports"] = _paths(config, "firmware"), _paths(config, "exports")
         if not given["firmware"] and not given["exports"]:
             given["exports"] = settings.exports
     if not given.get("mmio"):
@@ -205,9 +210,8 @@ def _settings(config: pytest.Config) -> Settings:
 def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:
     """Where extensions are looked for, and whether in folders below, too."""
     config = request.config
-    given = _said(config, "build-dir")
-    if given:
-        return [os.path.join(config.invocation_params.dir, each) for each in given], True
+    if given := _paths(config, "build-dir"):
+        return given, True
     near = (request.path.parent, request.path.parent.parent, config.invocation_params.dir, config.rootpath)
     return [str(each) for each in dict.fromkeys(near)], False
 

@@ -340,6 +340,23 @@ def test_where_target_and_folder_come_from(project: pytest.Pytester, monkeypatch
     project.runpytest_inprocess(*PLUGIN, *options).assert_outcomes(passed=1)
 
 
+def test_files_of_options_are_found_from_another_folder(project: pytest.Pytester) -> None:
+    names = ("printk", "k_msleep", "malloc", "strlen", "strcpy", "free", "__assert_func", "abort")
+    lines = (f"{name} = {0x0800_0001 + 16 * i:#x}\n" for i, name in enumerate(names))
+    (project.path / "board.toml").write_text("[exports]\n" + "".join(lines))
+    project.makepyfile(
+        """
+        def test_elsewhere(llext_extension, monkeypatch, tmp_path):
+            monkeypatch.chdir(tmp_path)
+            tank = llext_extension("tank.llext")
+            tank.host.override("printk", 0)
+            tank.host.override("k_msleep", 0, prototype="int k_msleep(int ms)")
+            assert tank.rise(2) == 2
+        """
+    )
+    project.runpytest_inprocess(*PLUGIN, "--llext-exports", "board.toml").assert_outcomes(passed=1)
+
+
 def test_with_several_processes(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
