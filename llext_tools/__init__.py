@@ -1,7 +1,8 @@
 """Build, check, link and run Zephyr's loadable extensions (LLEXT) on the host.
 
 Importing this package loads nothing else: the public names below are resolved on first use, so that
-``llext --help`` starts as fast as Python does.
+``llext --help`` starts as fast as Python does. None of them is also that of a module, which would take its place: the
+functions ``link()`` and ``run()`` come from ``llext_tools.link`` and ``llext_tools.run``.
 """
 
 from __future__ import annotations
@@ -23,10 +24,8 @@ _PUBLIC = {
     "Perm": "llext_tools.mem",
     "ExportTable": "llext_tools.link.exports",
     "Image": "llext_tools.link",
-    "link": "llext_tools.link",
     "read_object": "llext_tools.elf.read",
     "read_exports": "llext_tools.host.tables",
-    "run": "llext_tools.run",
     "Extension": "llext_tools.testing",
     "ExtensionError": "llext_tools.testing",
     "Host": "llext_tools.testing",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import built
 import fw
+import llext_tools
 from conformance.cases import files
 
 HEAVY = {"numpy", "lief", "elftools", "unicorn"}
@@ -72,3 +74,10 @@ def test_a_firmware_that_is_known_is_not_read_again(tmp_path: Path, monkeypatch:
         assert ("llext_tools.abi.dwarf" in modules) != known
         assert not (modules & readers and known)
         assert "llext_tools.abi.compare" in modules
+
+
+def test_public_names_are_the_same_whatever_is_loaded() -> None:
+    """A module that has the name of a function takes its place as soon as it is imported."""
+    first = [getattr(llext_tools, name) for name in llext_tools.__all__]
+    again = [getattr(llext_tools, name) for name in llext_tools.__all__]
+    assert not [each for each in (*first, *again) if isinstance(each, ModuleType)]
