@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import NamedTuple, NoReturn
 
 from llext_tools.diag import Location
 from llext_tools.host.areas import Area, Firmware
@@ -38,9 +39,10 @@ def explain(guest: Places, stop: Stop) -> NoReturn:
         refuse_access(guest, who, stop.reason, stop.address, stop.size, where, value=stop.value, pc=stop.pc)
     if stop.reason in ("execute", "state"):
         refuse_jump(guest, stop)
-    what, notes, cure = reason(guest, stop)
+    why = REASONS.get(stop.reason) or Why(f"raised exception {stop.value} of the CPU")
+    _, note, cure = (text.format(target=guest.target.name) for text in why)
     pc = f"instruction at {stop.pc:#010x}{code_at(guest, stop.pc)}"
-    guest.fail("run-fault", f"{who} {what}", where, detail=(pc,), notes=notes, help=cure)
+    guest.fail("run-fault", f"{who} {why.what}", where, detail=(pc,), notes=(note,) if note else (), help=cure)
 
 
 def late(guest: Places, who: str, where: Location | None) -> NoReturn:
@@ -50,31 +52,34 @@ def late(guest: Places, who: str, where: Location | None) -> NoReturn:
     guest.fail("run-timeout", text, where, help="an endless loop, or `--timeout` is too short")
 
 
-def reason(guest: Places, stop: Stop) -> tuple[str, tuple[str, ...], str]:
-    """What an instruction did wrong, notes, help."""
-    target = guest.target.name
-    match stop.reason:
-        case "undefined":
-            trap = "compilers put one where code cannot be reached (`__builtin_trap()`, a missing `return`)"
-            return "executes an undefined instruction", (trap,), f"is the extension built for {target}?"
-        case "unaligned":
-            cure = "copy packed data with memcpy(), or compile with `-mno-unaligned-access`"
-            faults = f"{target} faults on such an access"
-            return "accesses memory at an address that is not aligned", (faults,), cure
-        case "no-fpu":
-            return (
-                "uses the FPU or another coprocessor, which this CPU does not have",
-                (),
-                f"is the extension built for {target}?",
-            )
-        case "breakpoint":
-            return "stops at a breakpoint instruction", ("without a debugger a board faults there",), ""
-        case "supervisor":
-            return "makes a system call, and this host has no kernel behind it", (), ""
-        case "exception-return":
-            return "returns from an exception, but runs in none", (), ""
-        case _:
-            return f"raised exception {stop.value} of the CPU", (), ""
+class Why(NamedTuple):
+    """What an instruction did wrong, a note, help. ``{target}`` stands for the CPU."""
+
+    what: str
+    note: str = ""
+    help: str = ""
+
+
+REASONS: Mapping[str, Why] = {
+    "undefined": Why(
+        "executes an undefined instruction",
+        "compilers put one where code cannot be reached (`__builtin_trap()`, a missing `return`)",
+        "is the extension built for {target}?",
+    ),
+    "unaligned": Why(
+        "accesses memory at an address that is not aligned",
+        "{target} faults on such an access",
+        "copy packed data with memcpy(), or compile with `-mno-unaligned-access`",
+    ),
+    "no-fpu": Why(
+        "uses the FPU or another coprocessor, which this CPU does not have",
+        help="is the extension built for {target}?",
+    ),
+    "breakpoint": Why("stops at a breakpoint instruction", "without a debugger a board faults there"),
+    "supervisor": Why("makes a system call, and this host has no kernel behind it"),
+    "exception-return": Why("returns from an exception, but runs in none"),
+}
+"""Why a machine stops at an instruction, by the reason of its ``Stop``."""
 
 
 def refuse_access(

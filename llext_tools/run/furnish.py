@@ -15,7 +15,6 @@ from llext_tools.c.values import near
 from llext_tools.diag import fail
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
-from llext_tools.host import builtin
 from llext_tools.host.devices import attach
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
@@ -39,7 +38,7 @@ def furnish(guest: Guest, images: Sequence[Image], setup: Setup, described: Desc
     loaded = pages_in_heap(images, setup.exports.heap) if setup.exports else []
     for obj in setup.firmware:
         guest.memory.add_filled(os.path.basename(obj.path), firmware_memory(obj, loaded))
-    exports = setup.exports if setup.exports is not None else builtin.exports(guest.arch)
+    exports = setup.table
     if exports.slid_bits:
         exports = exports.named([*setup.overrides, *setup.functions])
     guest.add_exports(exports.symbols, setup.functions, setup.overrides)

@@ -13,11 +13,9 @@ from itertools import zip_longest
 from random import Random
 from typing import Any, NamedTuple
 
-from llext_tools import arch as archs
 from llext_tools.c.view import plain
 from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import FaultError, LlextError
-from llext_tools.host import builtin
 from llext_tools.host.areas import Area
 from llext_tools.host.function import HostCall
 from llext_tools.host.memory import free
@@ -109,15 +107,11 @@ def relink(
     Raises:
         LlextError: what ``link()`` raises.
     """
-    tables, moved = [exports_of(setup)], []
+    tables, moved = [setup.table], []
     for image, domain in zip(images, domains, strict=True):
         moved.append(link(image.obj, exports=ExportTable.joined(tables), domain=domain, profile=profile))
         tables.append(moved[-1].exp_tab)
     return tuple(moved)
-
-
-def exports_of(setup: Setup) -> ExportTable:
-    return setup.exports if setup.exports is not None else builtin.exports(archs.load(setup.target.arch))
 
 
 # ---- other places
@@ -130,7 +124,7 @@ def others(images: Sequence[Image], setup: Setup, count: int) -> Iterator[tuple[
     and each as little aligned as it may be. Any more are like that one, with other orders and distances. Extensions in
     a firmware's heap for them stay there as long as there is room: the first of these places is at its end then.
     """
-    exports = exports_of(setup)
+    exports = setup.table
     taken = occupied(exports, setup.firmware)
     size = sum(_room(image) for image in images)
     top = 1 << setup.target.bits

@@ -72,6 +72,11 @@ class Setup(NamedTuple):
     machine: Callable[[Emulator, str], Machine] = UnicornMachine
     measure: Wanted = Wanted()
 
+    @property
+    def table(self) -> ExportTable:
+        """What extensions can call."""
+        return self.exports if self.exports is not None else builtin.exports(archs.load(self.target.arch))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:

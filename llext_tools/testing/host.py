@@ -221,7 +221,7 @@ class Host:
         """Raises:
         LookupError: nobody has it."""
         setup = self.program.session.setup
-        table = setup.exports or builtin.exports(self._guest.arch)
+        table = setup.table
         defined = functions_in(setup.firmware)
         for each in (
             name,

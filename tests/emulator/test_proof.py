@@ -21,7 +21,7 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import read_object
 from llext_tools.mem import Mem
 from llext_tools.run import Setup, load, run
-from llext_tools.run.proof import FAR_AT, REACH, exports_of, others, prove, relink
+from llext_tools.run.proof import FAR_AT, REACH, others, prove, relink
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
@@ -111,7 +111,7 @@ def test_the_places(target: str, build: Build) -> None:
     images = load([build(RIGHT, target)], cpu)
     moved = [relink(images, domains, setup, profile.DEFAULT) for domains in others(images, setup, 4)]
     assert len({tuple(sorted(image.layout.base.items())) for (image,) in (images, *moved)}) == 5
-    host = [export.address for export in exports_of(setup).symbols]
+    host = [export.address for export in setup.table.symbols]
     far = moved[0][0].layout.base.values()
     assert min(abs(base - address) for base in far for address in host) > REACH
     assert min(far) >= FAR_AT
