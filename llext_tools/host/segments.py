@@ -15,6 +15,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.host.areas import Area, firmware_areas
 from llext_tools.link.exports import Heap
+from llext_tools.machine.ranges import joined, outside
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE
 
@@ -67,7 +68,7 @@ def firmware_memory(obj: ElfObject, without: Iterable[tuple[int, int]] = ()) -> 
     taken = list(without)
 
     def add(area: Area, data: bytes) -> None:
-        for start, end in outside((area.start, area.end), taken):
+        for start, end in outside([(area.start, area.end)], joined(taken)):
             part = data[start - area.start : end - area.start]
             found.append(Filled(area._replace(start=start, end=end), part))
         taken.append((area.start, area.end))
@@ -89,14 +90,3 @@ def heap_pages(heap: Heap | None) -> tuple[int, int] | None:
         return None
     start, end = -(-heap.address // PAGE) * PAGE, (heap.address + heap.size) // PAGE * PAGE
     return (start, end) if start < end else None
-
-
-def outside(range: tuple[int, int], taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The parts of a range (start, end) that are in none of ``taken``."""
-    left = [range]
-    for low, high in taken:
-        kept = []
-        for start, end in left:
-            kept += [(s, e) for s, e in ((start, min(end, low)), (max(start, high), end)) if s < e]
-        left = kept
-    return left
