@@ -14,7 +14,7 @@ from contextlib import ExitStack, closing
 from llext_tools import arch as archs
 from llext_tools.arch.base import Target
 from llext_tools.cli import host
-from llext_tools.cli.render import report
+from llext_tools.cli.render import printable, report
 from llext_tools.cli.run import Screen, exit_code, show_result
 from llext_tools.diag import Diagnostic, fail
 from llext_tools.files import read_bytes, write_all
@@ -22,6 +22,7 @@ from llext_tools.gdb.script import PROGRAM, configuration, script, with_configur
 from llext_tools.gdb.server import HOST, Server
 from llext_tools.gdb.session import DebugSession
 from llext_tools.gdb.stub import KilledError
+from llext_tools.link.described import described
 from llext_tools.link.executable import executable
 from llext_tools.link.image import Image
 from llext_tools.run import Setup
@@ -86,12 +87,15 @@ def introduce(args: argparse.Namespace, session: DebugSession, folder: str, addr
     path = os.path.join(os.path.abspath(folder), "host.elf")
     files: dict[str | os.PathLike[str], bytes | str] = {path: session.host_symbols()}
     symbols = [path, *(os.path.abspath(obj.path) for obj in session.setup.firmware)]
+    unknown: list[str] = []
     for image in session.images:
         stem = os.path.basename(image.path).split(".")[0] or "extension"
         path = os.path.join(os.path.abspath(folder), f"{stem}.elf")
         while path in files:
             path = f"{path[:-4]}-.elf"
-        files[path] = executable(image)
+        told = described(image)
+        unknown += [image.path] if told is None else []
+        files[path] = executable(told or image)
         symbols.append(path)
     start = f"{symbols[-1][:-4]}.gdb"
     files[start] = script(architecture(target), symbols, address)
@@ -107,7 +111,18 @@ def introduce(args: argparse.Namespace, session: DebugSession, folder: str, addr
     print(f"  {PROGRAM} -x {shlex.quote(os.path.join(folder, os.path.basename(start)))}")
     if args.vscode:
         print(f"or choose `{name}` in Visual Studio Code")
+    for path in unknown:
+        print(undescribed(path))
     sys.stdout.flush()
+
+
+def undescribed(path: str) -> str:
+    """That GDB will know no lines and types of an extension, and what to do."""
+    beside = f"{os.path.splitext(os.path.basename(path))[0]}.debug.elf"
+    shown = f"no lines, types and static functions for `{printable(os.path.basename(path))}`:"
+    if os.path.exists(os.path.join(os.path.dirname(path), beside)):
+        return f"{shown} `{printable(beside)}` has no debug information, or is of another build"
+    return f"{shown} build it with `-g` and keep `{printable(beside)}` beside it"
 
 
 def architecture(target: Target) -> str:
