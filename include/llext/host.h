@@ -19,6 +19,10 @@
 #if __has_include(<zephyr/logging/log.h>)
 #include <zephyr/logging/log.h>
 #endif
+#if __has_include(<zephyr/sys/__assert.h>)
+#include <assert.h>
+#include <zephyr/sys/__assert.h>
+#endif
 
 #else
 
@@ -74,6 +78,7 @@ void abort(void) __attribute__((noreturn));
 
 #undef LLEXT_FORMAT
 
+#include <llext/assert.h> /* assert() and __ASSERT() */
 #include <llext/kernel.h> /* time, threads, semaphores, logging and the like */
 
 #endif /* a Zephyr build */

@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable, Sequence
 from functools import cmp_to_key
 from heapq import merge
+from typing import NoReturn
 
 from llext_tools.arch.base import Arch
 from llext_tools.c.types import CType
-from llext_tools.diag import Location, fail
+from llext_tools.diag import Location
 from llext_tools.host import kernel
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
@@ -267,19 +268,33 @@ def abort(guest: Guest) -> None:
     guest.fail("run-abort", f"{guest.caller()} calls abort()", guest.where_now())
 
 
+LONGEST_ASSERTION = 4096
+ASSERTED = re.compile(r"ASSERTION FAIL \[([^\n]*)\] @ [^\n]*:(\d+)\n")
+"""What __ASSERT() prints before it calls assert_post_action()."""
+
+
 def assertion(guest: Guest, file: int, line: int, function: int, condition: int) -> None:
-    """What assert() calls with the C library of GCC's toolchains."""
+    """What assert() calls with the C library of GCC's toolchains, and that of <llext/assert.h>."""
     text = guest.memory.text(condition, 200).decode("utf-8", "backslashreplace")
     name = guest.memory.text(function, 200).decode("utf-8", "backslashreplace") if function else ""
-    source = guest.memory.text(file, 200).decode("utf-8", "backslashreplace")
-    where = f" in `{name}`" if name else ""
-    fail("run-abort", f"the assertion `{text}` does not hold{where}", at=Location(source, line=line, function=name))
+    unasserted(guest, text, file, line, name)
 
 
 def assert_post_action(guest: Guest, file: int, line: int) -> None:
-    """What Zephyr's __ASSERT() calls, after assert_print()."""
+    """What __ASSERT() calls at last. Only what was printed before tells the condition."""
+    said = [found for found in ASSERTED.finditer(guest.output.text[-LONGEST_ASSERTION:]) if int(found[2]) == line]
+    unasserted(guest, said[-1][1] if said else "", file, line)
+
+
+def unasserted(guest: Guest, condition: str, file: int, line: int, function: str = "") -> NoReturn:
+    """Raises:
+    FaultError: ``run-abort``, at the line of the assertion."""
+    here = guest.where_now() or Location("")
+    function = function or here.function
     source = guest.memory.text(file, 200).decode("utf-8", "backslashreplace")
-    fail("run-abort", f"an assertion does not hold in {guest.caller()}", at=Location(source, line=line))
+    what = f"the assertion `{condition}`" if condition else "an assertion"
+    at = here._replace(source=source, line=line, function=function)
+    guest.fail("run-abort", f"{what} does not hold{f' in `{function}`' if function else ''}", at)
 
 
 BSEARCH = """void *bsearch(const void *key, const void *base, size_t count, size_t size,

@@ -133,9 +133,27 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "undefined-symbol",
         r"_?sbrk|_(write|read|open|close|lseek|fstat|isatty|exit|kill|getpid)|_impure_ptr|__errno|__getreent"
-        r"|__assert_func|_ctype_|__sf|stdout|stderr",
+        r"|_ctype_|__sf|stdout|stderr",
         "a C library is built on it",
         "use the firmware's functions instead of linking a C library in",
+    ),
+    Family(
+        "undefined-symbol",
+        r"__assert_func",
+        "`assert()` calls it when the condition does not hold",
+        "let the firmware export it, or compile the extension with `-DNDEBUG`",
+    ),
+    Family(
+        "undefined-symbol",
+        r"assert_print|assert_post_action",
+        "`__ASSERT()` calls it when the condition does not hold",
+        "build the firmware with `CONFIG_ASSERT=y`, or the extension with `-D__ASSERT_ON=0`",
+    ),
+    Family(
+        "undefined-symbol",
+        r"assert|__ASSERT(_NO_MSG|_EVAL)?",
+        "it is a macro, and its header is not included: the compiler took it for a function",
+        "include <llext/host.h>, or in a Zephyr build <zephyr/sys/__assert.h>; for `assert`, <assert.h>",
     ),
 )
 

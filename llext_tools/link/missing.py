@@ -40,6 +40,7 @@ LIBC = frozenset({
 DEVICE = re.compile(r"__device_(?:dts_ord_(\d+)|\w+)")
 FOREIGN = frozenset(("libgcc", "newlib", "picolibc", "libm", "compiler-rt", "libstdc++-v3", "libcxx", "libcxxabi"))
 """Folders with the sources of such libraries."""
+MACRO = re.compile(r"_*[A-Z][A-Z0-9_]{2,}")
 SYSCALL = re.compile(r"z_(impl|mrsh|vrfy)_(\w+)")
 
 
@@ -336,6 +337,10 @@ class Reasons:
             if found := step(name):
                 notes, cure = found
                 return Missing("undefined-symbol", text, notes, cure)
+        if MACRO.fullmatch(name):
+            note = "names of this kind are macros; without its header the compiler takes one for a function"
+            cure = f"if `{name}` is a macro, include the header that defines it; else let the firmware export it"
+            return Missing("undefined-symbol", text, (note,), cure)
         if name.startswith("_ZTV"):
             cure = "define its first virtual function that is not inline: the table of functions comes with that one"
             return Missing("undefined-symbol", text, (), cure)

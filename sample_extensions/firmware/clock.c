@@ -27,6 +27,29 @@ int32_t k_msleep(int32_t milliseconds)
 	return 0; /* what is left: nobody wakes a sleeper here */
 }
 
+/* What the assertions of <llext/assert.h> call. */
+void assert_print(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vprintk(format, args);
+	va_end(args);
+}
+
+void assert_post_action(const char *file, unsigned int line)
+{
+	(void)file;
+	(void)line;
+	abort();
+}
+
+void __assert_func(const char *file, int line, const char *function, const char *condition)
+{
+	printk("%s:%d: %s: the assertion `%s` does not hold\n", file, line, function, condition);
+	abort();
+}
+
 /* The CPU stops at an instruction that does not exist: a fault, on a board and in an emulator. */
 void abort(void)
 {

@@ -45,6 +45,9 @@ EXPORT_SYMBOL(bsearch);
 EXPORT_SYMBOL(k_uptime_get);
 EXPORT_SYMBOL(k_msleep);
 EXPORT_SYMBOL(abort);
+EXPORT_SYMBOL(assert_print);
+EXPORT_SYMBOL(assert_post_action);
+EXPORT_SYMBOL(__assert_func);
 
 EXPORT_SYMBOL(crc32);
 EXPORT_SYMBOL(sensor_read);

@@ -165,6 +165,8 @@ static struct k_thread thread;
 static void run(void *a, void *b, void *c) { ARG_UNUSED(a); (void)b; (void)c; k_sleep(K_MSEC(5)); }
 int f(int x)
 {
+	if (x > 9) __ASSERT(x > 0, "x %d", x); else __ASSERT_NO_MSG(x);
+	assert(x < 5 && "small");
 	LOG_INF("hello"); LOG_ERR("%d", x);
 	int64_t before = k_uptime_get();
 	k_thread_create(&thread, stack, K_THREAD_STACK_SIZEOF(stack), run, 0, 0, 0, K_PRIO_PREEMPT(3), 0, K_NO_WAIT);

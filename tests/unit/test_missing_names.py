@@ -44,6 +44,13 @@ EXPORTS = ExportTable.of({"printk": 1, "gpio_pin_set": 2, "k_msleep": 3, "__aeab
         ("shelf", "EXPORT_SYMBOL(shelf);"),
         ("__device_dts_ord_42", "CONFIG_LLEXT_EXPORT_DEVICES=y"),
         ("_GLOBAL_OFFSET_TABLE_", "-fno-pic"),
+        ("__ASSERT", "include <llext/host.h>"),
+        ("assert", "<assert.h>"),
+        ("assert_print", "CONFIG_ASSERT=y"),
+        ("__assert_func", "-DNDEBUG"),
+        ("BUILD_ASSERT", "if `BUILD_ASSERT` is a macro, include the header that defines it"),
+        ("__GET_THE_FLAG2", "is a macro"),
+        ("PRINTK", "did you mean `printk`?"),
         ("sensor_read", "EXPORT_SYMBOL(sensor_read);"),
     ],
 )
