@@ -315,11 +315,14 @@ def _misfit(argument: Argument, ctype: CType) -> str:
         return ""
     if argument.kind in ("float", "braces"):
         return f"`{argument.text}` is not a value of type `{ctype.name}`"
-    bits = 8 * ctype.size
     assert isinstance(argument.value, int)
-    if ctype.kind == "bool" or -(1 << (bits - 1)) <= argument.value < 1 << bits:
-        return ""
-    return f"`{argument.text}` does not fit into `{ctype.name}`"
+    return "" if fits(ctype, argument.value) else f"`{argument.text}` does not fit into `{ctype.name}`"
+
+
+def fits(ctype: CType, value: int) -> bool:
+    """Whether a type has the number, or its signed or unsigned twin has."""
+    bits = 8 * ctype.size
+    return ctype.kind == "bool" or -(1 << (bits - 1)) <= value < 1 << bits
 
 
 def _unpackable(argument: Argument, ctype: CType) -> str:

@@ -7,10 +7,10 @@ first parameter is called ``guest``, it gets the ``host.guest.Guest`` in front o
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from llext_tools.c.call import parse_value
+from llext_tools.c.call import fits, parse_value
 from llext_tools.c.types import CType, DataModel, Prototype, Value
 from llext_tools.c.values import pack
 from llext_tools.diag import fail
@@ -44,8 +44,8 @@ class Override(NamedTuple):
         result = model.types["double" if isinstance(self.value, float) else "long"]
         prototype = prototype or Prototype(self.name, result, ())
         value = None if prototype.result.is_void else self.value
-        if value is not None and not is_value(prototype.result, value):
-            fail("usage", f"`--override {self.text}`: that is no value of `{prototype}`")
+        if value is not None and (why := misfit(prototype.result, value)):
+            fail("usage", f"`--override {self.text}`: {why}", help=f"its prototype is `{prototype}`")
         return HostFunction(self.name, prototype, lambda *_: value)
 
 
@@ -88,29 +88,21 @@ def in_python(name: str, function: Callable[..., Any], prototype: Prototype) -> 
             UserError(f"`{name}`", error).explain(guest)
         if prototype.result.is_void or (result is None and prototype.result.kind == "pointer"):
             return None if prototype.result.is_void else 0
-        if not is_value(prototype.result, result):
-            text = f"`{name}` gives `{result!r}`, which is no `{prototype.result.name}`"
-            guest.fail("run-python", text, guest.where_now())
+        if why := misfit(prototype.result, result):
+            guest.fail("run-python", f"the result of `{name}`: {why}", guest.where_now())
         return result
 
     return body
 
 
-NUMBERS: Mapping[str, type | tuple[type, ...]] = {
-    "bool": int,
-    "int": int,
-    "uint": int,
-    "pointer": int,
-    "float": (int, float),
-}
-
-
-def is_value(ctype: CType, value: Any) -> bool:
-    """Whether something can be converted to a type, numbers as C converts them."""
-    if ctype.kind in NUMBERS:
-        return isinstance(value, NUMBERS[ctype.kind])
+def misfit(ctype: CType, value: Any) -> str:
+    """Why something is no value of a type; empty if it is. Numbers may be those of the signed or the unsigned type."""
+    if ctype.kind in ("int", "uint", "pointer", "bool") and isinstance(value, int):
+        return "" if fits(ctype, value) else f"`{value}` does not fit into `{ctype.name}`"
+    if ctype.kind == "pointer":
+        return f"`{value!r}` is no `{ctype.name}`"
     try:
         pack(ctype, value)
-    except (TypeError, ValueError, OverflowError, AttributeError):
-        return False
-    return True
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        return str(error)
+    return ""

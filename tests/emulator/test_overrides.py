@@ -112,6 +112,10 @@ def wrong(x):
     return "text"
 
 
+def large(x):
+    return 1 << 32
+
+
 def broken(x):
     return 1 // (x - x)
 
@@ -155,7 +159,9 @@ def llext(files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *options: str
             "4003.0",
         ),
         ("call_small()", ["--override", "small=200"], "200"),
-        ("call_small()", ["--override", "small=300"], "44"),  # as C converts to uint8_t
+        ("call_small()", ["--override", "small=255"], "255"),
+        ("call_small()", ["--override", "small=-1"], "255"),  # the same byte
+        ("call_plain(5)", ["--override", "plain=0xffffffff"], "-1"),
         ("call_nothing(3)", [], "3"),
         ("call_nothing(3)", ["--override", "nothing=board.py:nothing"], "0"),
         ("call_nothing(3)", ["--override", "nothing=1", "--init", "board_init"], "7"),
@@ -184,8 +190,11 @@ def test_what_is_called(
         ("--override=plain=board.py:plian", 2, "board.py defines no `plian`"),
         ("--override=plain=board.py:answer", 2, "`answer` of board.py is no function"),
         ("--override=plain=some", 2, "`some` is neither a number nor FILE:FUNCTION"),
-        ("--override=plain=1.5", 2, "that is no value of `int plain(int)`"),
-        ("--override=plain=board.py:wrong", 8, "`board.py:wrong` gives `'text'`, which is no `int`"),
+        ("--override=plain=1.5", 2, "1.5 is no value of type `int` = help: its prototype is `int plain(int)`"),
+        ("--override=plain=4294967296", 2, "`--override plain=4294967296`: `4294967296` does not fit into `int`"),
+        ("--override=plain=-2147483649", 2, "`-2147483649` does not fit into `int`"),
+        ("--override=plain=board.py:large", 8, "the result of `board.py:large`: `4294967296` does not fit into `int`"),
+        ("--override=plain=board.py:wrong", 8, "the result of `board.py:wrong`: 'text' is no value of type `int`"),
         ("--override=plain=board.py:broken", 8, "`board.py:broken` raises ZeroDivisionError: "),
         ("--init=board_ini", 2, "the firmware has no function `board_ini` to begin with: did you mean `board_init`"),
     ],

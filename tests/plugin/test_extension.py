@@ -231,6 +231,16 @@ def test_a_recording(ext: Extension) -> None:
         ext.nap(1)
 
 
+@pytest.mark.parametrize("value", [99999999999, [5, 99999999999], lambda: 99999999999], ids=["value", "list", "code"])
+def test_a_result_that_does_not_fit(ext: Extension, value: object) -> None:
+    ext.host.override("k_msleep", value)
+    with pytest.raises(OverflowError, match="result of `k_msleep`: 99999999999 does not fit into `int32_t`"):
+        [ext.nap(1), ext.nap(1)]
+    ext.host.fail("k_msleep", result=1 << 31)
+    with pytest.raises(OverflowError, match="2147483648 does not fit into `int32_t`"):
+        ext.nap(1)
+
+
 def test_an_override_of_the_extensions_own_function(ext: Extension) -> None:
     own = ext.host.override("scaled", lambda n: n + 1)
     assert ext.use_scaled(6) == 7
