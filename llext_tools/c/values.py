@@ -131,7 +131,7 @@ def scalar(ctype: CType, data: bytes) -> int | float:
 
 def near(name: str, known: Iterable[str]) -> str:
     """What could have been meant, as the end of a sentence."""
-    found = get_close_matches(name, (known := list(known)), 3)
+    found = get_close_matches(name, (known := list(dict.fromkeys(known))), 3)
     if found:
         return ": did you mean " + " or ".join(f"`{each}`" for each in found) + "?"
     return ": there are " + ", ".join(f"`{each}`" for each in known[:12]) + ", ..." * (len(known) > 12) if known else ""

@@ -114,6 +114,8 @@ def refuse_access(
     elif export is not None or area.perm == Perm.X:
         message = f"{who} {verb} {count} at {address:#010x}, which is the host's and has no contents here"
         notes = (f"it is the export `{export[0].name}`",) if export else ()
+        if guest.by_table:
+            cure = "give the firmware's image by `--firmware zephyr.elf`: a table has addresses, and no contents"
     else:
         message = f"{who} {verb} {count} at {address:#010x}, which is not {able}"
     detail = [f"{address:#010x} is {text}" for text in (guest.describe(address),) if text and export is None]
@@ -130,9 +132,10 @@ def device_help(guest: Places, address: int, pc: int | None) -> str:
     meant = any(start <= address < end for start, end in guest.arch.peripherals)
     area = guest.memory.at(pc) if pc is not None else None
     by_firmware = area is not None and isinstance(area.owner, Firmware) and address >= PAGE
-    if not guest.takes_devices or not (meant or by_firmware):
+    if not guest.device_kinds or not (meant or by_firmware):
         return ""
-    return f"if a peripheral is there, declare it, for example `--mmio {address // PAGE * PAGE:#x}+4K=zero`"
+    kinds = f"{', '.join(guest.device_kinds[:-1])} or {guest.device_kinds[-1]}"
+    return f"if a peripheral is there, declare it: `--mmio {address // PAGE * PAGE:#x}+4K=KIND`; KIND is {kinds}"
 
 
 def overflown(guest: Places, address: int) -> Area | None:

@@ -202,7 +202,7 @@ class Memory:
             area = self.at(here)
             if area is not None and here < area.end:
                 size = min(size, area.end - here)
-            part = self.read(here, size) if area is not None else self.read(here, 1)
+            part = self.read(here, size if area is not None and Perm.R in area.perm else 1)
             nul = part.find(0)
             if nul >= 0:
                 return bytes(found + part[:nul])

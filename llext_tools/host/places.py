@@ -70,7 +70,8 @@ class Places:
 
     ``files``: paths of the extensions, the one that is meant without a better clue last. ``functions``: the host's
     functions by their addresses. ``on_fail`` are told what ends a call, while everything is as it was. ``return_at``:
-    where calls from the host return to. ``takes_devices``: whether whoever runs this can declare some.
+    where calls from the host return to. ``by_table``: whether addresses of a table of exports stand for the host.
+    ``device_kinds``: what whoever runs this can declare.
     """
 
     def __init__(self, target: Target, arch: Arch, machine: Machine, limits: Limits) -> None:
@@ -85,7 +86,8 @@ class Places:
         self.stopped: Stopped | None = None  # if the last call from outside has failed
         self.stop: Stop | None = None  # what it has failed by; where the host touched memory, that access
         self.return_at = 0
-        self.takes_devices = False
+        self.device_kinds: tuple[str, ...] = ()
+        self.by_table = False
 
     def location(self, address: int) -> Location | None:
         """The section, offset and function of an address in an extension or in the firmware."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from llext_tools.c.types import Prototype
 from llext_tools.c.values import near
-from llext_tools.diag import fail
+from llext_tools.diag import fail, listed
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
-from llext_tools.host.devices import attach
+from llext_tools.host import builtin
+from llext_tools.host.devices import KINDS, attach
 from llext_tools.host.function import HostFunction
 from llext_tools.host.guest import Guest
 from llext_tools.host.memory import page_runs
@@ -24,6 +26,7 @@ from llext_tools.host.zephyr import built_in_its_tree, stand_in, with_layouts
 from llext_tools.link.exports import Export, ExportTable, Heap
 from llext_tools.link.image import Image
 from llext_tools.run.described import Described
+from llext_tools.run.symbols import find_symbols
 
 if TYPE_CHECKING:
     from llext_tools.run.session import Setup
@@ -44,9 +47,10 @@ def furnish(guest: Guest, images: Sequence[Image], setup: Setup, described: Desc
     guest.add_exports(exports.symbols, setup.functions, setup.overrides)
     for image in images:
         guest.add_image(image)
-    replace(guest, exports, setup.firmware, setup.overrides)
+    replace(guest, exports, setup.firmware, images, setup.overrides)
     attach(guest, setup.mmio)
-    guest.takes_devices = True
+    guest.device_kinds = KINDS
+    guest.by_table = exports.source != builtin.exports(guest.arch).source
     guest.stub_missing = setup.stub_missing
     guest.described = described.prototype
     guest.start()
@@ -65,21 +69,38 @@ def pages_in_heap(images: Iterable[Image], heap: Heap | None) -> list[tuple[int,
 
 
 def replace(
-    guest: Guest, exports: ExportTable, firmware: Sequence[ElfObject], overrides: Mapping[str, HostFunction]
+    guest: Guest,
+    exports: ExportTable,
+    firmware: Sequence[ElfObject],
+    images: Sequence[Image],
+    overrides: Mapping[str, HostFunction],
 ) -> None:
-    """Let the user's functions run where those of the firmware are that are not exported.
+    """Let the user's functions run where those of the firmware are that are not exported, and those of extensions.
 
     Raises:
         UsageError: ``override-unknown``.
     """
     left = [name for name in overrides if exports.find(name) is None]
-    defined = functions_in(firmware) if left else {}
+    if not left:
+        return
+    own = {each.name: each.address for each in find_symbols(images).values() if each.function}
+    defined = own | functions_in(firmware)
     for name in left:
         if name not in defined:
             where = "the firmware" if firmware else exports.source
-            offered = near(name, [*exports.by_name, *defined])
-            fail("override-unknown", f"{where} has no function `{name}` to be replaced{offered}")
+            text = f"neither {where} nor the extension has a function `{name}` to be replaced"
+            everybody = [*exports.by_name, *defined]
+            if get_close_matches(name, everybody, 1):
+                fail("override-unknown", text + near(name, everybody))
+            imports = listed((name for image in images for name in imported(image)), 8)
+            fail("override-unknown", text, help=f"the extension calls {imports}" if imports else "")
         guest.replace(Export(name, defined[name], "func"), overrides[name])
+
+
+def imported(image: Image) -> list[str]:
+    """What an extension has from others."""
+    y = image.obj.symbols
+    return y.names(((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).nonzero()[0].tolist())
 
 
 def functions_of(obj: ElfObject) -> dict[str, int]:

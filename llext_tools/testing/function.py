@@ -6,8 +6,8 @@ from typing import Any, SupportsIndex
 
 from llext_tools.c.types import CType, Prototype
 from llext_tools.host.express import express
+from llext_tools.run.symbols import Symbol
 from llext_tools.testing.program import Program
-from llext_tools.testing.symbols import Symbol
 from llext_tools.testing.values import Packer, given, names_of
 
 

@@ -10,9 +10,9 @@ from llext_tools.abi.c import Known
 from llext_tools.c.values import near
 from llext_tools.c.view import View
 from llext_tools.elf import structs as elf
+from llext_tools.run.symbols import Symbol
 from llext_tools.testing.function import Function
 from llext_tools.testing.program import Program
-from llext_tools.testing.symbols import Symbol
 
 
 class FirmwareSymbols(Mapping[str, Any]):

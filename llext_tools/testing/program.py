@@ -22,10 +22,10 @@ from llext_tools.measure import Wanted
 from llext_tools.mem import Perm
 from llext_tools.pages import PAGE
 from llext_tools.run import Session
+from llext_tools.run.symbols import Symbol, find_symbols
 from llext_tools.testing.blocks import Blocks
 from llext_tools.testing.fault import ExtensionError
 from llext_tools.testing.options import Options, linked
-from llext_tools.testing.symbols import Symbol, find_symbols
 from llext_tools.testing.watch import watch
 
 ARENA = 16 * PAGE

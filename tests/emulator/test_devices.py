@@ -154,6 +154,9 @@ def test_too_much_output_of_a_device_ends_the_run(build: Build) -> None:
     assert (found.fault.code, found.fault.location and found.fault.location.function) == ("run-output", "print")
 
 
+KINDS_IN_WORDS = "zero, ram, cmsdk-uart, pl011, stm32-usart, uart16550 or python:FILE:NAME"
+
+
 @pytest.mark.usefixtures("board")
 @pytest.mark.parametrize(
     ("call", "code", "words"),
@@ -161,7 +164,7 @@ def test_too_much_output_of_a_device_ends_the_run(build: Build) -> None:
         (
             "read32(0x40021000)",
             "run-fault",
-            "if a peripheral is there, declare it, for example `--mmio 0x40021000+4K=zero`",
+            f"if a peripheral is there, declare it: `--mmio 0x40021000+4K=KIND`; KIND is {KINDS_IN_WORDS}",
         ),
         ("write32(0x40020800, 1)", "run-fault", "`write32` writes 4 bytes at 0x40020800, where there is no memory"),
         ("read8(0x40020400)", "run-fault", "`read8` reads 1 byte at 0x40020400, where there is no memory"),

@@ -74,7 +74,8 @@ EXPORT_SYMBOL(wait_inside);
 """
 EXTENSION = f"""
 {HEADER}
-int call_plain(int x) {{ return plain(x); }} EXPORT_SYMBOL(call_plain);
+__attribute__((noipa)) int call_plain(int x) {{ return plain(x); }} EXPORT_SYMBOL(call_plain);
+int call_twice(int x) {{ return 2 * call_plain(x); }} EXPORT_SYMBOL(call_twice);
 const char *call_label(const char *text) {{ return label(text); }} EXPORT_SYMBOL(call_label);
 double call_mean(float x, double y) {{ return mean(x, y); }} EXPORT_SYMBOL(call_mean);
 double call_swapped(int x, double y)
@@ -166,6 +167,8 @@ def llext(files: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, *options: str
         ("call_nothing(3)", ["--override", "nothing=board.py:nothing"], "0"),
         ("call_nothing(3)", ["--override", "nothing=1", "--init", "board_init"], "7"),
         ("call_ram(14)", [], "42"),
+        ("call_plain(5)", ["--override", "call_plain=8"], "8"),  # of the extension
+        ("call_twice(5)", ["--override", "call_plain=board.py:plain"], "12"),
     ],
 )  # fmt: skip
 def test_what_is_called(
@@ -183,7 +186,12 @@ def test_what_is_called(
 @pytest.mark.parametrize(
     ("option", "code", "words"),
     [
-        ("--override=plian=1", 2, "the firmware has no function `plian` to be replaced: did you mean `plain`"),
+        (
+            "--override=plian=1",
+            2,
+            "neither the firmware nor the extension has a function `plian` to be replaced: did you mean `plain`?",
+        ),
+        ("--override=qqq=1", 2, "a function `qqq` to be replaced = help: the extension calls `"),
         ("--override=plain", 2, "`--override plain` is not of the form NAME=VALUE or NAME=FILE:FUNCTION"),
         ("--override=plain=", 2, "is not of the form"),
         ("--override=plain=none.py:f", 3, "there is no file `none.py`"),
@@ -294,3 +302,28 @@ def test_what_the_built_in_host_lacks_can_be_given(
     assert "error[undefined-symbol]: `ticks` is neither defined" in words
     assert "or say what it returns: `--override NAME=VALUE`, or `--stub-missing` for 0" in words
     assert "error[undefined-symbol]: `gpio_set`" not in words
+
+
+def test_a_table_has_no_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help says what has; nothing but the first byte of the text was wanted, as far as one knows."""
+    monkeypatch.chdir(tmp_path)
+    source = """
+    extern const char board_name[13];
+    void show(void) { printk("%s", board_name); } EXPORT_SYMBOL(show);
+    int look(void) { return board_name[2]; } EXPORT_SYMBOL(look);
+    """
+    compile_c(source, arch.target("cortex-m4"), "gcc", tmp_path)
+    table = '[exports]\nprintk = 0x08000101\nboard_name = { address = 0x08000cf0, kind = "object" }\n'
+    (tmp_path / "board.toml").write_text(table, encoding="utf-8")
+    run = ["run", "ext.debug.elf", "--exports", "board.toml"]
+    cure = "give the firmware's image by `--firmware zephyr.elf`: a table has addresses, and no contents"
+    for call, words in (
+        ("show()", "`printk` reads 1 byte at 0x08000cf0, which is the host's and has no contents here"),
+        ("look()", "`look` reads 1 byte at 0x08000cf2, which is the host's and has no contents here"),
+    ):
+        assert main([*run, "--call", call]) == 8
+        printed = " ".join(capsys.readouterr().err.split())
+        assert words in printed
+        assert cure in printed
