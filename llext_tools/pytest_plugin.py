@@ -117,10 +117,12 @@ class Loader:
         from llext_tools.testing import Extension
         from llext_tools.testing.options import options
 
+        target = given["target"] = given.get("target") or _target(self._config)
         for key in ("extensions", "firmware", "exports"):
             files = given.get(key) or ()
-            given[key] = [self._find(each) for each in ((files,) if isinstance(files, str | os.PathLike) else files)]
-        chosen = options(self._find(path), **_with_defaults(self._config, given))
+            each = (files,) if isinstance(files, str | os.PathLike) else files
+            given[key] = [self._find(file, target) for file in each]
+        chosen = options(self._find(path, target), **_with_defaults(self._config, given))
         program = self._cache.take(chosen)
         self._programs[program] = ""
         program.fresh(bringup)
@@ -128,10 +130,10 @@ class Loader:
         self._taken.append(extension)
         return extension
 
-    def _find(self, path: str | os.PathLike[str]) -> str:
+    def _find(self, path: str | os.PathLike[str], target: str) -> str:
         from llext_tools.testing.find import find_extension
 
-        return find_extension(path, self._folders, deep=self._deep)
+        return find_extension(path, self._folders, deep=self._deep, target=target)
 
     def finish(self, *, judged: bool) -> list[LlextError]:
         """Tear all down; what is wrong then counts only for a test that is good so far."""
@@ -186,15 +188,16 @@ def _paths(config: pytest.Config, name: str) -> list[str]:
     return [os.path.join(config.invocation_params.dir, each) for each in _said(config, name)]
 
 
+def _target(config: pytest.Config) -> str:
+    return next(iter(_said(config, "target")), "") or _settings(config).target
+
+
 def _with_defaults(config: pytest.Config, given: dict[str, Any]) -> dict[str, Any]:
     """What a test leaves open, the command line, the environment or the settings file say, in this order."""
-    settings = _settings(config)
-    if not given.get("target"):
-        given["target"] = next(iter(_said(config, "target")), "") or settings.target
     if not given.get("firmware") and not given.get("exports"):
         given["firmware"], given["exports"] = _paths(config, "firmware"), _paths(config, "exports")
         if not given["firmware"] and not given["exports"]:
-            given["exports"] = settings.exports
+            given["exports"] = _settings(config).exports
     if not given.get("mmio"):
         given["mmio"] = config.getoption("--llext-mmio") or ()
     return given
@@ -212,7 +215,8 @@ def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:
     config = request.config
     if given := _paths(config, "build-dir"):
         return given, True
-    near = (request.path.parent, request.path.parent.parent, config.invocation_params.dir, config.rootpath)
+    above = [each for each in request.path.parents[2:] if each.is_relative_to(config.rootpath)]
+    near = (*request.path.parents[:2], *above, config.invocation_params.dir, config.rootpath)
     return [str(each) for each in dict.fromkeys(near)], False
 
 

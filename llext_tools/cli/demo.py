@@ -47,6 +47,9 @@ def run(args: argparse.Namespace) -> int:
     good = next((result for result in results if result.passed), None)
     if good is not None:
         again = f"--target {good.job.target} --toolchain {good.job.toolchain}"
+        which = f"--llext-target {good.job.target}"
+        if sum(result.job.target == good.job.target for result in results) > 1:
+            which += f" --llext-build-dir build/{good.job.name}"
         again += f" --profile {args.profile}" if args.profile else ""
         print(
             f"\nnext:\n"
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
             f"  llext run dist/{good.job.name}/hello.llext --call 'greet(\"you\")'\n"
             f"  llext inspect dist/{good.job.name}/cpp.llext\n"
             f"  llext build {again}  # after a change\n"
-            f"  pytest --llext-build-dir build/{good.job.name} --llext-target {good.job.target}  # their tests\n"
+            f"  pytest {which}  # their tests\n"
         )
     return exit_code(results)
 

@@ -1,0 +1,96 @@
+"""Where a test's files are looked for. Oracle: the names of the folders that `llext build` has made of the samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llext_tools.errors import FormatError
+from llext_tools.testing.find import find_extension
+
+
+def tree(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def built(folder: Path, *jobs: str) -> Path:
+    for job in jobs:
+        tree(folder, f"build/{job}/hello/hello.llext", f"build/{job}/hello/hello.debug.elf", f"dist/{job}/hello.llext")
+        tree(folder, f"build/{job}/firmware/firmware.elf", f"build/{job}/CMakeFiles/3.31/a.out")
+    return folder
+
+
+def looked_up(name: str, *folders: Path, deep: bool = False, target: str = "") -> str:
+    found = find_extension(name, folders, deep=deep, target=target)
+    return Path(found).relative_to(folders[-1]).as_posix()
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("hello", "hello/hello.llext"),
+        ("hello.llext", "hello/hello.llext"),
+        ("hello.debug.elf", "hello/hello.debug.elf"),
+        ("firmware/firmware.elf", "firmware/firmware.elf"),
+        ("firmware.elf", "firmware/firmware.elf"),
+    ],
+)
+def test_what_llext_build_has_built(tmp_path: Path, name: str, where: str, deep: bool) -> None:
+    assert looked_up(name, built(tmp_path, "cortex-m4-gcc"), deep=deep) == f"build/cortex-m4-gcc/{where}"
+    built(tmp_path, "cortex-m33-gcc", "rv64gc-zig")
+    for job in ("cortex-m4-gcc", "cortex-m33-gcc", "rv64gc-zig"):
+        found = looked_up(name, tmp_path, deep=deep, target=job.rpartition("-")[0])
+        assert found == f"build/{job}/{where}"
+    with pytest.raises(FormatError, match="is built for several targets") as raised:
+        looked_up(name, tmp_path, deep=deep)
+    (error,) = raised.value.diagnostics
+    assert all(job in error.message for job in ("cortex-m4-gcc", "cortex-m33-gcc", "rv64gc-zig"))
+    assert "`--llext-target cortex-m33`" in error.help
+    with pytest.raises(FormatError, match="is not built for `rv32imac`, but for `cortex-m33`") as raised:
+        looked_up(name, tmp_path, deep=deep, target="rv32imac")
+    assert "`llext build --target rv32imac`" in raised.value.diagnostics[0].help
+
+
+@pytest.mark.parametrize("folder", ["build", "dist"])
+def test_a_build_folder_that_is_named(tmp_path: Path, folder: str) -> None:
+    built(tmp_path, "cortex-m4-gcc", "cortex-m33-gcc")
+    found = looked_up("hello", tmp_path / folder, deep=True, target="cortex-m33")
+    assert found == ("cortex-m33-gcc/hello/hello.llext" if folder == "build" else "cortex-m33-gcc/hello.llext")
+    assert looked_up("hello", tmp_path / folder / "cortex-m4-gcc", deep=True).endswith("hello.llext")
+
+
+def test_two_toolchains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(built(tmp_path, "cortex-m4-gcc", "cortex-m4-zig"))
+    with pytest.raises(FormatError, match=r"is built by several toolchains: .*gcc.* and .*zig") as raised:
+        looked_up("hello", tmp_path, target="cortex-m4")
+    folder = Path("build/cortex-m4-gcc")
+    assert f"`--llext-build-dir {folder}`" in raised.value.diagnostics[0].help
+    assert looked_up("hello", tmp_path / folder, deep=True, target="cortex-m4") == "hello/hello.llext"
+
+
+def test_only_what_has_passed_is_left(tmp_path: Path) -> None:
+    """As with ``llext build --build-dir ELSEWHERE``."""
+    assert looked_up("hello", tree(tmp_path, "dist/rv32imac-gcc/hello.llext")) == "dist/rv32imac-gcc/hello.llext"
+
+
+def test_what_is_nearest_goes_first(tmp_path: Path) -> None:
+    built(tmp_path, "cortex-m4-gcc", "cortex-m33-gcc")
+    near = built(tmp_path / "hello", "cortex-m4-gcc")
+    assert looked_up("hello", near / "tests", near, tmp_path) == "hello/build/cortex-m4-gcc/hello/hello.llext"
+    tree(tmp_path, "build/hello.llext")
+    assert looked_up("hello", near / "tests", near, tmp_path) == "build/hello.llext"
+
+
+def test_folders_of_another_kind_do_not_count(tmp_path: Path) -> None:
+    tree(tmp_path, "build/lib-gcc/hello.llext", "build/a/b/c.llext", "build/d/b/c.llext")
+    with pytest.raises(FormatError, match=r"there is no `hello\.llext`") as raised:
+        looked_up("hello", tmp_path)
+    assert "--llext-build-dir" in raised.value.diagnostics[0].help
+    with pytest.raises(FormatError, match=r"has several files `c\.llext`"):
+        looked_up("c.llext", tmp_path, deep=True)
+    assert looked_up("a/b/c.llext", tmp_path, deep=True) == "build/a/b/c.llext"
