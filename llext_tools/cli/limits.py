@@ -7,26 +7,23 @@ from typing import NamedTuple
 
 from llext_tools.cli.kconfig import parse_size
 from llext_tools.diag import fail
+from llext_tools.host import limits
 from llext_tools.host.limits import Limits
 
 
 class Size(NamedTuple):
-    """A limit in bytes: the option, its field of ``Limits``, the help, the least and the most that it can be."""
+    """A limit in bytes: the option, its field of ``Limits``, the help."""
 
     option: str
     field: str
     help: str
-    least: int
-    most: int
 
 
-LEAST_STACK = 256
-ALIGN = 16
 SIZES = (
-    Size("--stack-size", "stack", "of the first thread", LEAST_STACK, 1 << 24),
-    Size("--heap-size", "heap", "of malloc() and its like", ALIGN, 1 << 26),
-    Size("--max-output", "output", "bytes that are printed", 1, 1 << 30),
-    Size("--max-memory", "memory", "all that is mapped", 4096, 1 << 30),
+    Size("--stack-size", "stack", "of the first thread"),
+    Size("--heap-size", "heap", "of malloc() and its like"),
+    Size("--max-output", "output", "bytes that are printed"),
+    Size("--max-memory", "memory", "all that is mapped"),
 )
 
 
@@ -54,10 +51,11 @@ def limits_of(args: argparse.Namespace, command: str) -> Limits:
     for size in SIZES:
         text = getattr(args, size.option.lstrip("-").replace("-", "_"))
         value = parse_size(text, f"{command}: {size.option}")
-        if not size.least <= value <= size.most:
-            cure = f"give {in_units(size.least)} to {in_units(size.most)}"
+        least, most = limits.SIZES[size.field]
+        if not least <= value <= most:
+            cure = f"give {in_units(least)} to {in_units(most)}"
             fail("usage", f"{command}: `{size.option} {text}` cannot be", help=cure)
-        given[size.field] = -(-value // ALIGN) * ALIGN if size.field in ("stack", "heap") else value
+        given[size.field] = limits.size(size.field, value)
     return Limits(seconds=seconds(args.timeout, command))._replace(**given)
 
 
@@ -71,6 +69,6 @@ def seconds(text: str, command: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 86_400:
+    if not 0 < value <= limits.LONGEST:
         fail("usage", f"{command}: `--timeout {text}` is not a number of seconds", help="for example `--timeout 0.5`")
     return value

@@ -20,3 +20,23 @@ class Limits(NamedTuple):
     heap: int = 1 << 20
     threads: int = 64
     depth: int = 64
+
+
+ALIGN = 16
+"""Bytes; of stack and heap."""
+
+SIZES = {
+    "stack": (256, 1 << 24),
+    "heap": (ALIGN, 1 << 26),
+    "output": (1, 1 << 30),
+    "memory": (4096, 1 << 30),
+}
+"""The least and the most that a limit in bytes can be."""
+
+LONGEST = 86_400
+"""Seconds."""
+
+
+def size(field: str, value: int) -> int:
+    """A limit in bytes as it is kept: up to the next multiple of what it consists of."""
+    return -(-value // ALIGN) * ALIGN if field in ("stack", "heap") else value

@@ -104,7 +104,8 @@ class Extension:
             leaks: "ignore" allows memory that is still allocated after the destructors.
             given: ``target``; ``firmware``, whose code then runs; ``exports``, tables; ``extensions`` that are loaded
                 before; ``mmio``, devices; ``init``, functions of the firmware to call first; ``at``, an address;
-                ``profile``; ``seconds`` for each call.
+                ``profile``; the limits: ``seconds`` and ``instructions`` for each call, ``output``, ``memory``,
+                ``stack`` and ``heap`` in bytes, ``threads``, ``depth``.
         Raises:
             LlextError: it cannot be loaded. ExtensionError: a constructor fails.
         """

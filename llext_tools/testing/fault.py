@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from llext_tools.diag import Diagnostic, Location
@@ -34,3 +35,30 @@ class ExtensionError(FaultError):
 def fault(code: str, message: str, *, at: Location | None, detail: tuple[str, ...] = (), help: str = "") -> NoReturn:
     """Raise one of the test's own making."""
     raise ExtensionError((Diagnostic(code=code, message=message, location=at, detail=detail, help=help),))
+
+
+OPTIONS = {
+    "timeout": "seconds",
+    "max-instructions": "instructions",
+    "max-output": "output",
+    "max-memory": "memory",
+    "stack-size": "stack",
+    "heap-size": "heap",
+    "mmio": "mmio",
+    "at": "at",
+}
+"""Those of ``llext run`` that advice names, and the keywords of ``Extension.load()`` and of the fixture."""
+OPTION = re.compile(rf"`--({'|'.join(OPTIONS)})(?: ([^`]*))?`")
+
+
+def in_python(diagnostic: Diagnostic) -> Diagnostic:
+    """With advice for somebody who writes Python, not a command line."""
+    if diagnostic.code == "run-missing-code" and "--override" in diagnostic.help:
+        cure = 'say in the test what it does: `host.override("name", ...)`, or give the `firmware` that has it'
+        return diagnostic._replace(help=cure)
+
+    def keyword(m: re.Match[str]) -> str:
+        value = f'"{m[2]}"' if m[2] else "..."
+        return f"`{OPTIONS[m[1]]}={value}` at loading"
+
+    return diagnostic._replace(help=OPTION.sub(keyword, diagnostic.help))

@@ -6,17 +6,29 @@ import os
 from typing import Any, NamedTuple
 
 from llext_tools import profile as profiles
+from llext_tools.host import limits
 from llext_tools.host.devices import parse_mmio
+from llext_tools.host.limits import Limits
 from llext_tools.link.image import Image
-from llext_tools.run import Limits, Setup
+from llext_tools.run import Setup
 from llext_tools.run.linked import linked as link_files
+
+USUAL = Limits()
+RANGES: dict[str, tuple[float, float]] = {
+    "seconds": (0.001, limits.LONGEST),
+    "instructions": (0, 1 << 62),
+    "threads": (1, 4096),
+    "depth": (1, 1024),
+    **limits.SIZES,
+}
+"""The least and the most of each limit."""
 
 
 class Options(NamedTuple):
     """``firmware``: images whose code runs; ``exports``: further tables, or images; ``extensions`` are loaded before.
 
     ``mmio`` declares devices as ``llext run`` does; ``init`` names functions of the firmware to call first.
-    ``seconds`` are the limit of one call from outside.
+    The rest are the ``Limits``: ``seconds`` and ``instructions`` are those of one call from outside.
     """
 
     path: str
@@ -28,7 +40,14 @@ class Options(NamedTuple):
     init: tuple[str, ...] = ()
     at: int | None = None
     profile: str = profiles.DEFAULT
-    seconds: float = Limits().seconds
+    seconds: float = USUAL.seconds
+    instructions: int = USUAL.instructions
+    output: int = USUAL.output
+    memory: int = USUAL.memory
+    stack: int = USUAL.stack
+    heap: int = USUAL.heap
+    threads: int = USUAL.threads
+    depth: int = USUAL.depth
 
     @property
     def stamp(self) -> tuple[object, ...]:
@@ -42,14 +61,26 @@ def options(path: str | os.PathLike[str], **given: Any) -> Options:
     """Options from what a person writes: one file or several, as text or paths.
 
     Raises:
-        TypeError: there is no such option.
+        TypeError: there is no such option. ValueError: a limit cannot be.
     """
     unknown = given.keys() - set(Options._fields[1:])
     if unknown:
         raise TypeError(f"there is no option `{min(unknown)}`: the options are {', '.join(Options._fields[1:])}")
     known = {key: value for key, value in given.items() if value is not None}
     known |= {key: _paths(known[key]) for key in ("firmware", "exports", "extensions", "mmio", "init") if key in known}
-    return Options(os.path.abspath(path), **known)
+    return Options(
+        os.path.abspath(path), **known | {key: _limit(key, known[key]) for key in RANGES.keys() & known.keys()}
+    )
+
+
+def _limit(name: str, value: Any) -> Any:
+    """A limit that is given."""
+    if isinstance(value, bool) or not isinstance(value, int | float if name == "seconds" else int):
+        raise TypeError(f"`{name}` is a number, not {value!r}")
+    least, most = RANGES[name]
+    if not least <= value <= most:
+        raise ValueError(f"`{name}={value}` cannot be: give {least:,} to {most:,}")
+    return limits.size(name, value)
 
 
 def _paths(value: Any) -> tuple[str, ...]:
@@ -73,8 +104,8 @@ def linked(given: Options) -> tuple[tuple[Image, ...], Setup]:
         profile=given.profile,
     )
     mmio = tuple(parse_mmio(text, target.bits) for text in given.mmio)
-    limits = Limits(seconds=given.seconds)
-    return images, Setup(target, exports, firmware, mmio=mmio, init=given.init, limits=limits)
+    bounds = Limits(**{name: getattr(given, name) for name in Limits._fields})
+    return images, Setup(target, exports, firmware, mmio=mmio, init=given.init, limits=bounds)
 
 
 def _debug_file(path: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from llext_tools.c.types import CType, Prototype
 from llext_tools.c.values import near
 from llext_tools.diag import Diagnostic, Location
-from llext_tools.errors import LlextError, UsageError
+from llext_tools.errors import LimitError, LlextError, UsageError
 from llext_tools.host.function import HostFunction
 from llext_tools.host.heap import Block
 from llext_tools.link.exports import Export
@@ -24,7 +24,7 @@ from llext_tools.pages import PAGE
 from llext_tools.run import Session
 from llext_tools.run.symbols import Symbol, find_symbols
 from llext_tools.testing.blocks import Blocks
-from llext_tools.testing.fault import ExtensionError
+from llext_tools.testing.fault import ExtensionError, in_python
 from llext_tools.testing.options import Options, linked
 from llext_tools.testing.watch import watch
 
@@ -46,12 +46,15 @@ class Program:
     def __init__(self, options: Options, measure: Wanted = NOTHING) -> None:
         self.options = options
         images, setup = linked(options)
-        self.session = Session(images, setup._replace(measure=measure))
         try:
-            self.session.fill()
-        except BaseException:
-            self.session.close()
-            raise
+            self.session = Session(images, setup._replace(measure=measure))
+            try:
+                self.session.fill()
+            except BaseException:
+                self.session.close()
+                raise
+        except LimitError as error:
+            raise ExtensionError(tuple(map(in_python, error.diagnostics))) from None
         self.guest, self.images = self.session.guest, self.session.images
         self.model, self.memory = self.guest.model, self.guest.memory
         self.described = self.session.described
@@ -121,6 +124,8 @@ class Program:
             guest.restore(self._registers)
             self._upset = False
         guest.deadline = time.monotonic() + self.options.seconds
+        if self.options.instructions and self.session.meter:
+            self.session.meter.instructions = 0
         return None
 
     def failed(self, error: BaseException, registers: object) -> None:
@@ -140,9 +145,7 @@ class Program:
         """With the source line and who called whom, as long as the machine is where it was stopped."""
         from llext_tools.unwind import explained  # it loads pyelftools, which only a fault needs
 
-        if diagnostic.code == "run-missing-code" and "--override" in diagnostic.help:
-            cure = 'say in the test what it does: `host.override("name", ...)`, or give the `firmware` that has it'
-            diagnostic = diagnostic._replace(help=cure)
+        diagnostic = in_python(diagnostic)
         return explained(self.guest, diagnostic)[0] if diagnostic.severity == "error" else diagnostic
 
     def where(self) -> Location:

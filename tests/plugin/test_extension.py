@@ -341,6 +341,82 @@ def test_an_endless_loop_ends(tmp_path: Path) -> None:
     assert raised.value.code == "run-timeout"
 
 
+LIMITED = """
+int spin(int n) { for (volatile int i = 0; i < n; i++) { } return n; } EXPORT_SYMBOL(spin);
+int deep(int n) { volatile char line[64]; line[0] = n; return n ? deep(n - 1) + line[0] : 0; } EXPORT_SYMBOL(deep);
+int says(int n) { for (int i = 0; i < n; i++) { printk("0123456789"); } return n; } EXPORT_SYMBOL(says);
+int gets(int n) { void *p = malloc(n); free(p); return p != NULL; } EXPORT_SYMBOL(gets);
+int nest(int (*back)(int n), int n) { return n ? back(n - 1) : 0; } EXPORT_SYMBOL(nest);
+"""
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return compile_c(LIMITED, arch.target("cortex-m4"), "gcc", tmp_path_factory.mktemp("limited"), "-O1").path
+
+
+@pytest.mark.parametrize(
+    ("limit", "name", "good", "bad", "code", "said"),
+    [
+        ({"seconds": 0.05}, "spin", 10, 1 << 30, "run-timeout", "`seconds=...` at loading"),
+        ({"instructions": 5000}, "spin", 500, 5000, "run-instructions", "`instructions=...` at loading"),
+        ({"stack": 4096}, "deep", 20, 100, "run-stack", "`stack=...` at loading"),
+        ({"output": 100}, "says", 10, 11, "run-output", "`output=...` at loading"),
+    ],
+    ids=["seconds", "instructions", "stack", "output"],
+)
+def test_limits(limited: str, limit: dict[str, Any], name: str, good: int, bad: int, code: str, said: str) -> None:
+    """Without it the extension may do that; with it up to the limit, once and again, and after it was reset."""
+    with Extension.load(limited) as ext:
+        assert name == "spin" or ext.call(name, bad) is not None
+    with Extension.load(limited, leaks="ignore", **limit) as ext:
+        ext.call(name, good)
+        with pytest.raises(ExtensionError) as raised:
+            ext.call(name, bad)
+        assert raised.value.code == code
+        assert said in raised.value.diagnostic.help
+        assert "--" not in raised.value.diagnostic.help
+        ext.reset()
+        ext.call(name, good)
+
+
+def test_instructions_count_for_each_call(limited: str) -> None:
+    with Extension.load(limited, instructions=5000) as ext:
+        assert [ext.spin(500) for _ in range(8)] == [500] * 8
+
+
+def test_limits_of_heap_depth_and_memory(limited: str) -> None:
+    with Extension.load(limited, heap=1024) as ext:
+        assert (ext.gets(900), ext.gets(1100)) == (1, 0)
+    with Extension.load(limited, depth=4) as ext:
+
+        def back(n: int) -> int:
+            return int(ext.nest(back, n))
+
+        assert ext.nest(back, 3) == 0
+        with pytest.raises(ExtensionError, match="call each other 4 levels deep"):
+            ext.nest(back, 9)
+    with pytest.raises(ExtensionError, match="more memory than the limit leaves") as raised:
+        Extension.load(limited, memory=8192)
+    assert raised.value.code == "run-memory"
+    assert "`memory=...`" in raised.value.diagnostic.help
+
+
+@pytest.mark.parametrize(
+    ("limit", "error", "said"),
+    [
+        ({"stack": 100}, ValueError, "`stack=100` cannot be: give 256 to 16,777,216"),
+        ({"seconds": 0}, ValueError, "`seconds=0` cannot be"),
+        ({"threads": "4"}, TypeError, "`threads` is a number, not '4'"),
+        ({"heap": True}, TypeError, "`heap` is a number, not True"),
+        ({"timeout": 3}, TypeError, "there is no option `timeout`: the options are .*seconds.*depth"),
+    ],
+)
+def test_limits_that_cannot_be(limited: str, limit: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        Extension.load(limited, **limit)
+
+
 def test_a_leak_at_the_end(tmp_path: Path) -> None:
     source = """static void *kept; void keep(int n) { kept = malloc(n); } EXPORT_SYMBOL(keep);
     void drop(void) { free(kept); } EXPORT_SYMBOL(drop);"""
