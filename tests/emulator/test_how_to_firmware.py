@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 import transcript
+from emulator.compiled import compile_c
+from llext_tools import arch
+from llext_tools.cli import main
 from samples import ROOT, Builder
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
@@ -19,7 +22,9 @@ pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 PAGE = Path(__file__).parents[2] / "docs/how-to/run-against-firmware.md"
 
 
-def test_the_page_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: bool) -> None:
+def test_the_page_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], golden: bool
+) -> None:
     text = PAGE.read_text(encoding="utf-8")
     builder = Builder("cortex-m3", "gcc", tmp_path)
     builder.firmware(0x0800_0000, 0x2000_0000, 0x4000_4000)
@@ -27,6 +32,11 @@ def test_the_page_shows_what_is_printed(tmp_path: Path, monkeypatch: pytest.Monk
     for name, body in re.findall(r"^```python (\S+)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         (tmp_path / name).write_text(body, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    lines = "void light(int leds) { *(volatile int *)0x50000000 = leds; } EXPORT_SYMBOL(light);"
+    compile_c(lines, arch.target("cortex-m3"), "gcc", tmp_path)
+    (device,) = re.findall(r"`(--mmio \S+:Leds)`", text)
+    assert main(["run", "ext.debug.elf", *device.split(), "--call", "light(5)"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["leds: 00000101", "light(5) returned"]
     blocks = re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(blocks) == 3
     for block in blocks:
