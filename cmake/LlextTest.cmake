@@ -28,7 +28,8 @@
    The extension runs near the host, more than 16 MiB away, and from an odd page on with its regions in another order.
    Returned values, output and calls of the host must be alike; addresses count by region and offset.
 
-   Files of Python are named from the folder of the ``CMakeLists.txt`` on.
+   Files of Python are named from the folder of the ``CMakeLists.txt`` on; the build may make them. What is not of the form
+   ``START+SIZE=KIND`` of ``MMIO`` or ``NAME=VALUE`` of ``OVERRIDE`` ends the configuration.
 
    Without an expectation the call must come back without a fault. ``find_package(LlextTools)`` enables testing in the
    folder that calls it.
@@ -72,6 +73,7 @@ function(llext_add_test test)
       message(FATAL_ERROR "${who}: ${size} '${arg_${size}}' is not a size, such as 4K")
     endif()
   endforeach()
+  _llext_check_host("${who}")
   _llext_extensions("${who}" files "${arg_EXTENSION}" ${arg_EXTENSIONS})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
   set(profile "${arg_PROFILE}")
@@ -145,4 +147,26 @@ function(llext_add_test test)
     # A test without its extension is "Not Run", which fails ctest as well, but does not blame the test.
     set_tests_properties(${test} PROPERTIES LABELS llext REQUIRED_FILES "${required}")
   endif()
+endfunction()
+
+# _llext_check_host(<who>): refuse devices and overrides that `llext run` would not take. The files are looked at then.
+function(_llext_check_host who)
+  set(kinds zero ram cmsdk-uart pl011 stm32-usart uart16550)
+  foreach(device IN LISTS arg_MMIO)
+    if(NOT device MATCHES "^(0[xX][0-9a-fA-F]+|[0-9]+)[+](0[xX][0-9a-fA-F]+|[0-9]+)[KM]?=(.+)$")
+      _llext_check_word("${who}" "${device}" ${keywords})
+      message(FATAL_ERROR "${who}: MMIO '${device}' is not of the form START+SIZE=KIND, such as 0x40004000+4K=zero")
+    endif()
+    set(kind "${CMAKE_MATCH_3}")
+    if(NOT kind IN_LIST kinds AND NOT kind MATCHES "^python:.+:[A-Za-z_][A-Za-z_0-9]*$")
+      list(JOIN kinds ", " known)
+      message(FATAL_ERROR "${who}: MMIO '${device}': there is no kind '${kind}'; the kinds are ${known}, python:FILE:NAME")
+    endif()
+  endforeach()
+  foreach(override IN LISTS arg_OVERRIDE)
+    if(NOT override MATCHES "^[A-Za-z_][A-Za-z_0-9]*=.+$")
+      _llext_check_word("${who}" "${override}" ${keywords})
+      message(FATAL_ERROR "${who}: OVERRIDE '${override}' is not of the form NAME=VALUE or NAME=FILE:FUNCTION")
+    endif()
+  endforeach()
 endfunction()

@@ -68,7 +68,8 @@ def load_python(where: str, option: str) -> Found:
     if not path or not name.isidentifier():
         fail("usage", f"`{option}` does not name a Python file and something in it", help="write FILE.py:NAME")
     if not os.path.isfile(path):
-        fail("file-unreadable", f"`{option}`: there is no file `{path}`", at=Location(path))
+        where = "" if os.path.isabs(path) else f" in `{os.getcwd()}`"
+        fail("file-unreadable", f"`{option}`: there is no file `{path}`{where}", at=Location(path))
     module = _module(os.path.abspath(path))
     if not hasattr(module, name):
         near = get_close_matches(name, vars(module), 1)

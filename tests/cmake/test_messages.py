@@ -14,6 +14,7 @@ import pytest
 
 from cmake_project import LLEXT_COMMAND, Project, one_line, tool
 from llext_tools import cmake_dir
+from llext_tools.host.devices import KINDS
 
 pytestmark = pytest.mark.cmake
 
@@ -101,6 +102,22 @@ TEST = {
     "MAX_INSTRUCTIONS '0' is not a number of instructions": (
         FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" MAX_INSTRUCTIONS 0)'
     ),
+    "OVERRIDE 'sensor_read' is not of the form NAME=VALUE or NAME=FILE:FUNCTION": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" OVERRIDE f=1 sensor_read)'
+    ),
+    "OVERRIDE 'f=' is not of the form": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" OVERRIDE f=)',
+    "unknown argument 'TIMOUT'; did you mean TIMEOUT?": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" OVERRIDE f=1 TIMOUT 5)'
+    ),
+    "MMIO '0x40004000=zero' is not of the form START+SIZE=KIND, such as 0x40004000+4K=zero": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" MMIO 0x40004000=zero)'
+    ),
+    f"MMIO '0x40004000+4K=uart': there is no kind 'uart'; the kinds are {', '.join(KINDS)}": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" MMIO 0x40004000+4K=uart)'
+    ),
+    "MMIO '0x40004000+4K=python:board.py': there is no kind 'python:board.py'": (
+        FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" MMIO 0x40004000+4K=python:board.py)'
+    ),
     "OVERRIDE needs a value": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" OVERRIDE)',
     "HEAP_SIZE needs a value": FAKE + 'llext_add_test(works EXTENSION hello CALL "f()" HEAP_SIZE)',
     "there is already a test of this name": (
@@ -163,6 +180,10 @@ def command_of(project: Project, arguments: str) -> list[str]:
                 *("--mmio=0x40000000+4K=zero", "--mmio=0x50000000+4K=ram", "--override=f=1", "--override=g=b.py:g"),
                 *("--init=start", "--stub-missing"),
             },
+        ),
+        (
+            "PLACEMENTS 1 MMIO " + " ".join(f"{i:#x}0000+0x400={kind}" for i, kind in enumerate(KINDS, 1)),
+            {f"--mmio={i:#x}0000+0x400={kind}" for i, kind in enumerate(KINDS, 1)},  # each is taken
         ),
         ("PLACEMENTS 1 EXPECT_OUTPUT [=[a;[b]=] EXPECT_RETURN -5", {"--expect-output=a;[b", "--expect-return=-5"}),
     ],

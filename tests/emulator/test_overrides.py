@@ -194,7 +194,7 @@ def test_what_is_called(
         ("--override=qqq=1", 2, "a function `qqq` to be replaced = help: the extension calls `"),
         ("--override=plain", 2, "`--override plain` is not of the form NAME=VALUE or NAME=FILE:FUNCTION"),
         ("--override=plain=", 2, "is not of the form"),
-        ("--override=plain=none.py:f", 3, "there is no file `none.py`"),
+        ("--override=plain=none.py:f", 3, "there is no file `none.py` in `/"),
         ("--override=plain=board.py:plian", 2, "board.py defines no `plian`"),
         ("--override=plain=board.py:answer", 2, "`answer` of board.py is no function"),
         ("--override=plain=some", 2, "`some` is neither a number nor FILE:FUNCTION"),
