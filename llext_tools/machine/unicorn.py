@@ -101,7 +101,8 @@ class UnicornMachine:
         self._uc.hook_add(const.UC_HOOK_MEM_INVALID, self._on_access)
         self._uc.hook_add(const.UC_HOOK_INTR, self._on_exception)
         self._uc.hook_add(const.UC_HOOK_INSN_INVALID, self._on_invalid)
-        self._watchdog = Watchdog(self._uc.emu_stop)
+        self._seeing = 0  # who sees all blocks: a block before which it is stopped would be seen twice
+        self._watchdog = Watchdog(self._uc.emu_stop, self._pause)
 
     def map(self, start: int, size: int, perm: Perm) -> None:
         self.map_shared(start, zeros(size), perm)
@@ -228,10 +229,12 @@ class UnicornMachine:
                 self._found = Stop(reason="limit", pc=address)
                 uc.emu_stop()
 
+        self._seeing += 1
         hook = self._uc.hook_add(const.UC_HOOK_BLOCK, on_block)
         self._forget_code()
 
         def remove() -> None:
+            self._seeing -= 1
             self._uc.hook_del(hook)
             self._forget_code()
 
@@ -301,6 +304,11 @@ class UnicornMachine:
                 if stop:
                     return stop
                 pc = self.get(self._pc) | self._state()  # WFI, or the watchdog
+
+    def _pause(self) -> None:
+        """Let Python look for signals, in another thread than what runs. Where blocks are seen, it does anyway."""
+        if not self._seeing:
+            self._uc.emu_stop()
 
     def step(self, pc: int) -> Stop | None:
         while stop := self._start(pc, 1):

@@ -8,17 +8,20 @@ from collections.abc import Callable
 
 AGAIN = 0.005  # seconds: the order to stop is lost if it comes before the emulator has started
 NEVER = float("inf")
+LOOK = 0.25  # seconds: Python sees Ctrl-C only where the emulator has come back to it
 
 
 class Watchdog:
     """A thread that calls ``stop`` again and again once a deadline has passed. It starts with the first deadline.
 
+    While something runs it calls ``pause`` from time to time: whoever runs then goes on, unless Python has a signal.
+
     It wakes at the deadline that there was when it went to sleep and then looks for a later one: a deadline that moves
     on, from one run to the next, wakes nobody.
     """
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
+    def __init__(self, stop: Callable[[], None], pause: Callable[[], None]) -> None:
+        self._stop, self._pause = stop, pause
         self._changed = threading.Condition()
         self._deadline = self._wakes = 0.0
         self._running = self._closed = False
@@ -61,4 +64,6 @@ class Watchdog:
                     continue
                 self._wakes = deadline if left > 0 else NEVER
                 if self._deadline == deadline:  # else a run has begun that may not have seen when this wakes
-                    self._changed.wait(min(left, threading.TIMEOUT_MAX) if left > 0 else None)
+                    self._changed.wait(min(left, LOOK) if left > 0 else None)
+                    if self._running:
+                        self._pause()
