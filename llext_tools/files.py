@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     Data: TypeAlias = str | bytes | bytearray | memoryview
 
 
+MOST = 1 << 30
+"""Bytes of a file that is read: a device may have no end."""
+
+
 def read_bytes(path: Path) -> bytes:
     """The whole file.
 
@@ -24,7 +28,15 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with open(path, "rb") as file:
-            return file.read()
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read()
+            parts, left = [], MOST
+            while left >= 0 and (part := file.read(1 << 16)):
+                parts.append(part)
+                left -= len(part)
+        if left < 0:
+            fail("file-unreadable", f"cannot read `{os.fspath(path)}`: it does not end after {MOST:,} bytes")
+        return b"".join(parts)
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
         fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}")
 
