@@ -191,12 +191,12 @@ def _float(ctype: CType, value: Any, what: str) -> bytes:
 def _pointer(ctype: CType, value: Any, place: Place | None, what: str) -> bytes:
     if value is None:
         address = 0
+    elif isinstance(value, Located) and not _is_the_pointer(ctype, value) and not value._spot.held:
+        address = value._spot.address
+    elif place is not None and isinstance(value, Located) and not _is_the_pointer(ctype, value):
+        address = place(bytes(value))
     elif isinstance(value, SupportsIndex) and not isinstance(value, bool):
         address = value.__index__()
-    elif isinstance(value, Located) and not value._spot.held:
-        address = value._spot.address
-    elif place is not None and isinstance(value, Located):
-        address = place(bytes(value))
     elif place is not None and isinstance(value, str | bytes | bytearray):
         address = place(value.encode() + b"\0" if isinstance(value, str) else bytes(value) + b"\0")
     elif place is not None and ctype.to is not None and ctype.to.size and isinstance(value, Sequence | Mapping):
@@ -207,6 +207,11 @@ def _pointer(ctype: CType, value: Any, place: Place | None, what: str) -> bytes:
     if not 0 <= address < 1 << 8 * ctype.size:
         raise OverflowError(f"{_at(what)}{address:#x} is no address of {8 * ctype.size} bits")
     return address.to_bytes(ctype.size, "little")
+
+
+def _is_the_pointer(ctype: CType, value: Located) -> bool:
+    """Whether a view is one of a pointer that is to be copied, not pointed to."""
+    return value._spot.ctype.kind == "pointer" and (ctype.to is None or ctype.to.kind != "pointer")
 
 
 def _are_elements(to: CType, value: Any) -> bool:

@@ -165,8 +165,8 @@ class Extension:
     def close(self) -> None:
         """Give everything back, without a word about leaks."""
         if not self._closed:
-            self.__dict__["_closed"] = True
             self._program.close()
+            self.__dict__["_closed"] = True
 
     def release(self) -> Program:
         """The program, for somebody else: this object is of no use any more."""

@@ -61,6 +61,7 @@ class Override:
         self.restore()
         self._before = self._host.program.guest.replace(self._export, function)
         self._active = True
+        self._host.standing.setdefault(self._export.address, []).append(self)
 
     def _put_when(self, function: Callable[..., Any], when: Callable[[Guest], bool]) -> None:
         """Stand in for some calls only."""
@@ -72,10 +73,16 @@ class Override:
         self._put(self._of(function, when=when, otherwise=before))
 
     def restore(self) -> None:
-        """What was there before is there again."""
+        """What was there before is there again, or will be once those that came later are gone."""
         if self._active:
             self._active = False
-            self._host.program.guest.replace(self._export, self._before)
+            standing = self._host.standing[self._export.address]
+            at = standing.index(self)
+            del standing[at]
+            if at < len(standing):
+                standing[at]._before = self._before
+            else:
+                self._host.program.guest.replace(self._export, self._before)
 
     @property
     def calls(self) -> Calls:
@@ -151,6 +158,8 @@ class Host:
         self.program = program
         self._guest = program.guest
         self._prototypes: dict[str, Prototype] = {}
+        self.standing: dict[int, list[Override]] = {}
+        """Overrides by the address of the function, each in the place of the one before."""
         self._calls = Calls()
         for call in self._guest.calls:
             self._see(call)

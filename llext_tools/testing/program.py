@@ -63,7 +63,7 @@ class Program:
         """Prototypes that the test gives."""
         self.faulted = False
         """Whether the extension has been stopped inside of a call since it was fresh."""
-        self._upset = False
+        self._upset = self._closed = False
         self.blocks = Blocks()
         """Of the firmware's heap."""
         watch(self)
@@ -81,14 +81,25 @@ class Program:
         self._traps: tuple[int, int] = (0, 0)
 
     def close(self) -> None:
+        """Raises:
+        RuntimeError: the extension is running."""
+        self._must_rest("closed")
+        self._upset = self._closed = True
         self.session.close()
+
+    def _must_rest(self, what: str) -> None:
+        if self._closed:
+            raise RuntimeError(f"{self.title} is closed")
+        if self.guest.frames.entries:
+            raise RuntimeError(f"{self.title} cannot be {what} while it runs: a function that it calls asks for that")
 
     def fresh(self, bringup: bool) -> None:
         """The state after loading or bringup, whatever has happened since.
 
         Raises:
-            ExtensionError: a constructor fails.
+            ExtensionError: a constructor fails. RuntimeError: the extension is running, or closed.
         """
+        self._must_rest("reset")
         if bringup and self._up is not None:
             self._go_to(self._up)
             return
@@ -121,6 +132,8 @@ class Program:
         if guest.frames.entries:
             return guest.machine.save()
         if self._upset:
+            if self._closed:
+                raise RuntimeError(f"{self.title} is closed")
             guest.restore(self._registers)
             self._upset = False
         guest.deadline = time.monotonic() + self.options.seconds

@@ -105,6 +105,13 @@ def test_structures(ext: Extension) -> None:
     assert ext.sum([1, 2, 3, 4], 4) == 10
 
 
+def test_a_view_of_a_number_is_passed_by_its_address(ext: Extension) -> None:
+    number = ext.host.alloc("int", 123456)
+    assert ext.peek(number) == 123456
+    assert ext.sum(number, 1) == 123456
+    assert ext.peek(ext.symbols["step"]) == ext.step
+
+
 def test_callbacks(ext: Extension) -> None:
     seen = []
 
@@ -222,6 +229,33 @@ def test_overrides(ext: Extension) -> None:
     assert ext.host.calls("k_msleep") == [(30,), (1,), (40,)]
     assert ext.host.calls("k_msleep")[1].result == 17
     assert ext.host.calls("k_msleep")[0].milliseconds == 30
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)])
+def test_overrides_may_end_in_any_order(ext: Extension, order: tuple[int, ...]) -> None:
+    """Expected: the last one that has not ended counts."""
+    overrides = [ext.host.override("k_msleep", 11 + i) for i in range(3)]
+    active = [11, 12, 13]
+    for i in order:
+        assert ext.nap(1) == active[-1]
+        overrides[i].restore()
+        active.remove(11 + i)
+    assert ext.nap(1) == 0
+
+
+def test_an_extension_that_runs_cannot_be_reset_or_closed(ext: Extension) -> None:
+    for end in (ext.reset, ext.close):
+        with ext.host.override("k_msleep", end), pytest.raises(RuntimeError, match="while it runs"):
+            ext.nap(1)
+    assert ext.add(1, 2) == 3
+
+
+def test_an_extension_that_is_closed_says_so(tmp_path: Path) -> None:
+    ext = Extension.load(compile_c(SOURCE, arch.target("rv32imac"), "gcc", tmp_path).path)
+    ext.close()
+    for call in (lambda: ext.add(1, 2), ext.reset):
+        with pytest.raises(RuntimeError, match=r"ext\.debug\.elf is closed"):
+            call()
 
 
 def test_a_recording(ext: Extension) -> None:
