@@ -21,6 +21,8 @@ What was learnt about Unicorn 2.1.4 (each line by a test or a measurement):
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -92,7 +94,7 @@ class UnicornMachine:
         self._hints: dict[int, int] = {}  # addresses of hints that have run -> hook
         self._hinted = -1  # the last one of them
         self._undo: tuple[int, bytes] | None = None
-        self._raised: Exception | None = None
+        self._raised: BaseException | None = None
         self._shared: dict[int, Bytes] = {}
         self._fences: list[int] = []
         self._allowed: dict[Reason, tuple[list[int], list[int]]] = {}
@@ -102,6 +104,7 @@ class UnicornMachine:
         self._uc.hook_add(const.UC_HOOK_INTR, self._on_exception)
         self._uc.hook_add(const.UC_HOOK_INSN_INVALID, self._on_invalid)
         self._seeing = 0  # who sees all blocks: a block before which it is stopped would be seen twice
+        self._calls_python = False  # not only where it stops
         self._watchdog = Watchdog(self._uc.emu_stop, self._pause)
 
     def map(self, start: int, size: int, perm: Perm) -> None:
@@ -144,6 +147,8 @@ class UnicornMachine:
     def map_io(
         self, start: int, size: int, read: Callable[[int, int], int], write: Callable[[int, int, int], None]
     ) -> None:
+        self._calls_python = True
+
         def on_read(uc: Any, offset: int, size: int, _data: object) -> int:
             try:
                 return read(offset, size) & ((1 << 8 * size) - 1)
@@ -230,6 +235,7 @@ class UnicornMachine:
                 uc.emu_stop()
 
         self._seeing += 1
+        self._calls_python = True
         hook = self._uc.hook_add(const.UC_HOOK_BLOCK, on_block)
         self._forget_code()
 
@@ -293,6 +299,24 @@ class UnicornMachine:
         self._uc.reg_write(self._registers[register], value)
 
     def run(self, pc: int, deadline: float) -> Stop:
+        if not self._calls_python or threading.current_thread() is not threading.main_thread():
+            return self._run(pc, deadline)
+        before = signal.getsignal(signal.SIGINT)
+        if before is not signal.default_int_handler:
+            return self._run(pc, deadline)
+        signal.signal(signal.SIGINT, self._interrupt)  # what the other one raises in a call by Unicorn is lost
+        try:
+            stop = self._run(pc, deadline)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        self._raise()
+        return stop
+
+    def _interrupt(self, *_: object) -> None:
+        self._raised = KeyboardInterrupt()
+        self._uc.emu_stop()
+
+    def _run(self, pc: int, deadline: float) -> Stop:
         with self._watchdog.until(deadline):
             while True:
                 if time.monotonic() >= deadline:
@@ -449,7 +473,7 @@ class UnicornMachine:
         return int.from_bytes(self.read(address, size), "little")
 
     def _raise(self) -> None:
-        """Raise what a function of a device has raised."""
+        """Raise what a function of a device has raised, or Ctrl-C."""
         if self._raised is not None:
             error, self._raised = self._raised, None
             raise error

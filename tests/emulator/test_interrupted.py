@@ -23,13 +23,14 @@ def begin(*_):
 """
 
 
+@pytest.mark.parametrize("more", [(), ("--count",), ("--coverage", "out.info")], ids=" ".join)
 @pytest.mark.parametrize("target", ["cortex-m4", "rv64gc"])
-def test_an_endless_loop_ends(build: Build, tmp_path: Path, target: str) -> None:
+def test_an_endless_loop_ends(build: Build, tmp_path: Path, target: str, more: tuple[str, ...]) -> None:
     (tmp_path / "begin.py").write_text(BEGIN, encoding="utf-8")
     extension = build(SPINS, target).path
     command = [sys.executable, "-m", "llext_tools", "run", extension, "--timeout", "86400", "--call", "spin()"]
     done = subprocess.run(
-        [*command, "--override", "printk=begin.py:begin"],
+        [*command, "--override", "printk=begin.py:begin", *more],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
@@ -39,3 +40,4 @@ def test_an_endless_loop_ends(build: Build, tmp_path: Path, target: str) -> None
         timeout=300,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert not (tmp_path / "out.info").exists()
