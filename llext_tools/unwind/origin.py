@@ -136,7 +136,12 @@ def _wanted(guest: Places, stop: Stop) -> set[int]:
     other = {guest.conv.sp, guest.conv.pc, guest.conv.ra}
     registers = guest.stopped.registers if guest.stopped else {}
     values = (value for name, value in registers.items() if name not in other)
-    bases = (value for value in values if 0 <= stop.address - value < REACH)
+    functions = {address for address, (export, _) in guest.functions.items() if export.kind != "object"}
+    bases = (
+        value
+        for value in values
+        if 0 <= stop.address - value < REACH and guest.arch.code_at(value) not in functions  # such has no members
+    )
     return {stop.address, *bases}
 
 

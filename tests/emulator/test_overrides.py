@@ -327,3 +327,5 @@ def test_a_table_has_no_contents(
         printed = " ".join(capsys.readouterr().err.split())
         assert words in printed
         assert cure in printed
+        assert "for `board_name`" in printed
+        assert "for `printk`" not in printed  # it is near, but not what was read
