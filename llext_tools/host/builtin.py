@@ -188,11 +188,11 @@ def absolute(_: Guest, value: int) -> int:
 
 
 def malloc(guest: Guest, size: int) -> int:
-    return guest.heap.allocate(size, guest.caller())
+    return guest.heap.allocate(size, guest.site())
 
 
 def calloc(guest: Guest, count: int, size: int) -> int:
-    block = guest.heap.allocate(count * size, guest.caller())
+    block = guest.heap.allocate(count * size, guest.site())
     if block:
         guest.memory.poke(block, bytes(count * size))
     return block
@@ -203,18 +203,18 @@ def realloc(guest: Guest, block: int, size: int) -> int:
         return malloc(guest, size)
     old = guest.heap.size_of(block)
     if not size:
-        guest.heap.release(block, guest.caller())
+        guest.heap.release(block, guest.site())
         return 0
-    new = guest.heap.allocate(size, guest.caller())
+    new = guest.heap.allocate(size, guest.site())
     if new:
         guest.memory.poke(new, guest.memory.peek(block, min(old, size)))
-        guest.heap.release(block, guest.caller())
+        guest.heap.release(block, guest.site())
     return new
 
 
 def free(guest: Guest, block: int) -> None:
     if block:
-        guest.heap.release(block, guest.caller())
+        guest.heap.release(block, guest.site())
 
 
 def aligned_alloc(guest: Guest, align: int, size: int) -> int:

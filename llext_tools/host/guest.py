@@ -236,7 +236,12 @@ class Guest(Places):
             try:
                 self._heap.check(self.tick)
             except HeapError as error:
-                fail("run-heap", error.what.format(who="the extension"), at=self.file(), notes=error.notes)
+                fail(
+                    "run-heap",
+                    error.what.format(who="the extension"),
+                    at=self.file(),
+                    notes=(*error.notes, "found by a look at all of the heap, afterwards"),
+                )
 
     def place_text(self, text: bytes) -> int:
         """The address of a string in memory that the extension can read and write."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn, Protocol
 
+from llext_tools.diag import number
+
 GUARD = b"\xfd" * 16
 FRESH = b"\xcd"
 FREED = b"\xdd"
@@ -32,9 +34,11 @@ class HeapError(Exception):
 
 
 class Block(NamedTuple):
+    """What is allocated. Who asked for it and who has freed it are whatever ``str()`` makes a phrase of."""
+
     size: int
-    by: str  # who asked for it
-    freed_by: str = ""
+    by: object
+    freed_by: object = ""
 
 
 class Heap:
@@ -62,7 +66,7 @@ class Heap:
         free, blocks, gone, self.used, self.peak = state
         self._free, self._blocks, self._gone = list(free), dict(blocks), dict(gone)
 
-    def allocate(self, size: int, by: str = "") -> int:
+    def allocate(self, size: int, by: object = "") -> int:
         """The address of ``size`` fresh bytes, aligned to 16; 0 if there is no room."""
         whole = _whole(size)
         i = next((i for i, (_, room) in enumerate(self._free) if room >= whole), None)
@@ -71,7 +75,7 @@ class Heap:
         start, room = self._free[i]
         self._free[i : i + 1] = [(start + whole, room - whole)] if room > whole else []
         for address in [a for a in self._gone if start <= a < start + whole]:
-            self._check_freed(address, self._gone.pop(address))
+            self._check_freed(address, self._gone.pop(address), "found when it was to be used again here")
         address = start + len(GUARD)
         fill = FRESH * size + GUARD[:1] * (whole - size - len(GUARD))
         self._memory.poke(start, GUARD + fill)
@@ -80,13 +84,13 @@ class Heap:
         self.peak = max(self.peak, self.used)
         return address
 
-    def release(self, address: int, by: str = "") -> None:
+    def release(self, address: int, by: object = "") -> None:
         """Raises:
         HeapError: the address is not that of a block, or memory behind or before the block was written."""
         block = self._blocks.get(address)
         if block is None:
             self._explain(address)
-        self._check_guards(address, block)
+        self._check_guards(address, block, "found when it was freed here")
         del self._blocks[address]
         self.used -= block.size
         self._gone[address] = block._replace(freed_by=by)
@@ -124,23 +128,25 @@ class Heap:
                 raise HeapError(f"{{who}} frees {address:#010x}, which is not the start of a block", inside)
         raise HeapError(f"{{who}} frees {address:#010x}, which did not come from the heap")
 
-    def _check_guards(self, address: int, block: Block) -> None:
+    def _check_guards(self, address: int, block: Block, *notes: str) -> None:
         end = address + block.size
         behind = self._memory.peek(end, _whole(block.size) - len(GUARD) - block.size)
         made = f"the block of {block.size:,} bytes at {address:#010x} was allocated by {block.by}"
         for i, byte in enumerate(behind):
             if byte != GUARD[0]:
-                raise HeapError(f"memory {i:,} bytes behind a block of the heap was written", made)
+                where = f"{number(i, 'byte')} behind" if i else "directly behind"
+                raise HeapError(f"memory {where} a block of the heap was written", made, *notes)
         if self._memory.peek(address - len(GUARD), len(GUARD)) != GUARD:
-            raise HeapError("memory in front of a block of the heap was written", made)
+            raise HeapError("memory in front of a block of the heap was written", made, *notes)
 
-    def _check_freed(self, address: int, block: Block) -> None:
+    def _check_freed(self, address: int, block: Block, *notes: str) -> None:
         data = self._memory.peek(address, block.size)
         changed = len(data) - len(data.lstrip(FREED))
         if changed < len(data):
             raise HeapError(
                 f"freed memory was written at {address + changed:#010x}",
                 f"the block of {block.size:,} bytes at {address:#010x} was freed by {block.freed_by}",
+                *notes,
             )
 
     def _give_back(self, start: int, size: int) -> None:

@@ -39,6 +39,19 @@ class Entry(NamedTuple):
     inside: tuple[str, ...]
 
 
+class Site(NamedTuple):
+    """Who has called the host, as a phrase: "`f` at f.c:3". The line is looked up when somebody wants to read it."""
+
+    location: Location | None
+    source: Callable[[Location], Location]
+
+    def __str__(self) -> str:
+        if self.location is None or not self.location.function:
+            return "the extension"
+        at = self.source(self.location)
+        return f"`{at.function}`" + ("" if at.line is None else f" at {os.path.basename(at.source)}:{at.line}")
+
+
 @dataclass(slots=True)
 class Frames:
     """The calls between host and extension that one thread is in.
@@ -71,7 +84,7 @@ class Places:
     ``files``: paths of the extensions, the one that is meant without a better clue last. ``functions``: the host's
     functions by their addresses. ``on_fail`` are told what ends a call, while everything is as it was. ``return_at``:
     where calls from the host return to. ``by_table``: whether addresses of a table of exports stand for the host.
-    ``device_kinds``: what whoever runs this can declare.
+    ``device_kinds``: what whoever runs this can declare. ``source`` adds the source line to a place.
     """
 
     def __init__(self, target: Target, arch: Arch, machine: Machine, limits: Limits) -> None:
@@ -88,6 +101,7 @@ class Places:
         self.return_at = 0
         self.device_kinds: tuple[str, ...] = ()
         self.by_table = False
+        self.source: Callable[[Location], Location] = lambda at: at
 
     def location(self, address: int) -> Location | None:
         """The section, offset and function of an address in an extension or in the firmware."""
@@ -112,14 +126,26 @@ class Places:
 
         A function that ends with a jump to the host has left no trace: then it is the one that the host has called.
         """
+        entry = self._ended()
+        if entry is not None:
+            return entry._replace(offset=None)
         back = self.arch.code_at(self.machine.get(self.conv.ra))
         if back == self.return_at and self.frames.entries:
-            entry = self.location(self.frames.entries[-1].address)
-            return entry._replace(offset=None) if entry else self.file()
+            return self.file()
         area = self.memory.at(back - 4)
         if area is None or area.end < back or self.location(back - 4) is None:
             return self.location(back - 2) or self.file()
         return self.location(back - self.conv.call_size(self.memory.peek(back - 4, 4)))
+
+    def _ended(self) -> Location | None:
+        """The start of the function that the host has called, if that one has ended with a jump to the host."""
+        back = self.arch.code_at(self.machine.get(self.conv.ra))
+        ended = back == self.return_at and self.frames.entries
+        return self.location(self.frames.entries[-1].address) if ended else None
+
+    def site(self) -> Site:
+        """The same place, to be told later; of a function that has ended with a jump, its start."""
+        return Site(self._ended() or self.where_now(), self.source)
 
     def caller(self) -> str:
         """The same as a text: ```f`+0x12``."""

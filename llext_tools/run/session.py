@@ -20,7 +20,7 @@ from llext_tools import arch as archs
 from llext_tools.arch.base import Emulator, Target
 from llext_tools.c.call import show_value, value_of
 from llext_tools.c.types import CType, Prototype
-from llext_tools.diag import Diagnostic, Reporter
+from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.host import builtin
 from llext_tools.host.devices import Mmio
@@ -107,6 +107,7 @@ class Session:
         self.machine = setup.machine(setup.target.emulator, self.arch.callconv.pc)
         self.guest = Guest(setup.target, self.arch, self.machine, deadline=0.0, limits=setup.limits, output=self.output)
         self.guest.trace = lambda: backtrace_lines(self.guest)
+        self.guest.source = lambda at: source_line(self.guest, at)
         self.meter: Meter | None = None
         self.start_clock()
 
@@ -233,3 +234,9 @@ def backtrace_lines(guest: Guest) -> Sequence[str]:
     from llext_tools.unwind import backtrace, lines  # needs pyelftools
 
     return lines(backtrace(guest))
+
+
+def source_line(guest: Guest, at: Location) -> Location:
+    from llext_tools.unwind.explained import source_of  # it needs pyelftools
+
+    return source_of(guest, at)

@@ -29,7 +29,7 @@ class Blocks:
     def __init__(self) -> None:
         self.found: dict[int, Block] = {}
 
-    def called(self, name: str, values: tuple[Any, ...], result: Any, by: str) -> None:
+    def called(self, name: str, values: tuple[Any, ...], result: Any, by: object) -> None:
         """A function of the heap has returned."""
         kind, numbers = kind_of(name), [*map(int, values)]
         size = TAKE.get(kind)

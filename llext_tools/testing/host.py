@@ -108,7 +108,7 @@ class HeapView:
     @property
     def used(self) -> int:
         """Bytes that are allocated."""
-        return sum(block.size for block in self.blocks.values())
+        return sum(block.size for block in self._found.values())
 
     @property
     def peak(self) -> int:
@@ -117,7 +117,11 @@ class HeapView:
 
     @property
     def blocks(self) -> Mapping[int, Block]:
-        """What is allocated, by its address: ``size`` in bytes, and ``by`` whom."""
+        """What is allocated, by its address: ``size`` in bytes, and ``by`` whom, a phrase with the source line."""
+        return {address: block._replace(by=str(block.by)) for address, block in self._found.items()}
+
+    @property
+    def _found(self) -> Mapping[int, Block]:
         own = self._guest.heap.blocks if self._guest.heap_peak else {}
         return {**own, **self._program.blocks.found}
 
@@ -127,7 +131,7 @@ class HeapView:
         self._guest.check_heap()
 
     def __repr__(self) -> str:
-        return f"<heap: {self.used:,} bytes in {len(self.blocks)} blocks, at most {self.peak:,}>"
+        return f"<heap: {self.used:,} bytes in {len(self._found)} blocks, at most {self.peak:,}>"
 
 
 class Recording(NamedTuple):

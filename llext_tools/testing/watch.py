@@ -42,7 +42,7 @@ def watch(program: Program) -> None:
 
 def _watcher(blocks: Blocks, name: str, address: int, prototype: Prototype) -> HostFunction:
     def through(guest: Guest, *values: Any) -> Any:
-        by = guest.caller()
+        by = guest.site()
         guest.machine.leave_trap()
         result = guest.call(address, prototype, prototype.params, values)
         blocks.called(name, values, result, by)

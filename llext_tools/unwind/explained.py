@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llext_tools.diag import Diagnostic
+from llext_tools.diag import Diagnostic, Location
 from llext_tools.elf.lines import find_line
 from llext_tools.elf.model import ElfObject
 from llext_tools.host.areas import Firmware, Linked
@@ -32,19 +32,31 @@ def explained(guest: Places, fault: Diagnostic) -> tuple[Diagnostic, tuple[Frame
         notes = origins(guest, there.namer, guest.stop, place.place, exact=exact)
     told = any(line.lstrip().startswith("#0 ") for line in fault.detail)  # with those of all threads
     detail = fault.detail
-    if len(own) > 1 and not told:
+    if own and not told and (len(own) > 1 or fault.code == "run-heap"):
         detail = (*(line for line in detail if not line.startswith("called from ")), *lines(frames))
     return fault._replace(detail=detail, notes=(*fault.notes, *notes)), frames
 
 
 def with_source(guest: Places, fault: Diagnostic) -> Diagnostic:
-    """The source line of the place, where debug information has it."""
+    """The source line of the place, where debug information has it; of a function without a place its first line."""
     at = fault.location
-    if at is None or at.offset is None or at.line is not None:
+    if at is None:
         return fault
+    known = source_of(guest, at)
+    if at.offset is None and at.line is None and guest.stopped and guest.stopped.frames.entries:
+        start = guest.location(guest.stopped.frames.entries[-1].address)
+        if start and (start.file, start.function) == (at.file, at.function):
+            known = source_of(guest, start)._replace(offset=None)
+    return fault._replace(location=known)
+
+
+def source_of(guest: Places, at: Location) -> Location:
+    """The same place with its source line, where debug information has it."""
+    if at.offset is None or at.line is not None:
+        return at
     home = _home(guest, at.file, at.section)
     line = find_line(*home, at.offset) if home else None
-    return fault._replace(location=at._replace(source=line.file, line=line.line)) if line else fault
+    return at._replace(source=line.file, line=line.line) if line else at
 
 
 def _home(guest: Places, path: str, section: str) -> tuple[ElfObject, int] | None:

@@ -81,7 +81,7 @@ CASES = {
     "wide_format()": ("run-fault", r"`wide_format` gives a format .* a field of 2,000,000,000 characters"),
     "twice()": ("run-heap", r"`twice` frees 0x\w+ a second time"),
     "foreign()": ("run-heap", r"`foreign` frees 0x\w+, which did not come from the heap"),
-    "behind()": ("run-heap", r"memory 0 bytes behind a block of the heap was written"),
+    "behind()": ("run-heap", r"memory directly behind a block of the heap was written"),
     "front()": ("run-heap", r"memory in front of a block of the heap was written"),
     "after()": ("run-heap", r"freed memory was written at 0x\w+"),
     "nest()": ("run-depth", r"host and extension call each other 64 levels deep"),

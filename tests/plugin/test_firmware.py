@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,9 @@ def test_leaks_of_the_heap_of_the_image(built: Path, tmp_path: Path) -> None:
         extension.keep(10)
         extension.keep(24)
         extension.grow(40)
-        assert [(block.size, block.by) for block in extension.host.heap.blocks.values()] == [(40, "`grow`")]
+        (block,) = extension.host.heap.blocks.values()
+        assert block.size == 40
+        assert re.fullmatch(r"`grow` at ext\.c:\d+", str(block.by))
         extension.drop()
         assert extension.host.heap.used == 0
     with (

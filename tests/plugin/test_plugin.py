@@ -57,9 +57,6 @@ void drop(void)
 }
 EXPORT_SYMBOL(drop);
 
-void __assert_func(const char *file, int line, const char *function, const char *condition);
-#define assert(x) ((x) ? (void)0 : __assert_func(__FILE__, __LINE__, __func__, #x))
-
 int empty(int by)
 {
 	assert(by <= level);

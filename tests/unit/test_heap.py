@@ -52,7 +52,7 @@ def test_random_use_keeps_every_block() -> None:
 
 @pytest.mark.parametrize(
     ("at", "message"),
-    [(16, "memory 0 bytes behind"), (20, "memory 4 bytes behind"), (-1, "in front of"), (-16, "in front of")],
+    [(16, "memory directly behind"), (20, "memory 4 bytes behind"), (-1, "in front of"), (-16, "in front of")],
 )
 def test_writing_beside_a_block(at: int, message: str) -> None:
     memory = Bytes()

@@ -35,7 +35,7 @@ def set_up(kernel: Kernel, msgq: int, buffer: int, size: int, most: int, flags: 
 def k_msgq_alloc_init(guest: Guest, msgq: int, size: int, most: int) -> int:
     if size * most >= 1 << guest.target.bits:
         return -EINVAL
-    buffer = guest.heap.allocate(size * most, guest.caller())
+    buffer = guest.heap.allocate(size * most, guest.site())
     if not buffer:
         return -ENOMEM
     set_up(kernel_of(guest), msgq, buffer, size, most, ALLOCATED)
@@ -48,7 +48,7 @@ def k_msgq_cleanup(guest: Guest, msgq: int) -> int:
     if kernel.sched.waiters(msgq):
         return -EBUSY
     if flags & ALLOCATED:
-        guest.heap.release(buffer, guest.caller())
+        guest.heap.release(buffer, guest.site())
         kernel.records.put("k_msgq", msgq, flags=flags & ~ALLOCATED)
     return 0
 
