@@ -19,7 +19,6 @@ import pytest
 
 if TYPE_CHECKING:
     from llext_tools.cli.settings import Settings
-    from llext_tools.diag import Diagnostic
     from llext_tools.errors import LlextError
     from llext_tools.measure import Wanted
     from llext_tools.testing import Extension
@@ -259,15 +258,6 @@ def _is_pytests(error: BaseException) -> bool:
     return at is not None and f"{os.sep}_pytest{os.sep}" in at.tb_frame.f_code.co_filename
 
 
-def _nearby(diagnostic: Diagnostic) -> Diagnostic:
-    """With paths from the current folder, where that is above."""
-    at, here = diagnostic.location, os.getcwd() + os.sep
-    if at is None:
-        return diagnostic
-    near = at._replace(file=at.file.removeprefix(here), source=at.source.removeprefix(here))
-    return diagnostic._replace(location=near)
-
-
 def _show(report: Any, error: BaseException) -> None:
     """The diagnostics as the command line prints them, in the place of the exception."""
     from llext_tools.cli.render import Paint, columns, render
@@ -279,7 +269,7 @@ def _show(report: Any, error: BaseException) -> None:
     lines = getattr(entries[-1], "lines", None) if entries else None
     if lines is None:
         return
-    text = "\n\n".join(render(_nearby(each), Paint(None), columns() - 4) for each in error.diagnostics)
+    text = "\n\n".join(render(each, Paint(None), columns() - 4) for each in error.diagnostics)
     code = [line for line in lines if not line.startswith("E")]
     if (crash := getattr(report.longrepr, "reprcrash", None)) is not None:
         crash.message = str(error)

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from llext_tools.diag import CODES, Diagnostic
+from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import LlextError
 
 BOLD, RED, YELLOW, BLUE, CYAN, GREEN, DIM = "1", "1;31", "1;33", "1;34", "1;36", "32", "2"
@@ -53,7 +53,8 @@ def render(diagnostic: Diagnostic, paint: Paint, width: int = 80) -> str:
     lines = [paint(head, RED if severity == "error" else YELLOW) + paint(first[len(head) :], BOLD)]
     lines += [paint(line, BOLD) for line in rest]
     if diagnostic.location is not None:
-        lines.append(f"  {paint('-->', BLUE)} {printable(str(diagnostic.location))}")
+        first, *rest = place(diagnostic.location, width - 6)
+        lines += [f"  {paint('-->', BLUE)} {first}", *(f"      {line}" for line in rest)]
     for text in diagnostic.detail:
         lines += _item(paint("|", BLUE), "", text, width)
     for text in diagnostic.notes:
@@ -63,6 +64,28 @@ def render(diagnostic: Diagnostic, paint: Paint, width: int = 80) -> str:
     if diagnostic.help:
         lines += _item(paint("=", BLUE), "help", diagnostic.help, width, paint)
     return "\n".join(lines)
+
+
+def place(location: Location, width: int) -> list[str]:
+    """Lines of a place. Where one does not do, that in the object file has its own."""
+    text = printable(str(nearby(location)))
+    source, behind, obj = text.partition(" (")
+    parts = [source, f"({obj}"] if len(text) > width and location.source and behind else [text]
+    return [line for part in parts for line in wrap(part, width, "")]
+
+
+def nearby(location: Location) -> Location:
+    """The same place with paths from the current folder on, of files below it."""
+    return location._replace(file=from_here(location.file), source=from_here(location.source))
+
+
+def from_here(path: str) -> str:
+    """The path from the current folder on, of a file below it; any other as it is."""
+    try:
+        here = os.path.join(os.getcwd(), "")
+    except OSError:  # it is gone
+        return path
+    return path[len(here) :] if path.startswith(here) and len(path) > len(here) else path
 
 
 def on_the_board(diagnostic: Diagnostic) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from elfedit import Elf
-from llext_tools.diag import spelt_out
+from llext_tools.cli.render import Paint, diagnostics_to_json, render
+from llext_tools.diag import Diagnostic, Location, spelt_out
 from needs import need
 
 SOURCE = r"""
@@ -65,3 +66,25 @@ def test_names_are_no_orders(command: str, tmp_path: Path) -> None:
 def test_what_passes() -> None:
     assert spelt_out("\x1b[1;31mred\x1b[0m\t\r\n\x1b[K") == "\x1b[1;31mred\x1b[0m\t\r\n\x1b[K"
     assert spelt_out("a\x1b]52;c;AAAA\x07\x08\x9b2J\x1b[2J\u202e") == r"a\x1b]52;c;AAAA\x07\x08\x9b2J\x1b[2J\u202e"
+
+
+def test_places_are_told_from_the_current_folder_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: what a person would type. Files elsewhere keep their whole path; JSON has it in any case."""
+    monkeypatch.chdir(tmp_path)
+    beside = f"{tmp_path}x/a.c"
+    at = Location(f"{tmp_path}/build/a.llext", ".text", 4, "f", 3, f"{tmp_path}/src/a.c")
+    found = Diagnostic(code="run-fault", message="wrong", location=at)
+    assert render(found, Paint(None)).splitlines()[1] == "  --> src/a.c:3, in `f` (build/a.llext: .text+0x4)"
+    elsewhere = found._replace(location=Location(beside, line=3))
+    assert render(elsewhere, Paint(None)).splitlines()[1] == f"  --> {beside}:3"
+    (entry,) = diagnostics_to_json([found])
+    assert (entry["location"]["file"], entry["location"]["source"]) == (at.file, at.source)
+
+
+def test_place_that_is_too_long_takes_two_lines() -> None:
+    at = Location("/builds/product/extension/pool.llext", ".text", 0x14, "give_back", 135, "extensions/pool/src/pool.c")
+    lines = render(Diagnostic(code="run-fault", message="wrong", location=at), Paint(None)).splitlines()
+    assert lines[1:] == [
+        "  --> extensions/pool/src/pool.c:135, in `give_back`",
+        "      (/builds/product/extension/pool.llext: .text+0x14)",
+    ]
