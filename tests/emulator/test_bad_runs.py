@@ -33,7 +33,7 @@ OPTIONS = {
     "--exports ext": "exports-missing",
     "--firmware nothing": "file-unreadable",
     "--firmware folder": "file-unreadable",
-    "--firmware text": "exports-syntax",
+    "--firmware text": "elf-magic",
     "--firmware short": "elf-truncated",
     "--firmware ext": "exports-missing",
     "--extension folder": "file-unreadable",
