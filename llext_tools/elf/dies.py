@@ -166,6 +166,20 @@ class Debug:
             elif abbrev.parent:
                 depth += 1
 
+    def check_siblings(self) -> None:
+        """Raises one of ``MALFORMED`` if an entry's sibling stands before it: who follows them would go in circles."""
+        for unit in self.units:
+            at = self.top(unit).offset
+            while at < unit.end:
+                if not self.info[at]:
+                    at += 1
+                    continue
+                entry = self._entry(unit, at)
+                sibling = entry.values.get(AT.sibling, unit.end)
+                if not isinstance(sibling, int) or not entry.end <= sibling <= unit.end:
+                    raise ValueError("a sibling that stands before its entry")
+                at = entry.end
+
     def _entry(self, unit: Unit, offset: int) -> Entry:
         code, at = uleb(self.info, offset)
         abbrev = self._abbrevs_of(unit)[code]

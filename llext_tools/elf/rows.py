@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from llext_tools.elf import structs as elf
+from llext_tools.elf.dies import Debug
 from llext_tools.elf.dwarf import MALFORMED, attribute
 from llext_tools.elf.inlined import ranges_of
 from llext_tools.elf.lines import SCOPES, file_name, open_debug
@@ -76,6 +77,7 @@ def read_units(debug: ElfObject, at: I64) -> tuple[Unit, ...]:
     spans = [(int(start), int(start + size)) for start, size in zip(at[placed], s.size[placed], strict=True)]
     units: list[Unit] = []
     with suppress(*MALFORMED):
+        Debug(debug).check_siblings()  # pyelftools follows them wherever they lead
         info = open_debug(debug, at)
         for unit in info.iter_CUs():
             rows = (row for row in _rows(info, unit) if any(a <= row.start < b for a, b in spans))

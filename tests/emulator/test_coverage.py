@@ -8,11 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from emulator.compiled import TARGETS, call, compile_file
 from emulator.gcov import CASES, Case, Counts, gcov
 from llext_tools.arch import target
 from llext_tools.arch.base import Target
+from llext_tools.elf.read import load_object
 from llext_tools.measure import Wanted
 from llext_tools.measure.coverage import Coverage, merged, to_lcov
 from llext_tools.run import Setup, load, run
@@ -97,3 +99,28 @@ def test_lcov_reads_and_merges_what_is_written(tmp_path: Path) -> None:
     call([genhtml, "-q", str(path), "-o", str(tmp_path / "html")])
     page = next((tmp_path / "html").rglob("flow.c.gcov.html")).read_text()
     assert "int loops(int n)" in page
+
+
+def test_debug_information_that_goes_in_circles_counts_as_none(tmp_path: Path) -> None:
+    """An entry whose sibling is its unit's first one; pyelftools, which says where that is written, would follow it."""
+    source = tmp_path / "circle.c"
+    source.write_text("int first(int a) { return a; }\nint f(int a) { { int b = a; a = b + 1; } return a; }\n")
+    good = compile_file(source, target("cortex-m4"), "gcc", tmp_path, "-O0", "-DLL_EXTENSION_BUILD")
+    with Path(good.path).open("rb") as file:
+        elf = ELFFile(file)
+        section = elf.get_section_by_name(".debug_info")
+        unit = next(elf.get_dwarf_info().iter_CUs())
+        first = unit.get_top_DIE().offset
+        at = [die.attributes["DW_AT_sibling"].offset for die in unit.iter_DIEs() if "DW_AT_sibling" in die.attributes]
+    assert at
+    data = bytearray(Path(good.path).read_bytes())
+    for offset in at:
+        place = section["sh_offset"] + offset
+        data[place : place + 4] = (first - unit.cu_offset).to_bytes(4, "little")
+    (tmp_path / "bad.debug.elf").write_bytes(data)
+    for path, files in ((good.path, 1), (str(tmp_path / "bad.debug.elf"), 0)):
+        setup = Setup(target("cortex-m4"), measure=Wanted(coverage=True))
+        result = run(load([load_object(path)], setup.target), "f(1)", setup, prototypes=["int f(int a)"])
+        assert (result.value, result.fault) == (2, None)
+        assert result.measured.coverage is not None
+        assert len(result.measured.coverage.files) == files
