@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NoReturn
 
 from llext_tools.diag import Diagnostic, Location
@@ -12,7 +13,7 @@ from llext_tools.errors import FaultError
 class ExtensionError(FaultError):
     """An extension ran into a fault, a failed assertion of its own, a limit, or has left memory behind.
 
-    ``diagnostic`` is the error; ``code`` and ``location`` are its own.
+    ``diagnostic`` is the error; ``code`` and ``location`` are its own. As text it is all that a person sees of it.
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
@@ -28,8 +29,18 @@ class ExtensionError(FaultError):
         return self.diagnostic.location
 
     def __str__(self) -> str:
-        at = f" ({self.location})" if self.location else ""
-        return f"{self.code}: {self.diagnostic.message}{at}"
+        """As the command line prints it, but each item on one line, so that a pattern finds it."""
+        return "\n\n".join("\n".join(_lines(each)) for each in self.diagnostics)
+
+
+def _lines(d: Diagnostic) -> Iterator[str]:
+    yield f"{d.severity}[{d.code}]: {d.message}"
+    if d.location:
+        yield f"  --> {d.location}"
+    yield from (f"   | {text}" for text in d.detail)
+    yield from (f"   = note: {text}" for text in d.notes)
+    if d.help:
+        yield f"   = help: {d.help}"
 
 
 def fault(code: str, message: str, *, at: Location | None, detail: tuple[str, ...] = (), help: str = "") -> NoReturn:

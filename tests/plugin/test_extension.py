@@ -12,6 +12,7 @@ import pytest
 from emulator.compiled import compile_c
 from llext_tools import arch
 from llext_tools.cli import main
+from llext_tools.cli.render import Paint, render
 from llext_tools.errors import UsageError
 from llext_tools.testing import Extension, ExtensionError
 
@@ -363,6 +364,17 @@ def test_a_fault_has_a_place_and_can_be_survived(ext: Extension) -> None:
     assert raised.value.location is not None
     assert raised.value.location.line == line
     assert ext.add(1, 2) == 3
+
+
+def test_the_text_of_an_error_has_what_a_person_sees(ext: Extension) -> None:
+    """Oracle: the renderer of the command line, each of whose lines is found, at a width at which none is wrapped."""
+    with pytest.raises(ExtensionError, match="note: a null pointer was used") as raised:
+        ext.peek(0)
+    assert str(raised.value).splitlines() == render(raised.value.diagnostic, Paint(None), 9999).splitlines()
+    ext.host.override("k_msleep", [4])
+    ext.nap(1)
+    with pytest.raises(ExtensionError, match=r"\| they were 4\n   = help: give one value for each call"):
+        ext.nap(1)
 
 
 def test_an_endless_loop_ends(tmp_path: Path) -> None:
