@@ -11,9 +11,12 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from llext_tools.c.types import CType, Prototype
 from llext_tools.c.values import near
 from llext_tools.diag import Diagnostic, Location
+from llext_tools.elf import structs as elf
 from llext_tools.errors import LimitError, LlextError, UsageError
 from llext_tools.host.function import HostFunction
 from llext_tools.host.heap import Block
@@ -171,8 +174,24 @@ class Program:
         AttributeError: there is none of that name."""
         found = self.symbols.get(name)
         if found is None:
-            raise AttributeError(f"{self.title} has no function or variable `{name}`{near(name, self.offered)}")
+            left_out = self._left_out(name)
+            raise AttributeError(
+                left_out or f"{self.title} has no function or variable `{name}`{near(name, self.offered)}"
+            )
         return found
+
+    def _left_out(self, name: str) -> str:
+        """Why a name of the source is not there, as debug information tells; "" if it is none, or another file's."""
+        for image in self.images:
+            y, known = image.obj.symbols, self.described.of(image)
+            if name in y.names(np.flatnonzero((y.shndx == elf.SHN_UNDEF) & (y.name_at > 0)).tolist()):
+                continue
+            what = f"the compiler has left `{name}` out of {self.title}"
+            if known.variable(name) is not None:
+                return f"{what}, as its value is known where it is read: `volatile` or -O0 keeps it"
+            if known.prototype(name) is not None:
+                return f"{what}, as it is inlined where it is called: `__attribute__((noinline))` or -O0 keeps it"
+        return ""
 
     @cached_property
     def title(self) -> str:

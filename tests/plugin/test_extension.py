@@ -187,6 +187,36 @@ def test_names_that_are_not_there(ext: Extension) -> None:
         ext.host = 3  # type: ignore[assignment]
 
 
+LEFT_OUT = """
+extern int board;
+static const int table[4] = {1, 2, 3, 4};
+static int scale = 3;
+static volatile int kept = 5;
+static inline int twice(int n) { return 2 * n; }
+int get(int n) { printk("%d", board); return twice(n * scale) + table[2] + kept; } EXPORT_SYMBOL(get);
+"""
+
+
+@pytest.mark.parametrize("cpu", ["cortex-m4", "rv32imac"])
+def test_names_that_the_compiler_has_left_out(cpu: str, tmp_path: Path) -> None:
+    """Oracle: the symbol table, which the names are not in, by the compiler; with -O0 they are."""
+    obj = compile_c(LEFT_OUT, arch.target(cpu), "gcc", tmp_path, "-O2", name="fast")
+    with Extension.load(obj.path, target=cpu) as ext:
+        with pytest.raises(AttributeError, match=r"the compiler has left `table` out of fast.*`volatile` or -O0 keeps"):
+            _ = ext.table
+        with pytest.raises(AttributeError, match="the compiler has left `scale` out"):
+            ext.scale = 4
+        with pytest.raises(KeyError, match=r"the compiler has left `twice` out of .*inlined"):
+            _ = ext.symbols["twice"]
+        for name in ("board", "printk", "tables", "n"):  # of others, or of nobody
+            with pytest.raises(AttributeError, match=f"has no function or variable `{name}`"):
+                getattr(ext, name)
+        assert ext.kept == 5
+    obj = compile_c(LEFT_OUT, arch.target(cpu), "gcc", tmp_path, "-O0", name="slow")
+    with Extension.load(obj.path, target=cpu) as ext:
+        assert (list(ext.table), ext.scale, ext.symbols["twice"](4)) == ([1, 2, 3, 4], 3, 8)
+
+
 def test_names_of_the_object_itself(ext: Extension) -> None:
     ext.symbols["host"][...] = 5
     assert ext.host_is() == 5
