@@ -83,7 +83,7 @@ function(llext_add_extension name)
   set_property(GLOBAL APPEND PROPERTY LLEXT_OUTPUTS "${output}")
   cmake_path(GET output PARENT_PATH folder)
   cmake_path(GET output FILENAME filename)
-  cmake_path(REPLACE_EXTENSION output LAST_ONLY manifest.json OUTPUT_VARIABLE manifest)
+  cmake_path(REPLACE_EXTENSION output LAST_ONLY json OUTPUT_VARIABLE manifest)
   cmake_path(GET manifest FILENAME manifest_filename)
   set_property(GLOBAL APPEND PROPERTY LLEXT_ARTIFACTS "${output}\t${folder}/${name}.debug.elf\t${manifest}")
 

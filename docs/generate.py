@@ -22,7 +22,7 @@ from typing import Any
 from llext_tools import arch as archs
 from llext_tools import errors, explain, profile, toolchains
 from llext_tools.arch.base import Arch, Target
-from llext_tools.cli import COMMANDS, LOW_LEVEL, overview, settings
+from llext_tools.cli import COMMANDS, EVERY, LOW_LEVEL, MORE, overview, settings
 from llext_tools.cli.parser import parser_for
 from llext_tools.cli.policy import UNSEEN
 from llext_tools.diag import CODES
@@ -146,7 +146,7 @@ def loader_profiles() -> str:
     """What each loader does, and where it leaves the ABI: a column for each, the differences in its cells."""
     loaders = [profile.load(name) for name in profile.names()]
     head = [f"`{loader.name}`" for loader in loaders]
-    commands = [f"`{name}`" for name in (*COMMANDS, *LOW_LEVEL) if "--profile" in parser_for(name).format_help()]
+    commands = [f"`{name}`" for name in EVERY if "--profile" in parser_for(name).format_help()]
     parts = []
     for arch in archs.discover():
         names = {code: row.name for rows in arch.loader_relocs.values() for code, row in rows.items()}
@@ -245,7 +245,7 @@ def command_line() -> str:
     """The help of every command, at 80 columns."""
     os.environ["COLUMNS"] = "80"
     parts = [f"```text\n{overview()}\n```"]
-    for title, commands in (("Commands", COMMANDS), ("Commands for the CMake helpers", LOW_LEVEL)):
+    for title, commands in (("Commands", COMMANDS | MORE), ("Commands for the CMake helpers", LOW_LEVEL)):
         parts.append(f"## {title}")
         for name in commands:
             text = io.StringIO()

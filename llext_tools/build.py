@@ -404,11 +404,12 @@ def _gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path
 
 
 def _sweep(output: Path, keep: Iterable[str]) -> None:
-    """Remove the files of our kinds that are not to be kept, and the folder if nothing else is in it."""
+    """Remove extensions that are not to be kept, with what lies beside them, and the folder if it is empty then."""
     stay = set(keep)
-    for path in [*output.glob("*.llext"), *output.glob("*.debug.elf"), *output.glob("*.manifest.json")]:
-        if path.name not in stay:
-            path.unlink()
+    for extension in output.glob("*.llext"):
+        for path in (extension, extension.with_suffix(".debug.elf"), extension.with_suffix(".json")):
+            if path.name not in stay:
+                path.unlink(missing_ok=True)
     with suppress(OSError):
         output.rmdir()
 

@@ -34,8 +34,8 @@ class Manifest(NamedTuple):
 
 
 def manifest_path(path: str) -> str:
-    """``dir/hello.llext`` -> ``dir/hello.manifest.json``."""
-    return f"{os.path.splitext(path)[0]}.manifest.json"
+    """``dir/hello.llext`` -> ``dir/hello.json``."""
+    return f"{os.path.splitext(path)[0]}.json"
 
 
 def imported(obj: ElfObject) -> list[str]:

@@ -29,15 +29,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "link": ("llext_tools.cli.link", "link an extension to final addresses: ELF, binary and map"),
     "inspect": ("llext_tools.cli.inspect", "show regions, imports, exports and relocations of an extension"),
     "exports": ("llext_tools.cli.exports", "list what a firmware exports, convert export tables"),
+    "explain": ("llext_tools.cli.explain", "explain a diagnostic, a relocation or an exit code"),
+}
+"""Commands that the help shows with a line each, in its order: name -> module and one line of summary."""
+
+MORE: dict[str, tuple[str, str]] = {
     "api": ("llext_tools.cli.api", "keep and check a reviewed list of what a firmware exports"),
     "slid": ("llext_tools.cli.slid", "give an extension the numbers by which a firmware looks symbols up"),
-    "explain": ("llext_tools.cli.explain", "explain a diagnostic, a relocation or an exit code"),
     "targets": ("llext_tools.cli.targets", "list the CPUs that extensions can be built for"),
     "profiles": ("llext_tools.cli.profiles", "list the loaders that --profile can name, and what each does"),
     "doctor": ("llext_tools.cli.doctor", "say which toolchains are installed, and how to get the others"),
     "cmake-dir": ("llext_tools.cli.cmake_dir", "print the folder for -DLlextTools_DIR=..."),
 }
-"""Commands in the order of the help: name -> module and one line of summary."""
+"""Commands that the help only names, for it has to fit a screen."""
 
 LOW_LEVEL: dict[str, tuple[str, str]] = {
     "finish": ("llext_tools.cli.finish", "make the shipped .llext of a partially linked object"),
@@ -45,6 +49,8 @@ LOW_LEVEL: dict[str, tuple[str, str]] = {
     "toolchain": ("llext_tools.cli.toolchain", "print a target's compiler and flags for the CMake toolchain file"),
 }
 """Commands that the CMake helpers call."""
+
+EVERY = COMMANDS | MORE | LOW_LEVEL
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,7 +141,8 @@ def overview() -> str:
             "",
             *(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
             "",
-            f"low-level, used by the CMake helpers: {', '.join(LOW_LEVEL)}",
+            f"more: {', '.join(MORE)}",
+            f"for the CMake helpers: {', '.join(LOW_LEVEL)}",
             "`llext help COMMAND` has options and an example, `llext --version` the version",
             "example: llext run hello.llext --call 'greet(\"you\")'",
         ]

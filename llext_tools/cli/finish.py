@@ -24,7 +24,7 @@ EXAMPLE = "llext finish hello.debug.elf -o hello.llext"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("object", metavar="OBJECT", help="partially linked object (ET_REL), for example from `ld -r`")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: OBJECT with the suffix `.llext`")
-    parser.add_argument("--manifest", metavar="FILE", help="default: the output with the suffix `.manifest.json`")
+    parser.add_argument("--manifest", metavar="FILE", help="default: the output with the suffix `.json`")
     parser.add_argument("--no-manifest", action="store_true", help="write none")
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")

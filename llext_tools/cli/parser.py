@@ -11,7 +11,7 @@ from importlib import import_module
 from itertools import islice
 from typing import Any, NoReturn
 
-from llext_tools.cli import COMMANDS, LOW_LEVEL
+from llext_tools.cli import EVERY
 from llext_tools.cli.render import columns, diagnostics_to_json, wrap
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
@@ -201,16 +201,15 @@ def choice_help(word: str, choices: Sequence[str]) -> str:
 
 
 def _table_row(name: str) -> tuple[str, str]:
-    everything = {**COMMANDS, **LOW_LEVEL}
-    if name not in everything:
+    if name not in EVERY:
         kind = "option" if name.startswith("-") else "command"
-        near = nearest(name, ["--help", "--version"] if kind == "option" else list(everything))
+        near = nearest(name, ["--help", "--version"] if kind == "option" else list(EVERY))
         fail(
             "usage",
             f"llext: there is no {kind} `{name}`",
             help=f"did you mean `llext {near}`?" if near else "`llext --help` lists the commands",
         )
-    return everything[name]
+    return EVERY[name]
 
 
 def _synopsis(action: argparse.Action) -> str:

@@ -80,7 +80,7 @@ def ship(folder: Path, toolchain: str, header: str) -> Path:
     merged = combination.merge(make, combination.compile(make, text, "-g", "-O1"))
     code, printed = llext("finish", str(merged), "--target", "cortex-m4")
     assert code == 0, printed
-    for name in ("hello.llext", "hello.manifest.json"):
+    for name in ("hello.llext", "hello.json"):
         shutil.move(make / name, folder / name)
     shutil.rmtree(make)
     return folder / "hello.llext"
@@ -105,7 +105,7 @@ def test_shipped_pair_against_a_table(
 @pytest.mark.toolchain
 def test_manifest_says_what_the_file_is(table: Path, tmp_path: Path) -> None:
     extension = ship(tmp_path, "gcc", HEADER)
-    manifest = json.loads((tmp_path / "hello.manifest.json").read_text())
+    manifest = json.loads((tmp_path / "hello.json").read_text())
     assert manifest["sha256"] == hashlib.sha256(extension.read_bytes()).hexdigest()
     assert (manifest["file"], manifest["machine"], manifest["bits"]) == ("hello.llext", 40, 32)
     assert (manifest["target"], manifest["exports"]) == ("cortex-m4", ["probe"])
@@ -119,7 +119,7 @@ def test_manifest_says_what_the_file_is(table: Path, tmp_path: Path) -> None:
 @pytest.mark.toolchain
 def test_other_manifests_are_not_used(table: Path, tmp_path: Path) -> None:
     extension = ship(tmp_path, "gcc", HEADER.replace("short low", "int low"))
-    path = tmp_path / "hello.manifest.json"
+    path = tmp_path / "hello.json"
     good = json.loads(path.read_text())
     wrong: list[tuple[object, str]] = [
         ({**good, "sha256": "0"}, "another version"),
@@ -161,7 +161,7 @@ def test_without_a_manifest(tmp_path: Path) -> None:
     combination = built.find("cortex-m4", "gcc")
     merged = combination.merge(tmp_path, combination.compile(tmp_path, built.SOURCE, "-g0"))
     assert llext("finish", str(merged), "--no-manifest")[0] == 0
-    assert not (tmp_path / "hello.manifest.json").exists()
+    assert not (tmp_path / "hello.json").exists()
     assert llext("finish", str(merged), "--manifest", str(tmp_path / "other.json"))[0] == 0
     assert json.loads((tmp_path / "other.json").read_text())["imports"] == {"printk": {}}, "without debug information"
 
@@ -169,10 +169,10 @@ def test_without_a_manifest(tmp_path: Path) -> None:
 @pytest.mark.toolchain
 def test_manifest_follows_an_extension_that_gets_slids(tmp_path: Path) -> None:
     extension = ship(tmp_path, "gcc", HEADER)
-    before = json.loads((tmp_path / "hello.manifest.json").read_text())
+    before = json.loads((tmp_path / "hello.json").read_text())
     other = tmp_path / "other.llext"
     assert llext("slid", str(extension), "-o", str(other))[0] == 0
-    assert json.loads((tmp_path / "hello.manifest.json").read_text()) == before
-    after = json.loads((tmp_path / "other.manifest.json").read_text())
+    assert json.loads((tmp_path / "hello.json").read_text()) == before
+    after = json.loads((tmp_path / "other.json").read_text())
     assert after["sha256"] == hashlib.sha256(other.read_bytes()).hexdigest() != before["sha256"]
     assert after == {**before, "sha256": after["sha256"], "file": "other.llext"}

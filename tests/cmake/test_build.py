@@ -135,7 +135,7 @@ def test_a_refused_extension_leaves_nothing_behind(project: Project, generator: 
         assert "error[undefined-symbol]: `printk`" in failed.stdout
         assert not project.path("hello.llext").exists()
         assert not project.path("hello.debug.elf").exists()
-        assert not project.path("hello.manifest.json").exists()
+        assert not project.path("hello.json").exists()
 
     project.write(board__toml=table("printk"))
     project.touch("board.toml")
@@ -490,7 +490,7 @@ def test_configurations_do_not_overwrite_each_other(project: Project) -> None:
         assert project.path(f"{configuration}/hello.debug.elf").exists()
         assert project.path(f"to/{configuration}/it.llext").exists()
         extension = project.path(f"to/{configuration}/it.llext")
-        manifest = json.loads(extension.with_suffix(".manifest.json").read_text())
+        manifest = json.loads(extension.with_suffix(".json").read_text())
         assert manifest["sha256"] == hashlib.sha256(extension.read_bytes()).hexdigest()
     assert NOTHING_TO_DO in project.built("--config", "Debug")
 

@@ -50,9 +50,9 @@ if "sleep" in plan:
 sys.exit(plan.get("exit", 0))
 """
 
-A = "@/a.llext\t@/a.debug.elf\t@/a.manifest.json\n"
-B = "@/b.llext\t@/b.debug.elf\t@/b.manifest.json\n"
-FILES_OF_A = {"a.debug.elf": "dA", "a.llext": "A", "a.manifest.json": "mA"}
+A = "@/a.llext\t@/a.debug.elf\t@/a.json\n"
+B = "@/b.llext\t@/b.debug.elf\t@/b.json\n"
+FILES_OF_A = {"a.debug.elf": "dA", "a.llext": "A", "a.json": "mA"}
 TWO_EXTENSIONS = {
     "cmake": {"write": {"build.ninja": "", "llext-extensions.txt": A + B}},
     "ninja": {"print": "[1/2] a\n[2/2] b", "write": {**FILES_OF_A, "b.llext": "B"}},

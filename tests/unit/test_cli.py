@@ -16,14 +16,12 @@ from types import SimpleNamespace
 import pytest
 
 from llext_tools import __version__, cli, errors
-from llext_tools.cli import COMMANDS, LOW_LEVEL
+from llext_tools.cli import EVERY
 from llext_tools.cli.parser import parser_for
 from llext_tools.cli.render import Paint, columns, count, diagnostics_to_json, render, report, wrap
 from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.paths import samples_dir
 from transcript import llext
-
-EVERY = {**COMMANDS, **LOW_LEVEL}
 
 RANGE_ERROR = Diagnostic(
     code="reloc-out-of-range",
@@ -87,7 +85,7 @@ def test_examples_of_the_help_can_be_parsed(name: str) -> None:
             parser_for(words[1]).parse(words[2:])
 
 
-@pytest.mark.parametrize("name", ["", *COMMANDS, *LOW_LEVEL])
+@pytest.mark.parametrize("name", ["", *EVERY])
 def test_examples_of_the_help_are_about_the_samples(name: str) -> None:
     """Oracle: the samples' CMakeLists.txt and their exported names."""
     example = parser_for(name).example if name else cli.overview().split("example:")[1]
@@ -155,7 +153,7 @@ def test_unknown_option_is_one_usage_error(name: str) -> None:
 def command(monkeypatch: pytest.MonkeyPatch, run: object) -> None:
     module = SimpleNamespace(DESCRIPTION="", EXAMPLE="llext fake", add_arguments=lambda _: None, run=run)
     monkeypatch.setitem(sys.modules, "fake_command", module)
-    monkeypatch.setitem(COMMANDS, "fake", ("fake_command", ""))
+    monkeypatch.setitem(EVERY, "fake", ("fake_command", ""))
 
 
 def raising(error: BaseException) -> object:
