@@ -136,7 +136,7 @@ function(llext_add_extension name)
   add_custom_command(TARGET ${name} POST_BUILD
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
-    COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" ${finish_options}
+    COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" --debug-file ${name}.debug.elf ${finish_options}
             --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${extensions_options} ${settings_options}
     COMMAND "${CMAKE_COMMAND}" -E rename "${manifest_filename}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"

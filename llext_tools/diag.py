@@ -139,7 +139,8 @@ CODES: dict[str, Code] = {
     "store-unaligned": Code(errors.RefusedError, ""),
     # what is left of types without debug information
     "abi-hash": Code(errors.AbiError, ""),
-    "manifest-stale": Code(errors.FormatError, "", "always"),
+    "manifest-stale": Code(errors.FormatError, "", "sometimes"),
+    "manifest-syntax": Code(errors.FormatError, ""),
     # the ledger of a firmware's API
     "api-syntax": Code(errors.ApiError, ""),
     "api-unreviewed": Code(errors.ApiError, ""),

@@ -1,9 +1,9 @@
 """The manifest of an extension: what it takes its imports for, kept beside the shipped file, which has no debug info.
 
-    {"format": 1, "file": "hello.llext", "sha256": "...", "machine": 40, "bits": 32, "target": "cortex-m4",
-     "profile": "main", "exports": ["hello"],
+    {"format": 2, "name": "hello", ...
      "imports": {"sensor_read": {"prototype": ..., "type": ..., "hash": ...}, "printk": {}},
-     "types": {"struct sensor": {...}}}
+     "types": {"struct sensor": {...}},
+     "files": {"hello.llext": {"kind": "extension", "size": 1234, "sha256": "..."}}}
 
 Imports and types are entries as ``abi.text`` has them; an import that nothing is known of is empty. Some compilers do
 not describe functions that an extension only calls: then all types are listed that it describes. Where source files of
@@ -13,16 +13,16 @@ one extension do not agree, ``further`` lists what the others say, each with imp
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from llext_tools import artifact
 from llext_tools.abi.text import read_layout, read_signature, signature_entry, type_hash, types_entry
 from llext_tools.abi.types import Interface, Signature
 from llext_tools.elf.model import ElfObject
-
-FORMAT = 1
+from llext_tools.errors import LlextError
+from llext_tools.files import read_bytes
 
 
 class Manifest(NamedTuple):
@@ -43,29 +43,18 @@ def imported(obj: ElfObject) -> list[str]:
     return sorted(set(obj.symbols.names(obj.symbols.undefined.tolist())))
 
 
-def write_manifest(
-    obj: ElfObject, described: ElfObject, exports: Iterable[str], *, file: str, target: str, profile: str
-) -> str:
-    """The manifest of ``obj``, a finished extension, with what the debug information of ``described`` says."""
+def interface_of(obj: ElfObject, described: ElfObject) -> dict[str, Any]:
+    """The keys ``imports``, ``types`` and ``further``: what the debug information of ``described`` says of ``obj``."""
     from llext_tools.abi.dwarf import open_debug
 
     names, debug = imported(obj), open_debug(described)
     whole, *further = debug.interfaces(names) if debug else [Interface({}, {})]
     if debug and whole.symbols.keys() != set(names):
         whole = whole._replace(types={**debug.all_types(), **whole.types})
-    document = {
-        "format": FORMAT,
-        "file": file,
-        "sha256": _digest(obj),
-        "machine": obj.machine,
-        "bits": obj.bits,
-        **({"target": target} if target else {}),
-        "profile": profile,
-        "exports": sorted(exports),
+    return {
         **_entries(whole, names),
         **({"further": [_entries(each, sorted(each.symbols)) for each in further]} if further else {}),
     }
-    return _text(document)
 
 
 def _entries(interface: Interface, names: Iterable[str]) -> dict[str, Any]:
@@ -82,38 +71,38 @@ def read_manifest(obj: ElfObject) -> Manifest | None:
     """The manifest beside an extension, None if there is none."""
     path = manifest_path(obj.path)
     nothing = Manifest(path)
-    try:
-        with open(path, encoding="utf-8") as file:
-            document = json.load(file)
-        return _checked(document, obj, nothing)
-    except FileNotFoundError:
+    if not os.path.isfile(path):
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        return nothing._replace(fault=f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    try:
+        return _checked(artifact.parse(read_bytes(path)), obj, nothing)
+    except LlextError as error:
+        return nothing._replace(fault=error.diagnostics[0].message)
+    except (ValueError, RecursionError) as error:
+        return nothing._replace(fault=f"is no manifest ({error})")
 
 
 def follow(obj: ElfObject, data: bytes, output: str) -> dict[str, str]:
     """What else to write when an extension becomes ``data`` at ``output``: its manifest, if it has one."""
     try:
-        with open(manifest_path(obj.path), encoding="utf-8") as file:
-            document = json.load(file)
-        if document["sha256"] != _digest(obj):
-            return {}
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        document = artifact.parse(read_bytes(manifest_path(obj.path)))
+    except (LlextError, ValueError):
         return {}
-    document |= {"file": os.path.basename(output), "sha256": hashlib.sha256(data).hexdigest()}
-    return {manifest_path(output): _text(document)}
+    if not _is_about(document, obj):
+        return {}
+    kept = {name: entry for name, entry in document["files"].items() if entry["kind"] != artifact.EXTENSION}
+    files = {os.path.basename(output): artifact.file_entry(artifact.EXTENSION, data), **kept}
+    name = os.path.splitext(os.path.basename(output))[0]
+    return {manifest_path(output): artifact.to_text({**document, "name": name, "files": files})}
 
 
-def _text(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+def _is_about(document: Mapping[str, Any], obj: ElfObject) -> bool:
+    digest = hashlib.sha256(obj.image.tobytes()).hexdigest()
+    return any(entry["sha256"] == digest for entry in document["files"].values())
 
 
-def _checked(document: Any, obj: ElfObject, nothing: Manifest) -> Manifest:
+def _checked(document: Mapping[str, Any], obj: ElfObject, nothing: Manifest) -> Manifest:
     """Raises ``ValueError`` if the document is no manifest."""
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        return nothing._replace(fault=f"is not of format {FORMAT}")
-    if document.get("sha256") != _digest(obj):
+    if not _is_about(document, obj):
         return nothing._replace(fault=f"is about another version of `{os.path.basename(obj.path)}`")
     further = document.get("further", [])
     if not isinstance(further, list):
@@ -133,7 +122,3 @@ def _interface(document: Any) -> Interface:
         if "type" in entry:
             symbols[name] = read_signature(name, entry)
     return Interface(symbols, {tag: read_layout(tag, entry) for tag, entry in types.items()})
-
-
-def _digest(obj: ElfObject) -> str:
-    return hashlib.sha256(obj.image.tobytes()).hexdigest()

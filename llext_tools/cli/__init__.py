@@ -45,6 +45,7 @@ MORE: dict[str, tuple[str, str]] = {
 
 LOW_LEVEL: dict[str, tuple[str, str]] = {
     "finish": ("llext_tools.cli.finish", "make the shipped .llext of a partially linked object"),
+    "manifest": ("llext_tools.cli.manifest", "add to an extension's manifest the runs that passed"),
     "runtime": ("llext_tools.cli.runtime", "extract the compiler's helper functions that an object needs"),
     "toolchain": ("llext_tools.cli.toolchain", "print a target's compiler and flags for the CMake toolchain file"),
 }

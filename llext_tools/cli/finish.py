@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
+from llext_tools import artifact
 from llext_tools import profile as profiles
-from llext_tools.abi.manifest import manifest_path, write_manifest
+from llext_tools.abi.manifest import interface_of, manifest_path
 from llext_tools.check.exported import names, offered
 from llext_tools.elf.finish import finish
 from llext_tools.elf.model import ElfObject
@@ -24,6 +25,7 @@ EXAMPLE = "llext finish hello.debug.elf -o hello.llext"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("object", metavar="OBJECT", help="partially linked object (ET_REL), for example from `ld -r`")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: OBJECT with the suffix `.llext`")
+    parser.add_argument("--debug-file", metavar="FILE", help="write the file that debuggers read, too; may be OBJECT")
     parser.add_argument("--manifest", metavar="FILE", help="default: the output with the suffix `.json`")
     parser.add_argument("--no-manifest", action="store_true", help="write none")
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
@@ -48,10 +50,12 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or default_output(args.object)
     source = load_object(args.object)
     data = finish(source, keep_symbols=args.keep_symbols)
-    files: dict[str | os.PathLike[str], str | bytes | bytearray | memoryview] = {output: data}
+    written: dict[str | os.PathLike[str], str | bytes | bytearray | memoryview] = {output: data}
+    if args.debug_file:
+        written[args.debug_file] = source.image.tobytes()
     if not args.no_manifest:
-        files[args.manifest or manifest_path(output)] = _manifest(data, output, source, args)
-    write_all(files)
+        written[args.manifest or manifest_path(output)] = _manifest(data, output, source, args)
+    write_all(written)
     if not args.check:
         return 0
     from llext_tools.cli import check, parser
@@ -65,9 +69,21 @@ def run(args: argparse.Namespace) -> int:
 
 def _manifest(data: bytes, output: str, source: ElfObject, args: argparse.Namespace) -> str:
     obj = read_object(data, output)
-    exports = names(offered(obj))
-    file = os.path.basename(output)
-    return write_manifest(obj, source, exports, file=file, target=args.target or "", profile=args.profile)
+    files = {os.path.basename(output): artifact.file_entry(artifact.EXTENSION, data)}
+    if args.debug_file:
+        debug = source.image.tobytes()
+        files[os.path.basename(args.debug_file)] = artifact.file_entry(artifact.DEBUG, debug)
+    return artifact.to_text(
+        {
+            "format": artifact.FORMAT,
+            "name": os.path.splitext(os.path.basename(output))[0],
+            "target": {"name": args.target or "", "machine": obj.machine, "bits": obj.bits},
+            **interface_of(obj, source),
+            "exports": sorted(names(offered(obj))),
+            "checked": {"profile": args.profile or profiles.DEFAULT},
+            "files": files,
+        }
+    )
 
 
 def default_output(path: str) -> str:

@@ -57,6 +57,12 @@ CHANGES = [
 TOOLCHAINS = ["gcc", "zig"]
 
 
+def entry(path: Path) -> dict[str, object]:
+    """What a manifest says of an extension."""
+    data = path.read_bytes()
+    return {"kind": "extension", "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What is published of the firmware: TOML, made while it had debug information."""
@@ -106,9 +112,10 @@ def test_shipped_pair_against_a_table(
 def test_manifest_says_what_the_file_is(table: Path, tmp_path: Path) -> None:
     extension = ship(tmp_path, "gcc", HEADER)
     manifest = json.loads((tmp_path / "hello.json").read_text())
-    assert manifest["sha256"] == hashlib.sha256(extension.read_bytes()).hexdigest()
-    assert (manifest["file"], manifest["machine"], manifest["bits"]) == ("hello.llext", 40, 32)
-    assert (manifest["target"], manifest["exports"]) == ("cortex-m4", ["probe"])
+    assert manifest["files"] == {"hello.llext": entry(extension)}
+    assert (manifest["format"], manifest["name"], manifest["exports"]) == (2, "hello", ["probe"])
+    target = manifest["target"]
+    assert (target["name"], target["machine"], target["bits"]) == ("cortex-m4", 40, 32)
     nm = subprocess.run([need("arm-none-eabi-nm"), "-u", extension], capture_output=True, text=True, check=True)
     assert [*manifest["imports"]] == sorted(line.split()[-1] for line in nm.stdout.splitlines())
     published = next(line for line in table.read_text().splitlines() if line.startswith("sensor_read ="))
@@ -122,16 +129,16 @@ def test_other_manifests_are_not_used(table: Path, tmp_path: Path) -> None:
     path = tmp_path / "hello.json"
     good = json.loads(path.read_text())
     wrong: list[tuple[object, str]] = [
-        ({**good, "sha256": "0"}, "another version"),
-        ({**good, "format": 2}, "format 1"),
-        ([], "format 1"),
+        ({**good, "files": {"hello.llext": {"kind": "extension", "size": 1, "sha256": "0" * 64}}}, "another version"),
+        ({**good, "format": 1}, "of format 1, not 2"),
+        ([], "of no format"),
         ({**good, "types": 3}, "neither imports nor types"),
         ({**good, "imports": {"f": 3}}, "`f` is no import"),
         ({**good, "imports": {"f": {"type": "int"}}}, "expected a type"),
         ({**good, "types": {"struct a": {"size": "x"}}}, "a size in bytes"),
     ]
     texts = [(json.dumps(document), part) for document, part in wrong]
-    for text, part in [*texts, ("{", "cannot be read"), ("[" * 100_000, "cannot be read")]:
+    for text, part in [*texts, ("{", "is no manifest"), ("[" * 100_000, "is no manifest")]:
         path.write_text(text)
         code, printed = llext("check", str(extension), "--exports", str(table))
         assert (code, "warning[manifest-stale]" in printed) == (0, True), printed
@@ -174,5 +181,5 @@ def test_manifest_follows_an_extension_that_gets_slids(tmp_path: Path) -> None:
     assert llext("slid", str(extension), "-o", str(other))[0] == 0
     assert json.loads((tmp_path / "hello.json").read_text()) == before
     after = json.loads((tmp_path / "other.json").read_text())
-    assert after["sha256"] == hashlib.sha256(other.read_bytes()).hexdigest() != before["sha256"]
-    assert after == {**before, "sha256": after["sha256"], "file": "other.llext"}
+    assert other.read_bytes() != extension.read_bytes()
+    assert after == {**before, "name": "other", "files": {"other.llext": entry(other)}}

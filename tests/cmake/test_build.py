@@ -491,7 +491,7 @@ def test_configurations_do_not_overwrite_each_other(project: Project) -> None:
         assert project.path(f"to/{configuration}/it.llext").exists()
         extension = project.path(f"to/{configuration}/it.llext")
         manifest = json.loads(extension.with_suffix(".json").read_text())
-        assert manifest["sha256"] == hashlib.sha256(extension.read_bytes()).hexdigest()
+        assert manifest["files"][extension.name]["sha256"] == hashlib.sha256(extension.read_bytes()).hexdigest()
     assert NOTHING_TO_DO in project.built("--config", "Debug")
 
 
