@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from needs import REQUIRED
 
-pytest_plugins = ["pytester"]  # runs pytest in a test of tests/plugin
+pytest_plugins = ["pytester", "installed"]  # runs pytest in a test of tests/plugin; an environment with our wheel
 
 settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile(

@@ -1,102 +1,30 @@
 """The wheel and the source archive: what is in them, and that CMake finds the package of an installed wheel in each of
 the three ways that the documentation names.
 
-Both are built once, the wheel from the source archive. It is installed into a new environment that otherwise sees the
-packages of the one the tests run in, so nothing is downloaded.
+`installed` makes both and installs the wheel.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-import sysconfig
 import tarfile
-import venv
 import zipfile
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 import llext_tools
 from cmake_project import HEAD, need_toolchain, tool
+from installed import PACKAGE, Installed
 
 pytestmark = [pytest.mark.packaging, pytest.mark.slow]
 
-TREE = Path(__file__).parents[1]
-PACKAGE = TREE / "llext_tools"
 CMAKE_FILES = {
     *("LlextToolsConfig.cmake", "LlextToolsConfigVersion.cmake", "LlextCommand.cmake", "LlextExports.cmake"),
     *("LlextArguments.cmake", "LlextProfile.cmake"),
     *("LlextExtension.cmake", "LlextTest.cmake", "atexit.cpp", "llext-merge.ld"),
     *("toolchains/llext.cmake", "toolchains/zig-rules.cmake"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """An environment with the wheel installed."""
-
-    root: Path
-
-    @property
-    def bin(self) -> Path:
-        return self.root / ("Scripts" if sys.platform == "win32" else "bin")
-
-    def run(self, *command: str, cwd: Path | None = None, path: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a program; with ``path`` the environment is active."""
-        env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-        if path:
-            env["PATH"] = f"{self.bin}{os.pathsep}{env['PATH']}"
-        return subprocess.run(
-            command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False
-        )
-
-    def llext(self, *arguments: str) -> str:
-        done = self.run(str(self.bin / "llext"), *arguments)
-        assert done.returncode == 0, done.stdout
-        return done.stdout.strip()
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the source archive and the wheel made from it."""
-    for package in ("build", "scikit_build_core"):
-        if find_spec(package) is None:
-            pytest.skip(f"needs {package}")
-    if not (TREE / "pyproject.toml").exists():
-        pytest.skip("needs the source tree")
-    dist = tmp_path_factory.mktemp("dist")
-    done = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(TREE)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return dist
-
-
-@pytest.fixture(scope="session")
-def wheel(built: Path) -> Path:
-    (found,) = built.glob("*.whl")
-    return found
-
-
-@pytest.fixture(scope="session")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    environment = Installed(tmp_path_factory.mktemp("environment") / "with space")
-    venv.create(environment.root, with_pip=True, symlinks=sys.platform != "win32")
-    python = str(environment.bin / "python")
-    purelib = environment.run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
-    Path(purelib, "other.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    done = environment.run(python, "-m", "pip", "install", "--no-deps", "--no-index", "--ignore-installed", str(wheel))
-    assert done.returncode == 0, done.stdout
-    return environment
 
 
 def test_the_wheel_is_for_every_platform(wheel: Path) -> None:
