@@ -89,7 +89,8 @@ def follow(obj: ElfObject, data: bytes, output: str) -> dict[str, str]:
         return {}
     if not _is_about(document, obj):
         return {}
-    kept = {name: entry for name, entry in document["files"].items() if entry["kind"] != artifact.EXTENSION}
+    here = os.path.realpath(os.path.dirname(output)) == os.path.realpath(os.path.dirname(obj.path))
+    kept = {name: each for name, each in document["files"].items() if here and each["kind"] != artifact.EXTENSION}
     files = {os.path.basename(output): artifact.file_entry(artifact.EXTENSION, data), **kept}
     name = os.path.splitext(os.path.basename(output))[0]
     return {manifest_path(output): artifact.to_text({**document, "name": name, "files": files})}

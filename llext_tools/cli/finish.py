@@ -9,9 +9,11 @@ from llext_tools import artifact
 from llext_tools import profile as profiles
 from llext_tools.abi.manifest import interface_of, manifest_path
 from llext_tools.check.exported import names, offered
+from llext_tools.elf.buildid import link, note, with_build_id
 from llext_tools.elf.finish import finish
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object, read_object
+from llext_tools.elf.write import Section
 from llext_tools.files import write_all
 
 DESCRIPTION = """\
@@ -49,12 +51,13 @@ def run(args: argparse.Namespace) -> int:
     profiles.load(args.profile or profiles.DEFAULT)  # a wrong name leaves no file behind
     output = args.output or default_output(args.object)
     source = load_object(args.object)
-    data = finish(source, keep_symbols=args.keep_symbols)
+    debug, more = _debug_file(source, args.debug_file)
+    data = finish(source, keep_symbols=args.keep_symbols, more=more)
     written: dict[str | os.PathLike[str], str | bytes | bytearray | memoryview] = {output: data}
     if args.debug_file:
-        written[args.debug_file] = source.image.tobytes()
+        written[args.debug_file] = debug
     if not args.no_manifest:
-        written[args.manifest or manifest_path(output)] = _manifest(data, output, source, args)
+        written[args.manifest or manifest_path(output)] = _manifest(data, debug, output, source, args)
     write_all(written)
     if not args.check:
         return 0
@@ -67,11 +70,18 @@ def run(args: argparse.Namespace) -> int:
     return check.run(parser.parser_for("check").parse([output, "--quiet", "--format=text", *options]))
 
 
-def _manifest(data: bytes, output: str, source: ElfObject, args: argparse.Namespace) -> str:
+def _debug_file(source: ElfObject, path: str | None) -> tuple[bytes, list[Section]]:
+    """The debug file, and the sections that tie the extension to it: none if no debug file is asked for."""
+    if not path:
+        return b"", []
+    debug, identity = with_build_id(source)
+    return debug, [note(identity), link(os.path.basename(path), debug)]
+
+
+def _manifest(data: bytes, debug: bytes, output: str, source: ElfObject, args: argparse.Namespace) -> str:
     obj = read_object(data, output)
     files = {os.path.basename(output): artifact.file_entry(artifact.EXTENSION, data)}
     if args.debug_file:
-        debug = source.image.tobytes()
         files[os.path.basename(args.debug_file)] = artifact.file_entry(artifact.DEBUG, debug)
     return artifact.to_text(
         {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from llext_tools import arch as archs
 from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
+from llext_tools.elf.buildid import build_id, debug_link
 from llext_tools.elf.model import I64, ElfObject
 from llext_tools.elf.read import load_object, read_relocs
 from llext_tools.errors import LlextError
@@ -22,21 +24,28 @@ from llext_tools.reloc import Batch, apply
 
 
 def debug_file(obj: ElfObject) -> ElfObject | None:
-    """The object itself if it has debug information, else ``<stem>.debug.elf`` beside it, if that has."""
+    """The object itself if it has debug information, else the file beside it that it names, or ``<stem>.debug.elf``."""
     if ".debug_info" in obj.sections.name:
         return obj
     stem, ending = os.path.splitext(obj.path)
-    if ending == ".elf" or not os.path.isfile(f"{stem}.debug.elf"):
+    if ending == ".elf":
         return None
-    try:
-        other = load_object(f"{stem}.debug.elf")
-    except LlextError:
-        return None
-    return other if ".debug_info" in other.sections.name and _fits(obj, other) else None
+    linked = os.path.join(os.path.dirname(obj.path), os.path.basename(debug_link(obj)))
+    for path in dict.fromkeys([linked, f"{stem}.debug.elf"]):
+        if not os.path.isfile(path):
+            continue
+        with suppress(LlextError):
+            other = load_object(path)
+            if ".debug_info" in other.sections.name and _fits(obj, other):
+                return other
+    return None
 
 
 def _fits(obj: ElfObject, other: ElfObject) -> bool:
-    """Whether ``other`` can be what ``obj`` was made of: it has to know all of its global symbols."""
+    """Whether ``other`` can be what ``obj`` was made of: by their build-ids; else it has to know all global symbols."""
+    ours, theirs = build_id(obj), build_id(other)
+    if ours and theirs:
+        return ours == theirs
     y = obj.symbols
     names = y.names(np.flatnonzero((y.bind != elf.STB_LOCAL) & (y.name_at > 0)).tolist())
     known = other.machine == obj.machine and other.bits == obj.bits

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from llext_tools.diag import Location, Reporter, fail, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.attributes import SHT_ATTRIBUTES
+from llext_tools.elf.buildid import NOTE
 from llext_tools.elf.model import I64, ElfObject, Relocs
 from llext_tools.elf.read import read_relocs, reloc_tables
 from llext_tools.elf.write import Section, aligned, elf_file, head_size, kept_strings, raw_symbols, symbol_sections
@@ -47,10 +48,10 @@ LARGEST_GROWTH = 16 << 20
 """Bytes that padding may add to a file."""
 
 
-def finish(obj: ElfObject, *, keep_symbols: bool = False) -> bytes:
+def finish(obj: ElfObject, *, keep_symbols: bool = False, more: Sequence[Section] = ()) -> bytes:
     """The bytes of the ``.llext`` that is made of ``obj``, an ET_REL.
 
-    ``keep_symbols`` keeps local symbols, for tools that show them.
+    ``keep_symbols`` keeps local symbols, for tools that show them. ``more``: sections to add, which are not loaded.
 
     Raises:
         FormatError: ``elf-type``; ``elf-symbols`` if there are none; ``elf-relocations``, ``elf-sections``.
@@ -68,15 +69,15 @@ def finish(obj: ElfObject, *, keep_symbols: bool = False) -> bytes:
     reporter.checkpoint()
     symbols, local = _chosen_symbols(obj, loaded, relocs, keep_symbols, reporter)
     reporter.checkpoint()
-    return _written(obj, _without_empty(obj, loaded, symbols), symbols, local)
+    return _written(obj, _without_empty(obj, loaded, symbols), symbols, local, more)
 
 
 def _loaded(obj: ElfObject, reporter: Reporter) -> NDArray[np.bool_]:
     """bool[k]: the sections that are kept for their own sake."""
     s = obj.sections
-    unwinding = np.array([name.startswith(UNWINDING) for name in s.name], bool)
+    left_out = np.array([name == NOTE or name.startswith(UNWINDING) for name in s.name], bool)
     tables = np.isin(s.type, (elf.SHT_SYMTAB, elf.SHT_STRTAB, elf.SHT_REL, elf.SHT_RELA, elf.SHT_GROUP, elf.SHT_NULL))
-    allocated = (s.flags & elf.SHF_ALLOC != 0) & ~unwinding
+    allocated = (s.flags & elf.SHF_ALLOC != 0) & ~left_out
     loaded: NDArray[np.bool_] = (allocated | (s.type == SHT_ATTRIBUTES)) & ~tables
     uneven = loaded & ((s.addralign & s.addralign - 1 != 0) | (s.addralign > LARGEST_ALIGNMENT) | (s.addralign < 0))
     for i in np.flatnonzero(uneven).tolist():
@@ -150,7 +151,13 @@ def _rank(obj: ElfObject, i: int) -> int:
     return BSS if kind == elf.SHT_NOBITS else ARRAYS.get(kind, OTHER)
 
 
-def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_], local: NDArray[np.bool_]) -> bytes:
+def _written(
+    obj: ElfObject,
+    loaded: NDArray[np.bool_],
+    kept: NDArray[np.bool_],
+    local: NDArray[np.bool_],
+    more: Sequence[Section],
+) -> bytes:
     """Lay out and number what was chosen."""
     s, y = obj.sections, obj.symbols
     rank = {i: _rank(obj, i) for i in np.flatnonzero(loaded).tolist()}
@@ -158,11 +165,11 @@ def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_],
     relocating = _tables_by_target(obj, loaded)
     tables = [i for i in order if rank[i] == TABLE]
     order = [*(i for i in order if rank[i] != TABLE), *relocating, *tables]
-    if len(order) + 3 >= elf.SHN_LORESERVE:
+    if len(order) + len(more) + 3 >= elf.SHN_LORESERVE:
         fail("elf-sections", f"{len(order):,} sections are too many for a loader", at=Location(file=obj.path))
     number = np.zeros(len(s), np.int64)
     number[order] = np.arange(1, len(order) + 1)
-    symtab_at = len(order) + 1
+    symtab_at = len(order) + len(more) + 1
 
     kept_order = np.concatenate([np.flatnonzero(kept & local), np.flatnonzero(kept & ~local)])
     symbol_number = np.zeros(len(y), np.int64)
@@ -188,6 +195,9 @@ def _written(obj: ElfObject, loaded: NDArray[np.bool_], kept: NDArray[np.bool_],
     if end > obj.image.size + LARGEST_GROWTH:
         text = f"the sections' alignments make a file of {end:,} bytes out of {obj.image.size:,}"
         fail("region-alignment", text, at=Location(file=obj.path))
+    for new in more:
+        sections.append(replace(new, offset=aligned(end, new.addralign)))
+        end = sections[-1].offset + new.size
     word = obj.bits // 8
     start = aligned(end, word)
     locals_ = int((kept & local).sum())
