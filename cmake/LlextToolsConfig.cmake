@@ -39,6 +39,7 @@ include("${CMAKE_CURRENT_LIST_DIR}/LlextProfile.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExports.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExtension.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextTest.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/LlextInstall.cmake")
 
 # For a base image, or a library that it shares with extensions: <llext/symbol.h>. Extensions have it anyway.
 if(NOT TARGET LlextTools::headers)
