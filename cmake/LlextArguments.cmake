@@ -86,10 +86,11 @@ function(_llext_check_word who word)
   endif()
 endfunction()
 
-# _llext_extensions(<who> <variable> <name>...): the files of these extensions; refuse what is none. ${keywords} are those
-# of the caller.
+# _llext_extensions(<who> <variable> <name>...): the files of these extensions; refuse what is none, and what is for
+# another target than the first of them and this build. ${keywords} are those of the caller.
 function(_llext_extensions who out_files)
   set(files "")
+  set(expected "${LLEXT_TARGET}")
   foreach(extension IN LISTS ARGN)
     set(is_extension FALSE)
     if(TARGET "${extension}")
@@ -98,6 +99,12 @@ function(_llext_extensions who out_files)
     if(NOT is_extension)
       _llext_check_word("${who}" "${extension}" ${keywords})
       message(FATAL_ERROR "${who}: '${extension}' was not made by llext_add_extension()")
+    endif()
+    get_property(built_for TARGET "${extension}" PROPERTY LLEXT_TARGET)
+    if(expected AND built_for AND NOT built_for STREQUAL expected)
+      message(FATAL_ERROR "${who}: '${extension}' is for ${built_for}, not for ${expected}")
+    elseif(built_for)
+      set(expected "${built_for}")
     endif()
     get_target_property(file "${extension}" LLEXT_OUTPUT)
     list(APPEND files "${file}")

@@ -21,15 +21,17 @@
    static libraries, generator expressions and the like work as with any other. ``LL_EXTENSION_BUILD`` is defined, and
    ``<llext/symbol.h>`` and ``<llext/host.h>`` are found.
 
-   What ``EXTENSIONS`` names was made by ``llext_add_extension()`` before. It is built first, and the extension is linked
-   and checked again when one of them changes.
+   What ``EXTENSIONS`` names was made by ``llext_add_extension()`` before, or found in a package of
+   :cmake:command:`llext_install`. It is built first, and the extension is linked and checked again when one of them
+   changes.
 
    The check goes by the ``llext.toml`` (or ``[tool.llext]`` of ``pyproject.toml``) that is nearest above the
    ``CMakeLists.txt``, in the project; what is given here goes before what it says. Each build looks whether there is
    another one now.
 
-   Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension, and ``LLEXT_MANIFEST`` that of its
-   manifest.
+   Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension, ``LLEXT_MANIFEST`` that of its
+   manifest and ``LLEXT_DEBUG_FILE`` that of the file for debuggers. ``LLEXT_TARGET``, ``LLEXT_TOOLCHAIN`` and
+   ``LLEXT_PROFILE`` say what it was built for.
 #]=======================================================================]
 
 function(llext_add_extension name)
@@ -54,9 +56,16 @@ function(llext_add_extension name)
   _llext_extensions("${who}" extensions_files ${arg_EXTENSIONS})
   set(extensions_options "${extensions_files}")
   list(TRANSFORM extensions_options PREPEND "--extension=")
-  # When it is in its place, the extension has passed its check. Make knows a rule for it, and not for the .llext file.
-  set(extensions_built "${arg_EXTENSIONS}")
-  list(TRANSFORM extensions_built REPLACE "(.+)" "$<TARGET_FILE:\\1>")
+  # When its debug file is in its place, an extension has passed its check. Make knows a rule for that file, and not for
+  # the .llext file.
+  set(extensions_built "")
+  foreach(extension file IN ZIP_LISTS arg_EXTENSIONS extensions_files)
+    get_target_property(imported "${extension}" IMPORTED)
+    if(NOT imported)
+      set(file "$<TARGET_FILE:${extension}>")
+    endif()
+    list(APPEND extensions_built "${file}")
+  endforeach()
   set(profile "${arg_PROFILE}")
   set(profile_from PROFILE)
   if(profile STREQUAL "")
@@ -92,6 +101,9 @@ function(llext_add_extension name)
   set_target_properties(${name} PROPERTIES
     LLEXT_OUTPUT "${output}"
     LLEXT_MANIFEST "${manifest}"
+    LLEXT_DEBUG_FILE "${folder}/${name}.debug.elf"
+    LLEXT_TARGET "${LLEXT_TARGET}"
+    LLEXT_TOOLCHAIN "${LLEXT_TOOLCHAIN_FOUND}"
     LLEXT_EXTENSION TRUE
     LLEXT_PROFILE "${profile}"
     OUTPUT_NAME "${name}.debug"

@@ -74,6 +74,12 @@ function(llext_add_test test)
     endif()
   endforeach()
   _llext_check_host("${who}")
+  if(TARGET "${arg_EXTENSION}")
+    get_property(built_for TARGET "${arg_EXTENSION}" PROPERTY LLEXT_TARGET)
+    if(built_for)
+      set(LLEXT_TARGET "${built_for}") # of a package: any CPU, the emulator has them all
+    endif()
+  endif()
   _llext_extensions("${who}" files "${arg_EXTENSION}" ${arg_EXTENSIONS})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
   set(profile "${arg_PROFILE}")
@@ -83,6 +89,7 @@ function(llext_add_test test)
   _llext_profile("${who}" profile_options PROFILE "${profile}")
 
   set(required "${files}")
+  set(extensions "${arg_EXTENSION}" ${arg_EXTENSIONS})
   list(POP_FRONT files extension)
   list(TRANSFORM files PREPEND "--extension=")
   set(python "")
@@ -122,6 +129,15 @@ function(llext_add_test test)
     list(APPEND run "--coverage=${arg_COVERAGE}")
   endif()
 
+  set(built "")
+  foreach(target file IN ZIP_LISTS extensions required)
+    get_target_property(imported "${target}" IMPORTED)
+    if(imported)
+      list(APPEND built "${file}")
+    else()
+      list(APPEND built "${target}")
+    endif()
+  endforeach()
   set(limits ${TIMEOUT} ${STACK_SIZE} ${HEAP_SIZE} ${MAX_INSTRUCTIONS})
   if(arg_AT_BUILD)
     if(TARGET "${test}")
@@ -132,7 +148,7 @@ function(llext_add_test test)
       OUTPUT "${stamp}"
       COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits}
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
-      DEPENDS ${arg_EXTENSION} ${arg_EXTENSIONS} ${exports_files} ${exports_targets} ${python}
+      DEPENDS ${built} ${exports_files} ${exports_targets} ${python}
       WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
       COMMENT "Running ${test}"
       VERBATIM)

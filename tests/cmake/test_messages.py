@@ -127,6 +127,40 @@ TEST = {
         FAKE + 'add_custom_target(works)\nllext_add_test(works EXTENSION hello CALL "f()" AT_BUILD)'
     ),
 }
+INSTALL = {
+    "(): which extensions? Name at least one target of llext_add_extension()": "llext_install(VERSION 1 EXPORT Mine)",
+    "(hello): EXPORT needs a value": FAKE + "llext_install(hello EXPORT)",
+    "(other): 'other' was not made by llext_add_extension()": "llext_install(other)",
+    "(hello COMPONET x): unknown argument 'COMPONET'; did you mean COMPONENT?": (
+        FAKE + "llext_install(hello COMPONET x)"
+    ),
+    "(hello): VERSION is of a package; name one with EXPORT": FAKE + "llext_install(hello VERSION 1.0)",
+    "(hello): NAMESPACE is of a package; name one with EXPORT": FAKE + "llext_install(hello NAMESPACE a::)",
+    "(hello): EXPORT 'my extensions' is not the name of a package, such as MyExtensions": (
+        FAKE + 'llext_install(hello EXPORT "my extensions")'
+    ),
+    "(hello): VERSION 'v1' is not a version, such as 1.2.0": FAKE + "llext_install(hello EXPORT Mine VERSION v1)",
+    "(hello): NAMESPACE 'mine' must end in '::', as in MyExtensions::": (
+        FAKE + "llext_install(hello EXPORT Mine NAMESPACE mine)"
+    ),
+    (
+        "(hello): DESTINATION '/srv/llext' is not below the prefix, so that the package could not be moved; give a "
+        "relative folder, or no EXPORT"
+    ): FAKE + "llext_install(hello EXPORT Mine DESTINATION /srv/llext)",
+    "(hello): DESTINATION '../llext' is not below the prefix": (
+        FAKE + "llext_install(hello EXPORT Mine DESTINATION x/../../llext)"
+    ),
+    "(hello): 'lib/x/hello' is installed already, from the extension 'hello'": (
+        FAKE + "llext_install(hello DESTINATION lib/x)\nllext_install(hello DESTINATION lib//x/)"
+    ),
+    "(hello): EXPORT Mine has VERSION '1.0' already, not '2.0'": (
+        FAKE + "llext_install(hello EXPORT Mine VERSION 1.0)\n"
+        "llext_install(hello EXPORT Mine VERSION 2.0 DESTINATION other)"
+    ),
+    "(hello): 'hello' is in EXPORT Mine already": (
+        FAKE + "llext_install(hello EXPORT Mine)\nllext_install(hello EXPORT Mine DESTINATION other)"
+    ),
+}
 
 
 def configure(project: Project, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -143,13 +177,14 @@ def configure(project: Project, text: str, *arguments: str) -> subprocess.Comple
         *[("llext_add_extension(hello)", *case) for case in EXTENSION.items()],
         *[("llext_add_exports(fw)", *case) for case in EXPORTS.items()],
         *[("llext_add_test(works)", *case) for case in TEST.items()],
+        *[("llext_install", *case) for case in INSTALL.items()],
     ],
     ids=lambda value: None if "\n" in value else value,
 )
 def test_wrong_arguments_are_named(project: Project, command: str, message: str, text: str) -> None:
     done = configure(project, text, "-DLLEXT_TOOLCHAIN_FOUND=gcc", "-DLLEXT_TARGET=cortex-m4")
     assert done.returncode != 0
-    assert f"{command}: {message}" in one_line(done.stderr)
+    assert f"{command}: {message}".replace("install: ", "install") in one_line(done.stderr)
 
 
 def command_of(project: Project, arguments: str) -> list[str]:
