@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from llext_tools import build
-from llext_tools.build import Failure, Job, Options, Progress, Result, Step
+from llext_tools.build import Failure, Job, Options, Progress, Result, Step, logs, process, steps
 from llext_tools.cli.render import Paint, render
 from llext_tools.diag import Diagnostic, Location
 from llext_tools.errors import BuildError, ToolError, UndefinedError
@@ -199,7 +199,7 @@ def test_a_mistake_in_cmakelists_reads_the_same_in_a_used_build_folder(tools: To
     tools.run()
     tools.plan({**TWO_EXTENSIONS, "ninja": {"exit": 1, "print": CONFIGURES_AGAIN}})
     (result,) = tools.run()
-    assert result.failures == build.failures_of_cmake(CMAKE.splitlines())
+    assert result.failures == logs.failures_of_cmake(CMAKE.splitlines())
     assert tools.calls == ["ninja"]
 
 
@@ -223,8 +223,8 @@ def test_our_warnings_are_read_back(tools: Tools) -> None:
         notes=("two",),
         help="three",
     )
-    text = render(diagnostic, Paint(io.StringIO()), int(build.WIDE))
-    assert build.our_warnings(["f(1) = 2", *text.splitlines(), "", "1 warning"]) == (diagnostic,)
+    text = render(diagnostic, Paint(io.StringIO()), int(process.WIDE))
+    assert logs.our_warnings(["f(1) = 2", *text.splitlines(), "", "1 warning"]) == (diagnostic,)
     junit = (
         f'<testsuite><testcase name="runs" time="0.5" status="run"><system-out>{text.replace(">", "&gt;")}</system-out>'
     )
@@ -288,7 +288,7 @@ def test_a_failed_test_shows_its_output_and_gives_its_exit_code(tools: Tools) ->
 def test_one_of_several_targets_fails_alone(tools: Tools) -> None:
     jobs = [tools.job("cortex-m4"), tools.job("rv32imac"), tools.job("rv64gc")]
     tools.run(*jobs)
-    (jobs[1].build / build.STAMP).unlink()  # so that only this one is configured
+    (jobs[1].build / steps.STAMP).unlink()  # so that only this one is configured
     tools.plan({**TWO_EXTENSIONS, "cmake": {"exit": 1, "print": CMAKE}})
     assert [result.passed for result in tools.run(*jobs)] == [True, False, True]
     assert [job.output.exists() for job in jobs] == [True, False, True]
@@ -318,7 +318,7 @@ def test_flags_for_the_host_do_not_reach_the_cross_compiler(tools: Tools, monkey
     """Oracle: CMake's documentation of CFLAGS and CC, which initialize a new build tree."""
     monkeypatch.setenv("CFLAGS", "-march=native")
     monkeypatch.setenv("CC", "ccache gcc")
-    environment = build._environment()
+    environment = process.environment()
     assert not {"CFLAGS", "CC"} & environment.keys()
     assert environment["PATH"] == os.environ["PATH"]
 
@@ -339,7 +339,7 @@ def test_an_interrupt_ends_the_children_and_keeps_the_old_output(tools: Tools) -
         except KeyboardInterrupt:
             sys.exit(130)
     """)
-    home = str(Path(build.__file__).parents[1])
+    home = str(Path(build.__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen([sys.executable, "-c", script], env=environment) as driver:
         asleep = tools.root / "asleep"
@@ -355,7 +355,7 @@ def test_an_interrupt_ends_the_children_and_keeps_the_old_output(tools: Tools) -
 
 
 def test_failures_in_ninjas_output() -> None:
-    compiled, checked = build.failures_of_ninja(NINJA.splitlines())
+    compiled, checked = logs.failures_of_ninja(NINJA.splitlines())
     assert compiled.what == "sub/a.c.obj"
     assert compiled.lines[0] == "/tmp/p/a.c: In function 'a':"
     assert len(compiled.lines) == 4
@@ -365,12 +365,12 @@ def test_failures_in_ninjas_output() -> None:
 
 def test_a_test_that_is_a_build_step_is_named() -> None:
     text = "FAILED: [code=10] sub/CMakeFiles/runs.dir/passed /p/sub/CMakeFiles/runs.dir/passed\ncommand\nno"
-    (failure,) = build.failures_of_ninja(text.splitlines())
+    (failure,) = logs.failures_of_ninja(text.splitlines())
     assert (failure.step, failure.what, failure.lines) == (Step.TEST, "runs", ("no",))
 
 
 def test_failures_in_cmakes_output() -> None:
-    (failure,) = build.failures_of_cmake(CMAKE.splitlines())
+    (failure,) = logs.failures_of_cmake(CMAKE.splitlines())
     assert failure.lines == ("llext_add_extension(callbacks): unknown argument 'SORCES'",)
     assert failure.what == "CMakeLists.txt:4", "the line of the project, not that of our function"
 
@@ -378,7 +378,7 @@ def test_failures_in_cmakes_output() -> None:
 def test_lines_that_cmake_has_broken_are_joined() -> None:
     """Recorded: CMake wraps paragraphs at 77 columns; lines that are indented further it leaves alone."""
     text = ["CMake Error at CMakeLists.txt:4 (x):", "  one", "  two", "", "  three", "", "    four", "    five", "", ""]
-    (failure,) = build.failures_of_cmake(text)
+    (failure,) = logs.failures_of_cmake(text)
     assert failure.lines == ("one two", "", "three", "", "  four", "  five")
 
 
@@ -386,24 +386,24 @@ def test_failures_without_a_call_stack() -> None:
     """Recorded: an unknown command; a toolchain file that gives up, with what follows of it."""
     unknown = ["CMake Error at CMakeLists.txt:4 (foo):", '  Unknown CMake command "foo".', "", "", "-- Configuring"]
     missing = ["CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage", "-- Configuring incomplete"]
-    first, second = build.failures_of_cmake([*unknown, *missing])
+    first, second = logs.failures_of_cmake([*unknown, *missing])
     assert (first.what, first.lines) == ("CMakeLists.txt:4", ('Unknown CMake command "foo".',))
     assert second.lines == ("CMake Error: CMAKE_C_COMPILER not set, after EnableLanguage",)
 
 
 def test_long_output_begins_at_the_first_error() -> None:
     lines = [f"warning {i}" for i in range(500)] + ["a.c:1: error: x"] + [f"note {i}" for i in range(500)]
-    shown = build._shorten(lines)
+    shown = logs.shorten(lines)
     assert shown[0] == "a.c:1: error: x"
     assert shown[-1] == "... and 487 more lines"
-    assert len(shown) == build.LINES_SHOWN + 1
+    assert len(shown) == logs.LINES_SHOWN + 1
 
 
 def test_our_own_errors_are_not_cut() -> None:
     """Of an extension with many undefined symbols all are shown."""
     ours = [f"error[undefined-symbol]: `f{i}` is not exported" for i in range(50)]
-    assert build._shorten(["a.c:1: warning: or error", *ours]) == tuple(ours)
-    assert build._environment()["COLUMNS"] == build.WIDE
+    assert logs.shorten(["a.c:1: warning: or error", *ours]) == tuple(ours)
+    assert process.environment()["COLUMNS"] == process.WIDE
 
 
 def test_alike_failures_are_one_diagnostic(tools: Tools) -> None:

@@ -1,0 +1,71 @@
+"""The build driver: configures, builds and tests one CMake project for several targets at the same time.
+
+Each combination of target and toolchain is a job with a build folder of its own and three steps: ``cmake``, ``ninja``,
+``ctest``. What they print goes to ``llext.log`` in that folder. A job that passes leaves its extensions in the output
+folder, ``dist/<target>-<toolchain>/``; one that fails leaves nothing there, so that the output never holds a file that
+did not pass; one that is interrupted leaves what was there before.
+
+Nothing is printed here: ``observe`` is called with each change, from the threads that run the jobs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
+from llext_tools.build.job import Case, Failure, Job, Observer, Options, Progress, Result, Step, Warned
+from llext_tools.build.process import Children, find_tool
+from llext_tools.build.report import count_compiler_warnings, diagnose, diagnose_warnings, exit_code, shown
+from llext_tools.build.steps import run_job
+
+__all__ = [
+    "Case",
+    "Failure",
+    "Job",
+    "Options",
+    "Progress",
+    "Result",
+    "Step",
+    "Warned",
+    "build",
+    "cores",
+    "count_compiler_warnings",
+    "diagnose",
+    "diagnose_warnings",
+    "exit_code",
+    "find_tool",
+    "shown",
+]
+
+
+def build(jobs: Sequence[Job], options: Options, observe: Observer = lambda _: None) -> tuple[Result, ...]:
+    """Run all jobs, as many at a time as there are cores, and return how each ended, in the order given.
+
+    Raises:
+        ToolError: CMake or Ninja is not installed.
+        KeyboardInterrupt: after all children have ended.
+    """
+    tools = {name: find_tool(name) for name in ("cmake", "ctest", "ninja")}
+    children = Children()
+    workers = max(1, min(len(jobs), options.cores))
+    share = -(-options.cores // workers)
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(run_job, job, options, tools, share, children, observe) for job in jobs]
+        try:
+            waiting = set(futures)
+            while waiting:  # with a timeout, so that Ctrl-C is noticed everywhere
+                done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            children.stop()
+            raise
+    return tuple(future.result() for future in futures)
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,112 @@
+"""What a job is, what it tells while it runs, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from llext_tools.diag import Diagnostic
+
+LOG = "llext.log"
+
+
+class Step(StrEnum):
+    """What a job does, in this order."""
+
+    CONFIGURE = "configure"
+    BUILD = "build"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One target with one toolchain, and its folders."""
+
+    target: str
+    toolchain: str
+    build: Path
+    output: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.target}-{self.toolchain}"
+
+    @property
+    def log(self) -> Path:
+        return self.build / LOG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A job has reached ``done`` of ``total`` in a step; ``total`` is 0 while it is not known."""
+
+    job: Job
+    step: Step
+    done: int = 0
+    total: int = 0
+    built: int = 0  # extensions, while tests run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A test that ran, with what it printed."""
+
+    name: str
+    passed: bool
+    seconds: float
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One thing that went wrong: where, the lines of the log that say so, and the codes of our diagnostics in them.
+
+    A test that is a build step (``AT_BUILD``) fails as a test.
+    """
+
+    step: Step
+    what: str
+    lines: tuple[str, ...]
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """A warning of our own commands, and the test that ran into it, if it was one."""
+
+    diagnostic: Diagnostic
+    test: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a job ended."""
+
+    job: Job
+    artifacts: tuple[Path, ...] = ()  # the .llext files, in the build folder if the job failed
+    tests: tuple[Case, ...] = ()
+    not_run: tuple[str, ...] = ()  # tests of extensions that were not built, with keep_going
+    seconds: Mapping[Step, float] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    compiler_warnings: tuple[str, ...] = ()  # their first lines
+    warnings: tuple[Warned, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What all jobs of a call share."""
+
+    source: Path
+    cores: int
+    keep_going: bool = False
+    profile: str = ""  # the loader; "" leaves it to the project
+    define: tuple[str, ...] = ()  # NAME=VALUE for CMake
+
+
+Observer = Callable[[Progress | Result], None]

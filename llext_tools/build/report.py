@@ -1,0 +1,110 @@
+"""All jobs together: each kind of failure or warning once, with the names of the jobs that have it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from llext_tools.build.job import Failure, Job, Result, Step, Warned
+from llext_tools.diag import CODES, Diagnostic, Location
+from llext_tools.errors import BuildError
+
+FAILURES_SHOWN = 5  # kinds of failure, over all jobs
+
+
+def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each distinct warning of our own commands, which names all tests and jobs that have it."""
+    alike: dict[tuple[str, ...], list[tuple[Job, Warned]]] = {}
+    for result in results:
+        for warned in result.warnings:
+            where = warned.diagnostic.location
+            text = (warned.diagnostic.message, where.file if where else "", *warned.diagnostic.detail)
+            key = tuple(_neutral(line, result.job) for line in text)
+            alike.setdefault(key, []).append((result.job, warned))
+    found: list[Diagnostic] = []
+    for same in alike.values():
+        warned = same[0][1]
+        tests = list(dict.fromkeys(f"`{each.test}`" for _, each in same if each.test))
+        names = list(dict.fromkeys(each.name for each, _ in same))
+        at = warned.diagnostic.location
+        if at is not None and os.path.isabs(at.file):
+            at = Location(file=shown(Path(at.file)))
+        notes = [f"in test {_list(tests)}"] if tests else []
+        notes += [f"for {_list(names)}"] if len(results) > 1 else []
+        found.append(warned.diagnostic._replace(location=at, notes=(*warned.diagnostic.notes, *notes)))
+    return tuple(found)
+
+
+def count_compiler_warnings(results: Sequence[Result]) -> tuple[str, ...]:
+    """A line on how many there are and where, one for all jobs that have the same."""
+    alike: dict[tuple[str, ...], list[Job]] = {}
+    for result in results:
+        if result.compiler_warnings:
+            key = tuple(sorted(_neutral(line, result.job) for line in result.compiler_warnings))
+            alike.setdefault(key, []).append(result.job)
+    found = []
+    for lines, jobs in alike.items():
+        count = "1 compiler warning" if len(lines) == 1 else f"{len(lines)} compiler warnings"
+        same = "" if len(jobs) == 1 else f"; the same for {_list([job.name for job in jobs[1:]])}"
+        found.append(f"{count} for {jobs[0].name}, see {shown(jobs[0].log)}{same}")
+    return tuple(found)
+
+
+def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each distinct failure, which names all jobs and files or tests that failed in this way."""
+    alike: dict[tuple[Step, tuple[str, ...]], list[tuple[Job, Failure]]] = {}
+    for result in results:
+        for failure in result.failures:
+            lines = tuple(re.sub(r"0x[0-9a-f]+|\d+", "#", _neutral(line, result.job)) for line in failure.lines)
+            alike.setdefault((failure.step, lines), []).append((result.job, failure))
+    found: list[Diagnostic] = []
+    groups = list(alike.values())
+    for same in groups[:FAILURES_SHOWN]:
+        job, failure = same[0]
+        others = list(dict.fromkeys(f"`{each.what}`" for _, each in same if each.what != failure.what))
+        elsewhere = list(dict.fromkeys(each.name for each, _ in same if each != job))
+        notes = []
+        if others:
+            notes.append(f"the same for {_list(others)}")
+        if elsewhere:
+            notes.append(f"and for {_list(elsewhere)}")
+        if len(found) == FAILURES_SHOWN - 1 and (more := len(groups) - FAILURES_SHOWN) > 0:
+            notes.append(f"{more} more kinds of failure are in the logs of the targets")
+        verb = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "test"}[failure.step]
+        found.append(
+            Diagnostic(
+                code="build-failed",
+                message=f"{job.name}: {verb} `{failure.what}` failed",
+                location=Location(file=shown(job.log)),
+                detail=failure.lines,
+                notes=tuple(notes),
+            )
+        )
+    return tuple(found)
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """0, the exit code that all failures share, or that of a failed build."""
+    codes = {
+        CODES[code].error.exit_code
+        for result in results
+        for failure in result.failures
+        for code in failure.codes or ("build-failed",)
+    }
+    return 0 if not codes else codes.pop() if len(codes) == 1 else BuildError.exit_code
+
+
+def shown(path: Path) -> str:
+    """A path as short as it gets: relative to this folder where it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _list(names: Sequence[str], most: int = 8) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def _neutral(line: str, job: Job) -> str:
+    return line.replace(str(job.build), "").replace(job.name, "").replace(job.target, "").replace(job.toolchain, "")

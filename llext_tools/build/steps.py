@@ -1,0 +1,193 @@
+"""The three steps of a job: ``cmake``, ``ninja``, ``ctest``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import llext_tools
+from llext_tools import paths
+from llext_tools.build.job import Case, Failure, Job, Observer, Options, Result, Step
+from llext_tools.build.logs import (
+    NINJA_STATUS,
+    codes_in,
+    compiler_warnings,
+    configures_again,
+    failures_of_cmake,
+    failures_of_ninja,
+    shorten,
+    unexplained,
+    warnings_of,
+)
+from llext_tools.build.output import extensions, gather, read_text, sweep
+from llext_tools.build.process import Children, Shell
+from llext_tools.files import write_atomically
+
+STAMP = "llext-configured.json"
+TESTS = "llext-tests.xml"
+
+
+def run_job(
+    job: Job, options: Options, tools: Mapping[str, str], share: int, children: Children, observe: Observer
+) -> Result:
+    """Configure, build, test; stop at the first step that fails, or with ``keep_going`` test what was built."""
+    job.build.mkdir(parents=True, exist_ok=True)
+    seconds: dict[Step, float] = {}
+    failures: tuple[Failure, ...] = ()
+    lines: list[str] = []
+    tests: tuple[Case, ...] = ()
+    not_run: tuple[str, ...] = ()
+    with open(job.log, "w", encoding="utf-8") as log:
+        for step in Step:
+            built = len(extensions(job)) if step is Step.TEST else 0
+            shell = Shell(job, step, log, children, observe, built)
+            shell.progress(0, 0)
+            start = time.monotonic()
+            if step is Step.CONFIGURE:
+                failures = configure(shell, options, tools)
+            elif step is Step.BUILD:
+                lines, failures = build(shell, options, tools, share)
+            else:
+                tests, not_run, failed = test(shell, tools, share, some=bool(failures))
+                failures += failed
+            seconds[step] = time.monotonic() - start
+            if failures and not (options.keep_going and all(f.step is not Step.CONFIGURE for f in failures)):
+                break
+    made = extensions(job)
+    artifacts = tuple(made)
+    if not failures:
+        artifacts, failures = gather(job, made)
+    if failures:
+        sweep(job.output, keep=())
+    result = Result(
+        job=job,
+        artifacts=artifacts,
+        tests=tests,
+        not_run=not_run,
+        seconds=seconds,
+        failures=failures,
+        compiler_warnings=compiler_warnings(lines),
+        warnings=warnings_of(lines, tests, failures),
+    )
+    observe(result)
+    return result
+
+
+def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple[Failure, ...]:
+    """Run CMake where it has not run with these very arguments; Ninja itself runs it when a CMakeLists.txt changes."""
+    job = shell.job
+    arguments = [
+        *("-S", str(options.source), "-B", str(job.build), "-G", "Ninja"),
+        f"-DCMAKE_MAKE_PROGRAM={tools['ninja']}",
+        f"-DCMAKE_TOOLCHAIN_FILE={os.path.join(paths.cmake_dir(), 'toolchains', 'llext.cmake')}",
+        f"-DLLEXT_TARGET={job.target}",
+        f"-DLLEXT_TOOLCHAIN={job.toolchain}",
+        f"-DLLEXT_COMMAND={sys.executable};-m;llext_tools",
+        f"-DLlextTools_DIR={paths.cmake_dir()}",
+        *([f"-DLLEXT_PROFILE={options.profile}"] if options.profile else []),
+        *(f"-D{definition}" for definition in options.define),
+    ]
+    stamp = job.build / STAMP
+    wanted = json.dumps({"version": llext_tools.__version__, "cmake": tools["cmake"], "arguments": arguments}, indent=1)
+    if (job.build / "build.ninja").exists() and read_text(stamp) == wanted:
+        return ()
+    with suppress(FileNotFoundError):
+        stamp.unlink()
+    code, lines = shell.run([tools["cmake"], "--fresh", *arguments])
+    if code == 0:
+        write_atomically(stamp, wanted)
+        return ()
+    return failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
+
+
+def build(
+    shell: Shell, options: Options, tools: Mapping[str, str], share: int
+) -> tuple[list[str], tuple[Failure, ...]]:
+    """Run Ninja, and return what it printed, too."""
+
+    def count(line: str) -> None:
+        if status := NINJA_STATUS.match(line):
+            shell.progress(int(status[1]), int(status[2]))
+
+    command = [tools["ninja"], "-C", str(shell.job.build), "-j", str(share)]
+    code, lines = shell.run([*command, "-k", "0"] if options.keep_going else command, count)
+    if code == 0:
+        return lines, ()
+    if options.keep_going:
+        _remove_outdated(shell, tools["ninja"], everything=configures_again(lines))
+    failures = failures_of_cmake(lines) if configures_again(lines) else failures_of_ninja(lines)
+    return lines, failures or unexplained(Step.BUILD, "ninja", code, lines)
+
+
+def _remove_outdated(shell: Shell, ninja: str, *, everything: bool) -> None:
+    """Remove the extensions of an earlier build that this one should have replaced, so that no test runs them.
+
+    Ninja is asked through a file that no rule makes: in a trial run of ``build.ninja`` it says that CMake looks for
+    settings first.
+    """
+    trial = shell.job.build / "llext-trial.ninja"
+    write_atomically(trial, "include build.ninja\n")
+    for extension, others in extensions(shell.job).items():
+        name = os.path.relpath(extension, shell.job.build)
+        known = str(extension) if name.startswith("..") else name
+        code, lines = shell.run([ninja, "-C", str(shell.job.build), "-f", str(trial), "-n", known])
+        if everything or code != 0 or not any(line.startswith("ninja: no work to do") for line in lines):
+            for path in (extension, *others):
+                path.unlink(missing_ok=True)
+
+
+CTEST_STATUS = re.compile(r" *(\d+)/(\d+) Test ")
+
+
+def test(
+    shell: Shell, tools: Mapping[str, str], share: int, *, some: bool
+) -> tuple[tuple[Case, ...], tuple[str, ...], tuple[Failure, ...]]:
+    """Run CTest: tests that ran, those without their extension (no failure if only ``some`` was built), failures."""
+
+    def count(line: str) -> None:
+        if status := CTEST_STATUS.match(line):
+            shell.progress(int(status[1]), int(status[2]))
+
+    report = shell.job.build / TESTS
+    with suppress(FileNotFoundError):
+        report.unlink()
+    command = [tools["ctest"], "--test-dir", str(shell.job.build), "-j", str(share), "--no-tests=ignore"]
+    command += ["--output-on-failure", "--output-junit", str(report), "--test-output-size-passed", "300000"]
+    code, lines = shell.run(command, count)
+    tests, not_run = read_junit(report)
+    failures = tuple(
+        Failure(step=Step.TEST, what=test.name, lines=shorten(test.output.splitlines()), codes=codes_in(test.output))
+        for test in tests
+        if not test.passed
+    )
+    if code != 0 and not failures and not (some and not_run):
+        failures = unexplained(Step.TEST, "ctest", code, lines)
+    return tests, not_run if some else (), failures
+
+
+def read_junit(path: Path) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """The tests in CTest's report that ran, and those whose extension is not there; none if there is no report."""
+    from xml.etree import ElementTree as ET
+
+    try:
+        cases = list(ET.parse(path).getroot().iter("testcase"))
+    except (OSError, ET.ParseError):
+        return (), ()
+    ran = tuple(
+        Case(
+            name=case.get("name", ""),
+            passed=case.get("status") == "run",
+            seconds=float(case.get("time", 0)),
+            output=case.findtext("system-out", ""),
+        )
+        for case in cases
+        if case.get("status") in ("run", "fail")
+    )
+    skipped = ((case.get("name", ""), case.find("skipped")) for case in cases)
+    return ran, tuple(n for n, why in skipped if why is not None and why.get("message") == "Required Files Missing")
