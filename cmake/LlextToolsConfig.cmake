@@ -36,6 +36,7 @@ endif()
 
 include("${CMAKE_CURRENT_LIST_DIR}/LlextArguments.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextProfile.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/LlextEdk.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExports.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExtension.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextTest.cmake")

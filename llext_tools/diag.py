@@ -180,6 +180,13 @@ CODES: dict[str, Code] = {
     "run-recording": Code(errors.FaultError, ""),
     "expect-return": Code(errors.ExpectationError, ""),
     "expect-output": Code(errors.ExpectationError, ""),
+    # Zephyr's Extension Development Kit
+    "edk-unreadable": Code(errors.FormatError, ""),
+    "edk-unsafe": Code(errors.FormatError, ""),
+    "edk-syntax": Code(errors.FormatError, "", "sometimes"),
+    "edk-incomplete": Code(errors.FormatError, "", "sometimes"),
+    "edk-target": Code(errors.AbiError, ""),
+    "edk-flag-unknown": Code(errors.BuildError, "", "sometimes"),
     # building
     "target-unknown": Code(errors.UsageError, ""),
     "tool-missing": Code(errors.ToolError, ""),

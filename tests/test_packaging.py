@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.packaging, pytest.mark.slow]
 
 CMAKE_FILES = {
     *("LlextToolsConfig.cmake", "LlextToolsConfigVersion.cmake", "LlextCommand.cmake", "LlextExports.cmake"),
-    *("LlextArguments.cmake", "LlextProfile.cmake"),
+    *("LlextArguments.cmake", "LlextEdk.cmake", "LlextProfile.cmake"),
     *("LlextExtension.cmake", "LlextTest.cmake", "atexit.cpp", "llext-merge.ld"),
     *("LlextInstall.cmake", "PackageConfig.cmake.in", "install-manifest.cmake"),
     *("toolchains/llext.cmake", "toolchains/zig-rules.cmake"),

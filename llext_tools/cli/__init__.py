@@ -44,6 +44,7 @@ MORE: dict[str, tuple[str, str]] = {
 """Commands that the help only names, for it has to fit a screen."""
 
 LOW_LEVEL: dict[str, tuple[str, str]] = {
+    "edk": ("llext_tools.cli.edk", "print what extensions are compiled with for an EDK of Zephyr"),
     "finish": ("llext_tools.cli.finish", "make the shipped .llext of a partially linked object"),
     "manifest": ("llext_tools.cli.manifest", "add to an extension's manifest the runs that passed"),
     "runtime": ("llext_tools.cli.runtime", "extract the compiler's helper functions that an object needs"),

@@ -68,6 +68,21 @@ EXPORTS = {
     "there is already a target of this name": "add_custom_target(fw)\nllext_add_exports(fw TABLE CMakeLists.txt)",
 }
 
+EDK = {
+    ("STRICT", "the path of the EDK is missing"): "llext_import_edk(STRICT)",
+    ("kit.tar.xz", "there is no such file or folder"): "llext_import_edk(kit.tar.xz)",
+    ("kit.zip", "unknown argument 'STRCT'; did you mean STRICT?"): "llext_import_edk(kit.zip STRCT)",
+    ("CMakeLists.txt", "this EDK cannot be used error[edk-unreadable]: `"): "llext_import_edk(CMakeLists.txt)",
+    ("CMakeLists.txt", "this folder, or one above it, already imports 'other.zip'; one firmware, one EDK"): (
+        "set_property(DIRECTORY PROPERTY LLEXT_EDK other.zip)\nllext_import_edk(CMakeLists.txt)"
+    ),
+    ("../a;b", "a path with a semicolon cannot be among compiler flags; move the EDK"): (
+        'file(WRITE "${CMAKE_CURRENT_SOURCE_DIR}/../a;b" "")\nllext_import_edk("../a;b")'
+    ),
+    ("CMakeLists.txt", "extensions are cross-compiled; configure an empty build folder with"): (
+        "unset(LLEXT_TOOLCHAIN_FOUND CACHE)\nllext_import_edk(CMakeLists.txt)"
+    ),
+}
 FAKE = 'add_custom_target(hello)\nset_target_properties(hello PROPERTIES LLEXT_EXTENSION TRUE LLEXT_OUTPUT "/hello")\n'
 TEST = {
     "EXTENSION is missing": 'llext_add_test(works CALL "f()")',
@@ -178,6 +193,7 @@ def configure(project: Project, text: str, *arguments: str) -> subprocess.Comple
         *[("llext_add_exports(fw)", *case) for case in EXPORTS.items()],
         *[("llext_add_test(works)", *case) for case in TEST.items()],
         *[("llext_install", *case) for case in INSTALL.items()],
+        *[(f"llext_import_edk({path})", message, text) for (path, message), text in EDK.items()],
     ],
     ids=lambda value: None if "\n" in value else value,
 )

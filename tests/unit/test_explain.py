@@ -97,6 +97,8 @@ def test_example_triggers_its_code(code: str, tmp_path: Path, monkeypatch: pytes
         tool = command.split()[0]
         if tool.startswith(("arm-", "riscv64-")):
             need(tool)
+        if command.startswith("llext edk") and command.count("--toolchain gcc"):
+            need("arm-none-eabi-gcc")
     if (tmp_path / TEXT_FILES["python"]).exists():
         monkeypatch.setenv("PATH", this_python(tmp_path))
     printed, codes = transcript.run(console, tmp_path)

@@ -1,0 +1,96 @@
+"""``llext edk``: what extensions are compiled with for an EDK (low level), which ``llext_import_edk()`` includes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterable
+
+from llext_tools import arch, toolchains
+from llext_tools.cli.render import report
+from llext_tools.diag import Reporter
+from llext_tools.edk import Adapted, Edk, adapt, read_edk
+
+DESCRIPTION = """\
+Read an EDK, the headers and flags of one firmware that Zephyr's `west build -t llext-edk` packs, and
+print what extensions are compiled with. An archive is unpacked once, in the user's cache. Flags
+that the compiler does not know are warnings."""
+EXAMPLE = "llext edk llext-edk.tar.xz --target cortex-m4 --toolchain gcc --format cmake"
+
+SPECIAL = {">": "$<ANGLE-R>", ",": "$<COMMA>"}
+"""What means something in CMake's generator expressions, and how it is written there."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("edk", metavar="EDK", help="its folder, or the archive: .tar.xz, .tar.zst, .tar.gz, .zip")
+    parser.add_argument("--target", required=True, metavar="TARGET", help="see `llext targets`")
+    parser.add_argument("--toolchain", default="auto", metavar="NAME", help="gcc, zig or auto (default)")
+    parser.add_argument(
+        "--language",
+        metavar="NAME",
+        action="append",
+        choices=("C", "CXX"),
+        default=[],
+        help="C or CXX, may be repeated; default: both",
+    )
+    parser.add_argument("--strict", action="store_true", help="take warnings for errors")
+    parser.add_argument("--format", choices=("cmake", "json"), default="json", help="default: json")
+    parser.add_argument("-o", "--output", default="", metavar="DIR", help="unpack an archive below this folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    target = arch.target(args.target)
+    toolchain = toolchains.find(target, args.toolchain)
+    edk = read_edk(args.edk, args.output)
+    adapted = adapt(edk, target, toolchain, args.language or ("C", "CXX"))
+    reporter = Reporter()
+    reporter.add(each._replace(severity="error") if args.strict else each for each in adapted.findings)
+    reporter.checkpoint()
+    if reporter.diagnostics:
+        report(reporter.diagnostics)
+    print(to_json(edk, adapted) if args.format == "json" else to_cmake(edk, adapted))
+    return 0
+
+
+def to_json(edk: Edk, adapted: Adapted) -> str:
+    return json.dumps(
+        {
+            "folder": edk.folder,
+            "board": edk.board,
+            "definitions": adapted.defines,
+            "include_directories": adapted.includes,
+            "files": [{"option": option, "file": file} for option, file in adapted.files],
+            "options": adapted.options,
+            "dropped": [{"flag": word, "why": why} for word, why in adapted.dropped],
+            "unknown": adapted.unknown,
+        },
+        indent=2,
+    )
+
+
+def to_cmake(edk: Edk, adapted: Adapted) -> str:
+    """Variables: each is a list of words, as properties take them."""
+    every = [f"-isystem{folder}" for folder in adapted.includes]
+    every += [option + file for option, file in adapted.files]
+    lines = [
+        f"set(LLEXT_EDK_FOLDER {_quoted(edk.folder)})",
+        f"set(LLEXT_EDK_BOARD {_quoted(edk.board)})",
+        f"set(LLEXT_EDK_DEPENDS {' '.join(map(_quoted, edk.depends))})",
+        f"set(LLEXT_EDK_DEFINITIONS {_words(adapted.defines)})",
+        f"set(LLEXT_EDK_OPTIONS {_words(every)})",
+    ]
+    # The folder of the headers is another one on each machine: no name of it gets into an extension.
+    mapped = f"-ffile-prefix-map={edk.folder}=edk"
+    lines += [f"set(LLEXT_EDK_OPTIONS_{name} {_words([*flags, mapped])})" for name, flags in adapted.options.items()]
+    return "\n".join(lines)
+
+
+def _words(words: Iterable[str]) -> str:
+    """A list of words that come through generator expressions as they are."""
+    return " ".join(_quoted("".join(SPECIAL.get(letter, letter) for letter in word)) for word in words)
+
+
+def _quoted(text: str) -> str:
+    """A quoted argument of CMake's language."""
+    return '"' + re.sub(r'([\\"$])', r"\\\1", text) + '"'

@@ -1,0 +1,138 @@
+"""A kit for one target and one compiler: what extensions are compiled with, and what there is to say about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from llext_tools.arch.base import Cpu, Target
+from llext_tools.diag import Diagnostic, Location, listed, number
+from llext_tools.edk.compiler import architecture, firmware_cpu, refused
+from llext_tools.edk.read import Edk
+from llext_tools.edk.words import Dropped, Words, sort, spare
+from llext_tools.toolchains import Toolchain
+
+Asked = Literal["C", "CXX"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapted:
+    """What extensions are compiled with, in the compiler's own words."""
+
+    defines: tuple[str, ...]
+    includes: tuple[str, ...]  # folders, searched behind those of the extension itself
+    files: tuple[tuple[str, str], ...]  # ("-imacros" or "-include", file)
+    options: Mapping[Asked, tuple[str, ...]]
+    dropped: tuple[Dropped, ...]
+    unknown: tuple[str, ...]
+    findings: tuple[Diagnostic, ...]
+
+
+def adapt(edk: Edk, target: Target, toolchain: Toolchain, languages: Sequence[Asked] = ("C", "CXX")) -> Adapted:
+    """Ask the compiler, and look whether all is there that the kit names.
+
+    A flag that one of the languages knows is that language's; C is always asked.
+    """
+    words = sort(edk.words, target, toolchain.name)
+    wrong = _target(edk, words, target, toolchain)
+    if wrong:
+        words = replace(words, options=())  # another compiler's
+    not_taken = {each: refused(toolchain, target, each, words.options) for each in ("C", *languages)}
+    nobody = [word for word in words.options if all(word in each for each in not_taken.values())]
+    unknown = tuple(word for word in nobody if not spare(word))
+    without = tuple(Dropped(word, spare(word)) for word in nobody if spare(word))
+    includes, absent, lost = _folders(words, edk.folder)
+    findings = [*wrong, *edk.findings, *_missing(edk, words, lost)]
+    if unknown:
+        names = listed(unknown, len(unknown))
+        what = f"the flag {names} of the EDK" if len(unknown) == 1 else f"{len(unknown)} flags of the EDK: {names}"
+        findings.append(
+            Diagnostic(
+                "edk-flag-unknown",
+                f"`{_compiler(toolchain)}` does not take {what}",
+                "warning",
+                Location(edk.file),
+                notes=("extensions are compiled without",),
+                help="compile with the compiler of the firmware, or make sure that it changes no layout and no call",
+            )
+        )
+    flags: dict[Asked, tuple[str, ...]] = {
+        each: tuple(word for word in words.options if word not in not_taken[each]) for each in languages
+    }
+    return Adapted(
+        defines=words.defines,
+        includes=includes,
+        files=words.files,
+        options=flags,
+        dropped=(*words.dropped, *without, *absent),
+        unknown=unknown,
+        findings=tuple(findings),
+    )
+
+
+def _compiler(toolchain: Toolchain) -> str:
+    return os.path.basename(toolchain.path) + (" clang" if toolchain.name == "zig" else "")
+
+
+def _folders(words: Words, root: str) -> tuple[tuple[str, ...], tuple[Dropped, ...], tuple[str, ...]]:
+    """Folders that are there; those outside of the kit that are not; those of the kit that are not."""
+    there, absent, lost = [], [], []
+    for folder in words.includes:
+        if os.path.isdir(folder):
+            there.append(folder)
+        elif _below(folder, root):
+            lost.append(folder)
+        else:
+            absent.append(Dropped(folder, "a folder of the machine that built the firmware"))
+    return tuple(there), tuple(absent), tuple(lost)
+
+
+def _below(path: str, root: str) -> bool:
+    return os.path.normpath(path).startswith(os.path.normpath(root) + os.sep)
+
+
+def _missing(edk: Edk, words: Words, folders: Sequence[str]) -> list[Diagnostic]:
+    """Files that each compilation would ask for in vain, and folders of the kit that are not there."""
+    found = [
+        Diagnostic(
+            "edk-incomplete",
+            f"the EDK names `{os.path.relpath(file, edk.folder)}`, which is not there",
+            location=Location(edk.file),
+            notes=(f"each source is compiled with `{option}` of it",),
+            help="unpack the whole archive, or make it anew: `west build -t llext-edk`",
+        )
+        for option, file in words.files
+        if not os.path.isfile(file)
+    ]
+    if folders:
+        names = [os.path.relpath(folder, edk.folder) for folder in folders]
+        message = f"the EDK lacks {number(len(names), 'folder')} of headers: {listed(names)}"
+        found.append(Diagnostic("edk-incomplete", message, "warning", Location(edk.file)))
+    return found
+
+
+def _target(edk: Edk, words: Words, target: Target, toolchain: Toolchain) -> list[Diagnostic]:
+    """Whether code for the target runs in the firmware that the kit is of."""
+    if not any(word.startswith(("-mcpu=", "-march=")) for word in words.cpu):
+        return []
+    cpu = firmware_cpu(toolchain, target, words.cpu)
+    notes: tuple[str, ...] = (f"the flags of the EDK are {' '.join(f'`{word}`' for word in words.cpu)}",)
+    if cpu is None:
+        message = f"no compiler here knows the CPU that the EDK is for, so `{target.name}` cannot be right"
+        advice = ""
+    else:
+        its = architecture(cpu)
+        if its.goes_with(cpu, target):
+            return []
+        suited = its.suited(cpu)
+        message = f"the EDK is of a firmware for {_described(cpu)}, and extensions are built for `{target.name}`"
+        advice = f"set LLEXT_TARGET to {' or '.join(suited)}" if suited else ""
+        notes += () if suited else ("`llext targets` lists the targets; none of them fits",)
+    return [Diagnostic("edk-target", message, location=Location(edk.file), notes=notes, help=advice)]
+
+
+def _described(cpu: Cpu) -> str:
+    """Armv7E-M with `-mfloat-abi=hard`."""
+    return f"{cpu.name or cpu.arch}{f' with `{cpu.abi}`' if cpu.abi else ''}"

@@ -1,0 +1,233 @@
+"""An archive that somebody made, unpacked: all of it, below the folder that is meant, or nothing.
+
+Zephyr packs an EDK as tar with xz or zstd, or as zip. An archive comes from elsewhere, so nothing in it is believed: a
+name must lead below the folder, only regular files are written, and sizes are counted, not read from a header. A link
+to a file of the same archive becomes a copy of that file; no link is ever made. The folder is named by the archive's
+digest, and gets its name by one rename when it is complete: two processes at a time end with the same folder.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import posixpath
+import re
+import shutil
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import IO, NamedTuple, NoReturn, cast
+
+from llext_tools.diag import fail
+from llext_tools.paths import cache_dir
+
+MOST_FILES = 200_000
+MOST_BYTES = 2 << 30
+"""What an archive may unpack to: a kit with the headers of a whole vendor has some 10,000 files, 200 MB."""
+
+PIECE = 1 << 20
+
+
+class Member(NamedTuple):
+    """A file of an archive. ``link`` is the member whose contents it has, if it has none of its own."""
+
+    name: str
+    data: IO[bytes] | None
+    link: str = ""
+
+
+class TooMuchError(Exception):
+    """More comes out of an archive than ``MOST_BYTES``."""
+
+
+def unpacked(path: str, into: str = "") -> str:
+    """The folder with an archive's files. It is made once, below ``into`` or in the user's cache.
+
+    Raises:
+        FormatError: ``file-unreadable``, ``edk-unreadable``, ``edk-unsafe``; nothing is left behind.
+    """
+    digest = _digest(path)
+    above = into or os.path.join(cache_dir(), "edk")
+    folder = os.path.join(above, digest[:24])
+    if os.path.isdir(folder):
+        return folder
+    try:
+        os.makedirs(above, exist_ok=True)
+        scratch = tempfile.mkdtemp(prefix=".unpacking-", dir=above)
+    except OSError as error:
+        fail(
+            "file-unwritable",
+            f"cannot write to `{above}`: {error.strerror}",
+            help="" if into else "set LLEXT_CACHE_DIR to a folder that can be written",
+        )
+    try:
+        _unpack(path, scratch)
+        os.chmod(scratch, 0o755)
+        with suppress(OSError):  # another process was first
+            os.rename(scratch, folder)
+        if not os.path.isdir(folder):
+            fail("file-unwritable", f"cannot write `{folder}`")
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _digest(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        fail("file-unreadable", f"cannot read `{path}`: {getattr(error, 'strerror', None) or error}")
+
+
+def _unpack(path: str, folder: str) -> None:
+    links: dict[str, str] = {}
+    left, files = MOST_BYTES, 0
+    try:
+        with ExitStack() as stack:
+            for member in _members(path, stack):
+                name = _safe(path, member.name)
+                files += 1
+                if files > MOST_FILES:
+                    fail("edk-unsafe", f"`{path}` has more than {MOST_FILES:,} files")
+                if member.data is None:
+                    links[name] = _safe(path, member.link)
+                else:
+                    left -= _write(member.data, os.path.join(folder, name), left)
+            for name, target in links.items():
+                source = os.path.join(folder, target)
+                if not os.path.isfile(source):
+                    fail("edk-unsafe", f"`{path}`: `{name}` is a link to `{target}`, which is no file of the archive")
+                with open(source, "rb") as data:
+                    left -= _write(data, os.path.join(folder, name), left)
+    except TooMuchError:
+        fail("edk-unsafe", f"`{path}` unpacks to more than {MOST_BYTES:,} bytes")
+    except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError) as error:
+        _damaged(path, error)
+    except (RuntimeError, ValueError) as error:  # an encrypted member; a number that is none
+        _damaged(path, error)
+    except OSError as error:
+        if error.filename is None:  # gzip says so of what is no gzip
+            _damaged(path, error)
+        what = os.path.relpath(os.fsdecode(error.filename), folder)
+        fail("edk-unreadable", f"cannot unpack `{path}`: `{what}`: {error.strerror}")
+
+
+def _damaged(path: str, error: Exception) -> NoReturn:
+    text = str(error).rstrip(".")
+    fail("edk-unreadable", f"cannot unpack `{path}`: {text[:1].lower() + text[1:] or 'it is damaged'}")
+
+
+def _safe(path: str, name: str) -> str:
+    """A member's name, if it leads to a place below the folder, whatever the system takes for a separator."""
+    plain = posixpath.normpath(name)
+    parts = plain.split("/")
+    if not name or "\0" in name or "\\" in name or ".." in parts or plain == "." or re.match(r"/|[A-Za-z]:", plain):
+        fail("edk-unsafe", f"`{path}`: `{name}` does not lead below the folder that the archive is unpacked to")
+    return plain
+
+
+def _write(data: IO[bytes], target: str, most: int) -> int:
+    """Copy one file and return its size, bytes."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    size = 0
+    with open(target, "wb") as file:
+        while piece := data.read(PIECE):
+            size += len(piece)
+            if size > most:
+                raise TooMuchError
+            file.write(piece)
+    return size
+
+
+def _members(path: str, stack: ExitStack) -> Iterator[Member]:
+    """The files of an archive of any kind, in its order; its kind is what its first bytes say."""
+    raw = stack.enter_context(open(path, "rb"))  # noqa: SIM115 - the stack closes it
+    start = raw.read(512)
+    raw.seek(0)
+    if start.startswith(b"PK\3\4"):
+        return _zip_members(path, stack.enter_context(zipfile.ZipFile(raw)))
+    if start.startswith(b"\xfd7zXZ\0"):
+        data = cast("IO[bytes]", stack.enter_context(lzma.LZMAFile(raw)))  # noqa: SIM115
+    elif start.startswith(b"\x1f\x8b"):
+        data = cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=raw)))
+    elif start.startswith(b"\x28\xb5\x2f\xfd"):
+        data = _zstandard(path, raw)
+    elif start[257:262] == b"ustar":
+        data = raw
+    else:
+        fail(
+            "edk-unreadable",
+            f"`{path}` is no archive of a kind that an EDK has",
+            help="Zephyr makes .tar.xz, .tar.zst and .zip; a folder does as well",
+        )
+    limited = _Limited(data)
+    archive = tarfile.open(fileobj=cast("IO[bytes]", limited), mode="r|")  # noqa: SIM115
+    return _tar_members(path, limited, stack.enter_context(archive))
+
+
+def _tar_members(path: str, stream: _Limited, archive: tarfile.TarFile) -> Iterator[Member]:
+    for member in archive:
+        if member.isfile():
+            yield Member(member.name, archive.extractfile(member))
+        elif member.issym():
+            yield Member(member.name, None, posixpath.join(posixpath.dirname(member.name), member.linkname))
+        elif member.islnk():
+            yield Member(member.name, None, member.linkname)
+        elif not member.isdir():
+            fail("edk-unsafe", f"`{path}`: `{member.name}` is a device or the like, not a file")
+    while stream.read(PIECE):  # the checksum of the whole comes last
+        pass
+
+
+def _zip_members(path: str, archive: zipfile.ZipFile) -> Iterator[Member]:
+    for info in archive.infolist():
+        kind = info.external_attr >> 28  # the upper bits of Unix's st_mode: 10 is a symbolic link, 8 a regular file
+        if info.is_dir():
+            continue
+        if kind not in (0, 8):
+            fail("edk-unsafe", f"`{path}`: `{info.filename}` is a link or a device, not a file")
+        with archive.open(info) as data:
+            yield Member(info.filename, data)
+
+
+def _zstandard(path: str, raw: IO[bytes]) -> IO[bytes]:
+    import zstandard
+
+    class Stream(io.RawIOBase):
+        """zstandard's reader, with its own error told as of a damaged file."""
+
+        def __init__(self) -> None:
+            self.reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+
+        def readable(self) -> bool:
+            return True
+
+        def read(self, size: int = -1) -> bytes:
+            try:
+                return bytes(self.reader.read(size))
+            except zstandard.ZstdError as error:
+                fail("edk-unreadable", f"cannot unpack `{path}`: {error}")
+
+    return cast("IO[bytes]", Stream())
+
+
+class _Limited:
+    """What tarfile reads: a stream that ends the work when more comes out of it than any EDK has."""
+
+    def __init__(self, data: IO[bytes]) -> None:
+        self.data = data
+        self.left = 2 * MOST_BYTES  # with headers and padding
+
+    def read(self, size: int) -> bytes:
+        piece = self.data.read(size)
+        self.left -= len(piece)
+        if self.left < 0:
+            raise TooMuchError
+        return piece

@@ -1,0 +1,131 @@
+"""What only the compiler knows: the flags that it takes, and the CPU that some flags are for.
+
+Asking is running it on an empty file. All flags are tried at once; only if it complains, in halves. A complaint is
+anything that it prints: Clang warns of what it ignores, GCC of what is for another language. Answers are kept in the
+user's cache, for each compiler and question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from llext_tools import arch, toolchains
+from llext_tools.arch.base import Arch, Cpu, Target
+from llext_tools.elf.read import load_object
+from llext_tools.errors import LlextError
+from llext_tools.files import write_atomically
+from llext_tools.paths import cache_dir
+from llext_tools.toolchains import Language, Toolchain
+
+SOURCE = {"C": "c", "CXX": "c++"}
+
+
+def refused(toolchain: Toolchain, target: Target, language: Language, words: Sequence[str]) -> tuple[str, ...]:
+    """The words that the compiler does not take, beside the target's flags and those of the words that it takes."""
+    ours = toolchains.flags(target, toolchain.name, language)
+    question = ["refused", language, *ours, "--", *words]
+
+    def complains(more: list[str]) -> bool:
+        return _complains(toolchain, language, [*ours, *more])
+
+    return tuple(_kept(toolchain, question, lambda: _search(complains, [], list(words))))
+
+
+def _search(complains: Callable[[list[str]], bool], good: list[str], words: list[str]) -> list[str]:
+    """Those of ``words`` that the compiler complains of when it has taken ``good``."""
+    if not words or not complains(good + words):
+        return []
+    if len(words) == 1:
+        return words
+    half = len(words) // 2
+    bad = _search(complains, good, words[:half])
+    left = [word for word in words[:half] if word not in bad]
+    return bad + _search(complains, good + left, words[half:])
+
+
+def _complains(toolchain: Toolchain, language: Language, words: list[str]) -> bool:
+    compiler = toolchain.cxx if language == "CXX" else toolchain.cc
+    done = _run([*compiler, *words, "-fsyntax-only", "-x", SOURCE[language], "-"])
+    return done is None or bool(done.returncode or done.stderr.strip())
+
+
+def firmware_cpu(toolchain: Toolchain, target: Target, words: Sequence[str]) -> Cpu | None:
+    """What CPU a firmware is for whose flags these are; None if no compiler that is here can tell.
+
+    The target's compiler is asked first, then those of the other architectures: the kit may be for one of them.
+    """
+    for each in sorted(arch.discover(), key=lambda each: each.name != target.arch):
+        try:
+            found = toolchain if each.name == target.arch else toolchains.find(each.targets[0])
+        except LlextError:
+            continue
+        for triple in dict.fromkeys(one.clang_target for one in each.targets):
+            answer = _kept(found, ["cpu", *Cpu._fields, "--", triple, *words], partial(_compiled, found, triple, words))
+            if answer is not None:
+                return Cpu._make(tuple(each) if isinstance(each, list) else each for each in answer)
+            if found.name == "gcc":
+                break
+    return None
+
+
+def _compiled(toolchain: Toolchain, triple: str, words: Sequence[str]) -> Cpu | None:
+    """The CPU that an empty file is compiled for."""
+    target = [f"--target={triple}"] if toolchain.name == "zig" else []
+    with tempfile.TemporaryDirectory() as folder:
+        result = os.path.join(folder, "empty.o")
+        done = _run([*toolchain.cc, *target, *words, "-c", "-x", "c", "-", "-o", result])
+        if done is None or done.returncode or not os.path.isfile(result):
+            return None
+        try:
+            obj = load_object(result)
+        except LlextError:
+            return None
+    found = arch.by_machine(obj.machine)
+    return found.cpu(obj) if found else None
+
+
+def architecture(cpu: Cpu) -> Arch:
+    """The architecture of a CPU that ``firmware_cpu()`` has found."""
+    return arch.load(cpu.arch)
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(
+            command,
+            input="",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=60,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+
+
+def _kept(toolchain: Toolchain, question: Sequence[str], ask: Callable[[], Any]) -> Any:
+    """The answer of an earlier time, or that of ``ask()``; it is asked each time where the cache cannot be written."""
+    try:
+        program = os.stat(toolchain.path)
+        state = [program.st_size, program.st_mtime_ns]
+    except OSError:
+        state = []
+    key = json.dumps([toolchain.cc, toolchain.cxx, toolchain.version, state, *question])
+    file = os.path.join(cache_dir(), "edk", "answers", f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.json")
+    with suppress(OSError, ValueError), open(file, encoding="utf-8") as stream:
+        return json.load(stream)["answer"]
+    answer = ask()
+    with suppress(OSError, LlextError):
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        write_atomically(file, json.dumps({"answer": answer}))
+    return answer

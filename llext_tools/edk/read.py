@@ -1,0 +1,97 @@
+"""A folder or an archive -> the kit in it: where it is, and the words of its variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from llext_tools.diag import Diagnostic, Location, fail
+from llext_tools.edk.archive import unpacked
+from llext_tools.edk.cflags import Odd, Variables, read_cmake, read_make
+from llext_tools.files import read_bytes
+
+FILES = {"cmake.cflags": read_cmake, "Makefile.cflags": read_make}
+"""The files with a kit's variables, the better one first: Make and a shell would each quote in their own way."""
+
+LONGEST = 16 << 20
+ALL, PARTS = "LLEXT_CFLAGS", ("LLEXT_BASE_CFLAGS", "LLEXT_GENERATED_IMACROS_CFLAGS", "LLEXT_ALL_INCLUDE_CFLAGS")
+"""The variable with all flags, and those that it is made of; those that there are depend on Zephyr's version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edk:
+    """A kit that was found."""
+
+    source: str  # the folder or archive that was given
+    folder: str  # where the kit lies
+    file: str  # with the variables
+    words: tuple[str, ...]  # all flags, one word each, with the folder in its place
+    board: str  # as `west build -b` has it, "" if the kit does not say
+    findings: tuple[Diagnostic, ...]  # what of the file was not understood
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        """The files that say what the kit is; when one changes, it has to be read again."""
+        return (self.file,) if os.path.isdir(self.source) else (os.path.abspath(self.source), self.file)
+
+
+def read_edk(source: str, into: str = "") -> Edk:
+    """Read a kit.
+
+    Args:
+        source: its folder, or the archive that Zephyr's build has made.
+        into: the folder for what is unpacked, by default one in the user's cache.
+    Raises:
+        FormatError: ``file-unreadable``, ``edk-unreadable``, ``edk-unsafe``.
+    """
+    if not os.path.exists(source):
+        fail("file-unreadable", f"cannot read `{source}`: no such file or directory")
+    root = os.path.abspath(source if os.path.isdir(source) else unpacked(source, into))
+    file = next(_candidates(root), "")
+    if not file:
+        fail(
+            "edk-unreadable",
+            f"`{source}` is no EDK: there is neither cmake.cflags nor Makefile.cflags in it",
+            help="a firmware's build makes it: `west build -t llext-edk`",
+        )
+    data = read_bytes(file)
+    if len(data) > LONGEST:
+        fail("edk-unreadable", f"`{file}` is longer than {LONGEST:,} bytes")
+    folder, name = os.path.split(file)
+    variables = FILES[name](data.decode(errors="surrogateescape"), folder.replace(os.sep, "/"))
+    values = variables.values
+    words = values.get(ALL) or tuple(word for part in PARTS for word in values.get(part, ()))
+    split = [word for word in words if ";" in word.replace(folder, "")]
+    words = tuple(word for word in words if word not in split)
+    if not words:
+        fail("edk-unreadable", f"`{file}` does not set `{ALL}`, or nothing in it")
+    odd = [*variables.odd, *(Odd(1, f"the semicolon in `{word}`") for word in split)]
+    return Edk(
+        source=source,
+        folder=folder,
+        file=file,
+        words=words,
+        board=_board(variables),
+        findings=tuple(
+            Diagnostic(
+                "edk-syntax", f"{what} is not understood, and was left out", "warning", Location(file, line=line)
+            )
+            for line, what in odd
+        ),
+    )
+
+
+def _candidates(root: str) -> Iterator[str]:
+    """The files with variables: those of the folder itself, else of a folder in it, or of one in that."""
+    folders = [root]
+    for _ in range(3):
+        for name in FILES:
+            yield from filter(os.path.isfile, (os.path.join(folder, name) for folder in folders))
+        folders = [entry.path for folder in folders for entry in sorted(os.scandir(folder), key=lambda e: e.name)
+                   if entry.is_dir()]  # fmt: skip
+
+
+def _board(variables: Variables) -> str:
+    """``LLEXT_EDK_BOARD_TARGET``, whatever the kit's name."""
+    return next((" ".join(words) for name, words in variables.values.items() if name.endswith("_BOARD_TARGET")), "")

@@ -1,0 +1,444 @@
+"""Zephyr's EDK: reading its files, unpacking its archives, asking the compiler about its flags.
+
+Oracles: CMake and Make, which include the files and print what they have read; the folder that an archive was made of;
+the compilers, asked about one flag at a time.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import edk as kits
+from cmake_project import need_toolchain, tool
+from llext_tools import arch, toolchains
+from llext_tools.edk import adapt, archive, compiler, read_edk
+from llext_tools.edk.words import NEVER, SPARE, sort
+from llext_tools.errors import LlextError
+from llext_tools.paths import include_dir
+from needs import need
+from transcript import llext
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "the cache"
+    monkeypatch.setenv("LLEXT_CACHE_DIR", str(folder))
+    return folder
+
+
+def codes(error: pytest.ExceptionInfo[LlextError]) -> list[str]:
+    return [each.code for each in error.value.diagnostics]
+
+
+# the two files of variables
+
+ODD = """\
+# a comment; with (all) "sorts" of things
+#[==[ and one
+set(LLEXT_CFLAGS "of several lines") ]==]
+set(MORE "-DMORE=1;-DB")   # behind a command
+SET(LLEXT_CFLAGS -DPLAIN "-DQUOTED=\\"a b\\"" [=[-DBRACKET="$x\\n"]=] -DESCAPED=\\"x\\"
+    -DLEGACY="a b" "${MORE};-DJOINED" "-DBACK=\\\\\\\\x" "-DTAB=a\\tb" "" "-I${CMAKE_CURRENT_LIST_DIR}/include"
+    "-DLONG=con\\
+tinued" -DDOLLAR=\\$x -D@AT@)
+"""
+
+
+def read_by_cmake(file: Path) -> list[str]:
+    script = file.parent / "print.cmake"
+    script.write_text(
+        f'set(LLEXT_EDK_INSTALL_DIR "{file.parent}")\ninclude("{file}")\n'
+        "list(REMOVE_ITEM LLEXT_CFLAGS [[]])\n"
+        'foreach(word IN LISTS LLEXT_CFLAGS)\n  message("[${word}]")\nendforeach()\n'
+    )
+    done = subprocess.run([tool("cmake"), "-Wno-dev", "-P", str(script)], capture_output=True, text=True, check=True)
+    return [line[1:-1] for line in done.stderr.splitlines() if line.startswith("[")]
+
+
+@pytest.mark.parametrize("flavour", ["new", "old", "first", "odd"])
+def test_cmake_reads_the_same(flavour: kits.Flavour | Literal["odd"], tmp_path: Path) -> None:
+    root = tmp_path
+    if flavour == "odd":
+        (root / "cmake.cflags").write_text(ODD)
+    else:
+        root = kits.make(tmp_path / "with space", "cortex-m4", flavour=flavour)
+    kit = read_edk(str(root))
+    assert list(kit.words) == read_by_cmake(root / "cmake.cflags")
+    assert not kit.findings
+
+
+@pytest.mark.parametrize("flavour", ["new", "old"])
+def test_make_and_a_shell_read_the_same(flavour: kits.Flavour, tmp_path: Path) -> None:
+    root = kits.make(tmp_path, "rv32imac", flavour=flavour)
+    (root / "cmake.cflags").unlink()
+    (root / "print.mk").write_text("include Makefile.cflags\nall:\n\t@printf '%s\\n' $(LLEXT_CFLAGS)\n")
+    command = [need("gmake", "make"), "-s", "-f", "print.mk", f"LLEXT_EDK_INSTALL_DIR={root}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert list(read_edk(str(root)).words) == done.stdout.splitlines()
+
+
+def test_a_kit_of_another_name_and_without_the_whole(tmp_path: Path) -> None:
+    """CONFIG_LLEXT_EDK_NAME changes the variables' names; of LLEXT_CFLAGS only the parts are there."""
+    (tmp_path / "Makefile.cflags").write_text(
+        'MY_KIT_BOARD_TARGET = "board/soc"\nLLEXT_BASE_CFLAGS = "-DA=1" \\\n  "-mthumb"\n'
+        'LLEXT_ALL_INCLUDE_CFLAGS = "-I$(MY_KIT_INSTALL_DIR)/include"\n'
+    )
+    kit = read_edk(str(tmp_path))
+    assert kit.words == ("-DA=1", "-mthumb", f"-I{tmp_path}/include")
+    assert kit.board == "board/soc"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "odd"),
+    [
+        ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\nlist(APPEND LLEXT_CFLAGS -DB)\n', [(2, "`list(APPEND)`")]),
+        ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\nset(X Y CACHE STRING "")\n', [(2, "`set(X)`")]),
+        ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA${WHAT}")\n', [(1, "`${WHAT}`")]),
+        ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\nset(X "y', [(2, '`"y`'), (2, "`set`, which does not end")]),
+        ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\n\n)', [(3, "`)`, which does not end")]),
+        ("Makefile.cflags", "LLEXT_CFLAGS = -DA\n\nifdef X\n", [(3, "`ifdef X`")]),
+        ("Makefile.cflags", "LLEXT_CFLAGS = -DA\nX = 'y\n", [(2, "the value of `X`")]),
+        ("Makefile.cflags", "LLEXT_CFLAGS = -DA$(shell rm x)\n", [(1, "`$(`")]),
+    ],
+)
+def test_what_is_not_understood_is_named(tmp_path: Path, name: str, text: str, odd: list[tuple[int, str]]) -> None:
+    (tmp_path / name).write_text(text)
+    kit = read_edk(str(tmp_path))
+    assert kit.words[0].startswith("-DA")
+    lines = [each.location.line if each.location else None for each in kit.findings]
+    assert list(zip(lines, (each.message for each in kit.findings), strict=True)) == [
+        (line, f"{what} is not understood, and was left out") for line, what in odd
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "set(OTHER x)", 'set(LLEXT_CFLAGS "")'])
+def test_a_file_without_flags_is_no_kit(tmp_path: Path, text: str) -> None:
+    (tmp_path / "cmake.cflags").write_text(text)
+    with pytest.raises(LlextError) as error:
+        read_edk(str(tmp_path))
+    assert codes(error) == ["edk-unreadable"]
+
+
+# archives
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("format", kits.FORMATS)
+def test_an_archive_unpacks_to_what_it_was_made_of(format: str, tmp_path: Path, cache: Path) -> None:
+    root = kits.make(tmp_path / "made", "cortex-m4")
+    kit = read_edk(str(kits.pack(root, format)))
+    assert Path(kit.folder).is_relative_to(cache)
+    assert tree(Path(kit.folder)) == tree(root)
+    assert [path for path in (cache / "edk").iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_same_archive_is_unpacked_once_and_a_changed_one_elsewhere(tmp_path: Path) -> None:
+    root = kits.make(tmp_path, "cortex-m4")
+    archive_file = kits.pack(root, "zip")
+    first = Path(read_edk(str(archive_file)).folder)
+    before = (first / "cmake.cflags").stat().st_ino
+    assert Path(read_edk(str(archive_file)).folder) == first
+    assert (first / "cmake.cflags").stat().st_ino == before
+    (root / "new.h").write_text("")
+    assert Path(read_edk(str(kits.pack(root, "zip"))).folder) != first
+    elsewhere = read_edk(str(archive_file), str(tmp_path / "else where"))
+    assert Path(elsewhere.folder).is_relative_to(tmp_path / "else where")
+
+
+def tar_of(folder: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    path = folder / "kit.tar.gz"
+    with tarfile.open(path, "w:gz") as tar:
+        for info, data in members:
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def info(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type, found.linkname = kind, link
+    return found
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        info("../out"),
+        info("a/../../out"),
+        info("/tmp/out"),
+        info("C:/out"),
+        info("..\\out"),
+        info("a/link", tarfile.SYMTYPE, "../../out"),
+        info("a/link", tarfile.SYMTYPE, "/etc/passwd"),
+        info("a/link", tarfile.SYMTYPE, "missing"),
+        info("a/link", tarfile.LNKTYPE, "../out"),
+        info("device", tarfile.CHRTYPE),
+        info("pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda member: f"{member.name} {member.linkname}",
+)
+def test_hostile_tar(member: tarfile.TarInfo, tmp_path: Path, cache: Path) -> None:
+    flags = b'set(LLEXT_CFLAGS "-DA")'
+    with pytest.raises(LlextError) as error:
+        read_edk(str(tar_of(tmp_path, (info("cmake.cflags"), flags), (member, b""))))
+    assert codes(error) == ["edk-unsafe"]
+    assert list((cache / "edk").iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"kit.tar.gz", "the cache"}
+
+
+@pytest.mark.parametrize("name", ["../out", "/out", "a/../../../out", "link"])
+def test_hostile_zip(name: str, tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "kit.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")')
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = (stat.S_IFLNK if name == "link" else stat.S_IFREG) << 16
+        file.writestr(entry, "/etc/passwd")
+    with pytest.raises(LlextError) as error:
+        read_edk(str(path))
+    assert codes(error) == ["edk-unsafe"]
+    assert list((cache / "edk").iterdir()) == []
+
+
+def test_a_link_within_the_archive_becomes_a_file(tmp_path: Path) -> None:
+    kit = read_edk(
+        str(
+            tar_of(
+                tmp_path,
+                (info("k/cmake.cflags"), b'set(LLEXT_CFLAGS "-DA")'),
+                (info("k/include/link.h", tarfile.SYMTYPE, "../real.h"), b""),
+                (info("k/hard.h", tarfile.LNKTYPE, "k/real.h"), b""),
+                (info("k/real.h"), b"int x;"),
+            )
+        )
+    )
+    for name in ("include/link.h", "hard.h"):
+        path = Path(kit.folder) / name
+        assert path.read_text() == "int x;"
+        assert not path.is_symlink()
+        assert path.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("format", kits.FORMATS)
+@pytest.mark.parametrize("limit", ["MOST_BYTES", "MOST_FILES"])
+def test_what_unpacks_to_too_much(
+    format: str, limit: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = kits.make(tmp_path, "cortex-m4")
+    (root / "zeros.h").write_bytes(bytes(1 << 20))
+    archive_file = kits.pack(root, format)
+    monkeypatch.setattr(archive, limit, {"MOST_BYTES": 1 << 20, "MOST_FILES": 5}[limit])
+    with pytest.raises(LlextError) as error:
+        read_edk(str(archive_file))
+    assert codes(error) == ["edk-unsafe"]
+    assert list((cache / "edk").iterdir()) == []
+
+
+@pytest.mark.parametrize("format", kits.FORMATS)
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.99])
+def test_a_damaged_archive(format: str, part: float, tmp_path: Path, cache: Path) -> None:
+    path = kits.pack(kits.make(tmp_path, "cortex-m4"), format)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * part)])
+    with pytest.raises(LlextError) as error:
+        read_edk(str(path))
+    assert codes(error) == ["edk-unreadable"]
+    assert list((cache / "edk").iterdir()) == []
+
+
+@pytest.mark.parametrize("format", kits.FORMATS)
+def test_a_changed_byte_is_no_traceback(format: str, tmp_path: Path) -> None:
+    path = kits.pack(kits.make(tmp_path, "cortex-m4"), format)
+    data = path.read_bytes()
+    for at in range(0, len(data), max(1, len(data) // 40)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
+        try:
+            read_edk(str(path))
+        except LlextError as error:
+            assert {each.code for each in error.diagnostics} <= {"edk-unreadable", "edk-unsafe"}
+
+
+def test_two_processes_at_a_time_end_with_one_folder(tmp_path: Path, cache: Path) -> None:
+    root = kits.make(tmp_path, "cortex-m4")
+    for i in range(300):
+        (root / f"include/{i}.h").write_text(f"int x{i};\n" * 50)
+    path = kits.pack(root, "tar.xz")
+    script = "import sys\nfrom llext_tools.edk import read_edk\nsys.stdin.read(1)\nprint(read_edk(sys.argv[1]).folder)"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdin
+        process.stdin.write("go")
+        process.stdin.flush()
+    folders = {process.communicate()[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0] * 4
+    (folder,) = folders
+    assert tree(Path(folder)) == tree(root)
+    assert len(os.listdir(cache / "edk")) == 1
+
+
+# flags
+
+BOTH = pytest.mark.parametrize("toolchain", ["gcc", "zig"])
+
+
+@given(st.lists(st.integers(0, 30), unique=True), st.sets(st.integers(0, 30)))
+def test_the_search_finds_just_those(words: list[int], bad: set[int]) -> None:
+    found = compiler._search(lambda some: bool({int(word) for word in some} & bad), [], [str(word) for word in words])
+    assert found == [str(word) for word in words if word in bad]
+
+
+def test_of_two_that_do_not_go_together_the_later_is_named() -> None:
+    found = compiler._search(lambda some: {"a", "d"} <= set(some), [], ["a", "b", "c", "d", "e"])
+    assert found == ["d"]
+
+
+@BOTH
+@pytest.mark.parametrize("name", ["cortex-m4", "rv64gc"])
+def test_refused_are_those_that_the_compiler_complains_of_alone(toolchain: str, name: str, tmp_path: Path) -> None:
+    need_toolchain(name, toolchain)
+    target = arch.target(name)
+    found = toolchains.find(target, toolchain)
+    kit = read_edk(str(kits.make(tmp_path, name, more=["-fpack-everything", "-mwhat=ever", "-Wno-such-thing"])))
+    options = sort(kit.words, target, found.name).options
+    empty = tmp_path / "empty.c"
+    empty.touch()
+    alone = []
+    for option in options:
+        command = [*found.cc, *toolchains.flags(target, found.name, "C"), option, "-fsyntax-only", str(empty)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode or done.stderr:
+            alone.append(option)
+    assert list(compiler.refused(found, target, "C", options)) == alone
+    assert {"-fpack-everything", "-mwhat=ever"} <= set(alone)
+    unknown = adapt(kit, target, found).unknown
+    assert unknown == ("-fpack-everything", "-mwhat=ever")
+
+
+@BOTH
+def test_answers_are_kept(toolchain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need_toolchain("cortex-m4", toolchain)
+    target = arch.target("cortex-m4")
+    found = toolchains.find(target, toolchain)
+    kit = read_edk(str(kits.make(tmp_path, "cortex-m4")))
+    first = adapt(kit, target, found)
+    monkeypatch.setattr(compiler, "_run", lambda command: pytest.fail(f"asked again: {command}"))
+    assert adapt(kit, target, found) == first
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("of", "target", "help"),
+    [
+        ("cortex-m7", "cortex-m4", "set LLEXT_TARGET to cortex-m7"),
+        ("cortex-m4", "cortex-m7", "set LLEXT_TARGET to cortex-m4"),
+        ("rv32imac", "cortex-m4", "set LLEXT_TARGET to rv32imac"),
+        ("cortex-m4", "rv64gc", "set LLEXT_TARGET to cortex-m4"),
+        ("rv64gc", "rv32imac", "set LLEXT_TARGET to rv64gc"),
+        ("cortex-m4", "cortex-m0plus", ""),
+        ("rv64gc", "rv64gc", ""),
+    ],
+)
+def test_a_wrong_target_is_refused_and_the_right_one_named(
+    of: str, target: str, help: str, toolchain: str, tmp_path: Path
+) -> None:
+    """Code for a Cortex-M0+ runs on a Cortex-M4: that is no error."""
+    need_toolchain(of, toolchain)
+    need_toolchain(target, toolchain)
+    kit = read_edk(str(kits.make(tmp_path, of)))
+    its = arch.target(target)
+    found = [each for each in adapt(kit, its, toolchains.find(its, toolchain)).findings if each.code == "edk-target"]
+    assert [each.help for each in found] == ([help] if help else [])
+
+
+def test_the_headers_of_a_compiler_and_of_a_machine_are_left_out(tmp_path: Path) -> None:
+    """Zephyr copies the headers of GCC itself into the kit; Clang cannot read them."""
+    need_toolchain("cortex-m4", "gcc")
+    own = "include/opt/sdk/lib/gcc/arm-zephyr-eabi/12.2.0/include"
+    root = kits.make(tmp_path, "cortex-m4", includes=[own], more=["-isystem", "/opt/not/here", "-nostdinc"])
+    (root / own).mkdir(parents=True)
+    target = arch.target("cortex-m4")
+    found = adapt(read_edk(str(root)), target, toolchains.find(target, "gcc"))
+    assert list(found.includes) == [f"{root}/{name}" for name in kits.INCLUDES]
+    assert {f"-I{root}/{own}", "/opt/not/here", "-nostdinc"} <= {each.word for each in found.dropped}
+    assert not found.findings
+
+
+def test_what_the_kit_lacks(tmp_path: Path) -> None:
+    need_toolchain("cortex-m4", "gcc")
+    root = kits.make(tmp_path, "cortex-m4", includes=["include/lost"])
+    (root / kits.IMACROS).unlink()
+    code, printed = llext("edk", str(root), "--target=cortex-m4", "--toolchain=gcc")
+    assert code == 3
+    assert f"error[edk-incomplete]: the EDK names `{kits.IMACROS}`" in " ".join(printed.split())
+    assert "warning[edk-incomplete]: the EDK lacks 1 folder of headers: `include/lost`" in " ".join(printed.split())
+    (root / kits.IMACROS).touch()
+    arguments = ("edk", str(root), "--target=cortex-m4", "--toolchain=gcc")
+    assert llext(*arguments)[0] == 0
+    code, printed = llext(*arguments, "--strict")
+    assert (code, printed.count("error[edk-incomplete]")) == (3, 1)
+
+
+@BOTH
+def test_flags_that_would_hurt_an_extension_stay_out(toolchain: str, tmp_path: Path) -> None:
+    """What is left compiles to an object without a GOT, common symbols or unwinding tables: readelf says so."""
+    need_toolchain("rv32imac", toolchain)
+    hurting = ["-fPIC", "-fcommon", "-funwind-tables", "-fexceptions", "-mcmodel=medlow", "-mrelax", "-flto", "-O0"]
+    root = kits.make(tmp_path, "rv32imac", more=hurting)
+    code, printed = llext("edk", str(root), "--target=rv32imac", f"--toolchain={toolchain}", "--strict")
+    assert code == 0, printed
+    answer = json.loads(printed)
+    assert set(hurting) - {"-fexceptions"} <= {each["flag"] for each in answer["dropped"]}
+    assert all(each["why"] for each in answer["dropped"])
+    target = arch.target("rv32imac")
+    found = toolchains.find(target, toolchain)
+    source = tmp_path / "a.c"
+    source.write_text("#include <zephyr/llext/symbol.h>\nint shared;\nextern int far;\nint *f(void) { return &far; }\n")
+    flags = [*toolchains.flags(target, found.name, "C"), *answer["options"]["C"]]
+    flags += [f"-D{each}" for each in answer["definitions"]] + [f"-I{include_dir()}"]
+    flags += [f"-isystem{each}" for each in answer["include_directories"]]
+    flags += [each["option"] + each["file"] for each in answer["files"]]
+    subprocess.run([*found.cc, *flags, "-c", str(source), "-o", str(tmp_path / "a.o")], check=True)
+    command = [need("readelf"), "-rSsW", str(tmp_path / "a.o")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert not [word for word in ("GOT", "COM", ".eh_frame", "RELAX", "LTO", "R_RISCV_HI20") if word in printed]
+
+
+def test_each_row_of_the_tables_gives_a_reason() -> None:
+    for _, why in (*NEVER, *SPARE):
+        assert why
+        assert not why.endswith(".")
+
+
+@pytest.mark.parametrize("what", ["missing", "empty folder", "text", "deeper"])
+def test_what_is_no_kit(what: str, tmp_path: Path) -> None:
+    path = tmp_path / what
+    if what == "text":
+        path.write_text("hello")
+    elif what != "missing":
+        path.mkdir()
+    if what == "deeper":
+        kits.make(path / "a/b/c", "cortex-m4")
+    code, printed = llext("edk", str(path), "--target=cortex-m4")
+    assert code == 3
+    assert printed.startswith("error[file-unreadable]" if what == "missing" else "error[edk-unreadable]")
