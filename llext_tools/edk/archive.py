@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import lzma
 import os
 import posixpath
@@ -110,7 +109,7 @@ def _unpack(path: str, folder: str) -> None:
         fail("edk-unsafe", f"`{path}` unpacks to more than {MOST_BYTES:,} bytes")
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError) as error:
         _damaged(path, error)
-    except (RuntimeError, ValueError) as error:  # an encrypted member; a number that is none
+    except (RuntimeError, ValueError) as error:  # also what zstd.py says; an encrypted member; a number that is none
         _damaged(path, error)
     except OSError as error:
         if error.filename is None:  # gzip says so of what is no gzip
@@ -158,7 +157,9 @@ def _members(path: str, stack: ExitStack) -> Iterator[Member]:
     elif start.startswith(b"\x1f\x8b"):
         data = cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=raw)))
     elif start.startswith(b"\x28\xb5\x2f\xfd"):
-        data = _zstandard(path, raw)
+        from llext_tools.edk.zstd import Zstandard  # few kits need the library
+
+        data = cast("IO[bytes]", Zstandard(raw))
     elif start[257:262] == b"ustar":
         data = raw
     else:
@@ -195,27 +196,6 @@ def _zip_members(path: str, archive: zipfile.ZipFile) -> Iterator[Member]:
             fail("edk-unsafe", f"`{path}`: `{info.filename}` is a link or a device, not a file")
         with archive.open(info) as data:
             yield Member(info.filename, data)
-
-
-def _zstandard(path: str, raw: IO[bytes]) -> IO[bytes]:
-    import zstandard
-
-    class Stream(io.RawIOBase):
-        """zstandard's reader, with its own error told as of a damaged file."""
-
-        def __init__(self) -> None:
-            self.reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-
-        def readable(self) -> bool:
-            return True
-
-        def read(self, size: int = -1) -> bytes:
-            try:
-                return bytes(self.reader.read(size))
-            except zstandard.ZstdError as error:
-                fail("edk-unreadable", f"cannot unpack `{path}`: {error}")
-
-    return cast("IO[bytes]", Stream())
 
 
 class _Limited:
