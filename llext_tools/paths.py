@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
+from functools import lru_cache
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _CHECKOUT = os.path.dirname(_PACKAGE)
@@ -50,3 +52,57 @@ def cache_dir() -> str:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
     return os.path.join(base, "llext-tools")
+
+
+def source_dirs() -> dict[str, str]:
+    """The folders of sources that we bring along, by the names that stand for them in debug information."""
+    return {"llext-tools/include": include_dir(), "llext-tools/cmake": cmake_dir()}
+
+
+def find_source(name: str, debug: str) -> str:
+    """Where the source is that debug information names; the name itself if it is not found, or leads there from here.
+
+    Names are relative to the project or its build folder, so that builds are the same wherever they are made: they are
+    looked for in the folder of the file with the debug information and in those above it, where a build folder of CMake
+    leads to its project; then in the current folder and those above.
+
+    Args:
+        name: as the debug information has it.
+        debug: the path of the file with the debug information.
+    """
+    if os.path.isabs(name):
+        return name
+    for prefix, folder in source_dirs().items():
+        if name.startswith(f"{prefix}/"):
+            ours = os.path.join(folder, name[len(prefix) + 1 :])
+            return ours if os.path.isfile(ours) else name
+    here = os.getcwd()
+    path = _found_above(name, os.path.dirname(os.path.join(here, debug))) or _found_above(name, here)
+    return name if path in ("", os.path.normpath(os.path.join(here, name))) else path
+
+
+@lru_cache(maxsize=4096)
+def _found_above(name: str, start: str) -> str:
+    """The nearest file of that name, from a folder upwards; "" if there is none."""
+    for folder in _folders_above(start):
+        if os.path.isfile(path := os.path.normpath(os.path.join(folder, name))):
+            return path
+    return ""
+
+
+@lru_cache(maxsize=64)
+def _folders_above(start: str) -> tuple[str, ...]:
+    """A folder and those above it; a build folder of CMake is followed by the folder of the project."""
+    found, folder = [], os.path.normpath(start)
+    while True:
+        found.append(folder)
+        with (
+            suppress(OSError),
+            open(os.path.join(folder, "CMakeCache.txt"), encoding="utf-8", errors="replace") as file,
+        ):
+            key = "CMAKE_HOME_DIRECTORY:INTERNAL="
+            found += [line[len(key) :].rstrip("\n") for line in file if line.startswith(key)]
+        above = os.path.dirname(folder)
+        if above == folder:
+            return tuple(found)
+        folder = above

@@ -23,7 +23,7 @@ from typing import Literal
 
 from llext_tools.arch.base import Flag, Target
 from llext_tools.diag import fail
-from llext_tools.paths import cache_dir
+from llext_tools.paths import cache_dir, source_dirs
 
 Name = Literal["gcc", "zig"]
 Language = Literal["C", "CXX", "ASM"]
@@ -164,6 +164,14 @@ def flags(target: Target, name: Name, language: Language) -> tuple[str, ...]:
     for flag in default_flags(target, name, language):
         words += flag.flag.split()
     return tuple(words)
+
+
+def prefix_maps(toolchain: Toolchain) -> dict[str, str]:
+    """Folders that differ from machine to machine, each with what stands for it in names of sources."""
+    maps = {f"{folder}{os.sep}": f"{name}/" for name, folder in source_dirs().items()}
+    if toolchain.name == "zig":
+        maps[os.path.dirname(toolchain.path) + os.sep] = "ziglang/"
+    return maps
 
 
 def compiler_runtime(target: Target, toolchain: Toolchain) -> str:

@@ -15,6 +15,9 @@ The one toolchain file, for all targets and compilers.
 
 Compilers and flags come from ``llext toolchain``, which is asked once for each build tree. The flags are the initial
 value of ``CMAKE_<LANG>_FLAGS``, so everything in the project is compiled with them, static libraries included.
+
+What is built does not depend on where it is built: names of sources, in ``__FILE__`` as well as in debug information,
+are relative to the project, those of generated ones to the build folder.
 #]=======================================================================]
 
 include_guard()
@@ -41,7 +44,7 @@ if(EXISTS "${LLEXT_TOOLCHAIN_ANSWER}"
    AND NOT "${CMAKE_CURRENT_LIST_DIR}/../LlextToolsConfigVersion.cmake" IS_NEWER_THAN "${LLEXT_TOOLCHAIN_ANSWER}")
   include("${LLEXT_TOOLCHAIN_ANSWER}")
 endif()
-if(NOT EXISTS "${LLEXT_TOOLCHAIN_PROGRAM}")
+if(NOT EXISTS "${LLEXT_TOOLCHAIN_PROGRAM}" OR NOT DEFINED LLEXT_TOOLCHAIN_VERSION)
   include("${CMAKE_CURRENT_LIST_DIR}/../LlextCommand.cmake")
   if(NOT LLEXT_COMMAND)
     message(FATAL_ERROR "toolchains/llext.cmake: ${LLEXT_COMMAND_MISSING}")
@@ -57,6 +60,42 @@ if(NOT EXISTS "${LLEXT_TOOLCHAIN_PROGRAM}")
   file(WRITE "${LLEXT_TOOLCHAIN_ANSWER}" "${_llext_answer}")
   include("${LLEXT_TOOLCHAIN_ANSWER}")
 endif()
+
+# Of two maps that fit, compilers take the last one. That without a slash is for the folder that a compiler runs in; it
+# fits folders whose names only begin alike, too, so that those with sources get one of their own. The assembler of GCC
+# goes by the other option.
+file(REAL_PATH "${CMAKE_SOURCE_DIR}" _llext_source)
+file(REAL_PATH "${CMAKE_BINARY_DIR}" _llext_binary)
+set(_llext_folders "${_llext_source}/=" "${CMAKE_SOURCE_DIR}/=")
+set(_llext_maps "${_llext_binary}=." "${CMAKE_BINARY_DIR}=." "${_llext_binary}/=" "${CMAKE_BINARY_DIR}/=")
+string(FIND "${CMAKE_SOURCE_DIR}/" "${CMAKE_BINARY_DIR}/" _llext_inside)
+if(_llext_inside EQUAL 0)
+  list(PREPEND _llext_folders ${_llext_maps}) # the sources are in the build folder
+else()
+  list(APPEND _llext_folders ${_llext_maps})
+endif()
+string(REPLACE "[" "[[]" _llext_pattern "${CMAKE_BINARY_DIR}")
+file(GLOB _llext_alike LIST_DIRECTORIES true "${_llext_pattern}?*")
+foreach(_llext_folder IN LISTS _llext_alike)
+  string(REPLACE "[" "[[]" _llext_pattern "${_llext_folder}")
+  file(GLOB_RECURSE _llext_found "${_llext_pattern}/*.[chS]" "${_llext_pattern}/*.cpp" "${_llext_pattern}/*.hpp")
+  cmake_path(IS_PREFIX CMAKE_SOURCE_DIR "${_llext_folder}" _llext_inside)
+  if(_llext_inside AND _llext_found AND NOT EXISTS "${_llext_folder}/CMakeFiles")
+    cmake_path(RELATIVE_PATH _llext_folder BASE_DIRECTORY "${CMAKE_SOURCE_DIR}")
+    list(APPEND _llext_folders "${CMAKE_SOURCE_DIR}/${_llext_folder}/=${_llext_folder}/")
+  endif()
+endforeach()
+list(APPEND _llext_folders ${LLEXT_TOOLCHAIN_MAPS})
+list(REMOVE_DUPLICATES _llext_folders)
+foreach(_llext_map IN LISTS _llext_folders)
+  if(_llext_map MATCHES "=.*=")
+    continue() # they would take the first equals sign for the end of the folder
+  endif()
+  add_compile_options("-ffile-prefix-map=${_llext_map}")
+  if(LLEXT_TOOLCHAIN_FOUND STREQUAL "gcc")
+    add_compile_options("-fdebug-prefix-map=${_llext_map}")
+  endif()
+endforeach()
 
 if(LLEXT_TOOLCHAIN_FOUND STREQUAL "zig")
   set(CMAKE_USER_MAKE_RULES_OVERRIDE "${CMAKE_CURRENT_LIST_DIR}/zig-rules.cmake")

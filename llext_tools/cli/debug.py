@@ -17,8 +17,9 @@ from llext_tools.cli import host
 from llext_tools.cli.render import printable, report
 from llext_tools.cli.run import Screen, exit_code, show_result
 from llext_tools.diag import Diagnostic, fail
+from llext_tools.elf.lines import source_folders
 from llext_tools.files import read_bytes, write_all
-from llext_tools.gdb.script import PROGRAM, configuration, script, with_configuration
+from llext_tools.gdb.script import PROGRAM, Program, configuration, script, with_configuration
 from llext_tools.gdb.server import HOST, Server
 from llext_tools.gdb.session import DebugSession
 from llext_tools.gdb.stub import KilledError
@@ -88,6 +89,7 @@ def introduce(args: argparse.Namespace, session: DebugSession, folder: str, addr
     files: dict[str | os.PathLike[str], bytes | str] = {path: session.host_symbols()}
     symbols = [path, *(os.path.abspath(obj.path) for obj in session.setup.firmware)]
     unknown: list[str] = []
+    folders: dict[str, None] = {}
     for image in session.images:
         stem = os.path.basename(image.path).split(".")[0] or "extension"
         path = os.path.join(os.path.abspath(folder), f"{stem}.elf")
@@ -96,12 +98,14 @@ def introduce(args: argparse.Namespace, session: DebugSession, folder: str, addr
         told = described(image)
         unknown += [image.path] if told is None else []
         files[path] = executable(told or image)
+        folders |= dict.fromkeys(source_folders(told.obj) if told else ())
         symbols.append(path)
     start = f"{symbols[-1][:-4]}.gdb"
-    files[start] = script(architecture(target), symbols, address)
+    program = Program(architecture(target), symbols, tuple(folders))
+    files[start] = script(program, address)
     if args.vscode:
         name = f"llext: {os.path.basename(symbols[-1])[:-4]}"
-        entry = configuration(name, architecture(target), symbols, address)
+        entry = configuration(name, program, address)
         before = read_bytes(LAUNCH).decode("utf-8", "replace") if os.path.exists(LAUNCH) else ""
         files[LAUNCH] = with_configuration(before, LAUNCH, entry)
         make_folder(os.path.dirname(LAUNCH))

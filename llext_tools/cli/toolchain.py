@@ -50,6 +50,8 @@ def to_cmake(target: Target, toolchain: Toolchain) -> str:
     lines += [
         f"set(CMAKE_SYSTEM_PROCESSOR {target.clang_target.partition('-')[0]})",
         f"set(LLEXT_TOOLCHAIN_FOUND {toolchain.name})",
+        f"set(LLEXT_TOOLCHAIN_VERSION {toolchain.version})",
+        f"set(LLEXT_TOOLCHAIN_MAPS {_list(f'{old}={new}' for old, new in toolchains.prefix_maps(toolchain).items())})",
         f"set(LLEXT_TOOLCHAIN_PROGRAM {_quoted(toolchain.path)})",
     ]
     for language in toolchains.LANGUAGES:

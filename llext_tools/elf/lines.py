@@ -2,7 +2,8 @@
 
 In a relocatable file all sections start at 0, so that an address in a line table does not tell which section it is in.
 Each section of code and data therefore gets an address of its own here, ``bases()``, before the relocations of the
-debug sections are applied. Paths are as the compiler was given them; the folder that it ran in is left out.
+debug sections are applied. Paths are as the compiler was given them, the folder that it ran in is left out; those that
+are relative to a project lead to where it lies (``paths.find_source()``).
 Source: DWARF 4 and 5, section 6.2 "Line Number Information"; 6.1.2 "Lookup by Address"; 7.5.1 "Unit Headers".
 """
 
@@ -22,6 +23,7 @@ from llext_tools.elf.debug import debug_file, relocated, same_sections
 from llext_tools.elf.dwarf import MALFORMED, attribute, names_of
 from llext_tools.elf.inlined import covers, inlined_in, number, ranges_of
 from llext_tools.elf.model import I64, ElfObject, positions
+from llext_tools.paths import find_source
 
 FIRST = 0x1_0000
 """Where the first section is put: what the linker left out, such as a second copy of an inline function, is at 0."""
@@ -115,6 +117,21 @@ class Definitions:
         return None
 
 
+def source_folders(debug: ElfObject) -> tuple[str, ...]:
+    """The folders that relative names of sources start from, each once. Malformed debug information has none."""
+    found: dict[str, None] = {}
+    with suppress(*MALFORMED):
+        if ".debug_info" not in debug.sections.name:
+            return ()
+        for unit in open_debug(debug, np.zeros(len(debug.sections), np.int64)).iter_CUs():
+            name, folder = (attribute(unit.get_top_DIE(), f"DW_AT_{what}") or b"/" for what in ("name", "comp_dir"))
+            text = os.path.normpath(name.decode("utf-8", "replace"))
+            path = os.path.abspath(find_source(text, debug.path))
+            if not os.path.isabs(folder) and path.endswith(f"{os.sep}{text}") and os.path.isfile(path):
+                found[path[: -len(text) - 1] or os.sep] = None
+    return tuple(found)
+
+
 def _definition(info: Any, name: str, address: int, function: bool) -> Line | None:
     address_of, tag = (_low_pc, "DW_TAG_subprogram") if function else (_address, "DW_TAG_variable")
     for unit in _units_that_name(info, name):
@@ -135,7 +152,10 @@ def bases(obj: ElfObject) -> I64:
 
 
 def open_debug(debug: ElfObject, start: I64) -> Any:
-    return ELFFile(io.BytesIO(relocated(debug, start=start))).get_dwarf_info(relocate_dwarf_sections=False)
+    """The reader of a file's debug information, which knows the path of the file."""
+    info: Any = ELFFile(io.BytesIO(relocated(debug, start=start))).get_dwarf_info(relocate_dwarf_sections=False)
+    info.path = debug.path
+    return info
 
 
 def _code_lines(info: Any, wanted: I64) -> dict[int, Line]:
@@ -151,7 +171,7 @@ def _code_lines(info: Any, wanted: I64) -> dict[int, Line]:
             if last is not None and last.address < state.address and last.line:
                 first, end = np.searchsorted(left, [last.address, state.address])
                 for address in left[first:end].tolist():
-                    found.setdefault(address, Line(file_name(program, last.file), last.line))
+                    found.setdefault(address, Line(source_name(unit, program, last.file), last.line))
             last = None if state.end_sequence else state
         left = wanted[~np.isin(wanted, list(found))]
         if not left.size:
@@ -171,7 +191,9 @@ def _calls(info: Any, found: dict[int, Line]) -> dict[int, Line]:
             calls = inlined_in(info, function, unit, address) if function is not None else ()
             if calls:
                 program = info.line_program_for_CU(unit)
-                more[address] = line._replace(calls=tuple(Call(n, file_name(program, f), k) for n, f, k in calls))
+                more[address] = line._replace(
+                    calls=tuple(Call(n, source_name(unit, program, f), k) for n, f, k in calls)
+                )
         if not left:
             break
     return more
@@ -260,7 +282,14 @@ def _declared(info: Any, unit: Any, die: Any) -> Line | None:
     """DW_AT_decl_file and DW_AT_decl_line."""
     file, line = attribute(die, "DW_AT_decl_file"), attribute(die, "DW_AT_decl_line")
     program = info.line_program_for_CU(unit)
-    return Line(file_name(program, file), line) if program and line and file is not None else None
+    return Line(source_name(unit, program, file), line) if program and line and file is not None else None
+
+
+def source_name(unit: Any, program: Any, index: int) -> str:
+    """As the compiler was given it; where it was told that its own folder is a relative one, the path of the file."""
+    name = file_name(program, index)
+    folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b"/"
+    return name if os.path.isabs(folder) else find_source(os.path.normpath(name), unit.dwarfinfo.path)
 
 
 def file_name(program: Any, index: int) -> str:

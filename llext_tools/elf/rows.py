@@ -20,7 +20,7 @@ from llext_tools.elf import structs as elf
 from llext_tools.elf.dies import Debug
 from llext_tools.elf.dwarf import MALFORMED, attribute
 from llext_tools.elf.inlined import ranges_of
-from llext_tools.elf.lines import SCOPES, file_name, open_debug
+from llext_tools.elf.lines import SCOPES, file_name, open_debug, source_name
 from llext_tools.elf.model import I64, ElfObject
 
 START = attrgetter("start")
@@ -88,7 +88,6 @@ def read_units(debug: ElfObject, at: I64) -> tuple[Unit, ...]:
 
 def _rows(info: Any, unit: Any) -> Iterator[Row]:
     program = info.line_program_for_CU(unit)
-    folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b""
     names: dict[int, str] = {}
     last = None
     for state in (entry.state for entry in program.get_entries()) if program else ():
@@ -96,14 +95,13 @@ def _rows(info: Any, unit: Any) -> Iterator[Row]:
             continue
         if last is not None and last.address <= state.address:
             if last.file not in names:
-                names[last.file] = _path(folder, file_name(program, last.file))
+                names[last.file] = _path(unit, program, last.file)
             yield Row(last.address, state.address, names[last.file], last.line, last.column, last.is_stmt)
         last = None if state.end_sequence else state
 
 
 def _functions(info: Any, unit: Any) -> Iterator[Function]:
     program = info.line_program_for_CU(unit)
-    folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b""
     for die, around in _subprograms(unit.get_top_DIE()):
         pieces = tuple((start, end) for start, end in ranges_of(info, unit, die) if start < end)
         is_lambda = attribute(die, "DW_AT_name") == b"operator()" and attribute(die, "DW_AT_decl_line") is None
@@ -111,7 +109,7 @@ def _functions(info: Any, unit: Any) -> Iterator[Function]:
         if pieces and line and file is not None and program:
             linkage = (attribute(die, "DW_AT_linkage_name") or b"").decode("utf-8", "replace")
             name = linkage or (attribute(die, "DW_AT_name") or b"?").decode("utf-8", "replace")
-            path = _path(folder, file_name(program, file))
+            path = _path(unit, program, file)
             returns = attribute(die, "DW_AT_type") is not None and not STRUCTOR.search(linkage)
             implicit = bool(attribute(die, "DW_AT_artificial")) and not is_lambda
             yield Function(name, path, line, pieces, returns, implicit)
@@ -146,6 +144,9 @@ def data_in_code(debug: ElfObject, at: I64) -> tuple[tuple[int, int], ...]:
     return tuple((a, b) for a, b in found if a < b)
 
 
-def _path(folder: bytes, name: str) -> str:
-    """Absolute, if the folder that the compiler ran in is known."""
-    return os.path.normpath(os.path.join(folder.decode("utf-8", "replace"), name))
+def _path(unit: Any, program: Any, file: int) -> str:
+    """Absolute, if the folder that the compiler ran in is known, or the file is found."""
+    folder = attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b""
+    if folder and not os.path.isabs(folder):
+        return os.path.abspath(source_name(unit, program, file))
+    return os.path.normpath(os.path.join(folder.decode("utf-8", "replace"), file_name(program, file)))

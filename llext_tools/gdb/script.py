@@ -8,23 +8,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from llext_tools.diag import fail
 
 PROGRAM = "gdb-multiarch"
 
 
-def commands(architecture: str, symbols: Sequence[str]) -> list[str]:
-    """What makes GDB know the program. ``symbols``: paths of ELF files, the one that the program is called by last."""
-    main = symbols[-1]
-    others = [f"add-symbol-file {quoted(path)}" for path in symbols[:-1]]
-    return [f"set architecture {architecture}", f"file {quoted(main)}", *others]
+class Program(NamedTuple):
+    """What is debugged.
+
+    Args:
+        symbols: paths of ELF files, the one that the program is called by last.
+        folders: where sources are whose names are relative.
+    """
+
+    architecture: str
+    symbols: Sequence[str]
+    folders: Sequence[str] = ()
 
 
-def script(architecture: str, symbols: Sequence[str], address: str) -> str:
+def commands(program: Program) -> list[str]:
+    """What makes GDB know the program."""
+    *others, main = map(quoted, program.symbols)
+    folders = [f"directory {quoted(path)}" for path in reversed(program.folders)]  # the last one is searched first
+    more = [f"add-symbol-file {path}" for path in others]
+    return [f"set architecture {program.architecture}", *folders, f"file {main}", *more]
+
+
+def script(program: Program, address: str) -> str:
     """A GDB script that ends in front of the first instruction."""
-    silently = ["set confirm off", *commands(architecture, symbols), "set confirm on"]
+    silently = ["set confirm off", *commands(program), "set confirm on"]
     return "\n".join([*silently, f"target remote {address}", ""])
 
 
@@ -33,14 +47,14 @@ def quoted(path: str) -> str:
     return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def configuration(name: str, architecture: str, symbols: Sequence[str], address: str) -> dict[str, Any]:
+def configuration(name: str, program: Program, address: str) -> dict[str, Any]:
     """An entry of ``launch.json`` for the debugger of Microsoft's C/C++ extension."""
-    first = [text for text in commands(architecture, symbols) if not text.startswith("file ")]
+    first = [text for text in commands(program) if not text.startswith("file ")]
     return {
         "name": name,
         "type": "cppdbg",
         "request": "launch",
-        "program": symbols[-1],
+        "program": program.symbols[-1],
         "cwd": "${workspaceFolder}",
         "MIMode": "gdb",
         "miDebuggerPath": PROGRAM,

@@ -42,7 +42,7 @@ def test_the_page_shows_what_is_printed(
     for block in blocks:
         printed = "\n".join(transcript.run(block.splitlines(), tmp_path)[0]) + "\n"
         printed = printed.replace(f"{ROOT}/firmware/", "")  # where the sample was compiled
-        printed = re.sub(r"\n {6}(?=in `|\()", " ", printed)  # a long path of it had put the rest on lines of its own
+        printed = re.sub(r"\n {6}(?=in `|`|\()", " ", printed)  # a long path of it had put the rest on lines of its own
         if golden:
             PAGE.write_text(PAGE.read_text(encoding="utf-8").replace(block, printed), encoding="utf-8")
         else:
