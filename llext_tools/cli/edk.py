@@ -26,14 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("edk", metavar="EDK", help="its folder, or the archive: .tar.xz, .tar.zst, .tar.gz, .zip")
     parser.add_argument("--target", required=True, metavar="TARGET", help="see `llext targets`")
     parser.add_argument("--toolchain", default="auto", metavar="NAME", help="gcc, zig or auto (default)")
-    parser.add_argument(
-        "--language",
-        metavar="NAME",
-        action="append",
-        choices=("C", "CXX"),
-        default=[],
-        help="C or CXX, may be repeated; default: both",
-    )
     parser.add_argument("--strict", action="store_true", help="take warnings for errors")
     parser.add_argument("--format", choices=("cmake", "json"), default="json", help="default: json")
     parser.add_argument("-o", "--output", default="", metavar="DIR", help="unpack an archive below this folder")
@@ -43,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     target = arch.target(args.target)
     toolchain = toolchains.find(target, args.toolchain)
     edk = read_edk(args.edk, args.output)
-    adapted = adapt(edk, target, toolchain, args.language or ("C", "CXX"))
+    adapted = adapt(edk, target, toolchain)
     reporter = Reporter()
     reporter.add(each._replace(severity="error") if args.strict else each for each in adapted.findings)
     reporter.checkpoint()

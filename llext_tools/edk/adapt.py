@@ -15,6 +15,7 @@ from llext_tools.edk.words import Dropped, Words, sort, spare
 from llext_tools.toolchains import Toolchain
 
 Asked = Literal["C", "CXX"]
+LANGUAGES: tuple[Asked, ...] = ("C", "CXX")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +31,16 @@ class Adapted:
     findings: tuple[Diagnostic, ...]
 
 
-def adapt(edk: Edk, target: Target, toolchain: Toolchain, languages: Sequence[Asked] = ("C", "CXX")) -> Adapted:
+def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
     """Ask the compiler, and look whether all is there that the kit names.
 
-    A flag that one of the languages knows is that language's; C is always asked.
+    A flag that the compiler takes for one of the languages is that language's.
     """
     words = sort(edk.words, target, toolchain.name)
     wrong = _target(edk, words, target, toolchain)
     if wrong:
         words = replace(words, options=())  # another compiler's
-    not_taken = {each: refused(toolchain, target, each, words.options) for each in ("C", *languages)}
+    not_taken = {each: refused(toolchain, target, each, words.options) for each in LANGUAGES}
     nobody = [word for word in words.options if all(word in each for each in not_taken.values())]
     unknown = tuple(word for word in nobody if not spare(word))
     without = tuple(Dropped(word, spare(word)) for word in nobody if spare(word))
@@ -59,7 +60,7 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain, languages: Sequence[As
             )
         )
     flags: dict[Asked, tuple[str, ...]] = {
-        each: tuple(word for word in words.options if word not in not_taken[each]) for each in languages
+        each: tuple(word for word in words.options if word not in not_taken[each]) for each in LANGUAGES
     }
     return Adapted(
         defines=words.defines,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from llext_tools.diag import Diagnostic, Location, fail
+from llext_tools.diag import Diagnostic, Location, fail, listed
 from llext_tools.edk.archive import unpacked
 from llext_tools.edk.cflags import Odd, Variables, read_cmake, read_make
 from llext_tools.files import read_bytes
@@ -48,7 +47,7 @@ def read_edk(source: str, into: str = "") -> Edk:
     if not os.path.exists(source):
         fail("file-unreadable", f"cannot read `{source}`: no such file or directory")
     root = os.path.abspath(source if os.path.isdir(source) else unpacked(source, into))
-    file = next(_candidates(root), "")
+    file = _file(source, root)
     if not file:
         fail(
             "edk-unreadable",
@@ -82,14 +81,35 @@ def read_edk(source: str, into: str = "") -> Edk:
     )
 
 
-def _candidates(root: str) -> Iterator[str]:
-    """The files with variables: those of the folder itself, else of a folder in it, or of one in that."""
+def _file(source: str, root: str) -> str:
+    """The file with variables: that of the folder itself, else of a folder in it, or of one in that; "" for none.
+
+    Raises:
+        FormatError: ``edk-unreadable``, there are several.
+    """
     folders = [root]
     for _ in range(3):
-        for name in FILES:
-            yield from filter(os.path.isfile, (os.path.join(folder, name) for folder in folders))
-        folders = [entry.path for folder in folders for entry in sorted(os.scandir(folder), key=lambda e: e.name)
-                   if entry.is_dir()]  # fmt: skip
+        found = [_first(folder) for folder in folders]
+        kits = [file for file in found if file]
+        if len(kits) > 1:
+            names = [os.path.relpath(os.path.dirname(file), root) for file in kits]
+            fail("edk-unreadable", f"`{source}` has {len(kits)} EDKs: {listed(names)}", help="give the folder of one")
+        if kits:
+            return kits[0]
+        folders = sorted(entry.path for folder in folders for entry in _entries(folder) if entry.is_dir())
+    return ""
+
+
+def _first(folder: str) -> str:
+    return next(filter(os.path.isfile, (os.path.join(folder, name) for name in FILES)), "")
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        fail("file-unreadable", f"cannot read `{folder}`: {error.strerror}")
 
 
 def _board(variables: Variables) -> str:

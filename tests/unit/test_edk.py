@@ -25,6 +25,7 @@ import edk as kits
 from cmake_project import need_toolchain, tool
 from llext_tools import arch, toolchains
 from llext_tools.edk import adapt, archive, compiler, read_edk
+from llext_tools.edk.cflags import read_cmake, read_make
 from llext_tools.edk.words import NEVER, SPARE, sort
 from llext_tools.errors import LlextError
 from llext_tools.paths import include_dir
@@ -428,6 +429,21 @@ def test_each_row_of_the_tables_gives_a_reason() -> None:
     for _, why in (*NEVER, *SPARE):
         assert why
         assert not why.endswith(".")
+
+
+def test_a_folder_with_several_kits_is_not_guessed_at(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        kits.make(tmp_path / name, "cortex-m4")
+    assert read_edk(str(tmp_path / "one")).folder == str(tmp_path / "one" / kits.NAME)
+    code, printed = llext("edk", str(tmp_path), "--target=cortex-m4")
+    assert code == 3
+    assert f"has 2 EDKs: `one/{kits.NAME}` and `two/{kits.NAME}`" in " ".join(printed.split())
+
+
+@given(st.text(st.sampled_from('set(LEXT_CFLAGS"\\;${}#[]= \n)$:-x'), max_size=60))
+def test_any_text_is_read_without_a_traceback(text: str) -> None:
+    for read in (read_cmake, read_make):
+        read(text, "/kit")
 
 
 @pytest.mark.parametrize("what", ["missing", "empty folder", "text", "deeper"])
