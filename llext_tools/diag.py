@@ -185,7 +185,7 @@ CODES: dict[str, Code] = {
     "edk-unsafe": Code(errors.FormatError, ""),
     "edk-syntax": Code(errors.FormatError, "", "sometimes"),
     "edk-incomplete": Code(errors.FormatError, "", "sometimes"),
-    "edk-target": Code(errors.AbiError, ""),
+    "edk-target": Code(errors.AbiError, "", "sometimes"),
     "edk-flag-unknown": Code(errors.BuildError, "", "sometimes"),
     # building
     "target-unknown": Code(errors.UsageError, ""),

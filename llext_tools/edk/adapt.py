@@ -38,7 +38,7 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
     """
     words = sort(edk.words, target, toolchain.name)
     wrong = _target(edk, words, target, toolchain)
-    if wrong:
+    if any(each.severity == "error" for each in wrong):
         words = replace(words, options=())  # another compiler's
     not_taken = {each: refused(toolchain, target, each, words.options) for each in LANGUAGES}
     nobody = [word for word in words.options if all(word in each for each in not_taken.values())]
@@ -118,20 +118,26 @@ def _target(edk: Edk, words: Words, target: Target, toolchain: Toolchain) -> lis
     """Whether code for the target runs in the firmware that the kit is of."""
     if not any(word.startswith(("-mcpu=", "-march=")) for word in words.cpu):
         return []
+    flags = f"the flags of the EDK are {' '.join(f'`{word}`' for word in words.cpu)}"
     cpu = firmware_cpu(toolchain, target, words.cpu)
-    notes: tuple[str, ...] = (f"the flags of the EDK are {' '.join(f'`{word}`' for word in words.cpu)}",)
     if cpu is None:
-        message = f"no compiler here knows the CPU that the EDK is for, so `{target.name}` cannot be right"
-        advice = ""
-    else:
-        its = architecture(cpu)
-        if its.goes_with(cpu, target):
-            return []
-        suited = its.suited(cpu)
-        message = f"the EDK is of a firmware for {_described(cpu)}, and extensions are built for `{target.name}`"
-        advice = f"set LLEXT_TARGET to {' or '.join(suited)}" if suited else ""
-        notes += () if suited else ("`llext targets` lists the targets; none of them fits",)
-    return [Diagnostic("edk-target", message, location=Location(edk.file), notes=notes, help=advice)]
+        message = f"no compiler here knows the CPU of the EDK, so nobody can say whether `{target.name}` fits"
+        # An option with a value that begins as that of the target: -march=rv, -mcpu=cor. So it is only a newer one.
+        newer = any(word[:9] == own[:9] for word in words.cpu for own in target.cpu_flags if "=" in own[:9])
+        return [Diagnostic("edk-target", message, "warning" if newer else "error", Location(edk.file), notes=(flags,))]
+    its = architecture(cpu)
+    if its.goes_with(cpu, target):
+        return []
+    suited = its.suited(cpu)
+    return [
+        Diagnostic(
+            "edk-target",
+            f"the EDK is of a firmware for {_described(cpu)}, and extensions are built for `{target.name}`",
+            location=Location(edk.file),
+            notes=(flags,) if suited else (flags, "none of the targets fits, see `llext targets`"),
+            help=f"set LLEXT_TARGET to {' or '.join(suited)}" if suited else "",
+        )
+    ]
 
 
 def _described(cpu: Cpu) -> str:

@@ -60,25 +60,27 @@ def _complains(toolchain: Toolchain, language: Language, words: list[str]) -> bo
 def firmware_cpu(toolchain: Toolchain, target: Target, words: Sequence[str]) -> Cpu | None:
     """What CPU a firmware is for whose flags these are; None if no compiler that is here can tell.
 
-    The target's compiler is asked first, then those of the other architectures: the kit may be for one of them.
+    The toolchain itself is asked first, then another one, which may be newer, then those of the other architectures.
     """
     for each in sorted(arch.discover(), key=lambda each: each.name != target.arch):
-        try:
-            found = toolchain if each.name == target.arch else toolchains.find(each.targets[0])
-        except LlextError:
-            continue
-        for triple in dict.fromkeys(one.clang_target for one in each.targets):
-            answer = _kept(found, ["cpu", *Cpu._fields, "--", triple, *words], partial(_compiled, found, triple, words))
-            if answer is not None:
-                return Cpu._make(tuple(each) if isinstance(each, list) else each for each in answer)
-            if found.name == "gcc":
-                break
+        found = [toolchain] if each.name == target.arch else []
+        found += [other for other in _installed(each.targets[0]) if other not in found]
+        for one in found:
+            triples = dict.fromkeys(its.clang_target for its in each.targets)
+            for triple in [""] if one.name == "gcc" else triples:
+                answer = _kept(one, ["cpu", *Cpu._fields, "--", triple, *words], partial(_compiled, one, triple, words))
+                if answer is not None:
+                    return Cpu._make(tuple(part) if isinstance(part, list) else part for part in answer)
     return None
+
+
+def _installed(target: Target) -> list[Toolchain]:
+    return [found for found in (toolchains.find_gcc(target), toolchains.find_zig()) if found]
 
 
 def _compiled(toolchain: Toolchain, triple: str, words: Sequence[str]) -> Cpu | None:
     """The CPU that an empty file is compiled for."""
-    target = [f"--target={triple}"] if toolchain.name == "zig" else []
+    target = [f"--target={triple}"] if triple else []
     with tempfile.TemporaryDirectory() as folder:
         result = os.path.join(folder, "empty.o")
         done = _run([*toolchain.cc, *target, *words, "-c", "-x", "c", "-", "-o", result])

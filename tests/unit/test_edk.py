@@ -372,6 +372,21 @@ def test_a_wrong_target_is_refused_and_the_right_one_named(
     assert [each.help for each in found] == ([help] if help else [])
 
 
+@pytest.mark.parametrize(
+    ("words", "severity"), [(["-mcpu=cortex-m99", "-mthumb"], "warning"), (["-mcpu=lx106"], "error")]
+)
+def test_a_cpu_that_no_compiler_knows(words: list[str], severity: str, tmp_path: Path) -> None:
+    """A newer one of the same family may fit, one of another family does not."""
+    need_toolchain("cortex-m4", "gcc")
+    (tmp_path / "Makefile.cflags").write_text(f"LLEXT_CFLAGS = {' '.join(words)} -fpack-everything\n")
+    target = arch.target("cortex-m4")
+    found = adapt(read_edk(str(tmp_path)), target, toolchains.find(target, "gcc"))
+    assert [(each.code, each.severity) for each in found.findings] == [
+        ("edk-target", severity),
+        *([("edk-flag-unknown", "warning")] if severity == "warning" else []),
+    ]
+
+
 def test_the_headers_of_a_compiler_and_of_a_machine_are_left_out(tmp_path: Path) -> None:
     """Zephyr copies the headers of GCC itself into the kit; Clang cannot read them."""
     need_toolchain("cortex-m4", "gcc")
