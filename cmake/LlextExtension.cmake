@@ -145,10 +145,16 @@ function(llext_add_extension name)
   if(arg_KEEP_SYMBOLS)
     set(finish_options --keep-symbols)
   endif()
+  list(REMOVE_DUPLICATES languages)
+  set(made_options "--toolchain=${LLEXT_TOOLCHAIN_FOUND}-${LLEXT_TOOLCHAIN_VERSION}")
+  foreach(language IN LISTS languages)
+    list(APPEND made_options "--flags=${language}=$<${multi_config}:$<CONFIG>/>${language}.flags")
+  endforeach()
+  cmake_language(EVAL CODE "cmake_language(DEFER CALL _llext_write_flags [[${name}]] [[${stage}]])")
   add_custom_command(TARGET ${name} POST_BUILD
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
-    COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" --debug-file ${name}.debug.elf ${finish_options}
+    COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" --debug-file ${name}.debug.elf ${finish_options} ${made_options}
             --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${extensions_options} ${settings_options}
     COMMAND "${CMAKE_COMMAND}" -E rename "${manifest_filename}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
@@ -156,6 +162,25 @@ function(llext_add_extension name)
     BYPRODUCTS "${output}" "${manifest}"
     WORKING_DIRECTORY "${stage}"
     VERBATIM)
+endfunction()
+
+# _llext_write_flags(<target> <folder>): the flags of each language that is enabled, in a file: those of CMAKE_<LANG>_FLAGS
+# in a line, then an option of the target a line. Called at the end of the folder, where the variables have their values.
+function(_llext_write_flags target folder)
+  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+  set(all "")
+  foreach(language IN ITEMS C CXX ASM)
+    set(flags "${CMAKE_${language}_FLAGS}")
+    foreach(config IN LISTS CMAKE_CONFIGURATION_TYPES CMAKE_BUILD_TYPE)
+      string(TOUPPER "${config}" upper)
+      string(REPLACE ">" "$<ANGLE-R>" more "${CMAKE_${language}_FLAGS_${upper}}")
+      string(APPEND flags "$<$<CONFIG:${config}>: ${more}>")
+    endforeach()
+    string(APPEND all "$<$<COMPILE_LANGUAGE:${language}>:${flags}>")
+  endforeach()
+  string(APPEND all "\n$<JOIN:$<TARGET_PROPERTY:${target},COMPILE_OPTIONS>,\n>")
+  string(APPEND all "\n-D$<JOIN:$<TARGET_PROPERTY:${target},COMPILE_DEFINITIONS>,\n-D>\n")
+  file(GENERATE OUTPUT "${folder}/$<${multi_config}:$<CONFIG>/>$<COMPILE_LANGUAGE>.flags" CONTENT "${all}" TARGET ${target})
 endfunction()
 
 # _llext_settings(<options> <file>): the settings of the check, from this folder of the project up to its first one: the

@@ -124,9 +124,13 @@ def is_basename(name: Any) -> bool:
     return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0") and name.isprintable()
 
 
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 def file_entry(kind: str, data: bytes) -> dict[str, Any]:
     """What a manifest says of a file."""
-    return {"kind": kind, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return {"kind": kind, "size": len(data), "sha256": digest(data)}
 
 
 def changed_files(artifact: Artifact) -> list[tuple[str, str]]:
@@ -148,7 +152,12 @@ def _change(path: str, entry: Mapping[str, Any]) -> str:
         return error.diagnostics[0].message
     if len(data) != entry["size"]:
         return f"has {len(data):,} bytes, not {entry['size']:,}"
-    return "" if hashlib.sha256(data).hexdigest() == entry["sha256"] else "has other contents"
+    return "" if digest(data) == entry["sha256"] else "has other contents"
+
+
+def with_files_last(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, in the order of a manifest."""
+    return {**{key: value for key, value in document.items() if key != "files"}, "files": document["files"]}
 
 
 def to_text(document: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from llext_tools.artifact import DIGEST, Artifact, is_basename
+from llext_tools.artifact import DIGEST, Artifact, is_basename, with_files_last
 from llext_tools.diag import Location, fail
 from llext_tools.files import read_bytes
 
@@ -33,9 +33,9 @@ def with_runs(artifact: Artifact, records: Iterable[str | os.PathLike[str]]) -> 
     found = [record for path in records if os.path.lexists(path) for record in [read_record(path)]]
     runs = [_run(artifact, record) for record in found if _holds(artifact, record)]
     unique = {json.dumps(run, sort_keys=True): run for run in runs}
-    rest = {key: value for key, value in artifact.document.items() if key not in ("runs", "files")}
+    rest = {key: value for key, value in artifact.document.items() if key != "runs"}
     ordered = [unique[key] for key in sorted(unique, key=lambda key: (unique[key]["test"], key))]
-    return {**rest, **({"runs": ordered} if ordered else {}), "files": artifact.document["files"]}
+    return with_files_last({**rest, **({"runs": ordered} if ordered else {})})
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -101,11 +101,21 @@ class Job(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
+    return examine(args)[0].exit_code
+
+
+def examine(args: argparse.Namespace) -> tuple[Report, Settings]:
+    """Check and publish what is found; also what settings it was checked with.
+
+    Raises:
+        LlextError: what would be wrong with each file, if text is printed.
+    """
     if args.json and args.format not in (None, "json"):
         fail("usage", f"llext check: --json is short for --format json, and --format is {args.format}", help="give one")
     form = "json" if args.json else args.format
     if args.output is not None:
         spare(args.output, [*args.files, *args.exports])
+    chosen = Settings()
     try:
         chosen = settings_of(args)
         form = form or chosen.format
@@ -117,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         found = check_files(args.files, job)
     publish(found, form or "text", args.output, quiet=args.quiet)
-    return found.exit_code
+    return found, chosen
 
 
 def spare(output: str, read: Sequence[str]) -> None:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING, Any
 
 from llext_tools import artifact
 from llext_tools import profile as profiles
-from llext_tools.abi.manifest import interface_of, manifest_path
-from llext_tools.check.exported import names, offered
+from llext_tools.abi.manifest import manifest_path
+from llext_tools.artifact.compose import Made, checked, compose
+from llext_tools.diag import fail
 from llext_tools.elf.buildid import link, note, with_build_id
 from llext_tools.elf.finish import finish
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object, read_object
 from llext_tools.elf.write import Section
 from llext_tools.files import write_all
+
+if TYPE_CHECKING:
+    from llext_tools.cli.findings import Report
+    from llext_tools.cli.settings import Settings
 
 DESCRIPTION = """\
 Make the file that is shipped of a partially linked object: without debugging sections,
@@ -31,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", metavar="FILE", help="default: the output with the suffix `.json`")
     parser.add_argument("--no-manifest", action="store_true", help="write none")
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
+    parser.add_argument("--toolchain", metavar="NAME[-VERSION]", default="", help="for the manifest: what compiled it")
+    parser.add_argument(
+        "--flags", metavar="LANGUAGE=FILE", action="append", default=[], help="for the manifest: the flags in FILE"
+    )
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
     parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")
@@ -48,26 +58,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    profiles.load(args.profile or profiles.DEFAULT)  # a wrong name leaves no file behind
+    profile = profiles.load(args.profile or profiles.DEFAULT)  # a wrong name leaves no file behind
+    made = _made(args)
     output = args.output or default_output(args.object)
     source = load_object(args.object)
     debug, more = _debug_file(source, args.debug_file)
     data = finish(source, keep_symbols=args.keep_symbols, more=more)
     written: dict[str | os.PathLike[str], str | bytes | bytearray | memoryview] = {output: data}
+    files = {os.path.basename(output): artifact.file_entry(artifact.EXTENSION, data)}
     if args.debug_file:
         written[args.debug_file] = debug
+        files[os.path.basename(args.debug_file)] = artifact.file_entry(artifact.DEBUG, debug)
+    document: dict[str, Any] = {}
+    manifest = args.manifest or manifest_path(output)
     if not args.no_manifest:
-        written[args.manifest or manifest_path(output)] = _manifest(data, debug, output, source, args)
+        document = compose(read_object(data, output), source, profile, made, files)
+        written[manifest] = artifact.to_text(document)
     write_all(written)
     if not args.check:
         return 0
+    found, chosen = _check(output, args)
+    if document and not found.exit_code:
+        warnings = [each.code for each in found.diagnostics]
+        facts = checked(chosen.profile or profiles.DEFAULT, chosen.exports, args.first, warnings)
+        write_all({manifest: artifact.to_text(artifact.with_files_last({**document, "checked": facts}))})
+    return found.exit_code
+
+
+def _check(output: str, args: argparse.Namespace) -> tuple[Report, Settings]:
+    """What `llext check --quiet` does, and with which settings."""
     from llext_tools.cli import check, parser
 
     options = [f"--exports={table}" for table in args.exports]
     options += [f"--extension={path}" for path in args.first]
     options += [f"--{name}={value}" for name in ("target", "profile", "settings") if (value := getattr(args, name))]
     options += ["--no-settings"] if args.no_settings else []
-    return check.run(parser.parser_for("check").parse([output, "--quiet", "--format=text", *options]))
+    return check.examine(parser.parser_for("check").parse([output, "--quiet", "--format=text", *options]))
+
+
+def _made(args: argparse.Namespace) -> Made:
+    name, _, version = args.toolchain.partition("-")
+    flags = {}
+    for text in args.flags:
+        language, equals, path = text.partition("=")
+        if not equals or not language or not path:
+            fail("usage", f"llext finish: --flags: `{text}` is not LANGUAGE=FILE")
+        flags[language] = path
+    return Made(target=args.target or "", toolchain=name, version=version, flags=flags)
 
 
 def _debug_file(source: ElfObject, path: str | None) -> tuple[bytes, list[Section]]:
@@ -76,24 +113,6 @@ def _debug_file(source: ElfObject, path: str | None) -> tuple[bytes, list[Sectio
         return b"", []
     debug, identity = with_build_id(source)
     return debug, [note(identity), link(os.path.basename(path), debug)]
-
-
-def _manifest(data: bytes, debug: bytes, output: str, source: ElfObject, args: argparse.Namespace) -> str:
-    obj = read_object(data, output)
-    files = {os.path.basename(output): artifact.file_entry(artifact.EXTENSION, data)}
-    if args.debug_file:
-        files[os.path.basename(args.debug_file)] = artifact.file_entry(artifact.DEBUG, debug)
-    return artifact.to_text(
-        {
-            "format": artifact.FORMAT,
-            "name": os.path.splitext(os.path.basename(output))[0],
-            "target": {"name": args.target or "", "machine": obj.machine, "bits": obj.bits},
-            **interface_of(obj, source),
-            "exports": sorted(names(offered(obj))),
-            "checked": {"profile": args.profile or profiles.DEFAULT},
-            "files": files,
-        }
-    )
 
 
 def default_output(path: str) -> str:

@@ -19,6 +19,62 @@ SHT_ATTRIBUTES = 0x7000_0003  # SHT_ARM_ATTRIBUTES and SHT_RISCV_ATTRIBUTES alik
 TAG_FILE = 1
 TAG_COMPATIBILITY = 32  # a number and a text
 
+NAMES: Mapping[int, Mapping[int, str]] = {
+    40: {
+        4: "CPU_raw_name",
+        5: "CPU_name",
+        6: "CPU_arch",
+        7: "CPU_arch_profile",
+        8: "ARM_ISA_use",
+        9: "THUMB_ISA_use",
+        10: "FP_arch",
+        12: "Advanced_SIMD_arch",
+        13: "PCS_config",
+        14: "ABI_PCS_R9_use",
+        15: "ABI_PCS_RW_data",
+        16: "ABI_PCS_RO_data",
+        17: "ABI_PCS_GOT_use",
+        18: "ABI_PCS_wchar_t",
+        19: "ABI_FP_rounding",
+        20: "ABI_FP_denormal",
+        21: "ABI_FP_exceptions",
+        22: "ABI_FP_user_exceptions",
+        23: "ABI_FP_number_model",
+        24: "ABI_align_needed",
+        25: "ABI_align_preserved",
+        26: "ABI_enum_size",
+        27: "ABI_HardFP_use",
+        28: "ABI_VFP_args",
+        30: "ABI_optimization_goals",
+        31: "ABI_FP_optimization_goals",
+        34: "CPU_unaligned_access",
+        36: "FP_HP_extension",
+        38: "ABI_FP_16bit_format",
+        44: "DIV_use",
+        46: "DSP_extension",
+        48: "MVE_arch",
+        50: "PAC_extension",
+        52: "BTI_extension",
+    },
+    243: {
+        4: "stack_align",
+        5: "arch",
+        6: "unaligned_access",
+        8: "priv_spec",
+        10: "priv_spec_minor",
+        12: "priv_spec_revision",
+        14: "atomic_abi",
+        16: "x3_reg_usage",
+    },
+}
+"""e_machine -> tag -> its name, without ``Tag_`` and ``Tag_RISCV_``."""
+
+
+def tag_name(machine: int, tag: int) -> str:
+    """``Tag_CPU_arch``; ``Tag_77`` for one without a name."""
+    prefix = "Tag_RISCV_" if machine == 243 and tag in NAMES[243] else "Tag_"
+    return f"{prefix}{NAMES.get(machine, {}).get(tag, tag)}"
+
 
 def read_attributes(obj: ElfObject) -> Mapping[int, int | str]:
     """Tag -> value of the attributes that hold for the whole file; empty if there are none."""
