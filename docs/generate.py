@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import os
 import re
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from llext_tools import arch as archs
-from llext_tools import errors, explain, profile, toolchains
+from llext_tools import artifact, errors, explain, profile, toolchains
 from llext_tools.arch.base import Arch, Target
 from llext_tools.cli import COMMANDS, EVERY, LOW_LEVEL, MORE, overview, settings
 from llext_tools.cli.parser import parser_for
@@ -28,6 +29,7 @@ from llext_tools.cli.policy import UNSEEN
 from llext_tools.diag import CODES
 from llext_tools.reloc import Range, Reloc
 
+SCHEMA = Path(artifact.__file__).with_name("schema.json")
 REFERENCE = Path(__file__).parent / "reference"
 PARITY = Path(__file__).with_name("parity.toml")
 CMAKE = Path(__file__).parents[1] / "cmake"
@@ -386,7 +388,56 @@ def cases_of(number: str, row: dict[str, Any]) -> str:
     return "<br>".join(texts)
 
 
+def manifest() -> str:
+    """The keys of a manifest, one table for each object in it, from its JSON Schema."""
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    parts = [table(("key", "value", "meaning"), keys_of(schema, schema))]
+    for name, row in schema["properties"].items():
+        inner = object_in(row)
+        if "properties" in inner:
+            parts += [f"## `{name}`", table(("key", "value", "meaning"), keys_of(inner, schema))]
+    return page(
+        "The manifest of an extension",
+        f"{schema['description']} Keys that are not marked as optional are always there. For programs the same is a "
+        "[JSON Schema](../../llext_tools/artifact/schema.json) of draft 2020-12. What an artifact is tells "
+        "[Keep what belongs together](../how-to/artifact.md).",
+        *parts,
+    )
+
+
+def object_in(row: dict[str, Any]) -> dict[str, Any]:
+    """The object that a key, or each item of it, has."""
+    inner = row.get("items", row)
+    more = inner.get("additionalProperties")
+    found: dict[str, Any] = more if isinstance(more, dict) and "properties" in more else inner
+    return found
+
+
+def keys_of(row: dict[str, Any], schema: dict[str, Any]) -> list[tuple[str, str, str]]:
+    found = []
+    for name, value in row["properties"].items():
+        known = {**referred(value["$ref"], schema), **value} if "$ref" in value else value
+        optional = "" if name in row.get("required", ()) else " (optional)"
+        kind = known.get("type", "one of" if "enum" in known else "text")
+        if "const" in known or "enum" in known:
+            kind = " or ".join(f"`{each}`" for each in known.get("enum", [known.get("const")]))
+        names = {"string": "text", "integer": "number", "array": "list", "object": "table", "boolean": "true or false"}
+        text = known.get("description", "")
+        found.append(
+            (f"`{name}`", names.get(kind, kind) + optional, text[:1].upper() + text[1:] + ("." if text else ""))
+        )
+    return found
+
+
+def referred(pointer: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """What ``#/$defs/name`` points to."""
+    for key in pointer.split("/")[1:]:
+        schema = schema[key]
+    return schema
+
+
 PAGES = {
+    "manifest.md": manifest,
     "failures.md": failures,
     "exit-codes.md": exit_codes,
     "diagnostics.md": diagnostics,
