@@ -8,7 +8,7 @@
        [COMPONENT <name>]             # of extension, manifest and package; default: llext
        [DEBUG_COMPONENT <name>]       # of the file that debuggers read; default: <COMPONENT>-debug
        [EXPORT <package>]             # make them known to find_package(<package>)
-       [NAMESPACE <prefix>]           # of their names there; default: <package>::
+       [NAMESPACE <prefix>::]         # of their names there; default: that of the package
        [VERSION <version>])           # of the package; default: PROJECT_VERSION
 
    Each extension is installed with its manifest and its debug file. The manifest that is installed also lists the runs of
@@ -16,7 +16,7 @@
    the debug files out; CPack makes archives of the same components.
 
    With ``EXPORT`` a package lies in ``lib/cmake/<package>``. Builds for several targets may be installed to one prefix, one
-   after the other. It can be moved, and needs neither llext-tools nor a toolchain file where it is used::
+   after the other. It can be moved, and needs neither llext-tools nor a toolchain file where it is used. ::
 
      find_package(MyExtensions REQUIRED)           # or COMPONENTS blink log: the extensions that must be there
      get_target_property(file MyExtensions::blink LLEXT_OUTPUT)
