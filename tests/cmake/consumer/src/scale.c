@@ -1,0 +1,6 @@
+#include "scale.h"
+
+int scale(int raw)
+{
+    return raw * 10;
+}
