@@ -51,7 +51,7 @@ function(llext_add_extension name)
     message(FATAL_ERROR "${who}: extensions are cross-compiled; configure an empty build folder with -DCMAKE_TOOLCHAIN_FILE=${here}/toolchains/llext.cmake -DLLEXT_TARGET=<target>")
   endif()
   _llext_check_source_words("${who}" ${arg_SOURCES})
-  _llext_languages("${who}" languages ${arg_SOURCES})
+  _llext_check_languages("${who}" ${arg_SOURCES})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
   _llext_extensions("${who}" extensions_files ${arg_EXTENSIONS})
   set(extensions_options "${extensions_files}")
@@ -98,6 +98,12 @@ function(llext_add_extension name)
 
   add_executable(${name} ${arg_SOURCES})
   cmake_language(EVAL CODE "cmake_language(DEFER CALL _llext_check_sources [[${who}]] [[${name}]])")
+  set(helper "")
+  if(arg_COMPILER_RUNTIME)
+    _llext_compiler_runtime()
+    set(helper llext_compiler_runtime)
+  endif()
+  cmake_language(EVAL CODE "cmake_language(DEFER CALL _llext_check_link [[${who}]] [[${name}]] ${helper})")
   set_target_properties(${name} PROPERTIES
     LLEXT_OUTPUT "${output}"
     LLEXT_MANIFEST "${manifest}"
@@ -105,11 +111,15 @@ function(llext_add_extension name)
     LLEXT_TARGET "${LLEXT_TARGET}"
     LLEXT_TOOLCHAIN "${LLEXT_TOOLCHAIN_FOUND}"
     LLEXT_EXTENSION TRUE
+    ENABLE_EXPORTS TRUE # so that _llext_check_link() can say what to do instead of linking it
     LLEXT_PROFILE "${profile}"
     OUTPUT_NAME "${name}.debug"
     SUFFIX .elf
     RUNTIME_OUTPUT_DIRECTORY "${folder}/$<0:>" # the expression keeps multi-config generators from adding a folder
     LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files};${extensions_built};${settings_file}")
+  if(CMAKE_POSITION_INDEPENDENT_CODE) # of the project's other targets
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE FALSE)
+  endif()
   target_compile_definitions(${name} PRIVATE LL_EXTENSION_BUILD)
   cmake_path(SET headers NORMALIZE "${here}/../../../include") # an installed wheel
   if(NOT EXISTS "${headers}/llext")
@@ -124,14 +134,6 @@ function(llext_add_extension name)
       LINKER:-d,--force-group-allocation,-z,noexecstack "LINKER:-T,${here}/llext-merge.ld")
   else()
     target_link_options(${name} PRIVATE LINKER:-r "LINKER:-T,${here}/llext-merge.ld")
-  endif()
-  if(arg_COMPILER_RUNTIME)
-    _llext_compiler_runtime()
-    target_link_libraries(${name} PRIVATE llext_compiler_runtime)
-  endif()
-  if(CXX IN_LIST languages)
-    _llext_atexit()
-    target_link_libraries(${name} PRIVATE llext_atexit)
   endif()
   if(exports_targets OR arg_EXTENSIONS)
     add_dependencies(${name} ${exports_targets} ${arg_EXTENSIONS})
@@ -250,10 +252,9 @@ function(_llext_check_sources who target)
   endforeach()
 endfunction()
 
-# _llext_languages(<who> <variable> <source>...): the languages of the sources. CMake would pass over a source whose
-# language is not enabled without a word. Low level.
-function(_llext_languages who out_languages)
-  set(languages "")
+# _llext_check_languages(<who> <source>...): refuse a source whose language is not enabled. CMake would pass over it without
+# a word. Low level.
+function(_llext_check_languages who)
   foreach(source IN LISTS ARGN)
     set(language C)
     if(source MATCHES "\\.(cpp|cc|cxx|c\\+\\+|C|CPP)$")
@@ -266,9 +267,7 @@ function(_llext_languages who out_languages)
     if(NOT CMAKE_${language}_COMPILER_LOADED)
       message(FATAL_ERROR "${who}: '${source}' needs the language ${language}; enable it: project(${PROJECT_NAME} LANGUAGES ... ${language})")
     endif()
-    list(APPEND languages ${language})
   endforeach()
-  set(${out_languages} "${languages}" PARENT_SCOPE)
 endfunction()
 
 # _llext_atexit(): the library llext_atexit, for the destructors of static objects. Low level.

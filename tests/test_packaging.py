@@ -23,7 +23,7 @@ CMAKE_FILES = {
     *("LlextToolsConfig.cmake", "LlextToolsConfigVersion.cmake", "LlextCommand.cmake", "LlextExports.cmake"),
     *("LlextArguments.cmake", "LlextEdk.cmake", "LlextProfile.cmake"),
     *("LlextExtension.cmake", "LlextTest.cmake", "atexit.cpp", "llext-merge.ld"),
-    *("LlextInstall.cmake", "PackageConfig.cmake.in", "install-manifest.cmake"),
+    *("LlextInstall.cmake", "LlextLink.cmake", "PackageConfig.cmake.in", "install-manifest.cmake"),
     *("toolchains/llext.cmake", "toolchains/zig-rules.cmake"),
 }
 

@@ -100,3 +100,9 @@ endforeach()
 if(LLEXT_TOOLCHAIN_FOUND STREQUAL "zig")
   set(CMAKE_USER_MAKE_RULES_OVERRIDE "${CMAKE_CURRENT_LIST_DIR}/zig-rules.cmake")
 endif()
+
+# Both linkers know these; CMake knows them of neither on a system without a name.
+set(CMAKE_LINK_LIBRARY_USING_WHOLE_ARCHIVE_SUPPORTED TRUE)
+set(CMAKE_LINK_LIBRARY_USING_WHOLE_ARCHIVE "LINKER:--whole-archive" "<LINK_ITEM>" "LINKER:--no-whole-archive")
+set(CMAKE_LINK_GROUP_USING_RESCAN_SUPPORTED TRUE)
+set(CMAKE_LINK_GROUP_USING_RESCAN "LINKER:--start-group" "LINKER:--end-group")
