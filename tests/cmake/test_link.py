@@ -3,14 +3,14 @@ or the reason why not. Oracle: the extension runs and returns what its C code sa
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from cmake_project import Project, need_toolchain, one_line, symbols
+from cmake_project import Project, need_toolchain, one_line
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain]
-
-TOOLCHAINS = pytest.mark.parametrize("toolchain", ["gcc", "zig"])
 
 FILES = {
     "hello__c": "#include <llext/symbol.h>\nint helper(int);\nint hello(int a) { return helper(a) + 1; }\n"
@@ -70,9 +70,9 @@ CASES = {
         "target_link_libraries(second PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,near> deep)\n"
     ),
     "a project in a sub-folder": (
-        'file(WRITE "${CMAKE_SOURCE_DIR}/sub/CMakeLists.txt" "cmake_minimum_required(VERSION 3.10...3.20)\n'
+        'file(WRITE "${CMAKE_CURRENT_SOURCE_DIR}/sub/CMakeLists.txt" "cmake_minimum_required(VERSION 3.10...3.20)\n'
         'project(sub LANGUAGES C)\nadd_library(sub STATIC ../helper.c ../twice.c)\nadd_library(sub::it ALIAS sub)\n")\n'
-        'include(FetchContent)\nFetchContent_Declare(sub SOURCE_DIR "${CMAKE_SOURCE_DIR}/sub")\n'
+        'include(FetchContent)\nFetchContent_Declare(sub SOURCE_DIR "${CMAKE_CURRENT_SOURCE_DIR}/sub")\n'
         "FetchContent_MakeAvailable(sub)\nllext_add_extension(hello SOURCES ./hello.c)\n"
         "target_link_libraries(hello PRIVATE sub::it)\n"
     ),
@@ -100,27 +100,36 @@ CASES = {
     ),
 }
 
-TEST = 'llext_add_test(works EXTENSION hello CALL "hello(4)" EXPECT_RETURN 9 AT_BUILD)\n'
+TARGETS = re.compile(r"\b(hello|second|off|part|near|deep|every|unused)\b(?![.(])")
+"""Names that are in several cases; a project knows each once."""
 
 
-@TOOLCHAINS
-@pytest.mark.parametrize("case", CASES)
-def test_what_is_linked_runs(project: Project, toolchain: str, case: str) -> None:
+@pytest.mark.parametrize("toolchain", ["gcc", "zig"])
+def test_what_is_linked_runs(project: Project, toolchain: str) -> None:
+    """Each case is a folder of one project."""
     need_toolchain("cortex-m4", toolchain)
-    project.write(**FILES)
-    (project.root / "sub").mkdir()
-    project.cmake_lists(CASES[case] + TEST, languages="C CXX")
+    lists = ""
+    for number, text in enumerate(CASES.values()):
+        folder = project.root / f"case {number}"
+        (folder / "sub").mkdir(parents=True)
+        Project(folder).write(**FILES)
+        test = f'llext_add_test(works_{number} EXTENSION hello CALL "hello(4)" EXPECT_RETURN 9 PLACEMENTS 1)\n'
+        (folder / "CMakeLists.txt").write_text(TARGETS.sub(rf"\1_{number}", text + test), encoding="utf-8")
+        lists += f'add_subdirectory("case {number}")\n'
+    project.cmake_lists(lists, languages="C CXX")
     project.configured("cortex-m4", toolchain)
-    log = project.built("-v")
-    assert "hello(4) = 9" in log
-    assert "hello" in {name for name, _, where in symbols(project.path("hello.llext")) if where == ".text"}
-    if case in ("interprocedural optimization", "-flto"):
-        assert "-flto" in log
-        with project.path("hello.debug.elf").open("rb") as file:
-            names = [section.name for section in ELFFile(file).iter_sections()]
-        assert not [name for name in names if name.startswith((".gnu.lto", ".llvm"))], (
-            "it is code, resolved in the link"
-        )
+    project.built("-v")
+    ran = project.ctest("-j2")
+    assert ran.returncode == 0, ran.stdout
+    assert f"({len(CASES)} tests)" in ran.stdout
+
+    for case in ("interprocedural optimization", "-flto"):
+        number = list(CASES).index(case)
+        debug = project.path(f"case {number}/hello_{number}.debug.elf")
+        with debug.open("rb") as file:
+            names = {section.name for section in ELFFile(file).iter_sections()}
+        assert ".text" in names
+        assert not [name for name in names if name.startswith((".gnu.lto", ".llvm.lto"))], "it is code"
 
 
 HELLO = "llext_add_extension(hello SOURCES hello.c)\n"
