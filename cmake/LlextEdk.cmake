@@ -54,10 +54,11 @@ function(llext_import_edk path)
     ERROR_VARIABLE error
     RESULT_VARIABLE result)
   string(REGEX REPLACE "\n+$" "" error "${error}")
+  string(REPLACE "\n" "\n  " lines "  ${error}") # message() fills lines that are not indented
   if(NOT result EQUAL 0)
-    message(FATAL_ERROR "${who}: this EDK cannot be used\n${error}")
+    message(FATAL_ERROR "${who}: this EDK cannot be used\n${lines}")
   elseif(NOT error STREQUAL "")
-    message(WARNING "${who}:\n${error}")
+    message(WARNING "${who}:\n${lines}")
   endif()
   cmake_language(EVAL CODE "${answer}")
 

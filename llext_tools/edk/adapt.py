@@ -36,7 +36,7 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
 
     A flag that the compiler takes for one of the languages is that language's.
     """
-    words = sort(edk.words, target, toolchain.name)
+    words = _placed(sort(edk.words, target, toolchain.name), edk.folder)
     wrong = _target(edk, words, target, toolchain)
     if any(each.severity == "error" for each in wrong):
         words = replace(words, options=())  # another compiler's
@@ -70,6 +70,15 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
         dropped=(*words.dropped, *without, *absent),
         unknown=unknown,
         findings=tuple(findings),
+    )
+
+
+def _placed(words: Words, root: str) -> Words:
+    """With paths that a hand has written without a folder taken from the kit's, not from that of the build."""
+    return replace(
+        words,
+        includes=tuple(os.path.join(root, folder) for folder in words.includes),
+        files=tuple((option, os.path.join(root, file)) for option, file in words.files),
     )
 
 

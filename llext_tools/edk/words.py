@@ -19,6 +19,7 @@ from llext_tools.arch.base import Target
 NEVER: tuple[tuple[str, str], ...] = (
     (r"-O.*", "how much to optimize is the extension's own choice"),
     (r"-g.*", "the toolchain file asks for debug information, the shipped extension has none"),
+    (r"-Werror", "how strict to be with an extension is its own choice"),
     (r"-flto.*|-f(no-)?(fat|thin)-lto.*|-fuse-linker-plugin", "the extension is optimized by itself; it may set -flto"),
     (r"-nostdlib|-nodefaultlibs|-nostartfiles|-static|-shared|-r|-[lL].+|-Wl,.*|-T.+|-fuse-ld=.*|-z.+",
      "for a linker; llext_add_extension() has its own way to link"),
@@ -123,7 +124,7 @@ def sort(words: Iterable[str], target: Target, toolchain: toolchains.Name) -> Wo
         elif option == "-U":
             options.append(f"-U{value}")
         else:
-            options += [option, value] if value else [option]
+            options.append(f"{option} {value}".strip())  # of two words no compiler takes one: they are named as unknown
     return Words(
         defines=tuple(defines),
         includes=tuple(dict.fromkeys(folder for each in folders.values() for folder in each)),

@@ -43,13 +43,14 @@ ASSEMBLY = """\
         .text
 cooked: .word   CONFIG_STANDS_FOR
 """
+RAW = ".globl raw\n.type raw, STT_FUNC\n.text\nraw: .word 1\n"
 LIBRARY = "#include <zephyr/kernel.h>\nint library(int a) { return a * CONFIG_STANDS_FOR; }\n"
 LISTS = """\
 enable_testing()
 add_library(before STATIC before.c)
 llext_import_edk("{path}")
 add_library(library STATIC library.c)
-llext_add_extension(hello SOURCES hello.c cxx.cpp cooked.S)
+llext_add_extension(hello SOURCES hello.c cxx.cpp cooked.S raw.s)
 target_link_libraries(hello PRIVATE library)
 target_compile_options(hello PRIVATE -Wextra -Werror)
 llext_add_test(says EXTENSION hello CALL "hello(2)" EXPECT_RETURN 126 EXPECT_OUTPUT "qemu board: 42")
@@ -68,6 +69,7 @@ def written(project: Project, path: str) -> None:
         hello__c=ZEPHYRS,
         cxx__cpp=BOTH_HEADERS,
         cooked__S=ASSEMBLY,
+        raw__s=RAW,
         library__c=LIBRARY,
         before__c="#ifdef CONFIG_LLEXT\n#error the kit is for what comes after it\n#endif\nint before;\n",
     )
