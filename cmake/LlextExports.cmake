@@ -45,11 +45,15 @@ function(llext_add_exports name)
 endfunction()
 
 # _llext_exports_arguments(<who> <options variable> <depends variable> <targets variable> <name>...): the command-line
-# options, the files and the targets behind names made by llext_add_exports(). Low level; ${keywords} are those of the caller.
+# options, the files and the targets behind names made by llext_add_exports(), or without any those of LLEXT_FIRMWARE.
+# Low level; ${keywords} are those of the caller.
 function(_llext_exports_arguments who out_options out_files out_targets)
   set(options "")
   set(files "")
   set(targets "")
+  if("${ARGN}" STREQUAL "")
+    _llext_firmware("${who}" options files)
+  endif()
   foreach(exports IN LISTS ARGN)
     set(file "")
     if(TARGET "${exports}")

@@ -5,7 +5,7 @@
 
      llext_add_extension(<name>
        SOURCES <file>...        # C, C++ or assembly, at least one
-       [EXPORTS <exports>...]   # from llext_add_exports(): every undefined symbol must be among them
+       [EXPORTS <exports>...]   # from llext_add_exports(): every undefined symbol must be among them; default: LLEXT_FIRMWARE
        [EXTENSIONS <name>...]   # loaded before it: what these extensions export counts as there, too
        [PROFILE <profile>]      # the loader that it is for, one of `llext profiles`; default: LLEXT_PROFILE
        [OUTPUT <file>]          # default: <name>.llext in the current binary directory
@@ -53,6 +53,7 @@ function(llext_add_extension name)
   _llext_check_source_words("${who}" ${arg_SOURCES})
   _llext_check_languages("${who}" ${arg_SOURCES})
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
+  _llext_check_options("${who}" check_options)
   _llext_extensions("${who}" extensions_files ${arg_EXTENSIONS})
   set(extensions_options "${extensions_files}")
   list(TRANSFORM extensions_options PREPEND "--extension=")
@@ -157,7 +158,7 @@ function(llext_add_extension name)
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${output}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "$<TARGET_FILE:${name}>" ${name}.debug.elf
     COMMAND ${LLEXT_COMMAND} finish ${name}.debug.elf -o "${filename}" --debug-file ${name}.debug.elf ${finish_options} ${made_options}
-            --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${extensions_options} ${settings_options}
+            --check --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${extensions_options} ${settings_options} ${check_options}
     COMMAND "${CMAKE_COMMAND}" -E rename "${manifest_filename}" "${manifest}"
     COMMAND "${CMAKE_COMMAND}" -E rename "${filename}" "${output}"
     COMMAND "${CMAKE_COMMAND}" -E rename ${name}.debug.elf "$<TARGET_FILE:${name}>"

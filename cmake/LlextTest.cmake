@@ -7,7 +7,7 @@
        EXTENSION <name>         # from llext_add_extension()
        CALL <call>              # for example "add(2, 3)"
        [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
-       [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: the built-in host
+       [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: LLEXT_FIRMWARE, else the built-in host
        [MMIO <device>...]       # peripherals, for example 0x40004000+4K=zero, see `llext run --mmio`
        [OVERRIDE <override>...] # functions of the firmware in Python or as a value: read_adc=42 read_adc=board.py:adc
        [INIT <function>...]     # functions of the firmware that are called before all else
@@ -30,6 +30,9 @@
 
    Files of Python are named from the folder of the ``CMakeLists.txt`` on; the build may make them. What is not of the form
    ``START+SIZE=KIND`` of ``MMIO`` or ``NAME=VALUE`` of ``OVERRIDE`` ends the configuration.
+
+   A run that passes leaves a record, JSON in ``CMakeFiles/<test>.dir/run.json``: what was called, and the SHA-256 of the
+   extensions. One that fails removes it.
 
    Without an expectation the call must come back without a fault. ``find_package(LlextTools)`` enables testing in the
    folder that calls it.
@@ -115,7 +118,11 @@ function(llext_add_test test)
       string(REPLACE ";" "\\;" ${option} "${word}${arg_${option}}")
     endif()
   endforeach()
+  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+  string(REGEX REPLACE "[^A-Za-z0-9_.+-]" "_" record "${test}")
+  set(record "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${record}.dir/$<${multi_config}:$<CONFIG>/>run.json")
   set(run ${LLEXT_COMMAND} run "${extension}" --target "${LLEXT_TARGET}" ${profile_options} ${exports_options} ${files} ${host})
+  list(APPEND run "--record=${record}" "--test=${test}")
   if(arg_PLACEMENTS GREATER 1)
     list(APPEND run "--placements=${arg_PLACEMENTS}")
   endif()
@@ -143,16 +150,15 @@ function(llext_add_test test)
     if(TARGET "${test}")
       message(FATAL_ERROR "${who}: there is already a target of this name")
     endif()
-    set(stamp "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${test}.dir/passed")
     add_custom_command(
-      OUTPUT "${stamp}"
+      OUTPUT "${record}"
       COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits}
-      COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
       DEPENDS ${built} ${exports_files} ${exports_targets} ${python}
       WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"
       COMMENT "Running ${test}"
       VERBATIM)
-    add_custom_target(${test} ALL DEPENDS "${stamp}")
+    add_custom_target(${test} ALL DEPENDS "${record}")
+    set(listed "")
   else()
     if(TEST "${test}")
       message(FATAL_ERROR "${who}: there is already a test of this name")
@@ -162,8 +168,25 @@ function(llext_add_test test)
       WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}")
     # A test without its extension is "Not Run", which fails ctest as well, but does not blame the test.
     set_tests_properties(${test} PROPERTIES LABELS llext REQUIRED_FILES "${required}")
+    set(listed "${CMAKE_CURRENT_BINARY_DIR}/CTestTestfile.cmake")
   endif()
+  set_property(GLOBAL APPEND PROPERTY LLEXT_RUNS "${record}\t${test}\t${listed}")
 endfunction()
+
+# llext-runs.txt: the record of each test, the test and the file that tells CTest of it, none if it is a build step; with
+# tabs between them. `llext build` reads it, as it does llext-extensions.txt.
+function(_llext_list_runs)
+  get_property(runs GLOBAL PROPERTY LLEXT_RUNS)
+  list(JOIN runs "\n" text)
+  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+  file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/$<${multi_config}:$<CONFIG>/>llext-runs.txt" CONTENT "${text}\n")
+endfunction()
+
+get_property(_llext_listed GLOBAL PROPERTY LLEXT_RUNS_LISTED)
+if(NOT _llext_listed)
+  set_property(GLOBAL PROPERTY LLEXT_RUNS_LISTED TRUE)
+  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL _llext_list_runs)
+endif()
 
 # _llext_check_host(<who>): refuse devices and overrides that `llext run` would not take. The files are looked at then.
 function(_llext_check_host who)

@@ -36,6 +36,7 @@ endif()
 
 include("${CMAKE_CURRENT_LIST_DIR}/LlextArguments.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextProfile.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/LlextDefaults.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextEdk.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExports.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextLink.cmake")

@@ -18,7 +18,7 @@ from llext_tools.diag import Location, fail
 from llext_tools.files import read_bytes
 
 FORMAT = 1
-OWN = frozenset({"format", "files", "version"})
+OWN = frozenset({"format", "files", "version", "inputs", "outputs"})
 """Keys of a record that a manifest does not repeat: it has the digests, and is the same whoever has run the test."""
 
 

@@ -44,7 +44,7 @@ def failures_of_ninja(lines: Sequence[str]) -> tuple[Failure, ...]:
     for i, line in enumerate(lines):
         if line.startswith("FAILED: "):
             what = re.sub(r"^FAILED: (\[code=\d+\] )?", "", line).split()[0]
-            test = re.search(r"CMakeFiles/([^/ ]+)\.dir/passed$", what)
+            test = re.search(r"CMakeFiles/([^/ ]+)\.dir/(?:[^/ ]+/)?run\.json$", what)
             extension = re.search(r"([^/ ]+)\.debug\.elf$", what)
             what = (test or extension or ("", re.sub(r"CMakeFiles/[^/ ]+\.dir/", "", what)))[1]
             output = []

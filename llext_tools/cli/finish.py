@@ -27,6 +27,7 @@ Make the file that is shipped of a partially linked object: without debugging se
 unwinding tables and the local symbols that no relocation uses, laid out as the loader
 needs it. The object itself keeps all that for a debugger. The manifest beside the file keeps
 what the extension takes its imports for, so that it can be checked without the object."""
+FOR_THE_CHECK = ("heap", "config", "ignore", "select")
 EXAMPLE = "llext finish hello.debug.elf -o hello.llext"
 
 
@@ -53,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for the check: loaded before it",
     )
     parser.add_argument("--profile", metavar="NAME", help=f"for the check (default {profiles.DEFAULT})")
+    for name in FOR_THE_CHECK:
+        parser.add_argument(f"--{name}", metavar=name.upper(), action="append", default=[], help="for the check")
+    parser.add_argument("--werror", metavar="CODES", action="append", nargs="?", const="all", default=[])
     parser.add_argument("--settings", metavar="FILE", help="for the check; `--no-settings`: none at all")
     parser.add_argument("--no-settings", action="store_true", help=argparse.SUPPRESS)
 
@@ -92,6 +96,7 @@ def _check(output: str, args: argparse.Namespace) -> tuple[Report, Settings]:
     options = [f"--exports={table}" for table in args.exports]
     options += [f"--extension={path}" for path in args.first]
     options += [f"--{name}={value}" for name in ("target", "profile", "settings") if (value := getattr(args, name))]
+    options += [f"--{name}={value}" for name in (*FOR_THE_CHECK, "werror") for value in getattr(args, name)]
     options += ["--no-settings"] if args.no_settings else []
     return check.examine(parser.parser_for("check").parse([output, "--quiet", "--format=text", *options]))
 

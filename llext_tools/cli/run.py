@@ -16,6 +16,7 @@ from llext_tools.c.types import encode
 from llext_tools.c.values import pack
 from llext_tools.c.view import Held, View, plain
 from llext_tools.cli import host, measure
+from llext_tools.cli.record import Record
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
 from llext_tools.errors import LlextError, UsageError
@@ -47,9 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     measure.add_arguments(parser)
     parser.add_argument("--registers", action="store_true", help="show the registers at a fault")
     parser.add_argument("--json", metavar="FILE", help="write the result as JSON; `-` is stdout")
+    parser.add_argument("--record", metavar="FILE", help="if all passed, say so there, as of the test --test NAME")
+    parser.add_argument("--test", metavar="NAME", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
+    record = Record(args) if args.record is not None else None
     quiet = args.json == "-"
     screen = Screen(None if quiet else sys.stdout)
     found: list[Diagnostic] = []
@@ -75,7 +79,10 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.flush()
     if found and not quiet:
         report(found)
-    return exit_code(found)
+    code = exit_code(found)
+    if record and code == 0:
+        record.write()
+    return code
 
 
 def show_result(args: argparse.Namespace, screen: Screen, result: RunResult | None) -> None:

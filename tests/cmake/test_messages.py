@@ -32,6 +32,12 @@ EXTENSION = {
         "LLEXT_PROFILE '4.2' is not a loader profile error[usage]: there is no loader profile `4.2` "
         "= help: the profiles are abi, zephyr-4.2, zephyr-next"
     ): "set(LLEXT_PROFILE 4.2)\nllext_add_extension(hello SOURCES hello.o)",
+    "LLEXT_FIRMWARE 'fw.elf': there is no such file": (
+        "set(LLEXT_FIRMWARE fw.elf)\nllext_add_extension(hello SOURCES hello.o)"
+    ),
+    "LLEXT_CHECK_OPTIONS '--quiet' is none of --heap=, --config=, --ignore=, --select=, --werror": (
+        "set(LLEXT_CHECK_OPTIONS --quiet)\nllext_add_extension(hello SOURCES hello.o)"
+    ),
     "OUTPUT needs a value": "llext_add_extension(hello SOURCES hello.o OUTPUT)",
     "unknown argument 'hello.c'": "llext_add_extension(hello hello.c)",
     "unknown argument 'SOURCE', 'hello.c'": "llext_add_extension(hello SOURCE hello.c)",
@@ -243,9 +249,8 @@ def test_what_a_test_runs(project: Project, arguments: str, options: set[str]) -
     start, *found = command_of(project, arguments)
     assert start == "run"
     assert {"/hello", "--target", "cortex-m4", "--call=f()"} <= set(found)
-    given = {
-        word for word in found if word.startswith("--") and not word.startswith(("--target", "--call", "--profile"))
-    }
+    always = ("--target", "--call", "--profile", "--record", "--test")
+    given = {word for word in found if word.startswith("--") and not word.startswith(always)}
     assert given == options
 
 

@@ -364,7 +364,7 @@ def test_failures_in_ninjas_output() -> None:
 
 
 def test_a_test_that_is_a_build_step_is_named() -> None:
-    text = "FAILED: [code=10] sub/CMakeFiles/runs.dir/passed /p/sub/CMakeFiles/runs.dir/passed\ncommand\nno"
+    text = "FAILED: [code=10] sub/CMakeFiles/runs.dir/run.json /p/sub/CMakeFiles/runs.dir/run.json\ncommand\nno"
     (failure,) = logs.failures_of_ninja(text.splitlines())
     assert (failure.step, failure.what, failure.lines) == (Step.TEST, "runs", ("no",))
 

@@ -1,0 +1,108 @@
+"""``llext run --record``: a file that says of which extensions a run has passed, and of what files it was made.
+
+    {"format": 1, "test": "hello.greets", "calls": ["hello()"], "placements": 3, "firmware": [{"file", "sha256"}],
+     "files": {"hello.llext": "<sha256>"}, "version": "1.0",
+     "inputs": {"/p/hello.llext": [size, mtime in ns]}, "outputs": []}
+
+What stands before ``version`` goes into the manifest of the extension, see ``artifact.runs``. The rest is for ``llext
+build``: a test whose inputs are what they were need not run again. ``inputs`` is null for a run that cannot be compared
+so, for it has started other programs or used the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import stat
+import sys
+import sysconfig
+from contextlib import suppress
+from importlib.util import source_from_cache
+from typing import Any
+
+import llext_tools
+from llext_tools.artifact.runs import FORMAT
+from llext_tools.diag import fail
+from llext_tools.files import read_bytes, write_atomically
+
+AT_LARGE = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
+"""Audit events after which nobody knows what a run depends on."""
+
+
+class Record:
+    """Begins with the run: an earlier record is removed, and from now on opened files are remembered."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        """Raises:
+        UsageError: ``usage``: there is no name of a test.
+        FormatError: ``file-unwritable``.
+        """
+        if not args.test:
+            fail("usage", "llext run: `--record` needs the name of the test", help="give `--test NAME`, too")
+        self._args = args
+        self._inputs: dict[str, tuple[int, int]] | None = {}
+        self._own = _folders(os.path.dirname(llext_tools.__file__), sysconfig.get_path("stdlib"))
+        self._packages = _folders(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(args.record)), exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.unlink(args.record)
+        except OSError as error:
+            fail("file-unwritable", f"cannot write `{args.record}`: {(error.strerror or '').lower()}")
+        sys.addaudithook(self._heard)
+
+    def write(self) -> None:
+        """The run has passed.
+
+        Raises:
+            FormatError: ``file-unwritable``.
+        """
+        args, inputs = self._args, self._inputs
+        self._inputs = None
+        outputs = [args.coverage, args.cpu_profile, args.trace, args.json]
+        document = {
+            "format": FORMAT,
+            "test": args.test,
+            "calls": args.call,
+            "placements": int(args.placements),
+            "firmware": [{"file": os.path.basename(p), "sha256": _digest(p)} for p in (*args.firmware, *args.exports)],
+            "files": {os.path.basename(path): _digest(path) for path in (*args.first, args.extension)},
+            "version": llext_tools.__version__,
+            "inputs": inputs,
+            "outputs": [os.path.abspath(path) for path in outputs if path and path != "-"],
+        }
+        write_atomically(args.record, json.dumps(document, indent=1) + "\n")
+
+    def _heard(self, event: str, given: tuple[Any, ...]) -> None:
+        """An audit hook; it stays for as long as the process lives."""
+        if self._inputs is None:
+            return
+        if event.startswith(AT_LARGE):
+            self._inputs = None
+        elif event == "open":
+            with suppress(OSError, ValueError, TypeError, NotImplementedError):
+                self._opened(given[0], given[2])
+
+    def _opened(self, name: Any, flags: int) -> None:
+        if isinstance(name, int) or flags & (os.O_WRONLY | os.O_RDWR) or self._inputs is None:
+            return
+        path = os.path.abspath(os.fsdecode(name))
+        if path.endswith(".pyc"):
+            path = source_from_cache(path)
+        real = os.path.realpath(path)
+        installed = real.startswith(self._packages)  # code is left out, data may be an extension
+        if path in self._inputs or (real.endswith(".py") if installed else real.startswith(self._own)):
+            return
+        found = os.stat(path)
+        if stat.S_ISREG(found.st_mode):
+            self._inputs[path] = (found.st_size, found.st_mtime_ns)
+
+
+def _folders(*paths: str) -> tuple[str, ...]:
+    return tuple(os.path.join(os.path.realpath(path), "") for path in paths)
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()

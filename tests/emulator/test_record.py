@@ -1,0 +1,98 @@
+"""The record of a run that passed. Oracles: ``sha256sum`` and ``stat`` of the files; what the run was asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from needs import need
+
+pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
+
+ANSWER = """\
+.syntax unified
+.thumb
+.text
+.globl answer
+.type answer, %function
+answer:
+    push {r3, lr}
+    ldr r3, =read_adc
+    blx r3
+    pop {r3, pc}
+.ltorg
+.section .exported_sym, "a"
+.balign 4
+.word name, answer
+.section .rodata, "a"
+name: .asciz "answer"
+"""
+BOARD = "import levels\ndef adc() -> int:\n    return levels.LEVEL\n"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    gas = need("arm-none-eabi-as")
+    folder = tmp_path_factory.mktemp("record")
+    (folder / "answer.s").write_text(ANSWER, encoding="utf-8")
+    subprocess.run([gas, "-mcpu=cortex-m4", "answer.s", "-o", "answer.llext"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    shutil.copyfile(built / "answer.llext", tmp_path / "answer.llext")
+    (tmp_path / "board.py").write_text(BOARD, encoding="utf-8")
+    (tmp_path / "levels.py").write_text("LEVEL = 7\n", encoding="utf-8")
+    return tmp_path
+
+
+def run(folder: Path, *more: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llext_tools", "run", "answer.llext", "--target=cortex-m4", "--call=answer()"]
+    command += ["--prototype=int answer(void)", "--prototype=int read_adc(void)", "--record=out/run.json"]
+    done = subprocess.run([*command, *more], cwd=folder, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def record(folder: Path) -> Any:
+    return json.loads((folder / "out" / "run.json").read_text(encoding="utf-8"))
+
+
+def test_a_record_says_what_has_passed_and_what_was_read(folder: Path) -> None:
+    for _ in range(2):  # the second time, what board.py imports comes from its .pyc file
+        run(folder, "--test=works", "--override=read_adc=board.py:adc", "--placements=2", "--expect-return=7")
+        found = record(folder)
+        assert (found["test"], found["calls"], found["placements"]) == ("works", ["answer()"], 2)
+        digest = subprocess.run(["sha256sum", "answer.llext"], cwd=folder, stdout=subprocess.PIPE, check=True).stdout
+        assert found["files"] == {"answer.llext": digest.decode().split()[0]}
+        names = ("answer.llext", "board.py", "levels.py")
+        stats = {str(folder / name): os.stat(folder / name) for name in names}
+        assert found["inputs"] == {path: [each.st_size, each.st_mtime_ns] for path, each in stats.items()}
+
+
+def test_a_run_that_fails_leaves_no_record(folder: Path) -> None:
+    run(folder, "--test=works", "--override=read_adc=5")
+    assert record(folder)["test"] == "works"
+    run(folder, "--test=works", "--override=read_adc=5", "--expect-return=6", code=10)
+    assert not (folder / "out" / "run.json").exists()
+
+
+def test_what_another_program_was_asked_is_not_known(folder: Path) -> None:
+    text = "import subprocess\ndef adc() -> int:\n    return len(subprocess.run(['true']).args)\n"
+    (folder / "board.py").write_text(text, encoding="utf-8")
+    run(folder, "--test=works", "--override=read_adc=board.py:adc", "--expect-return=1")
+    assert record(folder)["inputs"] is None
+
+
+def test_a_record_needs_the_name_of_a_test(folder: Path) -> None:
+    assert "error[usage]: llext run: `--record` needs the name of the test" in run(folder, code=2).stderr
+    (folder / "out").write_text("a file", encoding="utf-8")
+    assert "error[file-unwritable]" in run(folder, "--test=works", code=3).stderr
