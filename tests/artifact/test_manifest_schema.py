@@ -30,9 +30,9 @@ def faults(document: Any) -> list[str]:
     return [error.message for error in Draft202012Validator(schema()).iter_errors(document)]
 
 
-def made(folder: Path, combination: Combination, *options: str, text: str = built.SOURCE) -> dict[str, Any]:
+def made(folder: Path, by: Combination, *options: str, text: str = built.SOURCE) -> dict[str, Any]:
     """The manifest of an extension that is finished with these options."""
-    merged = combination.merge(folder, combination.compile(folder, text, "-g"))
+    merged = by.merge(folder, by.compile(folder, text, "-g"))
     code, printed = llext("finish", str(merged), "-o", str(folder / "hello.llext"), *options)
     assert (code, "error" in printed) == (0, False), printed
     found: dict[str, Any] = json.loads((folder / "hello.json").read_text())
