@@ -6,15 +6,19 @@ the other side. The firmware's CRC is compared with the check value that the alg
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from cmake_project import need_toolchain
 from llext_tools import arch
@@ -55,7 +59,22 @@ def test_all_samples(target: str, toolchain: str, tmp_path: Path) -> None:
     for path in result.artifacts:
         assert path.parent == job.output
         assert path.with_suffix(".debug.elf").exists()
+        assert_manifest(path.with_suffix(".json"), job)
         assert_linked_as_by_gnu_ld(path, arch.target(target).cpu_flags)
+
+
+def assert_manifest(path: Path, job: Job) -> None:
+    """Oracles: jsonschema with the schema that is shipped; hashlib."""
+    text = path.read_text(encoding="utf-8")
+    document = json.loads(text)
+    schema = json.loads((files("llext_tools.artifact") / "schema.json").read_text(encoding="utf-8"))
+    assert [error.message for error in Draft202012Validator(schema).iter_errors(document)] == []
+    assert document["target"]["name"] == job.target
+    assert (document["toolchain"]["name"], document["checked"]["warnings"]) == (job.toolchain, [])
+    assert str(job.build) not in text
+    digests = {name: entry["sha256"] for name, entry in document["files"].items()}
+    beside = [path.with_suffix(".llext"), path.with_suffix(".debug.elf")]
+    assert digests == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in beside}
 
 
 def assert_linked_as_by_gnu_ld(path: Path, flags: Iterable[str]) -> None:
