@@ -87,6 +87,7 @@ class Result:
     job: Job
     artifacts: tuple[Path, ...] = ()  # the .llext files, in the build folder if the job failed
     tests: tuple[Case, ...] = ()
+    up_to_date: tuple[str, ...] = ()  # tests that have passed before, with the same files
     not_run: tuple[str, ...] = ()  # tests of extensions that were not built, with keep_going
     seconds: Mapping[Step, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
@@ -105,6 +106,8 @@ class Options:
     source: Path
     cores: int
     keep_going: bool = False
+    run: bool = True  # the tests
+    rerun: bool = False  # also those that are up to date
     profile: str = ""  # the loader; "" leaves it to the project
     define: tuple[str, ...] = ()  # NAME=VALUE for CMake
 

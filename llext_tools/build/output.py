@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from llext_tools.artifact import read_artifact, to_text
+from llext_tools.artifact.runs import with_runs
 from llext_tools.build.job import Failure, Job, Step
-from llext_tools.files import write_atomically
+from llext_tools.build.runs import records_by_file, runs_of
+from llext_tools.errors import LlextError
+from llext_tools.files import write_all, write_atomically
 
 EXTENSIONS = (
     "llext-extensions.txt"  # written by the CMake package: on each line a .llext file, then what lies beside it
 )
+
+
+GATHERED = "llext-gathered.txt"
 
 
 def extensions(job: Job) -> dict[Path, tuple[Path, ...]]:
@@ -34,14 +40,51 @@ def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path,
             what = f"two extensions have the file name `{file.name}`"
             return built, (Failure(step=Step.BUILD, what=what, lines=(str(files[file.name]), str(file))),)
     files = {name: path for name, path in files.items() if path.exists()}
+    copies = tuple(job.output / path.name for path in built)
+    if read_text(job.build / GATHERED) == _state(job, files):
+        return copies, ()
     if files:
         job.output.mkdir(parents=True, exist_ok=True)
-    for name, path in files.items():
-        data, copy = path.read_bytes(), job.output / name
-        if not copy.exists() or _digest(copy.read_bytes()) != _digest(data):
-            write_atomically(copy, data)
+    records = records_by_file(job)
+    for extension, beside in made.items():
+        parts = {job.output / path.name: path for path in (extension, *beside) if path.exists()}
+        try:
+            contents = {copy: _contents(path, records.get(extension.name, ())) for copy, path in parts.items()}
+        except LlextError as error:
+            lines = tuple(diagnostic.message for diagnostic in error.diagnostics)
+            return built, (Failure(step=Step.BUILD, what=extension.stem, lines=lines),)
+        write_all({copy: data for copy, data in contents.items() if not copy.exists() or copy.read_bytes() != data})
     sweep(job.output, keep=files)
-    return tuple(job.output / path.name for path in built), ()
+    write_atomically(job.build / GATHERED, _state(job, files))
+    return copies, ()
+
+
+def _contents(path: Path, records: Sequence[str]) -> bytes:
+    """What is shipped of a file: a manifest says also which runs have passed.
+
+    Raises:
+        FormatError: ``manifest-syntax``.
+    """
+    if path.suffix == ".json" and records:
+        return to_text(with_runs(read_artifact(path), records)).encode()
+    return path.read_bytes()
+
+
+def _state(job: Job, files: Mapping[str, Path]) -> str:
+    """Sizes and times of all that is gathered, of the records of runs and of what is in the output folder."""
+    paths: list[str | Path] = [
+        *files.values(),
+        *(run.record for run in runs_of(job)),
+        *(job.output / name for name in files),
+    ]
+    found = []
+    for path in paths:
+        try:
+            stat = os.stat(path)
+            found.append(f"{stat.st_size} {stat.st_mtime_ns} {path}")
+        except OSError:
+            found.append(f"- - {path}")
+    return "\n".join(found)
 
 
 def sweep(output: Path, keep: Iterable[str]) -> None:
@@ -53,10 +96,6 @@ def sweep(output: Path, keep: Iterable[str]) -> None:
                 path.unlink(missing_ok=True)
     with suppress(OSError):
         output.rmdir()
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
 
 
 def read_text(path: Path) -> str | None:

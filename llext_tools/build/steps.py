@@ -27,6 +27,7 @@ from llext_tools.build.logs import (
 )
 from llext_tools.build.output import extensions, gather, read_text, sweep
 from llext_tools.build.process import Children, Shell
+from llext_tools.build.runs import excluding, others, up_to_date
 from llext_tools.files import write_atomically
 
 STAMP = "llext-configured.json"
@@ -42,9 +43,10 @@ def run_job(
     failures: tuple[Failure, ...] = ()
     lines: list[str] = []
     tests: tuple[Case, ...] = ()
+    held: tuple[str, ...] = ()
     not_run: tuple[str, ...] = ()
     with open(job.log, "w", encoding="utf-8") as log:
-        for step in Step:
+        for step in Step if options.run else (Step.CONFIGURE, Step.BUILD):
             built = len(extensions(job)) if step is Step.TEST else 0
             shell = Shell(job, step, log, children, observe, built)
             shell.progress(0, 0)
@@ -54,7 +56,8 @@ def run_job(
             elif step is Step.BUILD:
                 lines, failures = build(shell, options, tools, share)
             else:
-                tests, not_run, failed = test(shell, tools, share, some=bool(failures))
+                held = () if options.rerun else up_to_date(job)
+                tests, not_run, failed = test(shell, tools, share, held, some=bool(failures))
                 failures += failed
             seconds[step] = time.monotonic() - start
             if failures and not (options.keep_going and all(f.step is not Step.CONFIGURE for f in failures)):
@@ -69,6 +72,7 @@ def run_job(
         job=job,
         artifacts=artifacts,
         tests=tests,
+        up_to_date=held,
         not_run=not_run,
         seconds=seconds,
         failures=failures,
@@ -133,12 +137,12 @@ def _remove_outdated(shell: Shell, ninja: str, *, everything: bool) -> None:
     """
     trial = shell.job.build / "llext-trial.ninja"
     write_atomically(trial, "include build.ninja\n")
-    for extension, others in extensions(shell.job).items():
+    for extension, beside in extensions(shell.job).items():
         name = os.path.relpath(extension, shell.job.build)
         known = str(extension) if name.startswith("..") else name
         code, lines = shell.run([ninja, "-C", str(shell.job.build), "-f", str(trial), "-n", known])
         if everything or code != 0 or not any(line.startswith("ninja: no work to do") for line in lines):
-            for path in (extension, *others):
+            for path in (extension, *beside):
                 path.unlink(missing_ok=True)
 
 
@@ -146,9 +150,14 @@ CTEST_STATUS = re.compile(r" *(\d+)/(\d+) Test ")
 
 
 def test(
-    shell: Shell, tools: Mapping[str, str], share: int, *, some: bool
+    shell: Shell, tools: Mapping[str, str], share: int, held: tuple[str, ...], *, some: bool
 ) -> tuple[tuple[Case, ...], tuple[str, ...], tuple[Failure, ...]]:
-    """Run CTest: tests that ran, those without their extension (no failure if only ``some`` was built), failures."""
+    """Run CTest: tests that ran, those without their extension (no failure if only ``some`` was built), failures.
+
+    Without those that are ``held`` for passed; without any left, CTest is not asked.
+    """
+    if not others(shell.job, set(held)):
+        return (), (), ()
 
     def count(line: str) -> None:
         if status := CTEST_STATUS.match(line):
@@ -159,6 +168,7 @@ def test(
         report.unlink()
     command = [tools["ctest"], "--test-dir", str(shell.job.build), "-j", str(share), "--no-tests=ignore"]
     command += ["--output-on-failure", "--output-junit", str(report), "--test-output-size-passed", "300000"]
+    command += excluding(held)
     code, lines = shell.run(command, count)
     tests, not_run = read_junit(report)
     failures = tuple(

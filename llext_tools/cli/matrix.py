@@ -15,9 +15,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
-from llext_tools import profile as profiles
-from llext_tools import toolchains
-from llext_tools.arch import target, targets
 from llext_tools.build import (
     Job,
     Options,
@@ -61,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile", metavar="NAME", default="", help="the loader (`llext profiles`); default: the project's"
     )
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core")
+    parser.add_argument("--rerun", action="store_true", help="run also tests that have passed with the same files")
     parser.add_argument("--json", metavar="FILE", help="write the results of all targets, as JSON")
     parser.add_argument(
         "--keep-going", action="store_true", help="go on after a failure, to see all failures of a target"
@@ -80,6 +78,10 @@ def choose_jobs(args: argparse.Namespace, build_dir: Path, output: Path) -> tupl
         UsageError: there is no such target, toolchain or loader profile.
         ToolError: a target that was asked for has no toolchain, or no target has one.
     """
+    from llext_tools import profile as profiles
+    from llext_tools import toolchains
+    from llext_tools.arch import target, targets
+
     if args.profile:
         profiles.load(args.profile)
     wanted = [target(name) for name in args.target] if args.target else list(targets().values())
@@ -111,6 +113,7 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define
         source=source,
         cores=args.jobs or cores(),
         keep_going=args.keep_going,
+        rerun=args.rerun,
         profile=args.profile,
         define=tuple(define),
     )
@@ -136,8 +139,11 @@ def summary(results: Sequence[Result], seconds: float) -> str:
     if passed == len(results):
         built = sum(len(result.artifacts) for result in results)
         run = sum(len(result.tests) for result in results)
+        held = sum(len(result.up_to_date) for result in results)
         made = f"{_count(built, 'extension')} for {passed} {what}{plural} built and checked"
-        return f"{made}, {_count(run, 'test')} run {took}"
+        tests = [f"{_count(run, 'test')} run"] if run or not held else []
+        tests += [f"{held if tests else _count(held, 'test')} up to date"] if held else []
+        return f"{made}, {', '.join(tests)} {took}"
     return f"{len(results) - passed} of {len(results)} {what}{plural} failed {took}" if passed else f"failed {took}"
 
 
@@ -151,12 +157,12 @@ def cells(result: Result) -> tuple[str, ...]:
     took = f"{sum(result.seconds.values()):.1f} s"
     built = str(len(result.artifacts))
     if result.passed:
-        return (*job, built, built, str(len(result.tests)), took)
+        return (*job, built, built, str(len(result.tests) + len(result.up_to_date)), took)
     steps = {failure.step for failure in result.failures}
     if steps == {Step.TEST} and Step.TEST in result.seconds:
-        good = sum(test.passed for test in result.tests)
+        good = sum(test.passed for test in result.tests) + len(result.up_to_date)
         at_build = {failure.what for failure in result.failures} - {test.name for test in result.tests}
-        return (*job, built, built, f"{good} of {len(result.tests) + len(at_build)}", took)
+        return (*job, built, built, f"{good} of {len(result.tests) + len(result.up_to_date) + len(at_build)}", took)
     where = "configure" if Step.CONFIGURE in steps else "build"
     return (*job, f"{where} failed", "", "", took)
 
@@ -270,6 +276,7 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
                     {"name": test.name, "passed": test.passed, "seconds": round(test.seconds, 3)}
                     for test in result.tests
                 ],
+                "up_to_date": list(result.up_to_date),
                 "not_run": list(result.not_run),
                 "compiler_warnings": list(result.compiler_warnings),
                 "failures": [

@@ -1,0 +1,118 @@
+"""What an up-to-date `llext build` does not do again, and what it does after a change.
+
+Oracles: CTest's own list of what ran (the JUnit report), and the digests of ``sha256sum``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cmake_project import need_toolchain
+from llext_tools.build import Job, Options, Result, build
+from llext_tools.build.runs import excluding
+
+pytestmark = [pytest.mark.cmake, pytest.mark.toolchain, pytest.mark.emulator]
+
+LISTS = """\
+cmake_minimum_required(VERSION 3.25)
+project(adc LANGUAGES C)
+find_package(LlextTools REQUIRED)
+llext_add_extension(adc SOURCES adc.c)
+llext_add_test(reads EXTENSION adc CALL "twice()" OVERRIDE read_adc=board.py:adc EXPECT_RETURN 14)
+llext_add_test("a+b (c)" EXTENSION adc CALL "one()" EXPECT_RETURN 1 OVERRIDE read_adc=0)
+llext_add_test(built EXTENSION adc CALL "one()" EXPECT_RETURN 1 OVERRIDE read_adc=0 AT_BUILD)
+"""
+SOURCE = """\
+#include <llext/symbol.h>
+int read_adc(void);
+int twice(void) { return 2 * read_adc(); }
+int one(void) { return 1; }
+EXPORT_SYMBOL(twice);
+EXPORT_SYMBOL(one);
+"""
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has been built once."""
+    need_toolchain("cortex-m4", "gcc")
+    folder = tmp_path_factory.mktemp("adc")
+    (folder / "CMakeLists.txt").write_text(LISTS, encoding="utf-8")
+    (folder / "adc.c").write_text(SOURCE, encoding="utf-8")
+    (folder / "board.py").write_text("import levels\ndef adc() -> int:\n    return levels.LEVEL\n", encoding="utf-8")
+    (folder / "levels.py").write_text("LEVEL = 7\n", encoding="utf-8")
+    assert ran(once(folder)) == {"reads", "a+b (c)"}
+    return folder
+
+
+def once(folder: Path, **options: Any) -> Result:
+    job = Job(target="cortex-m4", toolchain="gcc", build=folder / "build" / "j", output=folder / "dist" / "j")
+    (result,) = build([job], Options(source=folder, cores=2, **options))
+    return result
+
+
+def ran(result: Result) -> set[str]:
+    return {test.name for test in result.tests}
+
+
+def change(path: Path, old: str, new: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
+def test_only_what_a_change_concerns_runs_again(first: Path) -> None:
+    assert excluding(("a+b (c)",)) == ["-E", r"^(a\+b \(c\))$"]
+    again = once(first)
+    assert (again.passed, ran(again), set(again.up_to_date)) == (True, set(), {"reads", "a+b (c)"})
+    log = again.job.log.read_text(encoding="utf-8")
+    assert [line.split()[1].rpartition("/")[2] for line in log.splitlines() if line.startswith("$ ")] == ["ninja"]
+
+    change(first / "levels.py", "7", "8")
+    failed = once(first)
+    assert ran(failed) == {"reads"}, "what an override imports has changed"
+    assert not failed.passed
+    assert not failed.job.output.exists()
+    change(first / "levels.py", "8", "7")
+    mended = once(first)
+    assert mended.passed
+    assert (ran(mended), mended.up_to_date) == ({"reads"}, ("a+b (c)",))
+
+    assert ran(once(first, rerun=True)) == {"reads", "a+b (c)"}
+    assert not once(first, run=False).tests
+
+
+def test_tests_of_others_always_run(first: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(first, tmp_path / "p", ignore=shutil.ignore_patterns("build", "dist"))
+    change(folder / "CMakeLists.txt", "AT_BUILD)\n", "AT_BUILD)\nadd_test(NAME plain COMMAND true)\n")
+    assert ran(once(folder)) == {"reads", "a+b (c)", "plain"}
+    assert ran(once(folder)) == {"plain"}
+    change(folder / "CMakeLists.txt", "COMMAND true", "COMMAND false")
+    failed = once(folder)
+    assert ran(failed) == {"reads", "a+b (c)", "plain"}, "CTest may know something else of each test"
+    assert [failure.what for failure in failed.failures] == ["plain"]
+
+
+def test_the_manifest_has_the_runs_that_hold(first: Path) -> None:
+    result = once(first)
+    (path,) = result.artifacts
+    manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert {run["test"]: run["calls"] for run in manifest["runs"]} == {
+        "reads": ["twice()"],
+        "a+b (c)": ["one()"],
+        "built": ["one()"],
+    }
+    digest = subprocess.run(["sha256sum", path], stdout=subprocess.PIPE, check=True).stdout.decode().split()[0]
+    assert manifest["files"]["adc.llext"]["sha256"] == digest
+
+    os.utime(path, ns=(1, 1))
+    once(first)
+    assert path.stat().st_mtime_ns == 1, "what is there already is not written again"
+    path.write_bytes(b"other")
+    once(first)
+    assert subprocess.run(["sha256sum", path], stdout=subprocess.PIPE, check=True).stdout.decode().split()[0] == digest
