@@ -127,15 +127,7 @@ function(llext_add_extension name)
     cmake_path(SET headers NORMALIZE "${here}/../include") # a checkout
   endif()
   target_include_directories(${name} PRIVATE "${headers}")
-  # -d: room for common symbols. --force-group-allocation: one section for each region, though templates and inline
-  # functions come in sections of their own; lld merges them without being told and knows neither option. With -flto GCC
-  # would write its own intermediate code, as for another link, without nolto-rel; lld always makes code of it.
-  if(LLEXT_TOOLCHAIN_FOUND STREQUAL "gcc")
-    target_link_options(${name} PRIVATE -r -nostdlib -flinker-output=nolto-rel
-      LINKER:-d,--force-group-allocation,-z,noexecstack "LINKER:-T,${here}/llext-merge.ld")
-  else()
-    target_link_options(${name} PRIVATE LINKER:-r "LINKER:-T,${here}/llext-merge.ld")
-  endif()
+  target_link_options(${name} PRIVATE ${LLEXT_LINK_OPTIONS} "-T${here}/llext-merge.ld")
   if(exports_targets OR arg_EXTENSIONS)
     add_dependencies(${name} ${exports_targets} ${arg_EXTENSIONS})
   endif()

@@ -30,6 +30,11 @@ def cmake_prefix() -> str:
     return _PACKAGE if os.path.isdir(os.path.join(_PACKAGE, "share", "cmake", "LlextTools")) else cmake_dir()
 
 
+def merge_script() -> str:
+    """The linker script of the partial link."""
+    return os.path.join(cmake_dir(), "llext-merge.ld")
+
+
 def include_dir() -> str:
     """The folder to compile with: ``#include <llext/symbol.h>``."""
     return _first("include", "include")

@@ -23,7 +23,7 @@ from typing import Literal
 
 from llext_tools.arch.base import Flag, Target
 from llext_tools.diag import fail
-from llext_tools.paths import cache_dir, source_dirs
+from llext_tools.paths import cache_dir, include_dir, source_dirs
 
 Name = Literal["gcc", "zig"]
 Language = Literal["C", "CXX", "ASM"]
@@ -54,6 +54,10 @@ FLAGS = (
     ),
 )
 """The defaults of all targets; a target adds its own (``Target.flags``)."""
+
+
+UNUSED_FLAGS = "-Wno-unused-command-line-argument"
+"""For Clang, which warns, when it assembles, of each flag that is for C."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +164,7 @@ def flags(target: Target, name: Name, language: Language) -> tuple[str, ...]:
     words = [f"--target={target.clang_target}"] if name == "zig" else []
     words += target.cpu_flags
     if language == "ASM" and name == "zig":
-        words.append("-Wno-unused-command-line-argument")  # assembling, Clang warns of each flag that is for C
+        words.append(UNUSED_FLAGS)
     for flag in default_flags(target, name, language):
         words += flag.flag.split()
     return tuple(words)
@@ -172,6 +176,44 @@ def prefix_maps(toolchain: Toolchain) -> dict[str, str]:
     if toolchain.name == "zig":
         maps[os.path.dirname(toolchain.path) + os.sep] = "ziglang/"
     return maps
+
+
+def extension_flags(target: Target, toolchain: Toolchain, language: Language) -> tuple[str, ...]:
+    """``flags()``, and what an extension sees: that it is one, and our headers, whose names do not say where they lie.
+
+    The assembler of GCC goes by the other option for that.
+    """
+    words = [*flags(target, toolchain.name, language), "-DLL_EXTENSION_BUILD", f"-I{include_dir()}"]
+    options = ("-ffile-prefix-map", "-fdebug-prefix-map")[: 1 + (toolchain.name == "gcc")]
+    for old, new in prefix_maps(toolchain).items():
+        if "=" not in old:  # it would end the folder
+            words += [f"{option}={old}={new}" for option in options]
+    return tuple(words)
+
+
+def link_command(toolchain: Toolchain) -> tuple[str, ...]:
+    """What links partially: GCC's driver, which finds its linker and that one's plugin; of zig the linker itself."""
+    return toolchain.ld if toolchain.name == "zig" else toolchain.cc
+
+
+def link_options(name: Name) -> tuple[str, ...]:
+    """The options of the partial link for ``link_command()``, but for the CPU and the merge script.
+
+    ``-d``: room for common symbols. ``--force-group-allocation``: one section for each region, though templates and
+    inline functions come in sections of their own; lld merges them without being told and knows neither option. With
+    ``-flto`` GCC would write its own intermediate code, as for another link, without ``nolto-rel``; lld always makes
+    code of it.
+    """
+    if name == "zig":
+        return ("-r",)
+    linker = "-Wl,-d,--force-group-allocation,-z,noexecstack"
+    return ("-r", "-nostdlib", "-flinker-output=nolto-rel", linker)
+
+
+def link_flags(target: Target, name: Name, script: str) -> tuple[str, ...]:
+    """All flags to link partially with, one word each; ``script`` is the merge script."""
+    cpu = () if name == "zig" else target.cpu_flags
+    return (*cpu, *link_options(name), f"-T{script}")
 
 
 def compiler_runtime(target: Target, toolchain: Toolchain) -> str:

@@ -38,6 +38,8 @@ MORE: dict[str, tuple[str, str]] = {
     "slid": ("llext_tools.cli.slid", "give an extension the numbers by which a firmware looks symbols up"),
     "targets": ("llext_tools.cli.targets", "list the CPUs that extensions can be built for"),
     "profiles": ("llext_tools.cli.profiles", "list the loaders that --profile can name, and what each does"),
+    "cflags": ("llext_tools.cli.cflags", "print what to compile with, for makefiles and the like"),
+    "ldflags": ("llext_tools.cli.ldflags", "print what to link partially with, for makefiles and the like"),
     "doctor": ("llext_tools.cli.doctor", "say which toolchains are installed, and how to get the others"),
     "cmake-dir": ("llext_tools.cli.cmake_dir", "print the folder for -DLlextTools_DIR=..."),
 }

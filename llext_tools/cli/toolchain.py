@@ -1,58 +1,117 @@
-"""``llext toolchain``: a target's compiler and flags (low level), which ``toolchains/llext.cmake`` includes."""
+"""``llext toolchain``: a target's compiler and flags, in the words of each build system (low level).
+
+``toolchains/llext.cmake`` includes the answer for CMake; a Meson project takes that for Meson as its cross file, and a
+makefile includes that for make.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Callable, Iterable
 
 from llext_tools import __version__, arch, toolchains
 from llext_tools.arch.base import Target
+from llext_tools.files import write_atomically
+from llext_tools.paths import merge_script
 from llext_tools.toolchains import Toolchain
 
-DESCRIPTION = "Print the compiler and the flags for a target, as the CMake toolchain file needs them."
-EXAMPLE = "llext toolchain --target cortex-m4 --toolchain gcc --format cmake"
+DESCRIPTION = """\
+Print the compiler and the flags for a target, as a build system wants to read them: a
+part of CMake's toolchain file, a cross file for Meson, variables for a makefile, or JSON."""
+EXAMPLE = "llext toolchain --target cortex-m4 --format meson -o cortex-m4.ini"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", required=True, metavar="TARGET", help="see `llext targets`")
     parser.add_argument("--toolchain", default="auto", metavar="NAME", help="gcc, zig or auto (default)")
-    parser.add_argument("--format", choices=("cmake", "json"), default="json", help="default: json")
+    parser.add_argument("--format", choices=FORMATS, default="json", help="default: json")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to the terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     target = arch.target(args.target)
-    toolchain = toolchains.find(target, args.toolchain)
-    if args.format == "json":
-        print(
-            json.dumps(
-                {
-                    "target": target.name,
-                    "toolchain": toolchain.name,
-                    "version": toolchain.version,
-                    "cc": toolchain.cc,
-                    "cxx": toolchain.cxx,
-                    "ld": toolchain.ld,
-                    "ar": toolchain.ar,
-                    "flags": {lang: toolchains.flags(target, toolchain.name, lang) for lang in toolchains.LANGUAGES},
-                },
-                indent=2,
-            )
-        )
+    text = FORMATS[args.format](target, toolchains.find(target, args.toolchain))
+    if args.output:
+        write_atomically(args.output, text)
     else:
-        print(to_cmake(target, toolchain), end="")
+        print(text, end="")
     return 0
+
+
+def to_json(target: Target, toolchain: Toolchain) -> str:
+    """Everything, for other programs."""
+    answer = {
+        "target": target.name,
+        "toolchain": toolchain.name,
+        "version": toolchain.version,
+        "cc": toolchain.cc,
+        "cxx": toolchain.cxx,
+        "ld": toolchain.ld,
+        "ar": toolchain.ar,
+        "flags": {language: toolchains.flags(target, toolchain.name, language) for language in toolchains.LANGUAGES},
+        "link": _link(target, toolchain),
+    }
+    return json.dumps(answer, indent=2) + "\n"
+
+
+def to_make(target: Target, toolchain: Toolchain) -> str:
+    """Variables for GNU make."""
+    words = {
+        "LLEXT_CC": toolchain.cc,
+        "LLEXT_CXX": toolchain.cxx,
+        "LLEXT_AR": toolchain.ar,
+        "LLEXT_LINK": _link(target, toolchain),
+        "LLEXT_MERGE_SCRIPT": (merge_script(),),
+    }
+    names: dict[toolchains.Language, str] = {"C": "LLEXT_CFLAGS", "CXX": "LLEXT_CXXFLAGS", "ASM": "LLEXT_ASFLAGS"}
+    words |= {names[language]: toolchains.extension_flags(target, toolchain, language) for language in names}
+    quoted = {name: shlex.join(value).replace("$", "$$").replace("#", "\\#") for name, value in words.items()}
+    return "\n".join([_head(target, toolchain), *(f"{name} := {value}" for name, value in quoted.items()), ""])
+
+
+def to_meson(target: Target, toolchain: Toolchain) -> str:
+    """A cross file. Meson links extensions by a command of their own, so it is among the programs."""
+    family = target.clang_target.partition("-")[0]
+    lines = [_head(target, toolchain), "[binaries]"]
+    programs = {"c": toolchain.cc, "cpp": toolchain.cxx, "ar": toolchain.ar, "llext-link": _link(target, toolchain)}
+    lines += [f"{name} = {_meson(words)}" for name, words in programs.items()]
+    lines.append("[built-in options]")
+    options: dict[str, toolchains.Language] = {"c_args": "C", "cpp_args": "CXX"}
+    for name, language in options.items():
+        more = toolchains.extension_flags(target, toolchain, language)
+        if toolchain.name == "zig":
+            more += (toolchains.UNUSED_FLAGS,)  # Meson assembles with the flags for C
+        lines.append(f"{name} = {_meson(more)}")
+    lines += [
+        "buildtype = 'plain'",
+        "b_staticpic = false",
+        "b_pie = false",
+        "[properties]",
+        "skip_sanity_check = true",  # it would link a program
+        f"llext_target = {_meson_string(target.name)}",
+        f"llext_toolchain = {_meson_string(toolchain.name)}",
+        f"llext_merge_script = {_meson_string(merge_script())}",
+        "[host_machine]",
+        "system = 'none'",
+        f"cpu_family = {_meson_string(family)}",
+        f"cpu = {_meson_string(target.name)}",
+        "endian = 'little'",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def to_cmake(target: Target, toolchain: Toolchain) -> str:
     """The part of a CMake toolchain file that depends on the machine and the target."""
-    lines = [f"# {target.name} with {toolchain.name} {toolchain.version}; written by llext-tools {__version__}"]
+    lines = [_head(target, toolchain)]
     lines += [
         f"set(CMAKE_SYSTEM_PROCESSOR {target.clang_target.partition('-')[0]})",
         f"set(LLEXT_TOOLCHAIN_FOUND {toolchain.name})",
         f"set(LLEXT_TOOLCHAIN_VERSION {toolchain.version})",
         f"set(LLEXT_TOOLCHAIN_MAPS {_list(f'{old}={new}' for old, new in toolchains.prefix_maps(toolchain).items())})",
         f"set(LLEXT_TOOLCHAIN_PROGRAM {_quoted(toolchain.path)})",
+        f"set(LLEXT_LINK_OPTIONS {_list(toolchains.link_options(toolchain.name))})",
     ]
     for language in toolchains.LANGUAGES:
         compiler = toolchain.cxx if language == "CXX" else toolchain.cc
@@ -69,6 +128,25 @@ def to_cmake(target: Target, toolchain: Toolchain) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _head(target: Target, toolchain: Toolchain) -> str:
+    return f"# {target.name} with {toolchain.name} {toolchain.version}; written by llext-tools {__version__}"
+
+
+def _link(target: Target, toolchain: Toolchain) -> tuple[str, ...]:
+    """The command of the partial link, but for its files."""
+    flags = toolchains.link_flags(target, toolchain.name, merge_script())
+    return (*toolchains.link_command(toolchain), *flags)
+
+
+def _meson(words: Iterable[str]) -> str:
+    return f"[{', '.join(map(_meson_string, words))}]"
+
+
+def _meson_string(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"
+
+
 def _list(words: Iterable[str]) -> str:
     return " ".join(_quoted(word) for word in words)
 
@@ -77,3 +155,11 @@ def _quoted(text: str) -> str:
     """A CMake string; backslashes only separate folders here, and CMake wants slashes."""
     text = text.replace("\\", "/").replace('"', '\\"').replace("$", "\\$").replace(";", "\\;")
     return f'"{text}"'
+
+
+FORMATS: dict[str, Callable[[Target, Toolchain], str]] = {
+    "cmake": to_cmake,
+    "json": to_json,
+    "make": to_make,
+    "meson": to_meson,
+}

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from builders.by_hand import assert_built_alike
 from cmake_project import need_toolchain
 from llext_tools import arch
 from llext_tools.build import Job, Options, Step, build, cores, diagnose
@@ -61,6 +62,9 @@ def test_all_samples(target: str, toolchain: str, tmp_path: Path) -> None:
         assert path.with_suffix(".debug.elf").exists()
         assert_manifest(path.with_suffix(".json"), job)
         assert_linked_as_by_gnu_ld(path, arch.target(target).cpu_flags)
+    for name, sources in {"multi_file": "main.c hash.c rotate.S", "cpp": "report.cpp shapes.cpp support.cpp"}.items():
+        chosen = ("--target", target, "--toolchain", toolchain)
+        assert_built_alike(job.build, name, [SAMPLES / name / file for file in sources.split()], tmp_path, *chosen)
 
 
 def assert_manifest(path: Path, job: Job) -> None:

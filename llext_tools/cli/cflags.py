@@ -1,0 +1,41 @@
+"""``llext cflags``: what to compile with, for a shell or a makefile."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from llext_tools import arch, toolchains
+
+DESCRIPTION = """\
+Print the flags that an extension is compiled with, on one line, quoted for a shell: CPU
+and ABI, the defaults that `docs/reference/targets.md` gives reasons for, and the folder of
+<llext/symbol.h>. With --cc, --cxx or --ar print the program instead."""
+EXAMPLE = """
+$(llext cflags --target cortex-m4 --cc) $(llext cflags --target cortex-m4) \\
+  -c blink.c -o blink.o
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_target(parser)
+    parser.add_argument("--language", choices=toolchains.LANGUAGES, default="C", help="C (default), CXX or ASM")
+    program = parser.add_mutually_exclusive_group()
+    program.add_argument("--cc", action="store_true", help="print the compiler of C and assembly")
+    program.add_argument("--cxx", action="store_true", help="print the compiler of C++")
+    program.add_argument("--ar", action="store_true", help="print the archiver")
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """The options that choose a toolchain."""
+    parser.add_argument("--target", required=True, metavar="TARGET", help="see `llext targets`")
+    parser.add_argument("--toolchain", default="auto", metavar="NAME", help="gcc, zig or auto (default)")
+
+
+def run(args: argparse.Namespace) -> int:
+    target = arch.target(args.target)
+    toolchain = toolchains.find(target, args.toolchain)
+    programs = {"cc": toolchain.cc, "cxx": toolchain.cxx, "ar": toolchain.ar}
+    words = next((program for name, program in programs.items() if getattr(args, name)), None)
+    print(shlex.join(words or toolchains.extension_flags(target, toolchain, args.language)))
+    return 0
