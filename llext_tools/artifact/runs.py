@@ -1,6 +1,6 @@
 """The runs of an artifact that passed: from the records that ``llext run --record`` has left.
 
-    {"format": 1, "test": "hello.greets", "files": {"hello.llext": "<sha256>"}, ...}
+    {"format": 1, "test": "hello.greets", "calls": ["hello()"], "files": {"hello.llext": "<sha256>"}, ...}
 
 A record is about files, by their SHA-256. It counts for an artifact while its extension is one of them; when the
 extension is built anew with another result, the record tells nothing of it any more.
@@ -18,8 +18,8 @@ from llext_tools.diag import Location, fail
 from llext_tools.files import read_bytes
 
 FORMAT = 1
-OWN = frozenset({"format", "files", "version", "inputs", "outputs"})
-"""Keys of a record that a manifest does not repeat: it has the digests, and is the same whoever has run the test."""
+REPEATED = ("test", "calls", "placements", "firmware")
+"""Keys of a record that a manifest repeats: what is the same whoever has run the test, and where."""
 
 
 def with_runs(artifact: Artifact, records: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _holds(artifact: Artifact, record: dict[str, Any]) -> bool:
 def _run(artifact: Artifact, record: dict[str, Any]) -> dict[str, Any]:
     """What the manifest says of a run. ``with``: the other extensions that were loaded, and their digests."""
     others = {name: digest for name, digest in sorted(record["files"].items()) if name not in _names(artifact)}
-    rest = {key: value for key, value in record.items() if key not in OWN}
+    rest = {key: record[key] for key in REPEATED if key in record}
     return {**rest, **({"with": others} if others else {})}
 
 

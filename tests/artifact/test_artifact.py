@@ -115,7 +115,17 @@ def test_no_json_is_no_manifest(text: str, tmp_path: Path) -> None:
 
 def record(folder: Path, test: str, digest: str, **more: Any) -> str:
     path = folder / f"{test}.run.json"
-    path.write_text(json.dumps({"format": 1, "test": test, "files": {"hello.llext": digest, **more}, "call": "go()"}))
+    path.write_text(
+        json.dumps(
+            {
+                "format": 1,
+                "test": test,
+                "files": {"hello.llext": digest, **more},
+                "calls": ["go()"],
+                "inputs": {"/p": 1},
+            }
+        )
+    )
     return str(path)
 
 
@@ -132,8 +142,8 @@ def test_only_runs_of_this_very_extension_count(manifest: Path, tmp_path: Path) 
     code, printed = llext("manifest", str(manifest), "--runs", *runs, "-o", str(output))
     assert (code, printed) == (0, "")
     expected = [
-        {"test": "first", "call": "go()"},
-        {"test": "second", "call": "go()", "with": {"first.llext": other}},
+        {"test": "first", "calls": ["go()"]},
+        {"test": "second", "calls": ["go()"], "with": {"first.llext": other}},
     ]
     assert json.loads(output.read_text()) == {**document(), "runs": expected}
     again = tmp_path / "again.json"
