@@ -14,8 +14,9 @@
 
    Sources are compiled, partially linked so that each memory region of the loader gets one section, stripped and
    checked. A check that fails leaves no file behind; what it refused lies in ``CMakeFiles/<name>.dir/llext``.
-   Beside the extension lies ``<name>.debug.elf``, the same with its debugging sections, and its manifest, JSON of the
-   extension's name: what it takes its imports for, so that the shipped pair can be checked against another firmware.
+   Beside the extension lies ``<name>.debug.elf``, the same with its debugging sections, which debuggers find by a link and
+   know by a build-id, and its manifest, JSON of the extension's name: what it is for, how it was made, what it takes its
+   imports for and what it was checked against, so that the shipped pair can be checked against another firmware.
 
    ``<name>`` is an ordinary target: ``target_compile_options(<name> PRIVATE ...)``, ``target_link_libraries()`` with
    static libraries, generator expressions and the like work as with any other. ``LL_EXTENSION_BUILD`` is defined, and

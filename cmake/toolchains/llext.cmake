@@ -94,6 +94,7 @@ foreach(_llext_map IN LISTS _llext_folders)
   add_compile_options("-ffile-prefix-map=${_llext_map}")
   if(LLEXT_TOOLCHAIN_FOUND STREQUAL "gcc")
     add_compile_options("-fdebug-prefix-map=${_llext_map}")
+    add_link_options("-ffile-prefix-map=${_llext_map}" "-fdebug-prefix-map=${_llext_map}") # -flto compiles once more
   endif()
 endforeach()
 

@@ -48,6 +48,8 @@ llext_add_extension(hello COMPILER_RUNTIME
 target_include_directories(hello PRIVATE include)
 target_compile_definitions(hello PRIVATE "HERE=\\"${CMAKE_SOURCE_DIR}/x\\"")
 target_link_libraries(hello PRIVATE lib)
+target_compile_options(hello PRIVATE ${OPTION})
+target_link_options(hello PRIVATE ${OPTION})
 """
 
 
@@ -79,9 +81,12 @@ def write(project: Project) -> None:
     project.cmake_lists(LISTS, languages="C CXX ASM")
 
 
-@pytest.mark.parametrize(("target", "toolchain"), [("cortex-m4", "gcc"), ("rv32imac", "zig")])
+@pytest.mark.parametrize(
+    ("target", "toolchain", "option"),
+    [("cortex-m4", "gcc", ""), ("cortex-m4", "gcc", "-flto"), ("rv32imac", "zig", "")],
+)
 def test_equal_wherever_it_is_built(
-    target: str, toolchain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, toolchain: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need_toolchain(target, toolchain)
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
@@ -89,7 +94,7 @@ def test_equal_wherever_it_is_built(
     found = []
     for project in projects:
         write(project)
-        project.configured(target, toolchain)
+        project.configured(target, toolchain, f"-DOPTION={option}")
         project.built()
         paths = [project.path(f"hello{end}") for end in (".llext", ".debug.elf", ".json")]
         found.append({path.name: path.read_bytes() for path in paths})
