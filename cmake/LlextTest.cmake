@@ -171,6 +171,10 @@ function(llext_add_test test)
     set(listed "${CMAKE_CURRENT_BINARY_DIR}/CTestTestfile.cmake")
   endif()
   set_property(GLOBAL APPEND PROPERTY LLEXT_RUNS "${record}\t${test}\t${listed}")
+  get_target_property(imported "${arg_EXTENSION}" IMPORTED)
+  if(NOT imported)
+    set_property(TARGET "${arg_EXTENSION}" APPEND PROPERTY LLEXT_RUNS "${record}") # for llext_install()
+  endif()
 endfunction()
 
 # llext-runs.txt: the record of each test, the test and the file that tells CTest of it, none if it is a build step; with

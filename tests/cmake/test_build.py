@@ -475,9 +475,8 @@ def test_configurations_do_not_overwrite_each_other(project: Project) -> None:
     same = 'llext_add_extension(same SOURCES hello.c OUTPUT "same.llext")\n'
     project.cmake_lists(same)
     refused = project.configure("cortex-m4", "zig", generator="Ninja Multi-Config")
-    assert "llext_add_extension(same): OUTPUT 'same.llext' is one file for all configurations" in one_line(
-        refused.stdout
-    )
+    message = "OUTPUT 'same.llext' is one file for all configurations; put $<CONFIG> into its folder"
+    assert f"llext_add_extension(same): {message}" in one_line(refused.stdout)
     project.cmake_lists(
         "llext_add_extension(hello SOURCES hello.c)\n"
         'llext_add_extension(named SOURCES hello.c OUTPUT "to/$<CONFIG>/it.llext")\n'

@@ -277,16 +277,24 @@ def test_a_missing_source_is_one_error(project: Project) -> None:
 def test_host_build_is_refused(project: Project) -> None:
     done = configure(project, "llext_add_extension(hello SOURCES hello.o)")
     assert done.returncode != 0
-    assert "llext_add_extension(hello): extensions are cross-compiled" in one_line(done.stderr)
+    start = "extensions are cross-compiled; configure an empty build folder with -DCMAKE_TOOLCHAIN_FILE="
+    assert f"llext_add_extension(hello): {start}" in one_line(done.stderr)
     assert "/toolchains/llext.cmake -DLLEXT_TARGET=<target>" in one_line(done.stderr)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "LLEXT_TARGET is not set; give -DLLEXT_TARGET=<target>"),
+        (
+            [],
+            (
+                "toolchains/llext.cmake: LLEXT_TARGET is not set; give -DLLEXT_TARGET=<target>, for example cortex-m4 "
+                "('llext targets' lists them)"
+            ),
+        ),
         (["-DLLEXT_TARGET=cortex-m5"], "error[target-unknown]: there is no target `cortex-m5`"),
         (["-DLLEXT_TARGET=cortex-m4", "-DLLEXT_TOOLCHAIN=icc"], "there is no toolchain `icc`"),
+        (["-DLLEXT_TARGET=m4"], "toolchains/llext.cmake: no toolchain (LLEXT_TARGET=m4, LLEXT_TOOLCHAIN=auto)"),
     ],
 )
 def test_toolchain_file_names_what_is_wrong(project: Project, arguments: list[str], message: str) -> None:
@@ -303,4 +311,23 @@ def test_missing_command_line_is_named(project: Project, tmp_path: Path) -> None
     command += [f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", f"-DLlextTools_DIR={alone}"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, env={"PATH": str(tmp_path)})
     assert done.returncode != 0
-    assert "the program 'llext' is not in PATH: activate the Python environment" in one_line(done.stderr)
+    missing = (
+        "the program 'llext' is not in PATH: activate the Python environment that llext-tools is installed in, or set "
+        "-DLLEXT_COMMAND=<path of llext>"
+    )
+    assert missing in one_line(done.stderr)
+    with_toolchain = [*command, f"-DCMAKE_TOOLCHAIN_FILE={alone}/toolchains/llext.cmake", "-DLLEXT_TARGET=cortex-m4"]
+    done = subprocess.run(
+        [*with_toolchain, "--fresh"], capture_output=True, encoding="utf-8", check=False, env={"PATH": str(tmp_path)}
+    )
+    assert f"toolchains/llext.cmake: {missing}" in one_line(done.stderr)
+
+
+def test_an_old_cmake_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "old.cmake"
+    script.write_text(
+        f'set(CMAKE_VERSION 3.24.1)\ninclude("{cmake_dir()}/LlextToolsConfig.cmake")\n'
+        'message("${LlextTools_FOUND}: ${LlextTools_NOT_FOUND_MESSAGE}")\n'
+    )
+    done = subprocess.run([tool("cmake"), "-P", str(script)], capture_output=True, encoding="utf-8", check=False)
+    assert done.stderr == "FALSE: LlextTools needs CMake 3.25 or newer, this is 3.24.1\n"
