@@ -24,6 +24,7 @@ CMAKE_FILES = {
     *("LlextArguments.cmake", "LlextEdk.cmake", "LlextProfile.cmake"),
     *("LlextExtension.cmake", "LlextTest.cmake", "atexit.cpp", "llext-merge.ld"),
     *("LlextInstall.cmake", "LlextLink.cmake", "PackageConfig.cmake.in", "install-manifest.cmake"),
+    *("LlextZephyr.cmake", "zephyr-package.cmake", "zephyr-warn.cmake"),
     *("toolchains/llext.cmake", "toolchains/zig-rules.cmake"),
 }
 
@@ -47,6 +48,7 @@ def test_the_wheel_holds_everything_and_nothing_else(wheel: Path) -> None:
     assert expected <= names
     assert {"llext_tools/include/llext/symbol.h", "llext_tools/include/llext/host.h"} <= names
     assert {f"{share}llext-tools/samples/hello/{name}" for name in ("hello.c", "tests/test_hello.py")} <= names
+    assert {f"{share}llext-tools/west/{name}" for name in ("west-commands.yml", "llext_command.py")} <= names
     strangers = {
         name
         for name in names - expected

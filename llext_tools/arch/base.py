@@ -179,6 +179,7 @@ class Target(NamedTuple):
     debian: str  # the Debian package of the gcc toolchain
     isa: tuple[str, ...] = ()  # what the CPU has, in the words of ``Cpu.isa``
     firmware_base: tuple[int, int] = (0, 0)  # where the sample firmware has flash and RAM
+    kconfig: tuple[str, ...] = ()  # options of a Zephyr build for this CPU; behind a ! those that are off
 
 
 class Arch(NamedTuple):

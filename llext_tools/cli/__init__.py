@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 MORE: dict[str, tuple[str, str]] = {
     "api": ("llext_tools.cli.api", "keep and check a reviewed list of what a firmware exports"),
+    "zephyr": ("llext_tools.cli.zephyr", "check and run the extensions of a Zephyr build with its own firmware"),
     "slid": ("llext_tools.cli.slid", "give an extension the numbers by which a firmware looks symbols up"),
     "targets": ("llext_tools.cli.targets", "list the CPUs that extensions can be built for"),
     "profiles": ("llext_tools.cli.profiles", "list the loaders that --profile can name, and what each does"),

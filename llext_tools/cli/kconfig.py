@@ -109,6 +109,17 @@ def config_file(given: Iterable[str]) -> str:
     return next((text for text in reversed([*given]) if not GIVEN.fullmatch(text)), "")
 
 
+def options_of(path: str) -> dict[str, str]:
+    """Every option of a ``.config``, without ``CONFIG_``: ``y``, ``n``, a number, or text without its quotes.
+
+    Raises:
+        FormatError: ``file-unreadable``.
+    """
+    lines = read_bytes(path).decode("utf-8", "backslashreplace").splitlines()
+    found = filter(None, (LINE.fullmatch(line.strip()) for line in lines))
+    return {each[1] or each[3]: "n" if each[1] is None else each[2].strip('"') for each in found}
+
+
 def parse_size(text: str, option: str) -> int:
     """Bytes: a number, decimal or hexadecimal, or one with ``K`` or ``M`` behind it.
 

@@ -6,7 +6,7 @@ import argparse
 import gc
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from itertools import islice
 from typing import Any, NoReturn
@@ -160,14 +160,22 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     gc.enable()
+    return carry_out(import_module(_table_row(name)[0]).run, args)
+
+
+def carry_out(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    """Run a command; with ``--json`` a failure is JSON on stdout.
+
+    Raises:
+        LlextError: from the command.
+    """
     try:
-        code: int = import_module(_table_row(name)[0]).run(args)
+        return run(args)
     except LlextError as error:
         if getattr(args, "json", None) is not True:
             raise
         print(json.dumps({"diagnostics": diagnostics_to_json(error.diagnostics)}, indent=2))
         return error.exit_code
-    return code
 
 
 def address(text: str, option: str) -> int:

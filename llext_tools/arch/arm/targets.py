@@ -55,8 +55,12 @@ def cortex_m(
     fpu: str = "",
     zig_fpu: str = "",
     extra: tuple[Flag, ...] = (),
+    kconfig: tuple[str, ...] = (),
 ) -> Target:
-    """A Cortex-M. ``model``: the CPU for Unicorn. ``fpu``, ``zig_fpu``: -mfpu of a hard-float ABI, and Zig's word."""
+    """A Cortex-M. ``model``: the CPU for Unicorn. ``fpu``, ``zig_fpu``: -mfpu of a hard-float ABI, and Zig's word.
+
+    ``kconfig``: the options of a hard-float ABI and its FPU.
+    """
     cpu = name.removesuffix("f")
     return Target(
         name=name,
@@ -85,6 +89,7 @@ def cortex_m(
         debian="gcc-arm-none-eabi",
         isa=isa,
         firmware_base=(0x0800_0000, 0x2000_0000),
+        kconfig=(f"CPU_{cpu.upper().replace('-', '_')}", *(kconfig or ("!FPU",))),
     )
 
 
@@ -104,6 +109,7 @@ TARGETS = (
         "Armv7E-M, hard float, single-precision FPU",
         isa=("Armv7-M", "DSP", "VFPv4"),
         fpu="fpv4-sp-d16",
+        kconfig=("FP_HARDABI",),
         zig_fpu="+vfp4d16sp",
     ),
     cortex_m(
@@ -112,6 +118,7 @@ TARGETS = (
         "Armv7E-M, hard float, double-precision FPU",
         isa=("Armv7-M", "DSP", "FPv5", "double precision"),
         fpu="fpv5-d16",
+        kconfig=("FP_HARDABI", "CPU_HAS_FPU_DOUBLE_PRECISION"),
         zig_fpu="+fp_armv8d16",
     ),
     cortex_m("cortex-m33", "CORTEX_M33", "Armv8-M mainline, soft float", isa=("Armv8-M.main", "DSP")),

@@ -40,6 +40,13 @@ EXCEPTIONS = {
 
 BREAKPOINTS = ((0xFFFF_FFFF, 0x0010_0073, "breakpoint"), (0xFFFF, 0x9002, "breakpoint"))  # ebreak, c.ebreak
 
+KCONFIG_OF_ABI = {
+    "soft": ("!FPU",),
+    "single": ("FLOAT_HARD", "!CPU_HAS_FPU_DOUBLE_PRECISION"),
+    "double": ("FLOAT_HARD", "CPU_HAS_FPU_DOUBLE_PRECISION"),
+}
+"""Options of Zephyr by which its build chooses -mabi and the extensions F and D."""
+
 
 def riscv(
     isa: str,
@@ -76,6 +83,7 @@ def riscv(
         debian="gcc-riscv64-unknown-elf",
         isa=extensions(isa),
         firmware_base=(0x2000_0000, 0x8000_0000),
+        kconfig=(f"RISCV_ISA_RV{bits}I", *(f"RISCV_ISA_EXT_{each}" for each in "MAC"), *KCONFIG_OF_ABI[float_abi]),
     )
 
 

@@ -1,0 +1,352 @@
+"""Extensions of a Zephyr tree. A stand-in in the folder ``zephyr`` has Zephyr's functions, by name and properties.
+
+Oracles: what the stand-in's kernel computes, bytes of the files, what CMake and Ninja say that they do.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cmake_project import LLEXT_COMMAND, Project, one_line, tool
+from llext_tools import cmake_dir
+from needs import need
+
+pytestmark = [pytest.mark.cmake, pytest.mark.toolchain]
+
+STANDIN = Path(__file__).with_name("zephyr")
+COMPILER = {"arm": "arm-none-eabi-gcc", "riscv": "riscv64-unknown-elf-gcc"}
+HEAD = """\
+cmake_minimum_required(VERSION 3.25)
+find_package(Zephyr REQUIRED HINTS $ENV{ZEPHYR_BASE})
+project(app LANGUAGES C)
+find_package(LlextTools REQUIRED)
+include(LlextZephyr)
+target_sources(app PRIVATE main.c)
+add_llext_target(hello OUTPUT ${PROJECT_BINARY_DIR}/llext/hello.llext SOURCES hello.c)
+"""
+EMBEDDED = """\
+generate_inc_file_for_target(app ${PROJECT_BINARY_DIR}/llext/hello.llext
+  ${ZEPHYR_BINARY_DIR}/include/generated/hello.inc)
+target_compile_definitions(app PRIVATE EMBEDDED)
+"""
+MAIN = """\
+#ifdef EMBEDDED
+const unsigned char hello_llext[] = {
+#include <hello.inc>
+};
+#endif
+int main(void) { return 0; }
+"""
+HELLO = """\
+#include <zephyr/llext/symbol.h>
+int scale(int value);
+int hello(int a) { return scale(a) + 1; }
+EXPORT_SYMBOL(hello);
+"""
+CHECKED = "ok llext/hello.llext: "
+
+
+def application(project: Project, text: str, hello: str = HELLO, prj: str = "") -> None:
+    project.write(main__c=MAIN, hello__c=hello, prj__conf=prj)
+    (project.root / "CMakeLists.txt").write_text(HEAD + text, encoding="utf-8")
+
+
+def configured(project: Project, arch: str, *arguments: str, generator: str = "Ninja") -> str:
+    need(COMPILER[arch])
+    make = tool("ninja") if generator == "Ninja" else need("gmake", "make")
+    done = configure(
+        project, f"-DZephyr_DIR={STANDIN}", f"-DSTANDIN_ARCH={arch}", f"-DCMAKE_MAKE_PROGRAM={make}", *arguments,
+        generator=generator,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "Warning" not in done.stdout, done.stdout
+    return done.stdout
+
+
+def configure(project: Project, *arguments: str, generator: str = "Ninja") -> subprocess.CompletedProcess[str]:
+    command = [tool("cmake"), "-S", str(project.root), "-B", str(project.build_dir), "-G", generator]
+    command += [f"-DLlextTools_DIR={cmake_dir()}", f"-DLLEXT_COMMAND={LLEXT_COMMAND}", *arguments]
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False
+    )
+
+
+def refused(project: Project, *arguments: str) -> str:
+    done = project.build(*arguments)
+    assert done.returncode != 0, done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(("arch", "generator"), [("arm", "Ninja"), ("riscv", "Unix Makefiles")])
+def test_an_extension_inside_the_firmware_that_it_is_checked_against(
+    project: Project, arch: str, generator: str
+) -> None:
+    """The image depends on the packaged extension, the check on both. Another time nothing is done."""
+    application(project, 'llext_check_target(hello CALL "hello(2)" EXPECT_RETURN 11 PLACEMENTS 1)\n' + EMBEDDED)
+    said = configured(project, arch, generator=generator)
+    cpu = {"arm": "cortex-m4", "riscv": "rv32imac"}[arch]
+    assert f"-- llext: Zephyr 4.2.0, profile zephyr-4.2, {cpu}\n" in said
+    log = project.built()
+    assert CHECKED in log
+    assert "hello(2) = 11" in log, "3 * 2 + 4 by the kernel's code, and 1"
+    extension = project.path("llext/hello.llext").read_bytes()
+    assert extension in project.path("zephyr/zephyr.elf").read_bytes()
+    debug = project.path("llext/hello.debug.elf")
+    assert debug.read_bytes() == project.path("llext/hello_debug.elf").read_bytes()
+
+    def done_again() -> list[bool]:
+        log = project.built()
+        return [CHECKED in log, "hello(2) = 11" in log]
+
+    assert done_again() == [False, False]
+    project.touch("main.c")
+    assert done_again() == [True, True], "the firmware is another one"
+    project.touch("hello.c")
+    assert done_again() == [True, True]
+    assert done_again() == [False, False]
+    project.write(llext__toml='ignore = ["no-exports"]\n')
+    assert done_again() == [True, False], "settings are of the check"
+
+
+def test_what_the_firmware_does_not_have_fails_the_build(project: Project) -> None:
+    """Not when the extension alone is made. The debug information names the line."""
+    application(project, "llext_check_target(hello)\n", HELLO.replace("scale", "rescale"))
+    configured(project, "arm")
+    project.built("--target", "hello")
+    for _ in range(2):
+        log = refused(project)
+        assert "error[undefined-symbol]: `rescale`" in log
+        assert "hello.c:3, in `hello`" in log
+    project.write(hello__c=HELLO)
+    assert CHECKED in project.built()
+
+
+def test_what_no_firmware_loads_is_found_when_it_is_packaged(project: Project) -> None:
+    more = 'int second[4] __attribute__((section(".noinit,\\"aw\\",%nobits@"))); int first;\n'
+    application(project, "llext_check_target(hello)\n", HELLO + more)
+    configured(project, "arm")
+    for _ in range(2):
+        log = refused(project, "--target", "hello")
+        assert "error[region" in log
+        assert "llext_check_target(hello): the check of" in one_line(log)
+    assert not project.path("zephyr/zephyr.elf").exists(), "nothing was linked for that"
+
+
+@pytest.mark.parametrize(("size", "fits"), [(1, False), (8, True)])
+def test_the_heap_is_that_of_the_configuration(project: Project, size: int, fits: bool) -> None:
+    more = "char big[3000];\nEXPORT_SYMBOL(big);\n"
+    application(project, "llext_check_target(hello)\n", HELLO + more, f"CONFIG_LLEXT_HEAP_SIZE={size}\n")
+    configured(project, "riscv")
+    if fits:
+        assert "of 8,192 bytes of heap" in project.built()
+    else:
+        assert "error[load-memory]" in refused(project)
+        assert CHECKED not in project.build().stdout
+
+
+def test_slids(project: Project) -> None:
+    application(project, 'llext_check_target(hello CALL "hello(2)" EXPECT_RETURN 11 PLACEMENTS 1)\n', HELLO,
+                "CONFIG_LLEXT_EXPORT_BUILTINS_BY_SLID=y\n")  # fmt: skip
+    configured(project, "arm")
+    assert CHECKED in project.built()
+    configured(project, "arm", "-DSTANDIN_FORGETS_SLIDS=ON")
+    project.touch("hello.c")
+    assert "error[slid-missing]" in refused(project)
+
+
+def test_findings_can_be_warnings(project: Project) -> None:
+    application(project, "llext_check_target(hello WARN_ONLY)\n", HELLO.replace("scale", "rescale"))
+    configured(project, "arm")
+    log = project.built()
+    assert "error[undefined-symbol]: `rescale`" in log
+    assert "llext_check_target(hello): WARN_ONLY: the check failed (5), and the build goes on" in log
+    assert "rescale" not in project.built()
+
+
+def test_several_extensions_and_all_arguments(project: Project) -> None:
+    """One uses another; a run on the built-in host; a test for ctest; options reach the check."""
+    application(
+        project,
+        "add_llext_target(user OUTPUT ${PROJECT_BINARY_DIR}/llext/user.llext SOURCES user.c)\n"
+        "llext_check_target(user EXTENSIONS hello HEAP 0x20001000+16K CONFIG LLEXT_LOG_LEVEL_DBG=n\n"
+        "  PROFILE zephyr-next TARGET cortex-m4 OPTIONS --entry=user\n"
+        '  CALL "user(1)" EXPECT_RETURN 16 PLACEMENTS 1\n'
+        '  CALL "user(2)" BUILTIN_HOST OVERRIDE scale=7 EXPECT_RETURN 16 EXPECT_OUTPUT [=[^[^;]*$]=] PLACEMENTS 1)\n'
+        "llext_check_all()\n"
+        'llext_add_test(hello_of_four EXTENSION hello EXPORTS zephyr_exports CALL "hello(4)" EXPECT_RETURN 17)\n',
+    )
+    project.write(user__c="#include <zephyr/llext/symbol.h>\nint hello(int a);\n"
+                          "int user(int a) { return 2 * hello(a); }\nEXPORT_SYMBOL(user);\n")  # fmt: skip
+    configured(project, "arm")
+    log = project.built()
+    assert "ok llext/user.llext" in log
+    assert "of 16,384 bytes of heap" in log
+    assert CHECKED in log
+    assert log.count("user(1) = 16") == log.count("user(2) = 16") == 1
+    assert project.ctest().returncode == 0
+    project.touch("hello.c")
+    assert "user(1) = 16" in project.built(), "what it uses is another one"
+
+
+def test_shared_libraries_are_checked_only(project: Project) -> None:
+    kind = "CONFIG_LLEXT_TYPE_ELF_OBJECT=n\nCONFIG_LLEXT_TYPE_ELF_SHAREDLIB=y\n"
+    application(project, "llext_check_target(hello)\n", HELLO, kind)
+    configured(project, "arm", "-DKERNEL_VERSION_STRING=4.5.0")
+    assert CHECKED in project.built()
+    (project.root / "CMakeLists.txt").write_text(HEAD + 'llext_check_target(hello CALL "hello(1)")\n')
+    done = configure(project)
+    assert done.returncode != 0
+    said = "llext_check_target(hello): CALL: CONFIG_LLEXT_TYPE_ELF_SHAREDLIB makes shared libraries"
+    assert said in one_line(done.stdout)
+
+
+FAKE = """\
+cmake_minimum_required(VERSION 3.25)
+project(test LANGUAGES NONE)
+find_package(LlextTools REQUIRED)
+function(add_llext_command)
+endfunction()
+add_library(zephyr_interface INTERFACE)
+add_custom_target(hello)
+set_target_properties(hello PROPERTIES pkg_output /hello.llext pkg_input /hello_debug.elf)
+set(KERNEL_VERSION_STRING 4.2.0)
+"""
+INCLUDE = "include(LlextZephyr)\n"
+MESSAGES = {
+    "include(LlextZephyr): this is no build of Zephyr; call find_package(Zephyr) before": (
+        "cmake_minimum_required(VERSION 3.25)\nproject(test LANGUAGES NONE)\nfind_package(LlextTools REQUIRED)\n"
+        + INCLUDE
+    ),
+    "llext_check_target(other): 'other' was not made by add_llext_target()": "llext_check_target(other)",
+    "llext_check_target(hello): EXTENSIONS 'other' was not made by add_llext_target()": (
+        "llext_check_target(hello EXTENSIONS other)"
+    ),
+    "llext_check_target(hello): unknown argument 'PROFLE', 'abi'; did you mean PROFILE?": (
+        "llext_check_target(hello PROFLE abi)"
+    ),
+    "llext_check_target(hello): HEAP needs a value": "llext_check_target(hello HEAP)",
+    "llext_check_target(hello): HEAP 'much' is not a size, such as 8K or 0x20010000+8K": (
+        "llext_check_target(hello HEAP much)"
+    ),
+    "llext_check_target(hello): PROFILE 'abj' is not a loader profile": "llext_check_target(hello PROFILE abj)",
+    "llext_check_target(hello): TARGET 'cortex-m5' is not a CPU of 'llext targets'": (
+        "llext_check_target(hello TARGET cortex-m5)"
+    ),
+    "llext_check_target(hello): CONFIG 'LLEXT_HEAP' is not of the form OPTION=VALUE": (
+        "llext_check_target(hello CONFIG LLEXT_HEAP)"
+    ),
+    "llext_check_target(hello): OPTIONS 'no-exports' is no option; write its value behind a '='": (
+        "llext_check_target(hello OPTIONS --ignore no-exports)"
+    ),
+    "llext_check_target(hello): no target of this build links zephyr.elf; name a firmware: EXPORTS": (
+        "llext_check_target(hello)"
+    ),
+    "llext_check_target(hello): EXPORTS 'fw' was not made by llext_add_exports()": (
+        "llext_check_target(hello EXPORTS fw)"
+    ),
+    "llext_check_target(hello): it is checked already": (
+        "add_custom_target(hello_llext_check)\nllext_check_target(hello)"
+    ),
+    "llext_check_target(hello): HEAP belongs before the first CALL": (
+        'add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL "f()" HEAP 8K)'
+    ),
+    "llext_check_target(hello): unknown argument 'EXPECT_RETRN', '5'; did you mean EXPECT_RETURN?": (
+        'add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL "f()" EXPECT_RETRN 5)'
+    ),
+    "llext_check_target(hello): CALL needs a value": (
+        "add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL)"
+    ),
+    "llext_check_target(hello): PLACEMENTS 'many' is not a number from 1 to 64": (
+        'add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL "f()" PLACEMENTS many)'
+    ),
+    "llext_check_all(): CALL is of one extension; give it to llext_check_target()": 'llext_check_all(CALL "f()")',
+    "llext_check_target(hello): `x` is no version of Zephyr": (
+        "set(KERNEL_VERSION_STRING x)\nllext_check_target(hello)"
+    ),
+}
+
+
+@pytest.mark.parametrize(("message", "text"), MESSAGES.items(), ids=MESSAGES)
+def test_wrong_arguments_are_named(project: Project, message: str, text: str) -> None:
+    done = fake(project, text)
+    assert done.returncode != 0, done.stdout
+    assert message in one_line(done.stdout)
+    assert done.stdout.count("CMake Error") == 1
+
+
+def fake(
+    project: Project, text: str, config: str = "CONFIG_LLEXT=y\nCONFIG_ARM=y\n"
+) -> subprocess.CompletedProcess[str]:
+    text = text if "cmake_minimum_required" in text else f"{FAKE}{INCLUDE}{text}\n"
+    (project.root / "CMakeLists.txt").write_text(text)
+    (project.build_dir / "zephyr").mkdir(parents=True)
+    project.path("zephyr/.config").write_text(config)
+    return configure(project, f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("# CONFIG_LLEXT is not set\nCONFIG_ARM=y\n", "`CONFIG_LLEXT` is off in"),
+        ("CONFIG_LLEXT=y\nCONFIG_XTENSA=y\n", "is of a CPU that is not supported"),
+    ],
+)
+def test_a_firmware_without_extensions_is_named(project: Project, config: str, message: str) -> None:
+    done = fake(project, "llext_check_target(hello)", config)
+    assert done.returncode != 0
+    said = one_line(done.stdout)
+    assert "llext_check_target(hello): `" in said
+    assert message in said
+
+
+def test_without_find_package(project: Project) -> None:
+    """The folder of `llext cmake-dir` in CMAKE_MODULE_PATH is enough."""
+    text = FAKE.replace("find_package(LlextTools REQUIRED)\n", "") + (
+        f'list(APPEND CMAKE_MODULE_PATH "{cmake_dir()}")\ninclude(LlextZephyr)\n'
+        "add_executable(zephyr_pre0 IMPORTED)\nset_target_properties(zephyr_pre0 PROPERTIES IMPORTED_LOCATION /z.elf)\n"
+        "llext_check_target(hello)\n"
+    )
+    (project.root / "CMakeLists.txt").write_text(text)
+    (project.build_dir / "zephyr").mkdir(parents=True)
+    project.path("zephyr/.config").write_text("CONFIG_LLEXT=y\nCONFIG_ARM=y\n")
+    command = [tool("cmake"), "-S", str(project.root), "-B", str(project.build_dir), "-G", "Ninja"]
+    command += [f"-DLLEXT_COMMAND={LLEXT_COMMAND}", f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert "no CPU of 'llext targets', so that extensions are compared with the firmware" in done.stdout
+    ninja = [tool("ninja"), "-C", str(project.build_dir), "-t", "commands", "hello_llext_check"]
+    assert "--exports /z.elf" in subprocess.run(ninja, capture_output=True, encoding="utf-8", check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A build with an extension that is not checked by it."""
+    project = Project(tmp_path_factory.mktemp("zephyr") / "my app")
+    project.root.mkdir()
+    application(project, "add_custom_target(everything ALL DEPENDS hello)\n")
+    configured(project, "arm")
+    project.built()
+    return project
+
+
+def llext(project: Project, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [*LLEXT_COMMAND.split(";"), "zephyr", *words]
+    return subprocess.run(command, cwd=project.root, capture_output=True, encoding="utf-8", check=False)
+
+
+def test_the_command_line_finds_what_a_build_has_made(built: Project) -> None:
+    done = llext(built, "check", "-d", "build it")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ok build it/llext/hello.llext: ")
+    assert "of 8,192 bytes of heap" in done.stdout
+    facts = json.loads(llext(built, "show", "-d", "build it", "--json").stdout)
+    assert (facts["version"], facts["profile"], facts["target"]) == ("4.2.0", "zephyr-4.2", "cortex-m4")
+    assert facts["extensions"] == {"hello": "build it/llext/hello.llext"}
+    assert llext(built, "run", "-d", "build it", "hello", "--call", "hello(5)").stdout == "hello(5) = 20\n"
+    done = llext(built, "check", "-d", "build it", "helo")
+    assert done.returncode == 2
+    assert "did you mean `hello`?" in done.stderr
