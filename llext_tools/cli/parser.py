@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
@@ -26,6 +27,13 @@ MEANT = {
     "--kconfig": "--config",
 }
 """Options that others would have called so."""
+
+
+WRITTEN = (
+    *("--output", "--json", "--map", "--bin", "--coverage", "--cpu-profile", "--trace", "--record"),
+    *("--debug-file", "--manifest", "--listing"),
+)
+"""Options that name a file to be written, in each command that has them."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,6 +64,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self._refuse(unknown)
         args.before = before
+        self._check_written(args)
         return args
 
     def format_help(self) -> str:
@@ -80,6 +89,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
         fail("usage", f"{self.prog}: {message}", help=f"`llext help {self.prog.split()[-1]}` shows the arguments")
+
+    def _check_written(self, args: argparse.Namespace) -> None:
+        """Refuse two options that would write the same file: the second would overwrite what the first has written."""
+        taken: dict[str, str] = {}
+        for option in WRITTEN:
+            action = self._option_string_actions.get(option)
+            path = getattr(args, action.dest) if action else None
+            if isinstance(path, str) and path not in ("", "-"):
+                other = taken.setdefault(os.path.realpath(path), option)
+                if other != option:
+                    fail("usage", f"{self.prog}: {other} and {option} would both write `{path}`")
 
     def _whole(self, arguments: Sequence[str]) -> list[str]:
         """The same with ``=`` behind each option that can go without a value: argparse would take the next word."""

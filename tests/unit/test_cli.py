@@ -163,6 +163,30 @@ def raising(error: BaseException) -> object:
     return run
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("run", ("--coverage", "a", "--json", "./a")),
+        ("link", ("-o", "a", "--map", "a")),
+        ("finish", ("--output", "a", "--manifest", "a")),
+        ("slid", ("--listing", "a", "-o", "a")),
+    ],
+)
+def test_two_options_do_not_write_one_file(
+    command: str, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is read or written: the object is not there."""
+    monkeypatch.chdir(tmp_path)
+    code, text = llext(command, "missing.llext", *options)
+    assert code == 2
+    assert re.match(rf"error\[usage\]: llext {command}: --\S+ and --\S+ would both write `\S*a`\n", text), text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_may_share_the_terminal() -> None:
+    parser_for("run").parse(["a.llext", "--json", "-", "--trace"])
+
+
 def test_our_own_mistake_is_said_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     command(monkeypatch, raising(KeyError("oh")))
     code, text = llext("fake")
