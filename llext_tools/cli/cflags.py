@@ -13,7 +13,7 @@ and ABI, the defaults that `docs/reference/targets.md` gives reasons for, and th
 <llext/symbol.h>. With --cc, --cxx or --ar print the program instead."""
 EXAMPLE = """
 $(llext cflags --target cortex-m4 --cc) $(llext cflags --target cortex-m4) \\
-  -c blink.c -o blink.o
+  -c hello.c -o hello.o
 """
 
 

@@ -16,7 +16,7 @@ that --ld prints: the compiler of gcc, the linker of zig. `llext finish` makes t
 extension of what comes out."""
 EXAMPLE = """
 $(llext ldflags --target cortex-m4 --ld) $(llext ldflags --target cortex-m4) \\
-  blink.o -o blink.debug.elf
+  hello.o -o hello.debug.elf
 """
 
 
