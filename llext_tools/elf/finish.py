@@ -9,6 +9,8 @@ symbol for each local label. A board pays for all of that in flash, transfer tim
 The loader maps the span from a region's first section to its last in the file, so sections of one region stand
 next to each other, and derives padding from a region's file offset, of SHT_NOBITS too, which LLVM does not align.
 LLVM also leaves ``sh_entsize`` of arrays 0, which older loaders refuse (Zephyr 4.2 does): they get that of a pointer.
+Teardown calls destructors from the first to the last, and a C library from the last to the first: the merge script
+leaves them in the latter's order, under a name of its own, and here the table is turned round.
 Groups are dissolved: the partial link has chosen among their copies, and the loader does not know them.
 Symbols with hidden visibility become local, as any final link would make them. Otherwise the compiler's helper
 functions would take room in the extension's symbol table on the board.
@@ -31,6 +33,8 @@ from llext_tools.elf.read import read_relocs, reloc_tables
 from llext_tools.elf.write import Section, aligned, elf_file, head_size, kept_strings, raw_symbols, symbol_sections
 
 UNWINDING = (".ARM.exidx", ".ARM.extab")
+LAST_FIRST, FIRST_FIRST = ".fini_array.last_first", ".fini_array"
+"""The table of destructors as the merge script leaves it, and turned round."""
 NOT_MAPPED = (".relro_padding", ".heap", ".stack")  # the loader passes over sections of these names
 LARGEST_ALIGNMENT = 1 << 20
 """Alignment is kept in the file as well, so each costs up to that many bytes of it."""
@@ -242,6 +246,9 @@ def _section(obj: ElfObject, i: int, tables: Sequence[int], number: I64, symbol_
         shift = entries["info"].dtype.type(elf.R_SYM_SHIFT[obj.bits])
         symbol = symbol_number[entries["info"] >> shift].astype(shift.dtype)
         entries["info"] = symbol << shift | entries["info"] & ((1 << int(shift)) - 1)
+        if _turned(obj, target := int(s.info[i])):
+            entries["offset"] = s.size[target] - obj.bits // 8 - entries["offset"].astype(np.int64)
+            entries = entries[np.argsort(entries["offset"], kind="stable")]
         data = entries.view(np.uint8)
     elif flags & elf.SHF_LINK_ORDER:
         link = int(number[s.link[i]]) if s.link[i] < len(s) else 0
@@ -249,8 +256,10 @@ def _section(obj: ElfObject, i: int, tables: Sequence[int], number: I64, symbol_
     entsize = 0 if s.flags[i] & elf.SHF_MERGE else int(s.entsize[i])
     if kind in ARRAYS:
         entsize = entsize or obj.bits // 8
+    if data is not None and _turned(obj, i):
+        data = data.reshape(-1, obj.bits // 8)[::-1].reshape(-1)
     return Section(
-        name=s.name[i],
+        name=s.name[i].replace(LAST_FIRST, FIRST_FIRST),
         type=kind,
         flags=flags,
         addr=int(s.addr[i]),
@@ -262,3 +271,9 @@ def _section(obj: ElfObject, i: int, tables: Sequence[int], number: I64, symbol_
         entsize=entsize,
         data=data,
     )
+
+
+def _turned(obj: ElfObject, i: int) -> bool:
+    """Whether the entries of section ``i`` are to be turned round. What is no table of pointers stays as it is."""
+    s = obj.sections
+    return s.name[i] == LAST_FIRST and s.type[i] == elf.SHT_FINI_ARRAY and s.size[i] % (obj.bits // 8) == 0

@@ -3,8 +3,8 @@
  * .init_array, llext_teardown() each one of .fini_array, both from the first entry to the last.
  *
  * A constructor with a priority goes to a section of its own (.init_array.00101), the lower number first, those
- * without a priority last. The loader refuses several such sections, so the partial link sorts them into one. There is
- * one destructor here: the loader would not run several in the reverse order, as a C library does.
+ * without a priority last. The loader refuses several such sections, so the partial link sorts them into one. Destructors
+ * run in the reverse order, as with a C library: `llext finish` turns their table round.
  */
 
 #include <llext/host.h>
