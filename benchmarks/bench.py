@@ -23,6 +23,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import firmware
+import matrix
 from objects import IMPORTS, SCRIPT, SHAPES, Shape, assembly, exports
 
 HERE = Path(__file__).parent
@@ -332,6 +333,20 @@ def compare_check(folder: Path, rounds: int) -> list[Figure]:
     ]
 
 
+def compare_matrix(folder: Path, rounds: int) -> list[Figure]:
+    """Ten extensions for all targets that a toolchain is installed for; all is up to date."""
+    matrix.project(folder / "ten")
+    build = [*LLEXT, "build", "ten"]
+    run(build, folder)
+    one, two = (matrix.cmake_calls(folder / "ten", n) for n in (1, 2))
+    ours, theirs, pairs = (seconds(each) for each in take_turns(rounds, folder, build, one, two))
+    what = f"up-to-date build of {matrix.EXTENSIONS} extensions for all targets / cmake --build"
+    return [
+        Figure(f"{what}, one after the other", ours / theirs, 1.3, "x", shown(ours), shown(theirs)),
+        Figure(f"{what}, two at a time", ours / pairs, 1.3, "x", shown(ours), shown(pairs)),
+    ]
+
+
 def report(figures: Sequence[Figure]) -> str:
     rows = [("what", "ours", "theirs", "value", "target", "")]
     for f in figures:
@@ -362,7 +377,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=11, help="turns for each comparison (default %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures as JSON")
     parser.add_argument(
-        "--only", choices=["large", "small", "help", "life", "python", "check", "abi"], help="one comparison"
+        "--only", choices=["large", "small", "help", "life", "python", "check", "abi", "matrix"], help="one comparison"
     )
     args = parser.parse_args()
     if not shutil.which(PREFIX + "ld"):
@@ -374,6 +389,7 @@ def main() -> int:
         "python": [lambda folder: compare_python(folder, 10 * args.rounds)],
         "small": [lambda folder: compare_small(folder, 2 * args.rounds)],
         "check": [lambda folder: compare_check(folder, args.rounds)],
+        "matrix": [lambda folder: compare_matrix(folder, args.rounds)],
         "abi": [lambda folder: compare_abi(folder, args.rounds)],
         "large": [lambda folder, s=shape: compare_linking(s, folder, args.rounds) for shape in SHAPES],  # type: ignore[misc]
     }
