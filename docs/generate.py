@@ -23,7 +23,7 @@ from typing import Any
 from llext_tools import arch as archs
 from llext_tools import artifact, errors, explain, profile, toolchains
 from llext_tools.arch.base import Arch, Target
-from llext_tools.cli import COMMANDS, EVERY, LOW_LEVEL, MORE, overview, settings
+from llext_tools.cli import COMMANDS, EVERY, LOW_LEVEL, MORE, overview, settings, settings_build
 from llext_tools.cli.parser import parser_for
 from llext_tools.cli.policy import UNSEEN
 from llext_tools.diag import CODES
@@ -295,7 +295,7 @@ def settings_file() -> str:
     options = {"per-file-ignores": "", "exports": "--exports", "entries": "--entry"}
     rows = [(f"`{key}`", f"`{row.form}`", row.text, options.get(key, f"--{key}")) for key, row in settings.KEYS.items()]
     return page(
-        "Settings of `llext check`",
+        "Settings",
         "What a project always wants of `llext check` goes into a file, `llext.toml`, or into the table `[tool.llext]` "
         "of `pyproject.toml`. The nearest one counts, from the current folder upwards; in one folder `llext.toml` "
         "goes before `pyproject.toml`. `--settings FILE` names another one, `--no-settings` uses none. "
@@ -306,6 +306,19 @@ def settings_file() -> str:
         "An option on the command line takes the place of its key. The keys may stand in a table `[check]`. Paths "
         "start at the folder of the file. A text alone is as good as a list of one. What is wrong with the file is "
         "reported at once, with lines, as [`settings-syntax`](../../llext_tools/explain/settings-syntax.md).",
+        "## The table `[build]`",
+        "What `llext build` builds where the command line does not say. It looks for the file from the folder of the "
+        "project upwards.",
+        table(
+            ("key", "for example", "what it does"),
+            [(f"`{key}`", f"`{row.form}`", row.text) for key, row in settings_build.KEYS.items()],
+        ),
+        "With firmwares, each target is built for each of them, as a job `<target>-<toolchain>-<firmware>`. A table "
+        "`[[build.firmware]]` has a name, a file, and what differs for it:",
+        table(
+            ("key", "for example", "what it does"),
+            [(f"`{key}`", f"`{row.form}`", row.text) for key, row in settings_build.FIRMWARE.items()],
+        ),
         "## Codes and families",
         "A code of a [diagnostic](diagnostics.md) stands for itself; its first words, as in `region` or `region-*`, "
         "stand for all that begin so; `all` is every code. On the command line several are separated by commas, or the "

@@ -14,7 +14,19 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
-from llext_tools.build.job import Case, Failure, Job, Observer, Options, Progress, Result, Step, Warned
+from llext_tools.build.job import (
+    Case,
+    Failure,
+    Firmware,
+    Job,
+    Observer,
+    Options,
+    Progress,
+    Result,
+    Step,
+    Warned,
+    job_name,
+)
 from llext_tools.build.process import Children, find_tool
 from llext_tools.build.report import count_compiler_warnings, diagnose, diagnose_warnings, exit_code, shown
 from llext_tools.build.steps import run_job
@@ -22,6 +34,7 @@ from llext_tools.build.steps import run_job
 __all__ = [
     "Case",
     "Failure",
+    "Firmware",
     "Job",
     "Options",
     "Progress",
@@ -35,6 +48,7 @@ __all__ = [
     "diagnose_warnings",
     "exit_code",
     "find_tool",
+    "job_name",
     "shown",
 ]
 

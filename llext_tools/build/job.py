@@ -21,21 +21,38 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Firmware:
+    """What extensions are for: ELF files or export tables, and what else is known of it. No ``targets``: any."""
+
+    name: str
+    files: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    heap: str = ""
+    profile: str = ""
+    config: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One target with one toolchain, and its folders."""
+    """One target with one toolchain, perhaps for one firmware, and its folders."""
 
     target: str
     toolchain: str
     build: Path
     output: Path
+    firmware: Firmware | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.target}-{self.toolchain}"
+        return job_name(self.target, self.toolchain, self.firmware)
 
     @property
     def log(self) -> Path:
         return self.build / LOG
+
+
+def job_name(target: str, toolchain: str, firmware: Firmware | None) -> str:
+    return f"{target}-{toolchain}" + (f"-{firmware.name}" if firmware else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +125,7 @@ class Options:
     keep_going: bool = False
     run: bool = True  # the tests
     rerun: bool = False  # also those that are up to date
+    heap: str = ""  # of extensions, for a job whose firmware does not say
     profile: str = ""  # the loader; "" leaves it to the project
     define: tuple[str, ...] = ()  # NAME=VALUE for CMake
 

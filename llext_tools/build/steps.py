@@ -94,7 +94,7 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
         f"-DLLEXT_TOOLCHAIN={job.toolchain}",
         f"-DLLEXT_COMMAND={sys.executable};-m;llext_tools",
         f"-DLlextTools_DIR={paths.cmake_dir()}",
-        *([f"-DLLEXT_PROFILE={options.profile}"] if options.profile else []),
+        *(f"-D{name}={value}" for name, value in _project_variables(job, options).items() if value),
         *(f"-D{definition}" for definition in options.define),
     ]
     stamp = job.build / STAMP
@@ -108,6 +108,19 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
         write_atomically(stamp, wanted)
         return ()
     return failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
+
+
+def _project_variables(job: Job, options: Options) -> dict[str, str]:
+    """What extensions are for; where neither settings nor the command line say it, the project does."""
+    firmware = job.firmware
+    files = [os.path.abspath(path) for path in firmware.files] if firmware else []
+    kconfig = [word if "=" in word else os.path.abspath(word) for word in firmware.config] if firmware else []
+    return {
+        "LLEXT_PROFILE": (firmware.profile if firmware else "") or options.profile,
+        "LLEXT_FIRMWARE": ";".join(files),
+        "LLEXT_HEAP": (firmware.heap if firmware else "") or options.heap,
+        "LLEXT_CHECK_OPTIONS": ";".join(f"--config={word}" for word in kconfig),
+    }
 
 
 def build(

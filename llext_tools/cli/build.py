@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from llext_tools.build import exit_code, shown
-from llext_tools.cli import matrix
+from llext_tools.build import Firmware, exit_code, shown
+from llext_tools.cli import matrix, settings, settings_build
+from llext_tools.cli.settings_build import BuildSettings
+from llext_tools.diag import fail
 
 DESCRIPTION = (
-    "Build the extensions of a CMake project, check them, and run their tests in the emulator, for each target.\n\n"
-    + matrix.EXIT_CODES
+    "Build the extensions of a CMake project, check them, and run their tests in the emulator, for each target and "
+    "firmware. What the command line does not say, the table [build] of llext.toml may say.\n\n" + matrix.EXIT_CODES
 )
 EXAMPLE = """
 llext build                                        # all targets, into dist/
 llext build hello --target cortex-m4 --toolchain zig
+llext build --firmware release=v1.elf --firmware next=v2.elf
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", nargs="?", default=".", metavar="DIR", help="the project; default: this folder")
     matrix.add_arguments(parser)
+    parser.add_argument(
+        "--firmware",
+        action="append",
+        metavar="FILE",
+        help="what the extensions are for: an ELF file or a table; NAME=FILE; each named one is built for",
+    )
+    parser.add_argument("--heap", metavar="HEAP", help="the heap of extensions, for their check, such as 8K")
+    parser.add_argument(
+        "--no-run", dest="run_tests", action="store_false", default=None, help="build and check, run no tests"
+    )
+    parser.add_argument("--run", dest="run_tests", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--output", metavar="FOLDER", help="where the extensions go; default: DIR/dist")
     parser.add_argument("--build-dir", metavar="FOLDER", help="where to build, with the logs; default: DIR/build")
     parser.add_argument(
@@ -34,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a variable for CMake",
     )
+    parser.add_argument("--settings", metavar="FILE", help="not the nearest llext.toml; `--no-settings`: none")
+    parser.add_argument("--no-settings", action="store_true", help=argparse.SUPPRESS)
 
 
 def definition(text: str) -> str:
@@ -45,12 +63,50 @@ def definition(text: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     source = matrix.project(args.dir)
+    path = args.settings or ("" if args.no_settings else settings.find(str(source)))
+    chosen = settings_build.read(path) if path else BuildSettings()
+    firmware = merge(args, chosen)
     output = Path(args.output).absolute() if args.output else source / "dist"
     build_dir = Path(args.build_dir).absolute() if args.build_dir else source / "build"
-    jobs, notes = matrix.choose_jobs(args, build_dir, output)
+    jobs, notes = matrix.choose_jobs(args, build_dir, output, firmware)
     start = time.monotonic()
     results = matrix.run_jobs(jobs, args, source, args.define)
     matrix.print_end(results, time.monotonic() - start, notes)
     if any(result.passed and result.artifacts for result in results):
         print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
     return exit_code(results)
+
+
+def merge(args: argparse.Namespace, chosen: BuildSettings) -> tuple[Firmware, ...]:
+    """Fill the arguments with what the settings say where the command line does not, and return the firmwares.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    args.target = args.target or chosen.targets
+    args.toolchain = args.toolchain or chosen.toolchains
+    args.define = [*chosen.define, *args.define]  # of two alike CMake takes the last one
+    for name in ("profile", "heap", "jobs", "output", "build_dir"):
+        setattr(args, name, getattr(args, name) or getattr(chosen, name))
+    args.keep_going = chosen.keep_going if args.keep_going is None else args.keep_going
+    args.run_tests = chosen.run if args.run_tests is None else args.run_tests
+    return firmware_of(args.firmware) if args.firmware else chosen.firmware
+
+
+def firmware_of(words: Sequence[str]) -> tuple[Firmware, ...]:
+    """``NAME=FILE`` or ``FILE``, which is named by its stem; files of one name belong together.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    files: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not equals or os.path.exists(word):
+            name, path = Path(word).stem, word
+        if not settings_build.NAME.fullmatch(name):
+            fail("usage", f"--firmware: `{name}` cannot be the name of a firmware: it names folders")
+        if not os.path.isfile(path):
+            fail("usage", f"--firmware: there is no file `{path}`")
+        files.setdefault(name, []).append(path)
+    return tuple(Firmware(name=name, files=tuple(paths)) for name, paths in files.items())

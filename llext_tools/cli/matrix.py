@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
 from llext_tools.build import (
+    Firmware,
     Job,
     Options,
     Progress,
@@ -27,6 +28,7 @@ from llext_tools.build import (
     diagnose,
     diagnose_warnings,
     exit_code,
+    job_name,
 )
 from llext_tools.cli.render import GREEN, RED, Paint, columns, diagnostics_to_json, report, wrap
 from llext_tools.diag import fail
@@ -54,14 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="gcc, zig or auto (gcc if it is installed, else zig); may be repeated; default: auto",
     )
-    parser.add_argument(
-        "--profile", metavar="NAME", default="", help="the loader (`llext profiles`); default: the project's"
-    )
+    parser.add_argument("--profile", metavar="NAME", help="the loader (`llext profiles`); default: the project's")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core")
     parser.add_argument("--rerun", action="store_true", help="run also tests that have passed with the same files")
     parser.add_argument("--json", metavar="FILE", help="write the results of all targets, as JSON")
     parser.add_argument(
-        "--keep-going", action="store_true", help="go on after a failure, to see all failures of a target"
+        "--keep-going",
+        action=argparse.BooleanOptionalAction,
+        help="go on after a failure, to see all failures of a target",
     )
 
 
@@ -71,7 +73,9 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def choose_jobs(args: argparse.Namespace, build_dir: Path, output: Path) -> tuple[tuple[Job, ...], tuple[str, ...]]:
+def choose_jobs(
+    args: argparse.Namespace, build_dir: Path, output: Path, firmware: Sequence[Firmware] = ()
+) -> tuple[tuple[Job, ...], tuple[str, ...]]:
     """The jobs that the arguments ask for, and lines about targets that are left out for want of a toolchain.
 
     Raises:
@@ -98,13 +102,28 @@ def choose_jobs(args: argparse.Namespace, build_dir: Path, output: Path) -> tupl
                 error = error or absent
                 missing.setdefault(absent.diagnostics[0].help, []).append(each.name)
                 continue
-            folder = f"{each.name}-{found.name}"
-            job = Job(target=each.name, toolchain=found.name, build=build_dir / folder, output=output / folder)
-            jobs.setdefault(folder, job)
+            for image in suiting(each.name, firmware):
+                folder = job_name(each.name, found.name, image)
+                job = Job(
+                    target=each.name,
+                    toolchain=found.name,
+                    build=build_dir / folder,
+                    output=output / folder,
+                    firmware=image,
+                )
+                jobs.setdefault(folder, job)
     if error is not None and not jobs:
         raise error
+    if not jobs:
+        names = ", ".join(each.name for each in wanted)
+        fail("usage", f"no firmware is for {names}", help="the key `target` of each firmware says which it is for")
     notes = (f"not built: {', '.join(names)}; to build them: {how}" for how, names in missing.items())
     return tuple(jobs.values()), tuple(notes)
+
+
+def suiting(target: str, firmware: Sequence[Firmware]) -> Sequence[Firmware | None]:
+    """The firmwares for a target; None stands for none at all."""
+    return [each for each in firmware if not each.targets or target in each.targets] if firmware else [None]
 
 
 def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define: Sequence[str] = ()) -> list[Result]:
@@ -112,9 +131,11 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define
     options = Options(
         source=source,
         cores=args.jobs or cores(),
-        keep_going=args.keep_going,
+        keep_going=bool(args.keep_going),
+        run=getattr(args, "run_tests", None) is not False,
         rerun=args.rerun,
-        profile=args.profile,
+        heap=getattr(args, "heap", None) or "",
+        profile=args.profile or "",
         define=tuple(define),
     )
     start = time.monotonic()
@@ -153,7 +174,7 @@ def _count(number: int, noun: str) -> str:
 
 def cells(result: Result) -> tuple[str, ...]:
     """A finished job as the cells of its row."""
-    job = (result.job.target, result.job.toolchain)
+    job = head(result.job)
     took = f"{sum(result.seconds.values()):.1f} s"
     built = str(len(result.artifacts))
     if result.passed:
@@ -165,6 +186,11 @@ def cells(result: Result) -> tuple[str, ...]:
         return (*job, built, built, f"{good} of {len(result.tests) + len(result.up_to_date) + len(at_build)}", took)
     where = "configure" if Step.CONFIGURE in steps else "build"
     return (*job, f"{where} failed", "", "", took)
+
+
+def head(job: Job) -> tuple[str, str]:
+    """The first two cells of a row; a firmware stands behind the toolchain."""
+    return job.target, f"{job.toolchain} {job.firmware.name}" if job.firmware else job.toolchain
 
 
 def _view(jobs: Sequence[Job]) -> AbstractContextManager[Plain | LiveTable]:
@@ -179,7 +205,8 @@ class Plain:
 
     def __init__(self, jobs: Sequence[Job], stream: TextIO) -> None:
         names = max(len(job.target) for job in jobs)
-        self._widths = (max(names, len(HEAD[0])), len(HEAD[1]), 6, 7, 8, 8)
+        second = max(len(head(job)[1]) for job in jobs)
+        self._widths = (max(names, len(HEAD[0])), max(second, len(HEAD[1])), 6, 7, 8, 8)
         self._stream = stream
         self._paint = Paint(stream)
         self._lock = threading.Lock()
@@ -228,19 +255,19 @@ class LiveTable:
         from rich.table import Table
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for i, head in enumerate(HEAD):
-            table.add_column(head, justify="left" if i < 2 else "right", min_width=8 if i > 1 else None, no_wrap=True)
+        for i, title in enumerate(HEAD):
+            table.add_column(title, justify="left" if i < 2 else "right", min_width=8 if i > 1 else None, no_wrap=True)
         with self._lock:
             for job in self._jobs:
                 event = self._state.get(job.name)
                 if event is None:
-                    table.add_row(job.target, job.toolchain, style="dim")
+                    table.add_row(*head(job), style="dim")
                 elif isinstance(event, Result):
                     mark = "green" if event.passed else "red"
                     table.add_row(*cells(event), style=mark)
                 else:
                     took = f"{time.monotonic() - self._since[job.name]:.0f} s"
-                    table.add_row(job.target, job.toolchain, *under_way(event), took)
+                    table.add_row(*head(job), *under_way(event), took)
         return table
 
 
@@ -265,10 +292,16 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
             {
                 "target": result.job.target,
                 "toolchain": result.job.toolchain,
+                "firmware": result.job.firmware.name if result.job.firmware else "",
                 "passed": result.passed,
                 "seconds": {step.value: round(took, 3) for step, took in result.seconds.items()},
                 "extensions": [
-                    {"name": path.stem, "file": str(path), "size": path.stat().st_size}
+                    {
+                        "name": path.stem,
+                        "file": str(path),
+                        "size": path.stat().st_size,
+                        "manifest": str(path.with_suffix(".json")),
+                    }
                     for path in result.artifacts
                     if path.exists()
                 ],

@@ -56,21 +56,33 @@ class Key(NamedTuple):
 
     form: str  # what to write behind the `=`
     text: str  # what it does; goes into docs/reference/settings.md
-    judge: Callable[[_Source, str, Any], Any]
+    judge: Callable[[Source, str, Any], Any]
 
 
-class _Source:
+class Source:
     """A settings file, with what is wrong in it so far."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self.lines, self.reporter = path, text.splitlines(), Reporter()
+        self.first = 1  # where the table begins that is looked at
 
     def error(self, message: str, word: str = "", help: str = "", key: str = "") -> None:
         """Report one thing, at the first line with ``word`` from that on which ``key`` stands."""
-        line = self.line_of(word, self.line_of(key) or 1) if word else self.line_of(key)
+        line = self.line_of(word, self.line_of(key)) if word else self.line_of(key)
         self.reporter.error("settings-syntax", message, at=Location(file=self.path, line=line), help=help)
 
-    def line_of(self, word: str, first: int = 1) -> int | None:
+    def known(self, table: Mapping[str, Any], keys: Mapping[str, Key]) -> Iterator[tuple[str, Any]]:
+        """The keys of a table that there are; the others are reported."""
+        for key, value in table.items():
+            if key in keys:
+                yield key, value
+                continue
+            near = nearest(key.replace("_", "-"), keys)
+            hint = f"did you mean `{near}`?" if near else f"the keys are {', '.join(f'`{k}`' for k in keys)}"
+            self.error(f"there is no key `{key}`", key, hint)
+
+    def line_of(self, word: str, first: int | None = None) -> int | None:
+        first = first or self.first
         whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
         found = (i for i, line in enumerate(self.lines[first - 1 :], first) if whole.search(line.partition(" #")[0]))
         return next(found, None) if word else None
@@ -103,9 +115,9 @@ def read(path: str) -> Settings:
         UsageError: ``settings-syntax``, with everything that is wrong.
         FormatError: ``file-unreadable``.
     """
-    source = _Source(path, read_bytes(path).decode("utf-8-sig", "backslashreplace"))
+    source = Source(path, read_bytes(path).decode("utf-8-sig", "backslashreplace"))
     table = _table(source)
-    values = {key.replace("-", "_"): KEYS[key].judge(source, key, value) for key, value in _known(source, table)}
+    values = {key.replace("-", "_"): KEYS[key].judge(source, key, value) for key, value in source.known(table, KEYS)}
     source.reporter.checkpoint()
     return Settings(file=path, **values)
 
@@ -126,8 +138,8 @@ def _is_ours(path: str) -> bool:
     return isinstance(tools, dict) and "llext" in tools
 
 
-def _table(source: _Source) -> Mapping[str, Any]:
-    """The file's table of keys; those of ``[check]`` are among them."""
+def _document(source: Source) -> Any:
+    """The whole file, or ``[tool.llext]`` of a pyproject.toml."""
     document: Any = {}
     try:
         document = tomllib.loads("\n".join(source.lines))
@@ -141,62 +153,87 @@ def _table(source: _Source) -> Mapping[str, Any]:
     if os.path.basename(source.path) == PYPROJECT:
         tools = document.get("tool", {})
         document = tools.get("llext", {}) if isinstance(tools, dict) else {}
-    table = dict(document) if isinstance(document, dict) else {}
+    return document
+
+
+OTHERS = ("build",)
+"""Tables of other commands, which read them themselves."""
+
+
+def read_table(path: str, name: str, keys: Mapping[str, Key]) -> dict[str, Any]:
+    """What one of the other tables says: a value for each key, with ``_`` for ``-``, that stands there.
+
+    Raises:
+        UsageError: ``settings-syntax``, with everything that is wrong.
+        FormatError: ``file-unreadable``.
+    """
+    source = Source(path, read_bytes(path).decode("utf-8-sig", "backslashreplace"))
+    document = _document(source)
+    table = document.get(name, {}) if isinstance(document, dict) else {}
+    source.first = source.line_of(name) or 1
+    if not isinstance(table, dict):
+        source.error(f"`{name}` is {kind(table)}, not a table of keys", name)
+        table = {}
+    values = {key.replace("-", "_"): keys[key].judge(source, key, value) for key, value in source.known(table, keys)}
+    source.reporter.checkpoint()
+    return values
+
+
+def _table(source: Source) -> Mapping[str, Any]:
+    """The file's table of keys; those of ``[check]`` are among them."""
+    document = _document(source)
+    table: dict[str, Any] = dict(document) if isinstance(document, dict) else {}
     check = table.pop("check", {})
     if not isinstance(document, dict) or not isinstance(check, dict):
         word = "check" if isinstance(document, dict) else "llext"
-        source.error(f"`{word}` is {_kind(check if word == 'check' else document)}, not a table of keys", word)
+        source.error(f"`{word}` is {kind(check if word == 'check' else document)}, not a table of keys", word)
         source.reporter.checkpoint()
     for key in table.keys() & check.keys():
         source.error(f"`{key}` stands both in `[check]` and outside", key)
-    return {**table, **check}
-
-
-def _known(source: _Source, table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
-        if key in KEYS:
-            yield key, value
-            continue
-        near = nearest(key.replace("_", "-"), KEYS)
-        hint = f"did you mean `{near}`?" if near else f"the keys are {', '.join(f'`{k}`' for k in KEYS)}"
-        source.error(f"there is no key `{key}`", key, hint)
+    rest = {key: value for key, value in table.items() if key not in OTHERS}
+    return {**rest, **check}
 
 
 # ---- values
 
 
-def _text(source: _Source, key: str, value: Any) -> str:
+def text(source: Source, key: str, value: Any) -> str:
     if isinstance(value, str) and value:
         return value
-    source.error(f"`{key}` is {_kind(value)}, not text", key)
+    source.error(f"`{key}` is {kind(value)}, not text", key)
     return ""
 
 
-def _texts(source: _Source, key: str, value: Any) -> tuple[str, ...]:
+def texts(source: Source, key: str, value: Any) -> tuple[str, ...]:
     """A list of texts; a text alone is a list of one."""
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list):
-        source.error(f"`{key}` is {_kind(value)}, not text", key)
+        source.error(f"`{key}` is {kind(value)}, not text", key)
         return ()
     for wrong in (each for each in values if not isinstance(each, str) or not each):
-        source.error(f"`{key}` holds {_kind(wrong)}, not text", key)
+        source.error(f"`{key}` holds {kind(wrong)}, not text", key)
     return tuple(each for each in values if isinstance(each, str))
 
 
-def _codes(source: _Source, key: str, value: Any) -> Codes:
-    found, wrong = codes_of(_texts(source, key, value))
+def _codes(source: Source, key: str, value: Any) -> Codes:
+    found, wrong = codes_of(texts(source, key, value))
     for word, hint in wrong.items():
         source.error(f"`{key}`: there is no diagnostic `{word}`", word, hint, key)
     return found
 
 
-def _werror(source: _Source, key: str, value: Any) -> Codes:
+def _werror(source: Source, key: str, value: Any) -> Codes:
     """``true`` for all warnings, or the codes of some."""
     return codes_of([ALL] if value else [])[0] if isinstance(value, bool) else _codes(source, key, value)
 
 
-def _paths(source: _Source, key: str, value: Any) -> tuple[str, ...]:
-    return tuple(_shortest(os.path.join(source.folder, path)) for path in _texts(source, key, value))
+def paths(source: Source, key: str, value: Any) -> tuple[str, ...]:
+    return tuple(_shortest(os.path.join(source.folder, path)) for path in texts(source, key, value))
+
+
+def one_path(source: Source, key: str, value: Any) -> str:
+    given = text(source, key, value)
+    return _shortest(os.path.join(source.folder, given)) if given else ""
 
 
 def _shortest(path: str) -> str:
@@ -207,36 +244,36 @@ def _shortest(path: str) -> str:
         return os.path.normpath(path)
 
 
-def _config(source: _Source, key: str, value: Any) -> tuple[str, ...]:
+def config(source: Source, key: str, value: Any) -> tuple[str, ...]:
     """Kconfig options as they are, and paths of files with them."""
-    words = _texts(source, key, value)
+    words = texts(source, key, value)
     return tuple(word if "=" in word else _shortest(os.path.join(source.folder, word)) for word in words)
 
 
-def _heap(source: _Source, key: str, value: Any) -> str:
+def heap(source: Source, key: str, value: Any) -> str:
     number = isinstance(value, int) and not isinstance(value, bool)
-    text = _text(source, key, str(value) if number else value)
+    word = text(source, key, str(value) if number else value)
     try:
-        parse_heap(text or "8K")
+        parse_heap(word or "8K")
     except UsageError as error:
         for d in error.diagnostics:
             source.error(f"`{key}`: {d.message.removeprefix('--heap: ')}", key, d.help)
-    return text
+    return word
 
 
-def _one_of(known: Callable[[], Any]) -> Callable[[_Source, str, Any], str]:
-    def judge(source: _Source, key: str, value: Any) -> str:
-        text, choices = _text(source, key, value), list(known())
-        if text and text not in choices:
-            source.error(f"`{key}` cannot be `{text}`", text, choice_help(text, choices), key)
-        return text
+def _one_of(known: Callable[[], Any]) -> Callable[[Source, str, Any], str]:
+    def judge(source: Source, key: str, value: Any) -> str:
+        word, choices = text(source, key, value), list(known())
+        if word and word not in choices:
+            source.error(f"`{key}` cannot be `{word}`", word, choice_help(word, choices), key)
+        return word
 
     return judge
 
 
-def _per_file(source: _Source, key: str, value: Any) -> tuple[tuple[str, Codes], ...]:
+def _per_file(source: Source, key: str, value: Any) -> tuple[tuple[str, Codes], ...]:
     if not isinstance(value, dict):
-        source.error(f"`{key}` is {_kind(value)}, not a table of patterns", key)
+        source.error(f"`{key}` is {kind(value)}, not a table of patterns", key)
         return ()
     root = escape(source.folder.replace(os.sep, "/").rstrip("/"))
     return tuple(
@@ -245,7 +282,7 @@ def _per_file(source: _Source, key: str, value: Any) -> tuple[tuple[str, Codes],
     )
 
 
-def _kind(value: object) -> str:
+def kind(value: object) -> str:
     """A value of TOML, in words."""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
@@ -265,10 +302,10 @@ KEYS: dict[str, Key] = {
     "per-file-ignores": Key('{ "old-*.llext" = ["thread-local"] }', "do not report these for some files", _per_file),
     "profile": Key('"zephyr-4.2"', "the loader, one of `llext profiles`", _one_of(profiles.names)),
     "target": Key('"cortex-m4"', "the CPU, one of `llext targets`", _one_of(archs.targets)),
-    "exports": Key('["build/zephyr/zephyr.elf"]', "what the firmware exports: its ELF file or tables", _paths),
-    "entries": Key('["start"]', "names that each extension has to export", _texts),
-    "heap": Key('"0x20010000+8K"', "the heap of extensions, where no ELF file among `exports` tells", _heap),
-    "config": Key('["build/zephyr/.config"]', "Kconfig options of the firmware: files, or `OPTION=VALUE`", _config),
+    "exports": Key('["build/zephyr/zephyr.elf"]', "what the firmware exports: its ELF file or tables", paths),
+    "entries": Key('["start"]', "names that each extension has to export", texts),
+    "heap": Key('"0x20010000+8K"', "the heap of extensions, where no ELF file among `exports` tells", heap),
+    "config": Key('["build/zephyr/.config"]', "Kconfig options of the firmware: files, or `OPTION=VALUE`", config),
     "protection": Key(
         '"mpu-32"', "how memory is protected, where `config` does not tell", _one_of(lambda: PROTECTIONS)
     ),
