@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
+from llext_tools.build import presets
 from llext_tools.build.job import (
     Case,
     Failure,
@@ -29,7 +30,7 @@ from llext_tools.build.job import (
 )
 from llext_tools.build.process import Children, find_tool
 from llext_tools.build.report import count_compiler_warnings, diagnose, diagnose_warnings, exit_code, shown
-from llext_tools.build.steps import run_job
+from llext_tools.build.steps import cmake_variables, run_job
 
 __all__ = [
     "Case",
@@ -49,6 +50,7 @@ __all__ = [
     "exit_code",
     "find_tool",
     "job_name",
+    "keep_presets",
     "shown",
 ]
 
@@ -77,6 +79,18 @@ def build(jobs: Sequence[Job], options: Options, observe: Observer = lambda _: N
             children.stop()
             raise
     return tuple(future.result() for future in futures)
+
+
+def keep_presets(results: Sequence[Result], options: Options) -> None:
+    """Write presets of the jobs that could be configured into the project, see ``presets``.
+
+    Raises:
+        UsageError: ``usage``: the file that is there is none of presets.
+        FormatError: ``file-unreadable``, ``file-unwritable``.
+    """
+    ninja = find_tool("ninja")
+    good = (result.job for result in results if all(f.step is not Step.CONFIGURE for f in result.failures))
+    presets.keep(options.source, {job: cmake_variables(job, options, ninja) for job in good})
 
 
 def cores() -> int:

@@ -86,17 +86,8 @@ def run_job(
 def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple[Failure, ...]:
     """Run CMake where it has not run with these very arguments; Ninja itself runs it when a CMakeLists.txt changes."""
     job = shell.job
-    arguments = [
-        *("-S", str(options.source), "-B", str(job.build), "-G", "Ninja"),
-        f"-DCMAKE_MAKE_PROGRAM={tools['ninja']}",
-        f"-DCMAKE_TOOLCHAIN_FILE={os.path.join(paths.cmake_dir(), 'toolchains', 'llext.cmake')}",
-        f"-DLLEXT_TARGET={job.target}",
-        f"-DLLEXT_TOOLCHAIN={job.toolchain}",
-        f"-DLLEXT_COMMAND={sys.executable};-m;llext_tools",
-        f"-DLlextTools_DIR={paths.cmake_dir()}",
-        *(f"-D{name}={value}" for name, value in _project_variables(job, options).items() if value),
-        *(f"-D{definition}" for definition in options.define),
-    ]
+    arguments = ["-S", str(options.source), "-B", str(job.build), "-G", "Ninja"]
+    arguments += [f"-D{word}" for word in cmake_variables(job, options, tools["ninja"])]
     stamp = job.build / STAMP
     wanted = json.dumps({"version": llext_tools.__version__, "cmake": tools["cmake"], "arguments": arguments}, indent=1)
     if (job.build / "build.ninja").exists() and read_text(stamp) == wanted:
@@ -108,6 +99,20 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
         write_atomically(stamp, wanted)
         return ()
     return failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
+
+
+def cmake_variables(job: Job, options: Options, ninja: str) -> list[str]:
+    """What a job is configured with, as ``NAME=VALUE``."""
+    return [
+        f"CMAKE_MAKE_PROGRAM={ninja}",
+        f"CMAKE_TOOLCHAIN_FILE={os.path.join(paths.cmake_dir(), 'toolchains', 'llext.cmake')}",
+        f"LLEXT_TARGET={job.target}",
+        f"LLEXT_TOOLCHAIN={job.toolchain}",
+        f"LLEXT_COMMAND={sys.executable};-m;llext_tools",
+        f"LlextTools_DIR={paths.cmake_dir()}",
+        *(f"{name}={value}" for name, value in _project_variables(job, options).items() if value),
+        *options.define,
+    ]
 
 
 def _project_variables(job: Job, options: Options) -> dict[str, str]:

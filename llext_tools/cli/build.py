@@ -9,10 +9,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from llext_tools.build import Firmware, exit_code, shown
+from llext_tools.build import Firmware, exit_code, keep_presets, shown
 from llext_tools.cli import matrix, settings, settings_build
 from llext_tools.cli.settings_build import BuildSettings
 from llext_tools.diag import fail
+from llext_tools.errors import LlextError
 
 DESCRIPTION = (
     "Build the extensions of a CMake project, check them, and run their tests in the emulator, for each target and "
@@ -70,7 +71,12 @@ def run(args: argparse.Namespace) -> int:
     build_dir = Path(args.build_dir).absolute() if args.build_dir else source / "build"
     jobs, notes = matrix.choose_jobs(args, build_dir, output, firmware)
     start = time.monotonic()
-    results = matrix.run_jobs(jobs, args, source, args.define)
+    options = matrix.options_of(args, source, args.define)
+    results = matrix.run_jobs(jobs, args, options)
+    try:
+        keep_presets(results, options)
+    except LlextError as error:  # the build is what was asked for
+        notes = (*notes, *(f"no presets for CMake: {found.message}" for found in error.diagnostics))
     matrix.print_end(results, time.monotonic() - start, notes)
     if any(result.passed and result.artifacts for result in results):
         print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")

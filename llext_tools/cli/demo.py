@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     matrix.print_wrapped(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}")
     print(flush=True)
     start = time.monotonic()
-    results = matrix.run_jobs(jobs, args, folder)
+    results = matrix.run_jobs(jobs, args, matrix.options_of(args, folder))
     matrix.print_end(results, time.monotonic() - start, notes)
     good = next((result for result in results if result.passed), None)
     if good is not None:

@@ -31,6 +31,7 @@ from llext_tools.build import (
     job_name,
 )
 from llext_tools.cli.render import GREEN, RED, Paint, columns, diagnostics_to_json, report, wrap
+from llext_tools.cli.summary import to_markdown, write_summary
 from llext_tools.diag import fail
 from llext_tools.errors import ToolError
 from llext_tools.files import write_atomically
@@ -60,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core")
     parser.add_argument("--rerun", action="store_true", help="run also tests that have passed with the same files")
     parser.add_argument("--json", metavar="FILE", help="write the results of all targets, as JSON")
+    parser.add_argument(
+        "--summary", metavar="FILE", help="write them as Markdown; $GITHUB_STEP_SUMMARY gets them anyway"
+    )
     parser.add_argument(
         "--keep-going",
         action=argparse.BooleanOptionalAction,
@@ -126,9 +130,8 @@ def suiting(target: str, firmware: Sequence[Firmware]) -> Sequence[Firmware | No
     return [each for each in firmware if not each.targets or target in each.targets] if firmware else [None]
 
 
-def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define: Sequence[str] = ()) -> list[Result]:
-    """Build all jobs and show them; then print what failed on stderr and write the JSON file."""
-    options = Options(
+def options_of(args: argparse.Namespace, source: Path, define: Sequence[str] = ()) -> Options:
+    return Options(
         source=source,
         cores=args.jobs or cores(),
         keep_going=bool(args.keep_going),
@@ -138,11 +141,18 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, source: Path, define
         profile=args.profile or "",
         define=tuple(define),
     )
+
+
+def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) -> list[Result]:
+    """Build all jobs and show them; then print what failed on stderr and write the JSON file."""
     start = time.monotonic()
     with _view(jobs) as view:
         results = list(build(jobs, options, view.observe))
     if args.json:
         write_atomically(args.json, to_json(results, time.monotonic() - start))
+    append = os.environ.get("GITHUB_STEP_SUMMARY", "")
+    if args.summary or append:
+        write_summary(to_markdown(results, summary(results, time.monotonic() - start)), args.summary, append)
     problems = (*diagnose_warnings(results), *diagnose(results))
     sys.stdout.flush()
     if problems:

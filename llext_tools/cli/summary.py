@@ -1,0 +1,74 @@
+"""The results of ``llext build`` as Markdown, for the page that a CI service shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+
+from llext_tools.build import Result
+from llext_tools.diag import fail
+from llext_tools.files import write_atomically
+
+HEAD = ("job", "", "extensions", "bytes", "tests", "time")
+
+
+def to_markdown(results: Sequence[Result], sentence: str) -> str:
+    """A table of the jobs, one of the extensions' sizes for each job that passed, and what failed."""
+    lines = ["## llext build", "", f"{sentence}.", "", _row(HEAD), _row(["---", "---", *["---:"] * 4])]
+    lines += [_row(_cells(result)) for result in results]
+    for result in results:
+        if rows := _sizes(result):
+            lines += ["", f"<details><summary>sizes: {result.job.name}</summary>", ""]
+            lines += [_row(("extension", "bytes", "regions")), _row(("---", "---:", "---")), *rows, "", "</details>"]
+        for failure in result.failures:
+            what = _plain(f"{result.job.name}: {failure.step.value} {failure.what}")
+            lines += ["", f"<details open><summary>{what}</summary>", ""]
+            lines += [*(f"    {line}" for line in failure.lines), "", "</details>"]
+    return "\n".join(lines) + "\n"
+
+
+def write_summary(text: str, path: str | None, append: str) -> None:
+    """Write the text to a file, and append it to another one.
+
+    Raises:
+        FormatError: ``file-unwritable``.
+    """
+    if path:
+        write_atomically(path, text)
+    if append:
+        try:
+            with open(append, "a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            fail("file-unwritable", f"cannot write `{append}`: {(error.strerror or '').lower()}")
+
+
+def _cells(result: Result) -> list[str]:
+    sizes = [path.stat().st_size for path in result.artifacts if path.exists()]
+    passed = sum(test.passed for test in result.tests) + len(result.up_to_date)
+    total = len(result.tests) + len(result.up_to_date)
+    tests = str(total) if passed == total else f"{passed} of {total}"
+    verdict = "passed" if result.passed else "**failed**"
+    took = f"{sum(result.seconds.values()):.1f} s"
+    return [result.job.name, verdict, str(len(sizes)), f"{sum(sizes):,}", tests, took]
+
+
+def _sizes(result: Result) -> list[str]:
+    """Rows for the extensions of a job that passed; the regions are those of the manifest."""
+    rows = []
+    for path in result.artifacts if result.passed else ():
+        regions = ""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            regions = ", ".join(f"{each['name']} {each['size']:,}" for each in manifest["regions"])
+        rows.append(_row((path.stem, f"{path.stat().st_size:,}", regions)))
+    return rows
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(_plain(cell).replace('|', '&#124;') for cell in cells)} |"
+
+
+def _plain(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
