@@ -204,6 +204,8 @@ class Arch(NamedTuple):
     relative: int = -1  # code of the relocation that moves an address of a shared object along
     reach_help: str = ""  # the cure for a branch that is too short
     branches: frozenset[int] = frozenset()  # codes of relocations in calls and jumps: the symbol is a function
+    foreign_branches: frozenset[int] = frozenset()  # the same in code that the targets' CPUs do not have (Arm's A32)
+    pointers: frozenset[int] = frozenset()  # codes of relocations that write an address which may be a function's
     literals: frozenset[int] = frozenset()  # codes of relocations of words in the code that instructions load
     users_of: Callable[[Bytes, int], I64] | None = (
         None  # code, offset of such a word -> those of what uses it, int64[n]

@@ -23,8 +23,6 @@ from llext_tools.link.places import places, where
 from llext_tools.mem import Mem
 from llext_tools.reloc import load
 
-ABS32, TARGET1, THM_MOVW = 2, 38, 47
-POINTERS = (ABS32, TARGET1, THM_MOVW)
 UNKNOWN, ARM, THUMB, DATA = range(4)
 MAPPING = {b"$a": ARM, b"$t": THUMB, b"$d": DATA}
 NOBODY, ANYONE, LOADER = range(3)
@@ -35,9 +33,6 @@ def one_of(*codes: int) -> NDArray[np.bool_]:
     return np.isin(np.arange(256), codes)
 
 
-POINTS = one_of(*POINTERS)
-FROM_THUMB, FROM_ARM = one_of(10, 30, 51), one_of(1, 27, 28, 29)
-"""THM_CALL, THM_JUMP24, THM_JUMP19; PC24, PLT32, CALL, JUMP24."""
 STRICT = frozenset(("Armv6-M", "Armv8-M.base"))  # which fault on a word at an address that is no multiple of 4
 
 
@@ -87,13 +82,14 @@ def pointers(subject: Subject) -> Iterator[Diagnostic]:
     if not untyped.any():
         return
     called_by = _entries(subject)
-    taken = np.flatnonzero(POINTS[r.type] & untyped[r.symbol] & (~section[r.symbol] | (called_by != NOBODY)))
+    points = one_of(*subject.arch.pointers)[r.type]
+    taken = np.flatnonzero(points & untyped[r.symbol] & (~section[r.symbol] | (called_by != NOBODY)))
     if not taken.size:
         return
     target = y.value[r.symbol[taken]] + _addends(subject, taken)
     marks, m_profile = mapped(obj), is_m_profile(subject)
     branched_to = np.zeros(len(y), bool)
-    branched_to[r.symbol[FROM_THUMB[r.type]]] = True
+    branched_to[r.symbol[one_of(*subject.arch.branches)[r.type]]] = True
     found: dict[tuple[int, int], list[int]] = {}
     certain: set[tuple[int, int]] = set()
     even = target & 1 == 0
@@ -124,7 +120,7 @@ def _addends(subject: Subject, which: I64) -> I64:
     at = obj.sections.offset[r.section[which]] + r.offset[which]
     addend = np.zeros(which.size, np.int64)
     whole = at + 4 <= obj.image.size  # a place may begin at the very end of its section
-    for code in POINTERS:
+    for code in subject.arch.pointers:
         these, field = whole & (r.type[which] == code), subject.arch.relocs[obj.bits][code].field
         if field is not None and these.any():
             addend[these] = field.decode(load(obj.image, field, at[these]))
@@ -150,7 +146,7 @@ def states(subject: Subject) -> Iterator[Diagnostic]:
 def _arm_code(subject: Subject) -> Iterator[Diagnostic]:
     obj, y, r = subject.obj, subject.obj.symbols, subject.relocs
     functions = np.flatnonzero((y.type == elf.STT_FUNC) & (y.value & 1 == 0) & _in_code(obj))
-    branches = np.flatnonzero(FROM_ARM[r.type])
+    branches = np.flatnonzero(one_of(*subject.arch.foreign_branches)[r.type])
     if functions.size:
         i = int(functions[0])
         location = subject.at(int(y.shndx[i]))._replace(offset=int(y.value[i]))
@@ -167,13 +163,13 @@ def _arm_code(subject: Subject) -> Iterator[Diagnostic]:
 
 def _branches(subject: Subject) -> Iterator[Diagnostic]:
     obj, r = subject.obj, subject.relocs
-    branches = np.flatnonzero(FROM_THUMB[r.type] | FROM_ARM[r.type])
+    branches = np.flatnonzero(one_of(*subject.arch.branches, *subject.arch.foreign_branches)[r.type])
     if not branches.size:
         return
     marks, in_code = mapped(obj), _in_code(obj)
     found: dict[tuple[int, int], list[int]] = {}
     for i in branches.tolist():
-        symbol, thumb = int(r.symbol[i]), bool(FROM_THUMB[r.type[i]])
+        symbol, thumb = int(r.symbol[i]), int(r.type[i]) in subject.arch.branches
         there = _state(subject, symbol, marks, in_code)
         changes = _is_blx(obj, int(obj.sections.offset[r.section[i]] + r.offset[i]), thumb)
         arrives = THUMB if thumb != changes else ARM

@@ -8,7 +8,7 @@ from llext_tools.arch.arm.fit import FPU, INCLUDES, cpu, fpu_instructions, unfit
 from llext_tools.arch.arm.flow import decode
 from llext_tools.arch.arm.gdb import GDB
 from llext_tools.arch.arm.literals import LITERALS, users_of
-from llext_tools.arch.arm.relocs import BRANCHES, NO_HELP, REFUSED_HELP, RELOCS, TCB
+from llext_tools.arch.arm.relocs import A32_BRANCHES, BRANCHES, NO_HELP, POINTERS, REFUSED_HELP, RELOCS, TCB
 from llext_tools.arch.arm.targets import TARGETS
 from llext_tools.arch.base import Arch
 
@@ -31,6 +31,8 @@ ARCH = Arch(
     relative=23,
     reach_help="compile the extension with `-mlong-calls`, or enable CONFIG_LLEXT_VENEERS",
     branches=BRANCHES,
+    foreign_branches=A32_BRANCHES,
+    pointers=POINTERS,
     literals=LITERALS,
     users_of=users_of,
     refused_help=REFUSED_HELP,

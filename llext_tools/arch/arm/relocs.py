@@ -397,6 +397,10 @@ RELOCS = (
 
 BRANCHES = frozenset({10, 30, 51})
 """THM_CALL, THM_JUMP24, THM_JUMP19: BL, B.W and the conditional B.W, which reach another section."""
+A32_BRANCHES = frozenset({1, 27, 28, 29})
+"""PC24, PLT32, CALL, JUMP24."""
+POINTERS = frozenset({2, 38, 47})
+"""ABS32, TARGET1, THM_MOVW_ABS_NC."""
 
 PIC = "compile the extension with `-fno-pic`"
 STATIC_TLS = "compile the extension with `-fno-pic -ftls-model=local-exec`"
