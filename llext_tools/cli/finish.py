@@ -24,39 +24,34 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Make the file that is shipped of a partially linked object: without debugging sections,
-unwinding tables and the local symbols that no relocation uses, laid out as the loader
-needs it. The object itself keeps all that for a debugger. The manifest beside the file keeps
-what the extension takes its imports for, so that it can be checked without the object."""
+unwinding tables and unused local symbols, laid out as the loader needs it. --debug-file ties
+it to the file that keeps all that for a debugger. The manifest beside it says what it is for,
+how it was made, what it takes its imports for and what it was checked against."""
+EXAMPLE = "llext finish hello.debug.elf -o hello.llext --debug-file hello.debug.elf"
 FOR_THE_CHECK = ("heap", "config", "ignore", "select")
-EXAMPLE = "llext finish hello.debug.elf -o hello.llext"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("object", metavar="OBJECT", help="partially linked object (ET_REL), for example from `ld -r`")
+    hidden = argparse.SUPPRESS
+    parser.add_argument("object", metavar="OBJECT", help="partially linked object (ET_REL), as of `ld -r`")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: OBJECT with the suffix `.llext`")
-    parser.add_argument("--debug-file", metavar="FILE", help="write the file that debuggers read, too; may be OBJECT")
-    parser.add_argument("--manifest", metavar="FILE", help="default: the output with the suffix `.json`")
-    parser.add_argument("--no-manifest", action="store_true", help="write none")
+    parser.add_argument("--debug-file", metavar="FILE", help="write what debuggers read, too; may be OBJECT")
+    parser.add_argument("--manifest", metavar="FILE", help="default: `.json` beside it; --no-manifest: none")
+    parser.add_argument("--no-manifest", action="store_true", help=hidden)
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
-    parser.add_argument("--toolchain", metavar="NAME[-VERSION]", default="", help="for the manifest: what compiled it")
-    parser.add_argument(
-        "--flags", metavar="LANGUAGE=FILE", action="append", default=[], help="for the manifest: the flags in FILE"
-    )
+    parser.add_argument("--toolchain", metavar="NAME", default="", help="for the manifest; also --flags LANG=FILE")
+    parser.add_argument("--flags", metavar="LANGUAGE=FILE", action="append", default=[], help=hidden)
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
     parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")
     parser.add_argument(
-        "--extension",
-        metavar="FILE",
-        dest="first",
-        action="append",
-        default=[],
-        help="for the check: loaded before it",
+        "--extension", metavar="FILE", dest="first", action="append", default=[], help="for the check: loaded before"
     )
     parser.add_argument("--profile", metavar="NAME", help=f"for the check (default {profiles.DEFAULT})")
     for name in FOR_THE_CHECK:
-        parser.add_argument(f"--{name}", metavar=name.upper(), action="append", default=[], help="for the check")
-    parser.add_argument("--werror", metavar="CODES", action="append", nargs="?", const="all", default=[])
+        shown = "for the check; also --config, --ignore, --select, --werror" if name == "heap" else hidden
+        parser.add_argument(f"--{name}", metavar="SIZE", action="append", default=[], help=shown)
+    parser.add_argument("--werror", metavar="CODES", action="append", nargs="?", const="all", default=[], help=hidden)
     parser.add_argument("--settings", metavar="FILE", help="for the check; `--no-settings`: none at all")
     parser.add_argument("--no-settings", action="store_true", help=argparse.SUPPRESS)
 
