@@ -27,6 +27,11 @@ if(CMAKE_VERSION VERSION_LESS 3.25)
   return()
 endif()
 
+# The commands go by the rules of 3.25 in a project that asks for an older CMake, too; its own rules stay.
+if(CMAKE_MINIMUM_REQUIRED_VERSION VERSION_LESS 3.25)
+  cmake_policy(VERSION 3.25)
+endif()
+
 include("${CMAKE_CURRENT_LIST_DIR}/LlextCommand.cmake")
 if(NOT LLEXT_COMMAND)
   set(LlextTools_FOUND FALSE)

@@ -324,6 +324,8 @@ def test_places_and_components_are_for_the_user_to_choose(project: Project) -> N
         'llext_install(blink DESTINATION "share/my extensions/" COMPONENT board\n'
         "  EXPORT Board NAMESPACE led:: VERSION 3)\n"
     )
+    lists = project.root / "CMakeLists.txt"
+    lists.write_text(lists.read_text().replace("VERSION 3.25", "VERSION 3.10"))  # a project with old policies
     project.configured("cortex-m4", "gcc")
     project.built()
     prefix = project.root / "prefix"
