@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-run", dest="run_tests", action="store_false", default=None, help="build and check, run no tests"
     )
+    parser.add_argument("--rerun", action="store_true", help="run also tests that have passed with the same files")
+    parser.add_argument(
+        "--summary", metavar="FILE", help="write the results as Markdown; $GITHUB_STEP_SUMMARY gets them anyway"
+    )
     parser.add_argument("--run", dest="run_tests", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--output", metavar="FOLDER", help="where the extensions go; default: DIR/dist")
     parser.add_argument("--build-dir", metavar="FOLDER", help="where to build, with the logs; default: DIR/build")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import Any
 
@@ -85,9 +84,6 @@ def linked(args: argparse.Namespace) -> tuple[Image, tuple[ExportTable, ...]]:
     Raises:
         LlextError: from any stage; no file is then written.
     """
-    outputs = [path for path in (args.output, args.map, args.bin) if path]
-    if len({os.path.realpath(path) for path in outputs}) < len(outputs):
-        fail("usage", "llext link: two outputs have the same name")
     where = domain(args.at, args.domain)
     obj = load_object(args.extension)
     tables = export_tables(args.exports)

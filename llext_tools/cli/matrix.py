@@ -59,11 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--profile", metavar="NAME", help="the loader (`llext profiles`); default: the project's")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core")
-    parser.add_argument("--rerun", action="store_true", help="run also tests that have passed with the same files")
     parser.add_argument("--json", metavar="FILE", help="write the results of all targets, as JSON")
-    parser.add_argument(
-        "--summary", metavar="FILE", help="write them as Markdown; $GITHUB_STEP_SUMMARY gets them anyway"
-    )
     parser.add_argument(
         "--keep-going",
         action=argparse.BooleanOptionalAction,
@@ -136,7 +132,7 @@ def options_of(args: argparse.Namespace, source: Path, define: Sequence[str] = (
         cores=args.jobs or cores(),
         keep_going=bool(args.keep_going),
         run=getattr(args, "run_tests", None) is not False,
-        rerun=args.rerun,
+        rerun=getattr(args, "rerun", False),
         heap=getattr(args, "heap", None) or "",
         profile=args.profile or "",
         define=tuple(define),
@@ -151,8 +147,9 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) ->
     if args.json:
         write_atomically(args.json, to_json(results, time.monotonic() - start))
     append = os.environ.get("GITHUB_STEP_SUMMARY", "")
-    if args.summary or append:
-        write_summary(to_markdown(results, summary(results, time.monotonic() - start)), args.summary, append)
+    file = getattr(args, "summary", None)
+    if file or append:
+        write_summary(to_markdown(results, summary(results, time.monotonic() - start)), file, append)
     problems = (*diagnose_warnings(results), *diagnose(results))
     sys.stdout.flush()
     if problems:

@@ -62,7 +62,7 @@ def test_help_fits_a_screen() -> None:
         assert name in text
 
 
-LONG = ("run", "debug")  # commands that say what an extension runs on: on a screen of today, at least
+LONG = ("run", "debug", "build")  # what an extension runs on, or is built for: on a screen of today, at least
 
 
 @pytest.mark.parametrize("name", EVERY)

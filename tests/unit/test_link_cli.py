@@ -190,7 +190,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["-o", "a", "--map", "a"], 2, "two outputs have the same name"),
+        (["-o", "a", "--map", "a"], 2, "--output and --map would both write `a`"),
         (["-o", "a", "--at", "here"], 2, "`here` is not an address"),
         (["-o", "a", "--at", "0x10000000000000000"], 2, "is not an address"),
         (["-o", "a", "--at", "9" * 5000], 2, "is not an address"),
