@@ -138,7 +138,7 @@ function(_llext_zephyr_check who target calls)
     message(FATAL_ERROR "${who}: HEAP '${arg_HEAP}' is not a size, such as 8K or 0x20010000+8K")
   endif()
 
-  set(options "")
+  _llext_check_options("${who}" options) # what the variables say; the last one counts
   if(DEFINED arg_TARGET)
     _llext_zephyr_known_target("${who}" "${arg_TARGET}")
     list(APPEND options "--target=${arg_TARGET}")
@@ -167,7 +167,10 @@ function(_llext_zephyr_check who target calls)
   set(extension_options "${before}")
   list(TRANSFORM extension_options PREPEND "--extension=")
   if(NOT arg_EXPORTS)
-    _llext_zephyr_exports("${who}")
+    _llext_zephyr_exports()
+    if(NOT TARGET zephyr_exports)
+      message(FATAL_ERROR "${who}: no target of this build links zephyr.elf; name a firmware: EXPORTS")
+    endif()
     set(arg_EXPORTS zephyr_exports)
   endif()
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
@@ -183,7 +186,7 @@ function(_llext_zephyr_check who target calls)
   set(folder "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${target}_llext_check.dir")
   set(check ${LLEXT_COMMAND} zephyr check "${file}" -d "${CMAKE_BINARY_DIR}" "--config=${config}"
     "--zephyr-version=${KERNEL_VERSION_STRING}" ${arg_CONFIG} ${options} ${profile_options} ${settings_options}
-    ${extension_options} ${arg_OPTIONS} ${LLEXT_CHECK_OPTIONS})
+    ${extension_options} ${arg_OPTIONS})
 
   # The first check: add_llext_command() splits lists, so that everything is in a script. Zephyr runs it in every build.
   _llext_zephyr_quoted(code ${check} --no-firmware)
@@ -245,6 +248,7 @@ function(_llext_zephyr_call who target run)
     string(APPEND code " EXPORTS ${exports}")
   endif()
   string(REPLACE ";" " " code "${code}")
+  set(LLEXT_FIRMWARE "") # this build has its own
   set(_llext_who "${who}")
   cmake_language(EVAL CODE "llext_add_test(${run} EXTENSION ${target} ${code} AT_BUILD)")
   add_dependencies(${run} ${target}_llext_check) # what is missing is reported once
@@ -275,13 +279,19 @@ function(_llext_zephyr_facts who)
   string(JSON target GET "${facts}" target)
   string(JSON profile GET "${facts}" profile)
   string(JSON exact GET "${facts}" exact)
+  string(JSON version GET "${facts}" version)
   if(target STREQUAL "")
     set(target "no CPU of 'llext targets', so that extensions are compared with the firmware")
   endif()
-  if(NOT exact)
+  if(profile STREQUAL "")
+    set(profile "of the command line")
+  elseif(NOT exact)
     string(APPEND profile " (the nearest)")
   endif()
-  message(STATUS "llext: Zephyr ${KERNEL_VERSION_STRING}, profile ${profile}, ${target}")
+  if(version STREQUAL "")
+    set(version "of unknown version")
+  endif()
+  message(STATUS "llext: Zephyr ${version}, profile ${profile}, ${target}")
 endfunction()
 
 # _llext_zephyr_config(<variable>): the .config of this build. Low level.
@@ -293,9 +303,9 @@ function(_llext_zephyr_config out_config)
   set(${out_config} "${config}" PARENT_SCOPE)
 endfunction()
 
-# _llext_zephyr_exports(<who>): zephyr_exports, which stands for this build's zephyr.elf. Its target is the last stage of
-# the link: it has one name in builds of several stages and another where there is one. Low level.
-function(_llext_zephyr_exports who)
+# _llext_zephyr_exports(): zephyr_exports, which stands for this build's zephyr.elf, if there is one. Its target is the last
+# stage of the link: it has one name in builds of several stages and another where there is one. Low level.
+function(_llext_zephyr_exports)
   if(TARGET zephyr_exports)
     return()
   endif()
@@ -305,7 +315,6 @@ function(_llext_zephyr_exports who)
       return()
     endif()
   endforeach()
-  message(FATAL_ERROR "${who}: no target of this build links zephyr.elf; name a firmware: EXPORTS")
 endfunction()
 
 # _llext_zephyr_adopt(<who> <argument> <target>...): give targets of add_llext_target() the properties of extensions.
@@ -358,3 +367,5 @@ function(_llext_zephyr_quoted out_code)
   endforeach()
   set(${out_code} "${code}" PARENT_SCOPE)
 endfunction()
+
+_llext_zephyr_exports()

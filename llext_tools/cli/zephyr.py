@@ -99,9 +99,7 @@ def _run(args: argparse.Namespace) -> int:
     args.extension = extension_path(args.extension, build.root)
     args.first = [extension_path(word, build.root) for word in args.first]
     if facts.kind == "shared":
-        text = (
-            f"`{build.config}` has `CONFIG_LLEXT_TYPE_ELF_SHAREDLIB`: shared libraries are checked, and cannot be run"
-        )
+        text = f"`{build.config}` has `CONFIG_LLEXT_TYPE_ELF_SHAREDLIB`: shared libraries cannot be run, only checked"
         fail("usage", text, help="set `CONFIG_LLEXT_TYPE_ELF_RELOCATABLE=y`")
     if args.builtin_host and (args.firmware or args.exports):
         fail("usage", "llext zephyr run: there is a firmware, and --builtin-host", help="give one of them")

@@ -263,6 +263,12 @@ MESSAGES = {
     "llext_check_target(hello): PLACEMENTS 'many' is not a number from 1 to 64": (
         'add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL "f()" PLACEMENTS many)'
     ),
+    "llext_install(hello): 'hello' is of Zephyr's build and has no manifest": (
+        "add_executable(zephyr_final IMPORTED)\nllext_check_target(hello)\nllext_install(hello)"
+    ),
+    "llext_check_target(hello): LLEXT_CHECK_OPTIONS '--json' is none of": (
+        "set(LLEXT_CHECK_OPTIONS --json)\nllext_check_target(hello)"
+    ),
     "llext_check_all(): CALL is of one extension; give it to llext_check_target()": 'llext_check_all(CALL "f()")',
     "llext_check_target(hello): `x` is no version of Zephyr": (
         "set(KERNEL_VERSION_STRING x)\nllext_check_target(hello)"
