@@ -22,7 +22,7 @@ MESSAGE = re.compile(
     r"|set\(\S*(?:_NOT_FOUND_MESSAGE|_MISSING|_problems)\s+\"((?:[^\"\\]|\\.)+)\""
 )
 VARIABLE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}|\\n|\\t|@\w+@")
-STARTS = ("${who}: ", "${llext_who}: ", "toolchains/llext.cmake: ", "llext_")
+STARTS = ("${who}: ", "${llext_who}: ", "toolchains/llext.cmake: ", "llext_", "include(LlextZephyr): ")
 
 
 def messages() -> Iterator[tuple[str, str, str]]:

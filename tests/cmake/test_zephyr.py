@@ -165,6 +165,8 @@ def test_findings_can_be_warnings(project: Project) -> None:
     assert "error[undefined-symbol]: `rescale`" in log
     assert "llext_check_target(hello): WARN_ONLY: the check failed (5), and the build goes on" in log
     assert "rescale" not in project.built()
+    (project.root / "CMakeLists.txt").write_text(HEAD + "llext_check_target(hello WARN_ONLY OPTIONS --heap=much)\n")
+    assert "llext_check_target(hello): the check could not be made (2)" in one_line(refused(project))
 
 
 def test_several_extensions_and_all_arguments(project: Project) -> None:
@@ -200,7 +202,10 @@ def test_shared_libraries_are_checked_only(project: Project) -> None:
     (project.root / "CMakeLists.txt").write_text(HEAD + 'llext_check_target(hello CALL "hello(1)")\n')
     done = configure(project)
     assert done.returncode != 0
-    said = "llext_check_target(hello): CALL: CONFIG_LLEXT_TYPE_ELF_SHAREDLIB makes shared libraries"
+    said = (
+        "llext_check_target(hello): CALL: CONFIG_LLEXT_TYPE_ELF_SHAREDLIB makes shared libraries, which are checked "
+        "and cannot be run; use CONFIG_LLEXT_TYPE_ELF_RELOCATABLE"
+    )
     assert said in one_line(done.stdout)
 
 
@@ -217,7 +222,10 @@ set(KERNEL_VERSION_STRING 4.2.0)
 """
 INCLUDE = "include(LlextZephyr)\n"
 MESSAGES = {
-    "include(LlextZephyr): this is no build of Zephyr; call find_package(Zephyr) before": (
+    (
+        "include(LlextZephyr): this is no build of Zephyr; call find_package(Zephyr) before, or use "
+        "llext_add_extension()"
+    ): (
         "cmake_minimum_required(VERSION 3.25)\nproject(test LANGUAGES NONE)\nfind_package(LlextTools REQUIRED)\n"
         + INCLUDE
     ),
@@ -239,7 +247,7 @@ MESSAGES = {
     "llext_check_target(hello): CONFIG 'LLEXT_HEAP' is not of the form OPTION=VALUE": (
         "llext_check_target(hello CONFIG LLEXT_HEAP)"
     ),
-    "llext_check_target(hello): OPTIONS 'no-exports' is no option; write its value behind a '='": (
+    "llext_check_target(hello): OPTIONS 'no-exports' is no option; write its value behind a '=': --ignore=no-exports": (
         "llext_check_target(hello OPTIONS --ignore no-exports)"
     ),
     "llext_check_target(hello): no target of this build links zephyr.elf; name a firmware: EXPORTS": (
@@ -263,7 +271,7 @@ MESSAGES = {
     "llext_check_target(hello): PLACEMENTS 'many' is not a number from 1 to 64": (
         'add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL "f()" PLACEMENTS many)'
     ),
-    "llext_install(hello): 'hello' is of Zephyr's build and has no manifest": (
+    "llext_install(hello): 'hello' is of Zephyr's build and has no manifest; install its file: install(FILES)": (
         "add_executable(zephyr_final IMPORTED)\nllext_check_target(hello)\nllext_install(hello)"
     ),
     "llext_check_target(hello): LLEXT_CHECK_OPTIONS '--json' is none of": (
