@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 
 from llext_tools.cli import check, settings
 from llext_tools.cli import run as run_command
@@ -35,8 +36,11 @@ llext zephyr run hello --call 'hello(1)'
 llext zephyr show --json
 """
 
-CHECK = "Check extensions of a Zephyr build, by default all of them, against its firmware."
-RUN = "Run an extension of a Zephyr build on its firmware's code. Otherwise as `llext run`."
+CHECK = """Check extensions of a Zephyr build, by default all of them, against its firmware. Every option of
+`llext check` can be added: `llext help check` has them."""
+RUN = """Run an extension of a Zephyr build on its firmware's code. Every option of `llext run` can be added:
+`llext help run` has them."""
+SHOWN = {"--call", "--expect-return", "--expect-output", "--werror", "--ignore"}
 SHOW = "Print what a Zephyr build says of its extensions and their loader."
 
 
@@ -51,9 +55,8 @@ def run(args: argparse.Namespace) -> int:
 
 def run_check(arguments: list[str]) -> int:
     parser = parser_for("check", CHECK, "llext zephyr check -d build hello --ignore no-exports")
-    check.add_arguments(parser)
     parser.add_argument("--no-firmware", action="store_true", help="it is not linked yet: imports go unchecked")
-    change_operand(parser, "an extension: its name, or a path (default: all)", "*")
+    take_over(parser, check.add_arguments, "an extension: its name, or a path (default: all)", "*")
     try:
         args = parser.parse(arguments)
     except SystemExit as end:
@@ -83,10 +86,9 @@ def _check(args: argparse.Namespace) -> int:
 
 def run_run(arguments: list[str]) -> int:
     parser = parser_for("run", RUN, "llext zephyr run -d build hello --call 'hello(1)' --expect-return 2")
-    run_command.add_arguments(parser)
-    parser.set_defaults(profile=None)
     parser.add_argument("--builtin-host", action="store_true", help="run on the built-in host, not on the firmware")
-    change_operand(parser, "the extension: its name, or a path", None)
+    take_over(parser, run_command.add_arguments, "the extension: its name, or a path", None)
+    parser.set_defaults(profile=None)
     try:
         args = parser.parse(arguments)
     except SystemExit as end:
@@ -154,12 +156,18 @@ def parser_for(action: str, description: str, example: str) -> Parser:
     return parser
 
 
-def change_operand(parser: Parser, help: str, nargs: str | None) -> None:
-    """Let the operand of another command's parser be an extension of the build."""
-    for action in parser._actions:
+def take_over(
+    parser: Parser, add_arguments: Callable[[argparse.ArgumentParser], None], help: str, nargs: str | None
+) -> None:
+    """Add another command's arguments: its operand becomes an extension of the build, its help has most options."""
+    own = len(parser._actions)
+    add_arguments(parser)
+    for action in parser._actions[own:]:
         if not action.option_strings:
             action.metavar, action.help, action.nargs = "EXTENSION", help, nargs
             action.required = nargs is None
+        elif not SHOWN.intersection(action.option_strings):
+            action.help = argparse.SUPPRESS
 
 
 def read(args: argparse.Namespace) -> tuple[Build, Facts]:

@@ -24,14 +24,19 @@ from llext_tools.reloc import Batch, apply
 
 
 def debug_file(obj: ElfObject) -> ElfObject | None:
-    """The object itself if it has debug information, else the file beside it that it names, or ``<stem>.debug.elf``."""
+    """The object itself if it has debug information, else the file beside it that it names, or ``<stem>.debug.elf``.
+
+    A build of Zephyr has ``llext/<target>_debug.elf`` instead, and the target has the extension's name as a rule.
+    """
     if ".debug_info" in obj.sections.name:
         return obj
     stem, ending = os.path.splitext(obj.path)
     if ending == ".elf":
         return None
-    linked = os.path.join(os.path.dirname(obj.path), os.path.basename(debug_link(obj)))
-    for path in dict.fromkeys([linked, f"{stem}.debug.elf"]):
+    folder, name = os.path.split(stem)
+    linked = os.path.join(folder, os.path.basename(debug_link(obj)))
+    zephyrs = f"{stem}_debug.elf", os.path.join(folder, "llext", f"{name}_debug.elf")
+    for path in dict.fromkeys([linked, f"{stem}.debug.elf", *zephyrs]):
         if not os.path.isfile(path):
             continue
         with suppress(LlextError):

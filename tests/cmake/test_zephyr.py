@@ -361,6 +361,10 @@ def test_the_command_line_finds_what_a_build_has_made(built: Project) -> None:
     assert (facts["version"], facts["profile"], facts["target"]) == ("4.2.0", "zephyr-4.2", "cortex-m4")
     assert facts["extensions"] == {"hello": "build it/llext/hello.llext"}
     assert llext(built, "run", "-d", "build it", "hello", "--call", "hello(5)").stdout == "hello(5) = 20\n"
+    done = llext(built, "run", "-d", "build it", "hello", "--builtin-host")
+    assert (done.returncode, "hello.c:3, in `hello`" in done.stderr) == (5, True), (
+        "by the debug file that Zephyr leaves"
+    )
     done = llext(built, "check", "-d", "build it", "helo")
     assert done.returncode == 2
     assert "did you mean `hello`?" in done.stderr

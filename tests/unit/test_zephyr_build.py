@@ -169,4 +169,5 @@ def test_each_action_has_its_help(capsys: pytest.CaptureFixture[str], action: st
     out = capsys.readouterr().out
     assert out.startswith(f"usage: llext zephyr {action} ")
     assert "-d, --build-dir FOLDER" in out
-    assert out.endswith("\n")
+    assert len(out.splitlines()) <= 24
+    assert all(len(line) <= 80 for line in out.splitlines())
