@@ -48,6 +48,7 @@ include("${CMAKE_CURRENT_LIST_DIR}/LlextLink.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextExtension.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextTest.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/LlextInstall.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/LlextMatrix.cmake")
 list(APPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}") # include(LlextZephyr)
 
 # For a base image, or a library that it shares with extensions: <llext/symbol.h>. Extensions have it anyway.

@@ -23,7 +23,7 @@ CMAKE_FILES = {
     *("LlextToolsConfig.cmake", "LlextToolsConfigVersion.cmake", "LlextCommand.cmake", "LlextExports.cmake"),
     *("LlextArguments.cmake", "LlextEdk.cmake", "LlextProfile.cmake"),
     *("LlextExtension.cmake", "LlextTest.cmake", "atexit.cpp", "llext-merge.ld"),
-    *("LlextInstall.cmake", "LlextLink.cmake", "PackageConfig.cmake.in", "install-manifest.cmake"),
+    *("LlextInstall.cmake", "LlextMatrix.cmake", "LlextLink.cmake", "PackageConfig.cmake.in", "install-manifest.cmake"),
     *("LlextDefaults.cmake", "LlextZephyr.cmake", "zephyr-package.cmake", "zephyr-warn.cmake"),
     *("toolchains/llext.cmake", "toolchains/zig-rules.cmake"),
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "new": ("llext_tools.cli.new", "make a project: an extension, its tests, a wheel"),
     "demo": ("llext_tools.cli.demo", "copy the sample extensions, build and run them for every target"),
     "build": ("llext_tools.cli.build", "build, check and run the extensions of a CMake project"),
     "check": ("llext_tools.cli.check", "say what a board's loader would refuse, and what is missing"),

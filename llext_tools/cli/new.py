@@ -1,0 +1,214 @@
+"""``llext new``: a project with one extension that builds, passes its tests and makes a wheel, as it is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import keyword
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from llext_tools import __version__, templates
+from llext_tools import arch as archs
+from llext_tools.diag import fail
+from llext_tools.files import write_all
+
+DESCRIPTION = (
+    "Make a project: an extension, tests that call it from Python, a wheel that carries it for all targets, "
+    "continuous integration. It builds and passes as it is."
+)
+EXAMPLE = """
+llext new blink && cd blink && llext build
+llext new filter --cpp --firmware build/zephyr/zephyr.elf
+"""
+
+TARGETS = ("cortex-m4", "cortex-m33", "rv32imac")
+"""Of a project that says nothing else: one of each kind that boards have most."""
+
+GOOD = re.compile(r"[a-z](_?[a-z0-9]+)*")
+LONGEST = 40
+TAKEN = frozenset(
+    # of C and C++, which Python has not as keywords
+    "auto bool break case catch char class const constexpr default delete do double enum explicit export extern false "
+    "float for friend goto if inline int long mutable namespace new nullptr operator private protected public register "
+    "restrict return short signed sizeof static struct switch template this throw true try typedef typename union "
+    "unsigned using virtual void volatile while "
+    # targets that CMake makes itself, and folders of the project
+    "all clean depend edit_cache help install package rebuild_cache board build dist python src tests "
+    # packages that the project uses
+    "cmake llext llext_tools ninja pip pytest setuptools tox wheel ziglang".split()
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the extension and of the folder to make")
+    parser.add_argument("--cpp", action="store_true", help="in C++ instead of C")
+    parser.add_argument("--edk", metavar="EDK", help="compile with a firmware's headers: a folder or an archive")
+    parser.add_argument("--firmware", metavar="ELF", help="check against this firmware, and run on its code")
+    parser.add_argument(
+        "--target",
+        action="append",
+        default=[],
+        metavar="T",
+        help=f"a CPU of `llext targets`; may be repeated; default: the firmware's, else {', '.join(TARGETS)}",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    check_name(args.name)
+    folder = Path(args.name)
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        fail("usage", f"`{args.name}` is there already and not empty", help="choose another name, or remove it")
+    targets = list(dict.fromkeys(args.target)) or guess_targets(args.firmware, args.edk)
+    for target in targets:
+        archs.target(target)
+    files = templates.fill(words(args, folder, targets))
+    write_project(folder, files)
+    print(f"{args.name}: {len(files)} files for {', '.join(targets)}")
+    print(
+        f"\nnext:\n"
+        f"  cd {shlex.quote(args.name)}\n"
+        f"  llext build  # {_of_all(targets)}\n"
+        f"  pytest  # its tests, on {targets[0]}\n"
+        f"  tox  # both, in an environment for each target\n"
+        f"  pip wheel --no-deps .  # what others install"
+    )
+    return 0
+
+
+def _of_all(targets: list[str]) -> str:
+    return "for both targets" if len(targets) == 2 else f"for all {len(targets)} targets" if targets[1:] else targets[0]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that C, CMake, Python or the Python Package Index would not take.
+
+    Raises:
+        UsageError: ``usage``, with one that all take.
+    """
+    taken = name in TAKEN or keyword.iskeyword(name) or name in sys.stdlib_module_names
+    if GOOD.fullmatch(name) and len(name) <= LONGEST and not taken:
+        return
+    why = "it has a meaning of its own in C, CMake or Python"
+    if not taken:
+        why = f"a name has small letters, digits and single `_`, begins with a letter, and ends within {LONGEST}"
+    near = proposal(name)
+    fail("usage", f"llext new: `{name}` cannot be the name: {why}", help=f"how about `llext new {near}`?")
+
+
+def proposal(name: str) -> str:
+    """The nearest name that all take."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", os.path.basename(name.rstrip("/\\")))
+    near = "_".join(re.findall(r"[a-z0-9]+", apart.lower()))
+    near = near if near[:1].isalpha() else f"ext_{near}" if near else "blink"
+    near = near[:LONGEST].rstrip("_")
+    return f"{near[: LONGEST - 4]}_ext" if _is_taken(near) else near
+
+
+def _is_taken(name: str) -> bool:
+    return name in TAKEN or keyword.iskeyword(name) or name in sys.stdlib_module_names
+
+
+def guess_targets(firmware: str | None, edk: str | None) -> list[str]:
+    """The targets that fit what the project is for.
+
+    Raises:
+        LlextError: the firmware or the EDK cannot be read, or no target fits.
+    """
+    if firmware:
+        from llext_tools.elf.read import load_object
+        from llext_tools.run import guess_target
+
+        return [guess_target(load_object(firmware)).name]
+    return (edk and targets_of_edk(edk)) or list(TARGETS)
+
+
+def targets_of_edk(path: str) -> list[str]:
+    """The first target that fits the flags of an EDK; none if no compiler here can tell."""
+    from llext_tools import toolchains
+    from llext_tools.edk import read_edk
+    from llext_tools.edk.compiler import architecture, firmware_cpu
+    from llext_tools.edk.words import sort
+
+    edk, target = read_edk(path), archs.target(TARGETS[0])
+    toolchain = toolchains.find(target, "auto")
+    cpu = firmware_cpu(toolchain, target, sort(edk.words, target, toolchain.name).cpu)
+    return list(architecture(cpu).suited(cpu))[:1] if cpu else []
+
+
+def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[str, str]:
+    """What stands for each word of the templates."""
+    name = args.name
+    board = ""
+    if args.edk:
+        board += f"\nllext_import_edk({_cmake(from_project(args.edk, folder))})"
+    if args.firmware:
+        board += f"\nllext_add_exports(board FIRMWARE {_cmake(from_project(args.firmware, folder))})"
+    header = "#include <llext/host.h>\n#include <llext/symbol.h>"
+    if args.edk:
+        header = "#include <zephyr/kernel.h>\n#include <zephyr/llext/symbol.h>"
+    # A firmware's printk() writes to a device, which not every emulation has: there the extension calls nobody.
+    alone = bool(args.firmware)
+    say = "" if alone else f'\t\tprintk("{name}: %d\\n", {"counter.count()" if args.cpp else "count"});\n'
+    said = f'\n\ndef test_says_so({name}):\n    {name}.{name}_run(1)\n    assert {name}.host.output == "{name}: 1\\n"\n'
+    firmware = Path(os.path.abspath(args.firmware)).as_posix() if args.firmware else ""
+    return {
+        "NAME": name,
+        "PROJECT": name.replace("_", "-"),
+        "VERSION": __version__,
+        "LANGUAGE": "CXX" if args.cpp else "C",
+        "SUFFIX": "cpp" if args.cpp else "c",
+        "FEATURES": f"target_compile_features({name} PRIVATE cxx_std_17)\n" if args.cpp else "",
+        "BOARD": board.removeprefix("\n") + "\n" if board else "",
+        "EXPORTS": " EXPORTS board" if args.firmware else "",
+        "HEADERS": header,
+        "SAY": say,
+        "TESTS": "" if alone else said,
+        "FIRMWARE": f", firmware={json.dumps(from_project(firmware, folder))}" if firmware else "",
+        "FOR": f", checked against the firmware `{os.path.basename(firmware)}`" if firmware else "",
+        "TARGET": targets[0],
+        "TARGETS": ", ".join(targets),
+        "QUOTED": ", ".join(f'"{target}"' for target in targets),
+    }
+
+
+def from_project(path: str, folder: Path) -> str:
+    """A path as the project's files name it: from its folder on where the file lies in it, else in full."""
+    whole, top = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
+    return (whole.relative_to(top) if whole.is_relative_to(top) else whole).as_posix()
+
+
+def _cmake(path: str) -> str:
+    """A path as an argument for CMake, which makes variables and escapes of some characters."""
+    return '"' + re.sub(r'([\\"$])', r"\\\1", path) + '"' if re.search(r'[^\w./+-]', path) else path
+
+
+def write_project(folder: Path, files: dict[str, str]) -> None:
+    """Write all files or none; folders that were made for them go again.
+
+    Raises:
+        FormatError: ``file-unwritable``.
+    """
+    made: list[Path] = []
+    try:
+        for path in (folder / name for name in files):
+            for above in reversed(path.relative_to(folder.parent).parents):
+                each = folder.parent / above
+                if not each.exists():
+                    each.mkdir()
+                    made.append(each)
+        write_all({folder / name: text for name, text in files.items()})
+    except OSError as error:
+        _remove(made)
+        fail("file-unwritable", f"cannot write `{error.filename}`: {(error.strerror or '').lower()}")
+    except BaseException:
+        _remove(made)
+        raise
+
+
+def _remove(folders: list[Path]) -> None:
+    for each in reversed(folders):
+        each.rmdir()
