@@ -9,6 +9,8 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from llext_tools import __version__, templates
@@ -21,7 +23,7 @@ DESCRIPTION = (
     "continuous integration. It builds and passes as it is."
 )
 EXAMPLE = """
-llext new blink && cd blink && llext build
+llext new blink                   # then: cd blink; llext build
 llext new filter --cpp --firmware build/zephyr/zephyr.elf
 """
 
@@ -31,15 +33,16 @@ TARGETS = ("cortex-m4", "cortex-m33", "rv32imac")
 GOOD = re.compile(r"[a-z](_?[a-z0-9]+)*")
 LONGEST = 40
 TAKEN = frozenset(
-    # of C and C++, which Python has not as keywords
-    "auto bool break case catch char class const constexpr default delete do double enum explicit export extern false "
-    "float for friend goto if inline int long mutable namespace new nullptr operator private protected public register "
-    "restrict return short signed sizeof static struct switch template this throw true try typedef typename union "
-    "unsigned using virtual void volatile while "
-    # targets that CMake makes itself, and folders of the project
-    "all clean depend edit_cache help install package rebuild_cache board build dist python src tests "
-    # packages that the project uses
-    "cmake llext llext_tools ninja pip pytest setuptools tox wheel ziglang".split()
+    # words of C and C++, which Python has not as keywords; targets that CMake makes itself, and folders of the project;
+    # packages that the project uses, and what pytest calls its own
+    """
+    auto bool break case catch char class const constexpr default delete do double enum explicit export extern false
+    float for friend goto if inline int long mutable namespace new nullptr operator private protected public register
+    restrict return short signed sizeof static struct switch template this throw true try typedef typename union
+    unsigned using virtual void volatile while
+    all board build clean depend dist edit_cache help install package python rebuild_cache src test tests
+    cmake llext llext_tools ninja pip pytest request setuptools tox wheel ziglang
+    """.split()  # noqa: SIM905 - one line for each word would fill the page
 )
 
 
@@ -183,32 +186,33 @@ def from_project(path: str, folder: Path) -> str:
 
 def _cmake(path: str) -> str:
     """A path as an argument for CMake, which makes variables and escapes of some characters."""
-    return '"' + re.sub(r'([\\"$])', r"\\\1", path) + '"' if re.search(r'[^\w./+-]', path) else path
+    return '"' + re.sub(r'([\\"$])', r"\\\1", path) + '"' if re.search(r"[^\w./+-]", path) else path
 
 
-def write_project(folder: Path, files: dict[str, str]) -> None:
+def write_project(folder: Path, files: Mapping[str, str]) -> None:
     """Write all files or none; folders that were made for them go again.
 
+    Args:
+        folder: it is empty, or not there.
     Raises:
         FormatError: ``file-unwritable``.
     """
+    paths = [folder / name for name in files]
+    above = {each for path in paths for each in path.parents if each == folder or folder in each.parents}
+    missing = sorted(each for each in above if not each.exists())
     made: list[Path] = []
     try:
-        for path in (folder / name for name in files):
-            for above in reversed(path.relative_to(folder.parent).parents):
-                each = folder.parent / above
-                if not each.exists():
-                    each.mkdir()
-                    made.append(each)
-        write_all({folder / name: text for name, text in files.items()})
-    except OSError as error:
-        _remove(made)
-        fail("file-unwritable", f"cannot write `{error.filename}`: {(error.strerror or '').lower()}")
-    except BaseException:
-        _remove(made)
+        for each in missing:
+            each.mkdir()
+            made.append(each)
+        write_all(dict(zip(paths, files.values(), strict=True)))
+    except BaseException as error:
+        with suppress(OSError):  # what stays then could not be removed
+            for path in paths:
+                path.unlink(missing_ok=True)
+        with suppress(OSError):
+            for each in reversed(made):
+                each.rmdir()
+        if isinstance(error, OSError):
+            fail("file-unwritable", f"cannot write `{error.filename}`: {(error.strerror or '').lower()}")
         raise
-
-
-def _remove(folders: list[Path]) -> None:
-    for each in reversed(folders):
-        each.rmdir()

@@ -1,0 +1,138 @@
+"""``llext new``: names, targets, and what the files of a project say. tests/cmake and test_new_project.py build it.
+
+Oracles: the parsers of Python (``ast``, ``tomllib``, ``configparser``), the toolchains' own lists of keywords.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from llext_tools import templates
+from llext_tools.cli.new import check_name, proposal
+from llext_tools.errors import LlextError
+from transcript import llext
+
+
+@pytest.fixture(autouse=True)
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def made(*arguments: str) -> dict[str, str]:
+    """The files of a new project, by their paths in it."""
+    code, text = llext("new", *arguments)
+    assert code == 0, text
+    root = Path(arguments[0])
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in files}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--cpp",), ("--target", "cortex-m7", "--target", "rv64gc")], ids=str)
+def test_every_file_is_what_its_name_says(arguments: tuple[str, ...]) -> None:
+    files = made("blink_2", *arguments)
+    source = "src/blink_2.cpp" if "--cpp" in arguments else "src/blink_2.c"
+    assert {source, "tests/test_blink_2.py", "CMakeLists.txt", "python/CMakeLists.txt", ".gitignore"} <= files.keys()
+    assert not re.search(r"@[A-Z]+@", "".join(files.values()))
+    for name, text in files.items():
+        assert text.endswith("\n"), name
+        assert not re.search(r"[ \t]\n|\n\n\n\n|\n\n\Z", text), name
+        assert max(map(len, text.splitlines())) <= 120, name
+        if name.endswith(".py"):
+            ast.parse(text)
+    project = tomllib.loads(files["pyproject.toml"])
+    assert project["project"]["name"] == "blink-2"
+    assert project["project"]["entry-points"] == {"llext.extensions": {"blink_2": "blink_2"}}
+    tox = configparser.ConfigParser(interpolation=None)
+    tox.read_string(files["tox.ini"])
+    wanted = list(arguments[1::2]) or ["cortex-m4", "cortex-m33", "rv32imac"]
+    wanted = wanted if "--cpp" not in arguments else ["cortex-m4", "cortex-m33", "rv32imac"]
+    assert tox["tox"]["env_list"].split(", ") == wanted
+    assert f"target: [{', '.join(wanted)}]\n" in files[".github/workflows/ci.yml"]
+    assert len(files["CMakeLists.txt"].splitlines()) <= 12
+
+
+def test_every_template_is_used() -> None:
+    used = {template.replace("@SUFFIX@", suffix) for template in templates.PLACES.values() for suffix in ("c", "cpp")}
+    there = {path.name for path in resources.files(templates).iterdir() if path.name.endswith(".in")}
+    assert there == used
+
+
+BAD = {
+    "Blink": "blink",
+    "MyFilter-2": "my_filter_2",
+    "2fast": "ext_2fast",
+    "über": "ber",
+    "-": "blink",
+    "int": "int_ext",
+    "namespace": "namespace_ext",
+    "json": "json_ext",
+    "lambda": "lambda_ext",
+    "test": "test_ext",
+    "request": "request_ext",
+    "install": "install_ext",
+    "board": "board_ext",
+    "a__b": "a_b",
+    "a_": "a",
+    "some/where/far": "far",
+    "x" * 41: "x" * 40,
+}
+
+
+@pytest.mark.parametrize("name", BAD, ids=lambda name: name[:12])
+def test_a_bad_name_brings_a_good_one(name: str) -> None:
+    code, text = llext("new", "--", name)
+    assert code == 2
+    assert "cannot be the name" in " ".join(text.split())
+    assert f"`llext new {BAD[name]}`" in text
+    assert not list(Path().iterdir())
+    check_name(BAD[name])
+
+
+@pytest.mark.parametrize("word", ["auto", "class", "restrict", "volatile", "nullptr", "clean"])
+def test_words_of_c_and_cmake_are_no_names(word: str) -> None:
+    with pytest.raises(LlextError, match="has a meaning of its own"):
+        check_name(word)
+    assert proposal(word) == f"{word}_ext"
+
+
+def test_a_folder_with_something_in_it_is_left_alone() -> None:
+    Path("blink").mkdir()
+    Path("blink/notes.txt").write_text("mine")
+    code, text = llext("new", "blink")
+    assert code == 2
+    assert "`blink` is there already and not empty" in text
+    assert [path.name for path in Path("blink").iterdir()] == ["notes.txt"]
+    Path("file").write_text("mine")
+    assert llext("new", "file")[0] == 2
+    Path("free").mkdir()
+    assert "CMakeLists.txt" in made("free")
+
+
+def test_what_cannot_be_written_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(templates.PLACES, "deep" * 80, "gitignore.in")  # longer than a name may be
+    code, text = llext("new", "blink")
+    assert code == 3
+    assert "error[file-unwritable]" in text
+    assert not list(Path().iterdir())
+
+
+def test_an_unknown_target_is_refused() -> None:
+    code, text = llext("new", "blink", "--target", "cortex-m44")
+    assert code == 2
+    assert "cortex-m4" in text
+    assert not list(Path().iterdir())
+
+
+def test_for_a_firmware(tmp_path: Path) -> None:
+    (tmp_path / "zephyr $1.elf").write_bytes(b"not an ELF file")
+    code, text = llext("new", "blink", "--firmware", "zephyr $1.elf")
+    assert code == 3
+    assert "error[elf-" in text
+    assert not Path("blink").exists()
