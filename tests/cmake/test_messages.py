@@ -184,16 +184,14 @@ INSTALL = {
 }
 
 MATRIX = {
-    ": PROJECT is missing": "llext_install_matrix(DESTINATION llext)",
-    ": DESTINATION is missing": "llext_install_matrix(PROJECT ..)",
-    ": DESTINATION needs a value": "llext_install_matrix(PROJECT .. DESTINATION)",
-    ": unknown argument 'TARGET', 'cortex-m4'; did you mean TARGETS?": (
-        "llext_install_matrix(PROJECT .. DESTINATION llext TARGET cortex-m4)"
+    ("", "PROJECT is missing"): "DESTINATION llext",
+    ("", "DESTINATION is missing"): "PROJECT ..",
+    ("", "DESTINATION needs a value"): "PROJECT .. DESTINATION",
+    ("", "unknown argument 'TARGET', 'cortex-m4'; did you mean TARGETS?"): (
+        "PROJECT .. DESTINATION llext TARGET cortex-m4"
     ),
-    "(nowhere): PROJECT": "llext_install_matrix(PROJECT nowhere DESTINATION llext)",
-    "(.): PROJECT is this very project, which would build itself for ever": (
-        "llext_install_matrix(PROJECT . DESTINATION llext)"
-    ),
+    ("(nowhere)", "PROJECT '"): "PROJECT nowhere DESTINATION llext",
+    ("(.)", "PROJECT is this very project, which would build itself for ever"): "PROJECT . DESTINATION llext",
 }
 
 
@@ -212,7 +210,10 @@ def configure(project: Project, text: str, *arguments: str) -> subprocess.Comple
         *[("llext_add_exports(fw)", *case) for case in EXPORTS.items()],
         *[("llext_add_test(works)", *case) for case in TEST.items()],
         *[("llext_install", *case) for case in INSTALL.items()],
-        *[("llext_install_matrix", *case) for case in MATRIX.items()],
+        *[
+            (f"llext_install_matrix{of}", message, f"llext_install_matrix({arguments})")
+            for (of, message), arguments in MATRIX.items()
+        ],
         *[(f"llext_import_edk({path})", message, text) for (path, message), text in EDK.items()],
     ],
     ids=lambda value: None if "\n" in value else value,
