@@ -26,6 +26,7 @@ _PUBLIC = {
     "Image": "llext_tools.link",
     "read_object": "llext_tools.elf.read",
     "read_exports": "llext_tools.host.tables",
+    "installed": "llext_tools.distributions",
     "Extension": "llext_tools.testing",
     "ExtensionError": "llext_tools.testing",
     "Host": "llext_tools.testing",

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from llext_tools.cli import EVERY
+from llext_tools.cli.named import find_named
 from llext_tools.cli.render import columns, diagnostics_to_json, wrap
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
@@ -180,7 +181,13 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     gc.enable()
-    return carry_out(import_module(_table_row(name)[0]).run, args)
+
+    def run(args: argparse.Namespace) -> int:
+        find_named(name, args)
+        code: int = import_module(_table_row(name)[0]).run(args)
+        return code
+
+    return carry_out(run, args)
 
 
 def carry_out(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from llext_tools import arch as archs
 from llext_tools.diag import Diagnostic, listed
+from llext_tools.distributions import find_installed
 from llext_tools.errors import FormatError
 
 ENDING = ".llext"
@@ -18,7 +19,7 @@ BUILD, OUTPUT = "build", "dist"
 def find_extension(
     name: str | os.PathLike[str], folders: Sequence[str | os.PathLike[str]], *, deep: bool, target: str = ""
 ) -> str:
-    """The path of ``blink.llext``, of ``blink`` alone, or of any path that is there.
+    """The path of ``blink.llext``, of ``blink`` alone, of any path that is there, or of an installed extension.
 
     Args:
         folders: where to look, the most likely ones first; with ``build`` and ``dist`` in each.
@@ -43,6 +44,8 @@ def find_extension(
         for top in tops if deep else ():
             if found := _below(top, names):
                 return _only((top, found))
+    if path := find_installed(os.fspath(name), target):
+        return path
     raise _not_there(names[0], [_shown(top) for top in tops if top.is_dir()])
 
 

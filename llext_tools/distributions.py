@@ -1,0 +1,170 @@
+"""Extensions that Python packages have brought along: found by the packages' entry points, without importing them.
+
+A distribution announces a package in the group ``llext.extensions``; the package has a folder ``llext`` with one folder
+for each target and toolchain, as ``llext build`` leaves them in ``dist``:
+
+    blink/llext/cortex-m4-gcc/blink.llext
+    blink/llext/cortex-m4-gcc/blink.json
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from importlib import metadata, util
+from typing import NamedTuple
+
+from llext_tools.artifact import Artifact, changed_files, read_artifact
+from llext_tools.diag import Diagnostic, Location, fail, listed
+from llext_tools.errors import LlextError
+
+GROUP = "llext.extensions"
+FOLDER, ENDING = "llext", ".llext"
+NAMED = re.compile(r"(?:(?P<distribution>[\w.-]{2,}):)?(?P<name>\w[\w-]*)")
+"""An extension's name, or that of its distribution and its own: ``blink``, ``my-extensions:blink``."""
+
+
+class Installed(NamedTuple):
+    """One file that a board can load. ``version`` is that of the distribution."""
+
+    distribution: str
+    version: str
+    name: str
+    target: str
+    toolchain: str
+    size: int
+    path: str
+
+    @property
+    def job(self) -> str:
+        return os.path.basename(os.path.dirname(self.path))
+
+
+def installed_extensions(warn: Callable[[Diagnostic], None] = lambda _: None) -> tuple[Installed, ...]:
+    """All installed extensions, sorted by distribution, name and target; each file once.
+
+    Args:
+        warn: gets what is damaged, and left out.
+    """
+    found: dict[str, Installed] = {}
+    for entry in metadata.entry_points(group=GROUP):
+        if entry.dist is None:
+            continue
+        title, version = str(entry.dist.metadata["Name"]), entry.dist.version
+        folders = _folders(entry.dist, entry.module)
+        if not folders:
+            text = f"`{title}` {version} announces extensions in the package `{entry.module}`, which is not there"
+            warn(Diagnostic("file-unreadable", text, "warning", help=f"install `{title}` again"))
+        for path in (path for folder in folders for path in _manifests(folder)):
+            for each in _read(path, warn):
+                file = each.extension
+                toolchain = each.document.get("toolchain")
+                found[os.path.realpath(file)] = Installed(
+                    title, version, each.name, *_built_for(each, toolchain), os.path.getsize(file), file
+                )
+    return tuple(sorted(found.values()))
+
+
+def installed(name: str, *, target: str = "", distribution: str = "") -> str:
+    """The path of an installed extension.
+
+    Args:
+        target: one of ``llext targets``; needed if it is there for several.
+        distribution: that has brought it; needed if several have one of this name.
+    Raises:
+        UsageError: ``usage``: there is none, or nothing says which one is meant.
+    """
+    path = find_installed(f"{distribution}:{name}" if distribution else name, target)
+    if path is None:
+        fail("usage", f"no extension `{name}` is installed", help="`llext list` lists those that are")
+    return path
+
+
+def find_installed(word: str, target: str = "") -> str | None:
+    """The path of what ``blink`` or ``my-extensions:blink`` is the name of; None if it is no name, or nobody's.
+
+    Raises:
+        UsageError: ``usage``: there are several, or there is one, but for other targets.
+    """
+    parts = NAMED.fullmatch(word)
+    if parts is None:
+        return None
+    name, source = parts["name"], _normal(parts["distribution"] or "")
+    named = [
+        each for each in installed_extensions() if each.name == name and source in ("", _normal(each.distribution))
+    ]
+    if not named:
+        return None
+    titles = list(dict.fromkeys(each.distribution for each in named))
+    fit = [each for each in named if target in ("", each.target)]
+    targets = list(dict.fromkeys(each.target for each in fit or named))
+    what = f"the installed extension `{word}`"
+    if not fit:
+        fail("usage", f"{what} is for {listed(targets, 6)}, not for `{target}`", help="`llext list` lists all")
+    if len(titles) > 1:
+        cure = f"say whose you mean: {' or '.join(f'`{title}:{name}`' for title in titles)}"
+        fail("usage", f"several distributions have {what}: {listed(titles, 6)}", help=cure)
+    if len(targets) > 1:
+        fail("usage", f"{what} is there for {listed(targets, 6)}", help=f"choose one: `--target {targets[0]}`")
+    if len(fit) > 1:
+        jobs, cure = listed((each.job for each in fit), 6), f"name the file: {fit[0].path}"
+        fail("usage", f"{what} is there from several toolchains: {jobs}", help=cure)
+    return fit[0].path
+
+
+def _normal(distribution: str) -> str:
+    """As the Python Package Index compares names."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _folders(distribution: metadata.Distribution, package: str) -> list[str]:
+    """Where a package lies: beside its metadata, or where Python would import it from, as with an editable one."""
+    top, *below = package.split(".")
+    beside = os.path.join(str(distribution.locate_file("")), top, *below)
+    if os.path.isdir(beside):
+        return [beside]
+    try:
+        spec = util.find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return []
+    places = (spec.submodule_search_locations or ()) if spec else ()
+    return [path for place in places if os.path.isdir(path := os.path.join(place, *below))]
+
+
+def _manifests(package: str) -> Iterator[str]:
+    """The manifests that should be there: one for each extension, one for each that has lost its extension."""
+    top = os.path.join(package, FOLDER)
+    for job in sorted(os.listdir(top)) if os.path.isdir(top) else ():
+        folder = os.path.join(top, job)
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        stems = {name.removesuffix(end) for end in (ENDING, ".json") for name in names if name.endswith(end)}
+        yield from (os.path.join(folder, f"{stem}.json") for stem in sorted(stems))
+
+
+def _read(manifest: str, warn: Callable[[Diagnostic], None]) -> Iterator[Artifact]:
+    """The artifact, unless it is damaged."""
+    try:
+        artifact = read_artifact(manifest)
+    except LlextError as error:
+        for each in error.diagnostics:
+            warn(each._replace(severity="warning", help="install its package again"))
+        return
+    for path, reason in changed_files(artifact):
+        if path == artifact.extension:
+            text, cure = f"`{os.path.basename(path)}` {reason}", "install its package again"
+            warn(Diagnostic("manifest-stale", text, "warning", Location(file=manifest), help=cure))
+            return
+    yield artifact
+
+
+def _built_for(artifact: Artifact, toolchain: object) -> tuple[str, str]:
+    """Target and toolchain, as the manifest has them, else as the folder is called."""
+    job = os.path.basename(os.path.dirname(artifact.manifest))
+    target = artifact.document.get("target")
+    guess = job.rpartition("-")
+    return _name_of(target) or guess[0] or job, _name_of(toolchain) or guess[2]
+
+
+def _name_of(value: object) -> str:
+    return str(value.get("name") or "") if isinstance(value, dict) else ""
