@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     source = matrix.project(args.dir)
     path = args.settings or ("" if args.no_settings else settings.find(str(source)))
     chosen = settings_build.read(path) if path else BuildSettings()
+    elsewhere = bool(args.build_dir)  # for this time: a preset would lead there for good
     firmware = merge(args, chosen)
     output = Path(args.output).absolute() if args.output else source / "dist"
     build_dir = Path(args.build_dir).absolute() if args.build_dir else source / "build"
@@ -78,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     options = matrix.options_of(args, source, args.define)
     results = matrix.run_jobs(jobs, args, options)
     try:
-        keep_presets(results, options)
+        if not elsewhere:
+            keep_presets(results, options)
     except LlextError as error:  # the build is what was asked for
         notes = (*notes, *(f"no presets for CMake: {found.message}" for found in error.diagnostics))
     matrix.print_end(results, time.monotonic() - start, notes)

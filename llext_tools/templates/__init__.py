@@ -12,6 +12,7 @@ from importlib import resources
 
 PLACES = {
     "CMakeLists.txt": "CMakeLists.txt.in",
+    "llext.toml": "llext.toml.in",
     "src/@NAME@.@SUFFIX@": "source.@SUFFIX@.in",
     "tests/test_@NAME@.py": "test.py.in",
     "pyproject.toml": "pyproject.toml.in",
