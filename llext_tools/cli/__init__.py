@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "link": ("llext_tools.cli.link", "link an extension to final addresses: ELF, binary and map"),
     "inspect": ("llext_tools.cli.inspect", "show regions, imports, exports and relocations of an extension"),
     "exports": ("llext_tools.cli.exports", "list what a firmware exports, convert export tables"),
-    "list": ("llext_tools.cli.list", "list the extensions that Python packages have brought along"),
+    "list": ("llext_tools.cli.installed", "list the extensions that Python packages have brought along"),
     "explain": ("llext_tools.cli.explain", "explain a diagnostic, a relocation or an exit code"),
 }
 """Commands that the help shows with a line each, in its order: name -> module and one line of summary."""

@@ -37,7 +37,12 @@ def find_named(command: str, args: argparse.Namespace) -> None:
 
 def path_of(word: str, target: str) -> str:
     """The word itself, if it is a path of something or can be no name, or names nothing that is installed."""
-    if "/" in word or os.sep in word or "." in word.rpartition(":")[2] or os.path.lexists(word):
+    if (
+        "/" in word
+        or os.sep in word
+        or "." in word.rpartition(":")[2]
+        or (os.path.exists(word) and not os.path.isdir(word))
+    ):
         return word
     from llext_tools.distributions import find_installed
 
