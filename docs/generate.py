@@ -23,7 +23,7 @@ from typing import Any
 from llext_tools import arch as archs
 from llext_tools import artifact, errors, explain, profile, toolchains
 from llext_tools.arch.base import Arch, Target
-from llext_tools.cli import COMMANDS, EVERY, LOW_LEVEL, MORE, overview, settings, settings_build
+from llext_tools.cli import COMMANDS, EVERY, LOW_LEVEL, MORE, overview, settings, settings_build, settings_pack
 from llext_tools.cli.parser import parser_for
 from llext_tools.cli.policy import UNSEEN
 from llext_tools.diag import CODES
@@ -294,6 +294,7 @@ def settings_file() -> str:
     """The keys of llext.toml, each with an example."""
     options = {"per-file-ignores": "", "exports": "--exports", "entries": "--entry"}
     rows = [(f"`{key}`", f"`{row.form}`", row.text, options.get(key, f"--{key}")) for key, row in settings.KEYS.items()]
+    pack = [(f"`{key}`", f"`{row.form}`", row.text) for key, row in settings_pack.KEYS.items()]
     return page(
         "Settings",
         "What a project always wants of `llext check` goes into a file, `llext.toml`, or into the table `[tool.llext]` "
@@ -319,6 +320,10 @@ def settings_file() -> str:
             ("key", "for example", "what it does"),
             [(f"`{key}`", f"`{row.form}`", row.text) for key, row in settings_build.FIRMWARE.items()],
         ),
+        "## The table `[pack]`",
+        "What [`llext pack`](../how-to/pack-and-sign.md) and `llext verify` want to know stands in a table of its own, "
+        "`[pack]` or `[tool.llext.pack]`:",
+        table(("key", "for example", "what it is"), pack),
         "## Codes and families",
         "A code of a [diagnostic](diagnostics.md) stands for itself; its first words, as in `region` or `region-*`, "
         "stand for all that begin so; `all` is every code. On the command line several are separated by commas, or the "

@@ -187,6 +187,17 @@ CODES: dict[str, Code] = {
     "edk-incomplete": Code(errors.FormatError, "", "sometimes"),
     "edk-target": Code(errors.AbiError, "", "sometimes"),
     "edk-flag-unknown": Code(errors.BuildError, "", "sometimes"),
+    # bundles and signatures
+    "manifest-missing": Code(errors.FormatError, ""),
+    "bundle-duplicate": Code(errors.UsageError, ""),
+    "bundle-malformed": Code(errors.BundleError, ""),
+    "bundle-changed": Code(errors.BundleError, ""),
+    "bundle-missing": Code(errors.BundleError, ""),
+    "bundle-added": Code(errors.BundleError, ""),
+    "signature-missing": Code(errors.BundleError, ""),
+    "signature-wrong": Code(errors.BundleError, ""),
+    "signature-untrusted": Code(errors.BundleError, ""),
+    "signature-key": Code(errors.UsageError, ""),
     # building
     "target-unknown": Code(errors.UsageError, ""),
     "tool-missing": Code(errors.ToolError, ""),

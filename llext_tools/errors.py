@@ -107,6 +107,12 @@ class ApiError(LlextError):
     exit_code = 14
 
 
+class BundleError(LlextError):
+    """A bundle is not what was packed, or not signed by whom one trusts."""
+
+    exit_code = 15
+
+
 OTHER_EXIT_CODES = {
     0: "No error was found.",
     130: "Interrupted (Ctrl-C).",

@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "link": ("llext_tools.cli.link", "link an extension to final addresses: ELF, binary and map"),
     "inspect": ("llext_tools.cli.inspect", "show regions, imports, exports and relocations of an extension"),
     "exports": ("llext_tools.cli.exports", "list what a firmware exports, convert export tables"),
+    "pack": ("llext_tools.cli.pack", "put the artifacts of several targets into one bundle"),
+    "sign": ("llext_tools.cli.sign", "sign a bundle or a manifest; make a pair of keys"),
     "list": ("llext_tools.cli.installed", "list the extensions that Python packages have brought along"),
     "explain": ("llext_tools.cli.explain", "explain a diagnostic, a relocation or an exit code"),
 }
@@ -39,6 +41,8 @@ MORE: dict[str, tuple[str, str]] = {
     "api": ("llext_tools.cli.api", "keep and check a reviewed list of what a firmware exports"),
     "zephyr": ("llext_tools.cli.zephyr", "check and run the extensions of a Zephyr build with its own firmware"),
     "slid": ("llext_tools.cli.slid", "give an extension the numbers by which a firmware looks symbols up"),
+    "unpack": ("llext_tools.cli.unpack", "write the files of a bundle, after verifying it"),
+    "verify": ("llext_tools.cli.verify", "say whether a bundle is what was packed and signed"),
     "targets": ("llext_tools.cli.targets", "list the CPUs that extensions can be built for"),
     "profiles": ("llext_tools.cli.profiles", "list the loaders that --profile can name, and what each does"),
     "cflags": ("llext_tools.cli.cflags", "print what to compile with, for makefiles and the like"),
@@ -148,12 +152,20 @@ def overview() -> str:
             "",
             *(f"  {name:{width}}  {summary}" for name, (_, summary) in COMMANDS.items()),
             "",
-            f"more: {', '.join(MORE)}",
+            *_wrapped(f"more: {', '.join(MORE)}"),
             f"for the CMake helpers: {', '.join(LOW_LEVEL)}",
             "`llext help COMMAND` has options and an example, `llext --version` the version",
             "example: llext run hello.llext --call 'greet(\"you\")'",
         ]
     )
+
+
+def _wrapped(text: str) -> list[str]:
+    """A line of up to 80 columns, or two."""
+    if len(text) <= 80:
+        return [text]
+    end = text.rindex(" ", 0, 80)
+    return [text[:end], f"  {text[end + 1 :]}"]
 
 
 def _discard(stream: TextIO) -> None:

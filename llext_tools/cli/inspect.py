@@ -11,6 +11,7 @@ import numpy as np
 
 from llext_tools import profile as profiles
 from llext_tools.arch.base import Arch
+from llext_tools.bundle import looks_like_bundle
 from llext_tools.check import ANYWHERE
 from llext_tools.check.target import fitting_targets
 from llext_tools.cli.board import add_options
@@ -36,7 +37,7 @@ llext inspect hello.llext --memory --heap 8K --protection mpu-pow2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="an extension: a `.llext` or `.debug.elf` file")
+    parser.add_argument("file", metavar="FILE", help="a `.llext` or `.debug.elf` file; or a bundle")
     parser.add_argument("--memory", action="store_true", help="what loading it takes of the firmware's heap")
     options = parser.add_argument_group()
     add_options(options, "--heap", help="with --memory: such as 8K, or 0x20010000+8K")
@@ -46,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.memory and looks_like_bundle(args.file):
+        from llext_tools.cli import inspect_bundle
+
+        return inspect_bundle.run(args)
     if args.memory:
         from llext_tools.cli import memory
 

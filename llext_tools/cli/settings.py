@@ -156,7 +156,7 @@ def _document(source: Source) -> Any:
     return document
 
 
-OTHERS = ("build",)
+OTHERS = ("build", "pack")
 """Tables of other commands, which read them themselves."""
 
 

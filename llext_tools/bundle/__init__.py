@@ -1,0 +1,32 @@
+"""A bundle: the artifacts of several targets in one file, with an index, a bill of materials and a signature.
+
+    index.json             first: name, version, artifacts; size and SHA-256 of each file but the signature
+    sbom.cdx.json          the bill of materials, CycloneDX
+    <job>/<name>.llext     the artifacts, as `llext build` leaves them: a folder for each target and toolchain
+    <job>/<name>.json      their manifests
+    <job>/<name>.debug.elf
+    signature.json         last, if it is signed: of the bytes of index.json
+
+It is a tar archive that any tar unpacks, but of all archives with these files only one is the bundle: names in a fixed
+order, no owner, one time, zeros for padding. So whoever has the index can tell each byte that has to follow, and a
+signature over the index holds for every byte of the file.
+
+``container`` knows the archive, ``index`` the index, ``verify`` compares the two, ``gather`` finds artifacts,
+``unpack`` writes them; ``keys`` and ``sbom`` are the only modules that load a library.
+"""
+
+from __future__ import annotations
+
+SUFFIX = ".llextpack"
+INDEX, SBOM, SIGNATURE = "index.json", "sbom.cdx.json", "signature.json"
+
+
+def looks_like_bundle(path: str) -> bool:
+    """Whether a file should be taken for a bundle: by its name, or because it is a tar archive."""
+    if path.endswith(SUFFIX):
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(263)[257:262] == b"ustar"
+    except (OSError, ValueError):
+        return False  # whoever reads it says what is wrong

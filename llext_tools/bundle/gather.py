@@ -1,0 +1,157 @@
+"""The artifacts that go into a bundle: found below folders, or named one by one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from llext_tools.artifact import Artifact, changed_files, parse, read_artifact
+from llext_tools.bundle.index import Entry, is_safe, is_word
+from llext_tools.bundle.pack import Packed, at
+from llext_tools.diag import Diagnostic, Location, Reporter
+from llext_tools.errors import LlextError
+from llext_tools.files import read_bytes
+
+AGAIN = "build the extension again"
+
+
+class Wanted(NamedTuple):
+    """Which artifacts are taken: all if nothing is said. ``debug``: with their debug files."""
+
+    extensions: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    debug: bool = True
+
+    def takes(self, job: str, artifact: Artifact) -> bool:
+        if self.extensions and artifact.name not in self.extensions:
+            return False
+        names = (job, target_of(artifact.document))
+        return not self.targets or any(each in names or job.startswith(f"{each}-") for each in self.targets)
+
+
+def gather(paths: Iterable[str], wanted: Wanted, reporter: Reporter) -> list[Packed]:
+    """The artifacts below folders, of manifests and of extensions, sorted by their place in the bundle.
+
+    What is wrong with any of them is reported: a missing manifest, files that are not what it says, two of one name.
+
+    Raises:
+        FormatError: ``file-unreadable`` if a path is not there.
+    """
+    found: dict[str, Packed] = {}
+    seen: set[str] = set()
+    for manifest, folder in _manifests(paths, reporter):
+        if (real := os.path.realpath(manifest)) in seen:
+            continue
+        seen.add(real)
+        try:
+            artifact = read_artifact(manifest)
+        except LlextError as error:
+            reporter.add(error.diagnostics)
+            continue
+        job = _job(artifact, folder)
+        if wanted.takes(job, artifact) and (packed := _packed(artifact, job, wanted, reporter)):
+            for name in sorted(packed.files):
+                if other := found.get(name.casefold()):
+                    text = f"`{name}` would be twice in the bundle"
+                    notes = (f"the other one is of `{other.artifact.manifest}`",)
+                    reporter.add([_duplicate(text, artifact, notes)])
+                    break
+            found |= {name.casefold(): packed for name in packed.files}
+    unique = {packed.entry: packed for packed in found.values()}
+    return [unique[entry] for entry in sorted(unique)]
+
+
+def _duplicate(text: str, artifact: Artifact, notes: tuple[str, ...]) -> Diagnostic:
+    cure = "pack folders with one sub-folder for each target and toolchain, as `llext build` makes them"
+    return Diagnostic("bundle-duplicate", text, "error", at(artifact), (), notes, cure)
+
+
+def _manifests(paths: Iterable[str], reporter: Reporter) -> Iterator[tuple[str, str]]:
+    """The manifest of each artifact, and the folder that was given for it, "" if none was."""
+    for path in paths:
+        if not os.path.isdir(path):
+            manifest = path if path.endswith(".json") else f"{os.path.splitext(path)[0]}.json"
+            if not os.path.lexists(path):
+                read_bytes(path)  # says what is wrong
+            if _is_there(manifest, path, reporter):
+                yield manifest, ""
+            continue
+        for folder, folders, files in os.walk(path):
+            folders.sort()
+            stems = {name[: -len(".llext")] for name in files if name.endswith(".llext")}
+            others = {name[: -len(".json")] for name in files if name.endswith(".json")} - stems
+            stems |= {stem for stem in others if _is_manifest(os.path.join(folder, f"{stem}.json"))}
+            for stem in sorted(stems):
+                manifest = os.path.join(folder, f"{stem}.json")
+                if _is_there(manifest, os.path.join(folder, f"{stem}.llext"), reporter):
+                    yield manifest, path
+
+
+def _is_there(manifest: str, extension: str, reporter: Reporter) -> bool:
+    if os.path.lexists(manifest):
+        return True
+    text = f"`{extension}` has no manifest: there is no `{os.path.basename(manifest)}` beside it"
+    cure = "ship it with the manifest that `llext finish` writes"
+    reporter.error("manifest-missing", text, at=Location(file=extension), help=cure)
+    return False
+
+
+def _is_manifest(path: str) -> bool:
+    """Whether a JSON file without an extension beside it is a manifest all the same."""
+    try:
+        parse(read_bytes(path))
+    except (LlextError, ValueError):
+        return False
+    return True
+
+
+def _job(artifact: Artifact, folder: str) -> str:
+    """The artifact's folder in the bundle: that below the given one, or what it was built for."""
+    inside = os.path.relpath(artifact.folder, folder) if folder else "."
+    if inside != ".":
+        return inside.replace(os.sep, "-")
+    document = artifact.document
+    words = [target_of(document), name_of(document.get("toolchain"))]
+    return "-".join(word for word in words if word) or _machine(document)
+
+
+def _machine(document: dict[str, Any]) -> str:
+    target = document.get("target")
+    machine, bits = (target.get(key, 0) for key in ("machine", "bits")) if isinstance(target, dict) else (0, 0)
+    return f"machine{machine}-{bits}"
+
+
+def target_of(document: dict[str, Any]) -> str:
+    """The CPU that a manifest names, "" if it names none."""
+    return name_of(document.get("target"))
+
+
+def name_of(entry: Any) -> str:
+    """The ``name`` of a table, or a text itself."""
+    name = entry.get("name") if isinstance(entry, dict) else entry
+    return str(name) if is_word(name) else ""
+
+
+def _packed(artifact: Artifact, job: str, wanted: Wanted, reporter: Reporter) -> Packed | None:
+    """The artifact with the contents of its files; None if it cannot be packed, which is reported."""
+    left_out = "" if wanted.debug else artifact.debug
+    faults = [(path, reason) for path, reason in changed_files(artifact) if path != left_out]
+    for path, reason in faults:
+        text = f"`{path}` is not what the manifest says: it {reason}"
+        reporter.error("manifest-stale", text, at=at(artifact), help=AGAIN)
+    paths = {
+        "manifest": artifact.manifest,
+        "extension": artifact.extension,
+        "debug": (artifact.debug or "") if wanted.debug else "",
+    }
+    names = {role: f"{job}/{os.path.basename(path)}" if path else "" for role, path in paths.items()}
+    for word in [job, *(os.path.basename(path) for path in paths.values() if path)]:
+        if not is_safe(word):
+            text = f"`{word}` cannot be the name of a file on every system"
+            reporter.error("usage", text, at=at(artifact), help="give it another name")
+            return None
+    if faults:
+        return None
+    files = {names[role]: read_bytes(path) for role, path in paths.items() if path}
+    return Packed(Entry(job, artifact.name, **names), artifact, files)

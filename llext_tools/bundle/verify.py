@@ -1,0 +1,123 @@
+"""Whether a bundle is what was packed: every byte is compared with what the index asks for, and all causes are told.
+
+The index vouches for the other files, a signature for the index. Nothing here trusts a key: ``signed_by()`` says whose
+signature holds, and the caller knows whom it wants to hear.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from llext_tools.bundle import INDEX, SIGNATURE, container
+from llext_tools.bundle.index import Index, file_of, parse
+from llext_tools.diag import Location, Reporter
+from llext_tools.files import read_bytes
+
+AGAIN = "get it again from where it was packed"
+
+
+class Bundle(NamedTuple):
+    """A bundle that is whole. ``members``: all its files by name, in their order; ``signature``: b"" if it has none."""
+
+    path: str
+    contents: Index
+    members: dict[str, bytes]
+
+    @property
+    def signature(self) -> bytes:
+        return self.members.get(SIGNATURE, b"")
+
+    @property
+    def signed(self) -> bytes:
+        """What the signature is of."""
+        return self.members[INDEX]
+
+
+def read_bundle(path: str, reporter: Reporter) -> Bundle | None:
+    """The bundle in a file; None where not even its index can be read.
+
+    What is not as the index wants it is reported: the bundle then must not be used.
+
+    Raises:
+        FormatError: ``file-unreadable``.
+    """
+    return check(path, read_bytes(path), reporter)
+
+
+def check(path: str, data: bytes, reporter: Reporter) -> Bundle | None:
+    """The same for the bytes of a file."""
+    at = Location(file=path)
+    head = container.first(data)
+    if isinstance(head, str):
+        reporter.error("bundle-malformed", f"this is no bundle: {head}", at=at, help="`llext pack` makes bundles")
+        return None
+    if head.name != INDEX:
+        if head.fault:
+            reporter.error("bundle-changed", f"`{INDEX}` was changed: {head.fault}", at=at, help=AGAIN)
+        else:
+            text = f"this is no bundle: its first file is `{head.name}`, not `{INDEX}`"
+            reporter.error("bundle-malformed", text, at=at, help=AGAIN)
+        return None
+    try:
+        index = parse(head.data)
+    except ValueError as error:
+        reporter.error("bundle-malformed", f"`{INDEX}` is no index: {error}", at=at, help=AGAIN)
+        return None
+    expected = [(INDEX, len(head.data)), *((name, file.size) for name, file in index.files.items())]
+    contents = container.read(data, expected, index.time)
+    bundle = Bundle(path, index, {})
+    _compare(bundle, contents, [name for name, _ in expected], reporter, at)
+    if not reporter.failed and container.write(bundle.members, index.time) != data:
+        reporter.error("bundle-malformed", "it is not written as `llext pack` writes it", at=at, help=AGAIN)
+    return bundle
+
+
+def _compare(
+    bundle: Bundle, contents: container.Contents, expected: list[str], reporter: Reporter, at: Location
+) -> None:
+    """Put the files into the bundle's ``members`` and report what the index does not want."""
+    wanted, order = bundle.contents.files, [*expected, SIGNATURE]
+    for member in contents.members:
+        name = member.name
+        if name not in order:
+            shown = f"`{name}`" if name else "a file without a name"
+            reporter.error("bundle-added", f"{shown} is in the bundle, but not in its index", at=at, help=AGAIN)
+        elif name in bundle.members:
+            reporter.error("bundle-added", f"`{name}` is in the bundle more than once", at=at, help=AGAIN)
+        else:
+            bundle.members[name] = member.data
+            if reason := _change(bundle, member):
+                reporter.error("bundle-changed", f"`{name}` was changed: {reason}", at=at, help=AGAIN)
+    damaged = bool(contents.faults)
+    for name in wanted:
+        if name not in bundle.members:
+            reporter.error("bundle-missing", f"`{name}` is in the index, but not in the bundle", at=at, help=AGAIN)
+            damaged = True
+    for name in [] if damaged else _misplaced(list(bundle.members), order):
+        reporter.error("bundle-changed", f"`{name}` was changed: it is not at its place", at=at, help=AGAIN)
+    for byte, fault in contents.faults:
+        where = at._replace(offset=byte)
+        reporter.error("bundle-malformed", f"the archive is damaged: {fault}", at=where, help=AGAIN)
+
+
+def _misplaced(present: list[str], order: list[str]) -> list[str]:
+    """The files that are not where they should be: one alone if the others would be in order without it."""
+    ordered = [name for name in order if name in present]
+    moved = [name for name, other in zip(present, ordered, strict=True) if name != other]
+    alone = [each for each in moved if _without(each, present) == _without(each, ordered)]
+    return alone or moved
+
+
+def _without(name: str, names: list[str]) -> list[str]:
+    return [each for each in names if each != name]
+
+
+def _change(bundle: Bundle, member: container.Member) -> str:
+    """Why a file is not what the index says, "" if it is."""
+    file = bundle.contents.files.get(member.name)
+    if file is not None and not member.fault:
+        if len(member.data) != file.size:
+            return f"it has {len(member.data):,} bytes, not {file.size:,}"
+        if file_of(member.data) != file:
+            return "it has other contents"
+    return member.fault

@@ -1,0 +1,147 @@
+"""``llext pack``: the artifacts of several targets in one bundle, the same bytes each time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from llext_tools.bundle import SUFFIX, keys
+from llext_tools.bundle.gather import Wanted, gather
+from llext_tools.bundle.index import LATEST, Entry, is_word
+from llext_tools.bundle.pack import Packed, archive, members
+from llext_tools.check import check
+from llext_tools.cli import settings, settings_pack
+from llext_tools.cli.signing import private_key
+from llext_tools.diag import Reporter, fail, number
+from llext_tools.elf.read import read_object
+from llext_tools.elf.runtime import helpers_in
+from llext_tools.errors import LlextError, UndefinedError
+from llext_tools.files import write_all
+
+DESCRIPTION = """\
+Put the artifacts of several targets into one bundle: extensions, manifests and debug files, with an
+index of their digests and a bill of materials (CycloneDX). The same artifacts give the same bytes.
+Each must be what its manifest says, and loadable."""
+EXAMPLE = """
+llext pack dist -o blink.llextpack
+llext pack --target cortex-m4 --no-debug --key key.pem
+"""
+DIST = "dist"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "paths", metavar="PATH", nargs="*", help=f"a folder, a manifest or an extension; default: {DIST}/"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help=f"default: its name with the suffix `{SUFFIX}`")
+    parser.add_argument("--name", metavar="NAME", help="default: see the settings; else OUTPUT's, or this folder's")
+    parser.add_argument("--version", metavar="TEXT", help="default: see the settings; else none")
+    parser.add_argument("--extension", metavar="NAME", action="append", default=[], help="only this one; repeatable")
+    parser.add_argument("--target", metavar="TARGET", action="append", default=[], help="only for it; repeatable")
+    parser.add_argument("--no-debug", action="store_true", help="leave the debug files out")
+    parser.add_argument("--key", metavar="FILE", help="sign it with this private key, as `llext sign` does")
+    parser.add_argument("--sbom", metavar="FILE", help="write the bill of materials there, too")
+
+
+def run(args: argparse.Namespace) -> int:
+    from llext_tools.bundle.sbom import sbom  # only here: it is slow to load
+
+    name, version = identity(args)
+    time = epoch()
+    key = private_key(args.key) if args.key else None
+    output = args.output or f"{name}{SUFFIX}"
+    if not args.paths and not os.path.isdir(DIST):
+        cure = "`llext build` makes it; or name folders, manifests or extensions"
+        fail("usage", f"llext pack: there is no folder `{DIST}` here", help=cure)
+    reporter = Reporter()
+    wanted = Wanted(tuple(args.extension), tuple(args.target), not args.no_debug)
+    packed = gather(args.paths or [DIST], wanted, reporter)
+    _check_choice(args, packed, reporter)
+    helpers = _loadable(packed, reporter)
+    reporter.checkpoint()
+    bill = sbom(name, version, time, packed, helpers)
+    files = members(name, version, time, packed, bill)
+    signature = keys.sign(key, next(iter(files.values()))) if key else b""
+    data = archive(files, time, signature)
+    write_all({output: data, **({args.sbom: bill} if args.sbom else {})})
+    signed = f", signed with key {keys.public_of(key).id[: keys.SHOWN]}" if key else ""
+    print(f"{output}: {number(len(packed), 'artifact')}, {number(len(data), 'byte')}{signed}")
+    return 0
+
+
+def identity(args: argparse.Namespace) -> tuple[str, str]:
+    """Name and version of the bundle: as given, or of the settings, or of the project, or of the file or folder.
+
+    Raises:
+        UsageError: ``usage``, ``settings-syntax``.
+    """
+    said = settings_pack.read()
+    project = _project()
+    stem = os.path.basename(args.output or os.getcwd()).removesuffix(SUFFIX)
+    name = args.name or said.name or project.get("name") or stem
+    version = args.version or said.version or project.get("version") or ""
+    for option, value in (("--name", name), ("--version", version)):
+        if not is_word(value, empty=option == "--version") or (option == "--name" and set(value) & set("/\\")):
+            fail("usage", f"llext pack: {option}: `{value}` is no {option[2:]}", help="give a word")
+    return name, version
+
+
+def _project() -> Mapping[str, Any]:
+    """Name and version in ``[project]`` of the current folder's pyproject.toml; nothing if there is none."""
+    try:
+        with open(settings.PYPROJECT, "rb") as file:
+            project = tomllib.load(file).get("project", {})
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in project.items() if is_word(value)} if isinstance(project, dict) else {}
+
+
+def epoch() -> int:
+    """The time that all files of a bundle bear: ``SOURCE_DATE_EPOCH``, or 0.
+
+    Raises:
+        UsageError: ``usage`` if it is no time.
+    """
+    text = os.environ.get("SOURCE_DATE_EPOCH", "") or "0"
+    if not text.isascii() or not text.isdigit() or len(text) > 10 or int(text) > LATEST:
+        cure = "set it to the seconds since 1970, or not at all"
+        fail("usage", f"SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds", help=cure)
+    return int(text)
+
+
+def _check_choice(args: argparse.Namespace, packed: Sequence[Packed], reporter: Reporter) -> None:
+    """Report that nothing is left, or that a name chose nothing."""
+    for name in args.extension:
+        if name not in {each.entry.name for each in packed} and not reporter.failed:
+            fail("usage", f"llext pack: there is no extension `{name}` among the artifacts", help="look for it in dist")
+    if not packed and not reporter.failed:
+        where = ", ".join(f"`{path}`" for path in args.paths or [DIST])
+        chosen = f" for {', '.join(args.target)}" if args.target else ""
+        fail("usage", f"llext pack: there are no artifacts{chosen} in {where}", help="`llext build` makes them")
+
+
+def _loadable(packed: Sequence[Packed], reporter: Reporter) -> dict[Entry, list[str]]:
+    """Report extensions that no loader takes. Returns the helper functions of the compiler in each.
+
+    Whether a firmware has what they import is not asked: that is what the manifests are for.
+    """
+    helpers = {}
+    for each in packed:
+        try:
+            found = Reporter()
+            check(read_object(each.files[each.entry.extension], each.artifact.extension), reporter=found)
+        except UndefinedError:
+            pass
+        except LlextError as error:
+            reporter.add(d for d in error.diagnostics if d.severity == "error")
+        if each.entry.debug:
+            try:
+                names = helpers_in(read_object(each.files[each.entry.debug], each.artifact.debug or ""))
+            except LlextError as error:
+                reporter.add(error.diagnostics)
+            else:
+                helpers[each.entry] = names
+    return helpers

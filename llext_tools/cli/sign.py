@@ -1,0 +1,88 @@
+"""``llext sign``: an Ed25519 signature for a bundle or a manifest, and keys for it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from contextlib import suppress
+
+from llext_tools.artifact import changed_files, read_artifact
+from llext_tools.bundle import keys, looks_like_bundle
+from llext_tools.bundle.pack import archive
+from llext_tools.cli.signing import PASSWORD, neither, private_key, whole_bundle
+from llext_tools.diag import Location, Reporter, fail
+from llext_tools.files import read_bytes, write_atomically
+
+DESCRIPTION = f"""\
+Sign a bundle, in place, or a manifest, whose signature is written beside it as `.sig`. What is signed
+are digests: those of all files in the bundle, or of the extension and its debug file. Keys are
+Ed25519, in PEM as openssl writes it or in OpenSSH's format; the password of a protected one is
+asked for, or taken from {PASSWORD}."""
+EXAMPLE = """
+llext sign --new-key key.pem
+llext sign blink.llextpack --key key.pem
+llext verify blink.llextpack --key key.pem.pub
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", metavar="FILE", nargs="*", help="a bundle, or the manifest of an extension")
+    parser.add_argument("--key", metavar="FILE", help="the private key to sign with")
+    parser.add_argument("--new-key", metavar="FILE", help="make a private key, and `FILE.pub` to verify with")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.new_key is not None:
+        if args.files or args.key:
+            fail("usage", "llext sign: --new-key makes keys and signs nothing", help="call it twice")
+        return _new_key(args.new_key)
+    if not args.files or args.key is None:
+        missing = "a bundle or a manifest" if not args.files else "--key FILE"
+        cure = "`llext sign --new-key FILE` makes a pair of keys" if args.files else "name what to sign"
+        fail("usage", f"llext sign: missing argument: {missing}", help=cure)
+    key = private_key(args.key)
+    identity = keys.public_of(key).id[: keys.SHOWN]
+    for path in args.files:
+        if looks_like_bundle(path):
+            bundle = whole_bundle(path)
+            write_atomically(path, archive(bundle.members, bundle.contents.time, keys.sign(key, bundle.signed)))
+            print(f"{path}: signed with key {identity}")
+        elif path.endswith(".json"):
+            _check_artifact(path)
+            write_atomically(f"{path}.sig", keys.sign(key, read_bytes(path)))
+            print(f"{path}.sig: signed with key {identity}")
+        else:
+            neither("llext sign", path)
+    return 0
+
+
+def _check_artifact(path: str) -> None:
+    """Sign no manifest that does not tell the truth."""
+    reporter = Reporter()
+    for file, reason in changed_files(read_artifact(path)):
+        text = f"`{file}` is not what the manifest says: it {reason}"
+        reporter.error("manifest-stale", text, at=Location(file=path), help="build the extension again")
+    reporter.checkpoint()
+
+
+def _new_key(path: str) -> int:
+    public = f"{path}.pub"
+    for each in (path, public):
+        if os.path.lexists(each):
+            fail("file-unwritable", f"cannot write `{each}`: it is there already", help="keys are never replaced")
+    private, other = keys.new_pair(os.environ.get(PASSWORD, ""))
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(private)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        fail("file-unwritable", f"cannot write `{path}`: {reason.lower()}")
+    try:
+        write_atomically(public, other)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(path)
+        raise
+    print(f"{path}: the private key, for `llext sign`; keep it to yourself")
+    print(f"{public}: the public key {keys.read_public(other).id[: keys.SHOWN]}, for `llext verify`")
+    return 0

@@ -1,0 +1,80 @@
+"""Keys, bundles and signatures as the commands about them need them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from llext_tools.bundle import INDEX, keys
+from llext_tools.bundle.keys import Public
+from llext_tools.bundle.signed import signed_by
+from llext_tools.bundle.verify import Bundle, read_bundle
+from llext_tools.diag import Location, Reporter, fail
+from llext_tools.files import read_bytes
+
+PASSWORD = "LLEXT_SIGN_PASSWORD"
+
+
+def private_key(path: str) -> Ed25519PrivateKey:
+    """The private key in a file; its password comes from the environment, or the terminal asks for it.
+
+    Raises:
+        UsageError: ``signature-key``.
+        FormatError: ``file-unreadable``.
+    """
+    data = read_bytes(path)
+    try:
+        return keys.read_private(data, password(path) if keys.is_protected(data) else "")
+    except ValueError as error:
+        at = Location(file=path)
+        cure = f"set {PASSWORD}" if "password" in str(error) else "`llext sign --new-key FILE` makes a pair of keys"
+        fail("signature-key", f"`{path}` cannot sign: {error}", at=at, help=cure)
+
+
+def password(path: str) -> str:
+    """The password of a key; "" if nobody can be asked."""
+    if PASSWORD in os.environ:
+        return os.environ[PASSWORD]
+    if not sys.stdin.isatty():
+        return ""
+    from getpass import getpass
+
+    return getpass(f"password of {path}: ")
+
+
+def whole_bundle(path: str) -> Bundle:
+    """The bundle in a file, of which every digest holds, and the signature too if it has one.
+
+    Raises:
+        BundleError: what is wrong with it.
+        FormatError: ``file-unreadable``.
+    """
+    reporter = Reporter()
+    bundle, _ = signed_bundle(path, reporter, None)
+    reporter.checkpoint()
+    assert bundle
+    return bundle
+
+
+def signed_bundle(
+    path: str, reporter: Reporter, trusted: dict[str, Public] | None
+) -> tuple[Bundle | None, Public | None]:
+    """The bundle in a file, if it can be read at all, and whose signature it has; what is wrong is reported.
+
+    Args:
+        trusted: the keys that may have signed it; None for any key, or none.
+    """
+    bundle = read_bundle(path, reporter)
+    if bundle is None or INDEX not in bundle.members:
+        return None, None
+    at = Location(file=path)
+    return bundle, signed_by(bundle.signature, bundle.signed, reporter, trusted, at=at, what=INDEX)
+
+
+def neither(command: str, path: str) -> NoReturn:
+    """Refuse a file that is neither a bundle nor a manifest."""
+    read_bytes(path)  # says if it is not there
+    fail("usage", f"{command}: `{path}` is neither a bundle nor a manifest", help="name a .llextpack or .json file")
