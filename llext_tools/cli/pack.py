@@ -80,7 +80,7 @@ def identity(args: argparse.Namespace) -> tuple[str, str]:
     """
     said = settings_pack.read()
     project = _project()
-    stem = os.path.basename(args.output or os.getcwd()).removesuffix(SUFFIX)
+    stem = os.path.basename(args.output or os.getcwd()).removesuffix(SUFFIX) or "bundle"
     name = args.name or said.name or project.get("name") or stem
     version = args.version or said.version or project.get("version") or ""
     for option, value in (("--name", name), ("--version", version)):

@@ -42,7 +42,10 @@ def password(path: str) -> str:
         return ""
     from getpass import getpass
 
-    return getpass(f"password of {path}: ")
+    try:
+        return getpass(f"password of {path}: ")
+    except EOFError:
+        return ""
 
 
 def whole_bundle(path: str) -> Bundle:
