@@ -89,7 +89,10 @@ EDK = {
         "unset(LLEXT_TOOLCHAIN_FOUND CACHE)\nllext_import_edk(CMakeLists.txt)"
     ),
 }
-FAKE = 'add_custom_target(hello)\nset_target_properties(hello PROPERTIES LLEXT_EXTENSION TRUE LLEXT_OUTPUT "/hello")\n'
+FAKE = (
+    "add_custom_target(hello)\n"
+    'set_target_properties(hello PROPERTIES LLEXT_EXTENSION TRUE LLEXT_OUTPUT "/hello" LLEXT_MANIFEST "/hello.json")\n'
+)
 TEST = {
     "EXTENSION is missing": 'llext_add_test(works CALL "f()")',
     "CALL is missing": FAKE + "llext_add_test(works EXTENSION hello)",
@@ -190,8 +193,13 @@ MATRIX = {
     ("", "unknown argument 'TARGET', 'cortex-m4'; did you mean TARGETS?"): (
         "PROJECT .. DESTINATION llext TARGET cortex-m4"
     ),
-    ("(nowhere)", "PROJECT '"): "PROJECT nowhere DESTINATION llext",
-    ("(.)", "PROJECT is this very project, which would build itself for ever"): "PROJECT . DESTINATION llext",
+    (
+        "(.)",
+        (
+            "PROJECT is this very project, which would build itself for ever; call this from a CMakeLists.txt in "
+            "another folder"
+        ),
+    ): "PROJECT . DESTINATION llext",
 }
 
 
@@ -222,6 +230,13 @@ def test_wrong_arguments_are_named(project: Project, command: str, message: str,
     done = configure(project, text, "-DLLEXT_TOOLCHAIN_FOUND=gcc", "-DLLEXT_TARGET=cortex-m4")
     assert done.returncode != 0
     assert f"{command}: {message}".replace("install: ", "install") in one_line(done.stderr)
+
+
+def test_a_matrix_needs_a_project(project: Project) -> None:
+    done = configure(project, "llext_install_matrix(PROJECT nowhere DESTINATION llext)")
+    assert done.returncode != 0
+    message = f"PROJECT '{project.root / 'nowhere'}' has no CMakeLists.txt"
+    assert f"llext_install_matrix(nowhere): {message}" in one_line(done.stderr)
 
 
 def command_of(project: Project, arguments: str) -> list[str]:
