@@ -1,0 +1,108 @@
+"""From an empty folder: what `llext new` makes builds and passes with the installed wheel alone, in tox too, and its
+own wheel brings the extension to another environment.
+
+Oracle: pip, tox and pytest themselves say whether they pass; the archive is read with ``zipfile``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from cmake_project import need_toolchain
+from installed import Installed
+
+pytestmark = [pytest.mark.packaging, pytest.mark.slow]
+
+TARGETS = ("cortex-m4", "rv32imac")
+
+
+def run(
+    environment: Installed, *command: str, cwd: Path, cross: bool, links: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment; without ``cross`` no cross compiler is in PATH, so that zig alone is left."""
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    tools = str(Path(sys.executable).parent)  # cmake and ninja of the tests' own environment
+    env["PATH"] = os.pathsep.join([str(environment.bin), tools, *([env["PATH"]] if cross else [])])
+    env |= {"PIP_FIND_LINKS": str(links)} if links else {}
+    program = [str(environment.bin / "python"), "-m", *command]
+    return subprocess.run(
+        program, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def project(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("from nothing")
+    targets = [word for target in TARGETS for word in ("--target", target)]
+    done = run(installed, "llext_tools", "new", "blink", *targets, cwd=folder, cross=False)
+    assert done.returncode == 0, done.stdout
+    return folder / "blink"
+
+
+@pytest.mark.parametrize("toolchain", ["zig", "gcc"])
+def test_it_builds_and_passes(installed: Installed, project: Path, toolchain: str) -> None:
+    for target in TARGETS:
+        need_toolchain(target, toolchain)
+    output = ("--build-dir", f"build-{toolchain}", "--output", f"dist-{toolchain}")
+    done = run(installed, "llext_tools", "build", *output, cwd=project, cross=toolchain == "gcc")
+    assert done.returncode == 0, done.stdout
+    assert "2 extensions for 2 targets built and checked, 2 tests run" in done.stdout
+    for target in TARGETS:
+        assert (project / f"dist-{toolchain}" / f"{target}-{toolchain}" / "blink.llext").is_file()
+    for target in ((), ("--llext-target=rv32imac",)):
+        where = f"--llext-build-dir=dist-{toolchain}/{'rv32imac' if target else 'cortex-m4'}-{toolchain}"
+        done = run(installed, "pytest", "-q", where, *target, cwd=project, cross=False)
+        assert done.returncode == 0, done.stdout
+        assert "3 passed" in done.stdout
+
+
+def test_tox_passes(installed: Installed, project: Path, wheel: Path) -> None:
+    if find_spec("tox") is None:
+        pytest.skip("needs tox")
+    done = run(installed, "tox", "-e", "cortex-m4", cwd=project, cross=False, links=wheel.parent)
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout
+
+
+def test_its_wheel_brings_the_extension_to_others(
+    installed: Installed, project: Path, tmp_path: Path, wheel: Path
+) -> None:
+    need_toolchain("cortex-m4", "zig")
+    words = ("pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", str(tmp_path), ".")
+    done = run(installed, *words, cwd=project, cross=False)
+    assert done.returncode == 0, done.stdout
+    (made,) = tmp_path.glob("*.whl")
+    assert made.name == "blink-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(made) as archive:
+        names = {name for name in archive.namelist() if "/llext/" in name}
+    assert names == {f"blink/llext/{target}-zig/blink.{end}" for target in TARGETS for end in ("llext", "json")}
+
+    other = Installed(tmp_path / "other")
+    done = subprocess.run(
+        [sys.executable, "-m", "venv", "--system-site-packages", str(other.root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    packages = Path(run(other, "sysconfig", cwd=tmp_path, cross=True).stdout.split('purelib = "')[1].split('"')[0])
+    for origin in {Path(path) for path in sys.path if path.endswith("site-packages")}:
+        (packages / "tests-own.pth").write_text(f"{origin}\n", encoding="utf-8")
+    words = ("pip", "install", "--no-deps", "--no-index", "--ignore-installed", str(wheel), str(made))
+    done = run(other, *words, cwd=tmp_path, cross=False)
+    assert done.returncode == 0, done.stdout
+    done = run(other, "llext_tools", "list", cwd=tmp_path, cross=False)
+    assert [line.split()[:5] for line in done.stdout.splitlines()[1:]] == [
+        ["blink", "0.1.0", "blink", target, "zig"] for target in TARGETS
+    ]
+    call = ("run", "blink", "--target", "rv32imac", "--call", "blink_run(3)")
+    done = run(other, "llext_tools", *call, cwd=tmp_path, cross=False)
+    assert done.returncode == 0, done.stdout
+    assert "blink_run(3) = 3" in done.stdout
