@@ -56,9 +56,9 @@ def test_it_builds_and_passes(installed: Installed, project: Path, toolchain: st
     assert "2 extensions for 2 targets built and checked, 2 tests run" in done.stdout
     for target in TARGETS:
         assert (project / f"dist-{toolchain}" / f"{target}-{toolchain}" / "blink.llext").is_file()
-    for target in ((), ("--llext-target=rv32imac",)):
-        where = f"--llext-build-dir=dist-{toolchain}/{'rv32imac' if target else 'cortex-m4'}-{toolchain}"
-        done = run(installed, "pytest", "-q", where, *target, cwd=project, cross=False)
+    for target in TARGETS:
+        where = (f"--llext-build-dir=dist-{toolchain}/{target}-{toolchain}", f"--llext-target={target}")
+        done = run(installed, "pytest", "-q", *where, cwd=project, cross=False)
         assert done.returncode == 0, done.stdout
         assert "3 passed" in done.stdout
 
@@ -95,8 +95,8 @@ def test_its_wheel_brings_the_extension_to_others(
     packages = Path(run(other, "sysconfig", cwd=tmp_path, cross=True).stdout.split('purelib = "')[1].split('"')[0])
     for origin in {Path(path) for path in sys.path if path.endswith("site-packages")}:
         (packages / "tests-own.pth").write_text(f"{origin}\n", encoding="utf-8")
-    words = ("pip", "install", "--no-deps", "--no-index", "--ignore-installed", str(wheel), str(made))
-    done = run(other, *words, cwd=tmp_path, cross=False)
+    install = ("pip", "install", "--no-deps", "--no-index", "--ignore-installed", str(wheel), str(made))
+    done = run(other, *install, cwd=tmp_path, cross=False)
     assert done.returncode == 0, done.stdout
     done = run(other, "llext_tools", "list", cwd=tmp_path, cross=False)
     assert [line.split()[:5] for line in done.stdout.splitlines()[1:]] == [
