@@ -75,6 +75,9 @@ def assert_manifest(path: Path, job: Job) -> None:
     assert [error.message for error in Draft202012Validator(schema).iter_errors(document)] == []
     assert document["target"]["name"] == job.target
     assert (document["toolchain"]["name"], document["checked"]["warnings"]) == (job.toolchain, [])
+    assert set(document["toolchain"]["flags"]) & {"C", "CXX"}
+    for flags in document["toolchain"]["flags"].values():
+        assert {"-g", *arch.target(job.target).cpu_flags} <= set(flags)
     assert str(job.build) not in text
     digests = {name: entry["sha256"] for name, entry in document["files"].items()}
     beside = [path.with_suffix(".llext"), path.with_suffix(".debug.elf")]
