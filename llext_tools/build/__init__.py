@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
 
 from llext_tools.build import presets
 from llext_tools.build.job import (
@@ -49,6 +50,7 @@ __all__ = [
     "diagnose_warnings",
     "exit_code",
     "find_tool",
+    "honoured_presets",
     "job_name",
     "keep_presets",
     "shown",
@@ -90,7 +92,18 @@ def keep_presets(results: Sequence[Result], options: Options) -> None:
     """
     ninja = find_tool("ninja")
     good = (result.job for result in results if all(f.step is not Step.CONFIGURE for f in result.failures))
-    presets.keep(options.source, {job: cmake_variables(job, options, ninja) for job in good})
+    made = {job: cmake_variables(job, options, ninja) for job in good if not job.preset}
+    presets.keep(options.source, made)
+
+
+def honoured_presets(source: Path) -> frozenset[str]:
+    """The configure presets of the project itself that can be used, see ``presets``.
+
+    Raises:
+        UsageError: ``usage``: the files are wrong.
+        FormatError: ``file-unreadable``, ``file-unwritable``.
+    """
+    return presets.honoured(source)
 
 
 def cores() -> int:

@@ -34,17 +34,22 @@ class Firmware:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One target with one toolchain, perhaps for one firmware, and its folders."""
+    """One target with one toolchain, perhaps for one firmware, and its folders.
+
+    With a ``preset`` of the project that one is configured in place of our own arguments. What it is for may be unknown
+    until CMake has run: then ``target`` and ``toolchain`` are "".
+    """
 
     target: str
     toolchain: str
     build: Path
     output: Path
     firmware: Firmware | None = None
+    preset: str = ""
 
     @property
     def name(self) -> str:
-        return job_name(self.target, self.toolchain, self.firmware)
+        return self.preset or job_name(self.target, self.toolchain, self.firmware)
 
     @property
     def log(self) -> Path:
@@ -128,6 +133,7 @@ class Options:
     heap: str = ""  # of extensions, for a job whose firmware does not say
     profile: str = ""  # the loader; "" leaves it to the project
     define: tuple[str, ...] = ()  # NAME=VALUE for CMake
+    said: frozenset[str] = frozenset()  # variables that the command line gives: they go before those of presets
 
 
 Observer = Callable[[Progress | Result], None]

@@ -1,25 +1,22 @@
 """``CMakeUserPresets.json``: presets of the jobs, so that CMake alone can do what ``llext build`` does.
 
 Configure, build, test and workflow presets have the job's name. Ours are marked by a vendor key; what else is in the
-file stays as it is. A preset of the project itself, or of the user, keeps its name.
+file stays as it is. A preset of the project itself, or of the user, keeps its name: then ours is not written, and goes
+if it is there, for CMake refuses all presets where two have one name.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from llext_tools.build.job import Job
+from llext_tools.build.preset_files import KINDS, USER, VENDOR, foreign, is_ours, of_kind, read, usable
 from llext_tools.build.process import HOST_VARIABLES
-from llext_tools.diag import Location, fail
 from llext_tools.files import read_bytes, write_atomically
 
-USER, PROJECT = "CMakeUserPresets.json", "CMakePresets.json"
-KINDS = ("configurePresets", "buildPresets", "testPresets", "workflowPresets")
-VENDOR = "llext-tools"
 VERSION = 6  # the first with workflow presets; CMake 3.25 has it
 
 
@@ -33,18 +30,35 @@ def keep(source: Path, configured: Mapping[Job, Sequence[str]]) -> None:
         FormatError: ``file-unreadable``, ``file-unwritable``.
     """
     path = source / USER
-    before, project = _read(path), _read(source / PROJECT)
-    foreign = {each.get("name") for kind in KINDS for each in _all(project, kind)}
-    foreign |= {each.get("name") for kind in KINDS for each in _all(before, kind) if not _ours(each)}
-    made = {job.name: (job, words) for job, words in configured.items() if job.name not in foreign}
+    before, theirs = read(path), {preset.get("name") for _, preset in foreign(source)}
+    made = {job.name: (job, words) for job, words in configured.items() if job.name not in theirs}
     document = {**before, "version": max(VERSION, before.get("version", 0))}
+    gone = {*made, *theirs}
+    changed = bool(made)
     for kind in KINDS:
-        others = [each for each in _all(before, kind) if not (_ours(each) and each.get("name") in made)]
-        if presets := [*others, *(_preset(kind, source, job, words) for job, words in made.values())]:
+        stay = [each for each in of_kind(before, kind) if not (is_ours(each) and each.get("name") in gone)]
+        changed = changed or len(stay) < len(of_kind(before, kind))
+        if presets := [*stay, *(_preset(kind, source, job, words) for job, words in made.values())]:
             document[kind] = presets
+        else:
+            document.pop(kind, None)
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    if made and (not path.exists() or read_bytes(path) != text.encode()):
+    if changed and (not path.exists() or read_bytes(path) != text.encode()):
         write_atomically(path, text)
+
+
+def honoured(source: Path) -> frozenset[str]:
+    """The configure presets of the project and the user that can be used. Ours make way for them first.
+
+    Raises:
+        UsageError: ``usage``: the files are wrong.
+        FormatError: ``file-unreadable``, ``file-unwritable``.
+    """
+    theirs = frozenset(str(preset.get("name")) for kind, preset in foreign(source) if kind == KINDS[0])
+    if not theirs:
+        return theirs
+    keep(source, {})
+    return theirs & frozenset(usable(source))
 
 
 def _preset(kind: str, source: Path, job: Job, words: Sequence[str]) -> dict[str, Any]:
@@ -69,28 +83,3 @@ def _variable(word: str) -> tuple[str, str | dict[str, str]]:
     name, _, value = word.partition("=")
     name, _, kind = name.partition(":")
     return name, {"type": kind, "value": value} if kind else value
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    document = None
-    with suppress(ValueError, RecursionError):
-        document = json.loads(read_bytes(path))
-    if not isinstance(document, dict) or not isinstance(document.get("version", 0), int) or not _sound(document):
-        fail("usage", f"`{path.name}` is no file of presets", at=Location(file=str(path)), help="mend or remove it")
-    return document
-
-
-def _sound(document: Mapping[str, Any]) -> bool:
-    lists = [document.get(kind, []) for kind in KINDS]
-    return all(isinstance(each, list) and all(isinstance(preset, dict) for preset in each) for each in lists)
-
-
-def _all(document: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
-    return list(document.get(kind, ()))
-
-
-def _ours(preset: Mapping[str, Any]) -> bool:
-    vendor = preset.get("vendor")
-    return isinstance(vendor, dict) and VENDOR in vendor

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 import llext_tools
+from llext_tools import paths
 from llext_tools.build.job import Job, Observer, Progress, Step
 from llext_tools.diag import fail
 
@@ -140,8 +141,12 @@ class Shell:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what belongs to builds for the host, and so that children find this very package."""
+    """Ours, without what belongs to builds for the host, and so that children find this very package.
+
+    ``LLEXT_CMAKE_DIR`` is for presets of the project, whose toolchain file lies there.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in HOST_VARIABLES}
+    environment.setdefault("LLEXT_CMAKE_DIR", paths.cmake_dir())
     home = os.path.dirname(os.path.dirname(os.path.abspath(llext_tools.__file__)))
     if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # a checkout
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))

@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import llext_tools
 from llext_tools import paths
+from llext_tools.build.cache import initial_cache, tree, variable
 from llext_tools.build.job import Case, Failure, Job, Observer, Options, Result, Step
 from llext_tools.build.logs import (
     NINJA_STATUS,
@@ -26,11 +28,13 @@ from llext_tools.build.logs import (
     warnings_of,
 )
 from llext_tools.build.output import extensions, gather, read_text, sweep
+from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
 from llext_tools.build.runs import excluding, others, up_to_date
 from llext_tools.files import write_atomically
 
 STAMP = "llext-configured.json"
+INITIAL = "llext-initial.cmake"
 TESTS = "llext-tests.xml"
 
 
@@ -53,6 +57,7 @@ def run_job(
             start = time.monotonic()
             if step is Step.CONFIGURE:
                 failures = configure(shell, options, tools)
+                job = job if failures else found_in_tree(job)
             elif step is Step.BUILD:
                 lines, failures = build(shell, options, tools, share)
             else:
@@ -87,14 +92,26 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
     """Run CMake where it has not run with these very arguments; Ninja itself runs it when a CMakeLists.txt changes."""
     job = shell.job
     arguments = ["-S", str(options.source), "-B", str(job.build), "-G", "Ninja"]
-    arguments += [f"-D{word}" for word in cmake_variables(job, options, tools["ninja"])]
+    words = cmake_variables(job, options, tools["ninja"])
+    state: dict[str, object] = {"version": llext_tools.__version__, "cmake": tools["cmake"]}
+    if job.preset:
+        state |= {"variables": words, "presets": foreign(options.source)}
+        given = [word for word in words if variable(word) in options.said]
+        initial = job.build / INITIAL
+        write_atomically(initial, initial_cache(word for word in words if word not in given))
+        arguments += ["--preset", job.preset, "-C", str(initial), *(f"-D{word}" for word in given)]
+    else:
+        arguments += [f"-D{word}" for word in words]
     stamp = job.build / STAMP
-    wanted = json.dumps({"version": llext_tools.__version__, "cmake": tools["cmake"], "arguments": arguments}, indent=1)
+    wanted = json.dumps({**state, "arguments": arguments}, indent=1)
     if (job.build / "build.ninja").exists() and read_text(stamp) == wanted:
         return ()
     with suppress(FileNotFoundError):
         stamp.unlink()
     code, lines = shell.run([tools["cmake"], "--fresh", *arguments])
+    if code == 0 and job.preset and not tree(job.build):
+        why = f"the preset does not use our toolchain file, {toolchain_file()}"
+        return (Failure(step=Step.CONFIGURE, what=job.preset, lines=(why,)),)
     if code == 0:
         write_atomically(stamp, wanted)
         return ()
@@ -103,16 +120,23 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
 
 def cmake_variables(job: Job, options: Options, ninja: str) -> list[str]:
     """What a job is configured with, as ``NAME=VALUE``."""
-    return [
-        f"CMAKE_MAKE_PROGRAM={ninja}",
-        f"CMAKE_TOOLCHAIN_FILE={os.path.join(paths.cmake_dir(), 'toolchains', 'llext.cmake')}",
+    target = [
+        f"CMAKE_TOOLCHAIN_FILE={toolchain_file()}",
         f"LLEXT_TARGET={job.target}",
         f"LLEXT_TOOLCHAIN={job.toolchain}",
+    ]
+    return [
+        f"CMAKE_MAKE_PROGRAM={ninja}",
+        *(target if job.target else ()),
         f"LLEXT_COMMAND={sys.executable};-m;llext_tools",
         f"LlextTools_DIR={paths.cmake_dir()}",
         *(f"{name}={value}" for name, value in _project_variables(job, options).items() if value),
         *options.define,
     ]
+
+
+def toolchain_file() -> str:
+    return os.path.join(paths.cmake_dir(), "toolchains", "llext.cmake")
 
 
 def _project_variables(job: Job, options: Options) -> dict[str, str]:
@@ -162,6 +186,12 @@ def _remove_outdated(shell: Shell, ninja: str, *, everything: bool) -> None:
         if everything or code != 0 or not any(line.startswith("ninja: no work to do") for line in lines):
             for path in (extension, *beside):
                 path.unlink(missing_ok=True)
+
+
+def found_in_tree(job: Job) -> Job:
+    """A job with a preset, and what that is for."""
+    found = tree(job.build) if job.preset else None
+    return replace(job, target=found.target, toolchain=found.toolchain) if found else job
 
 
 CTEST_STATUS = re.compile(r" *(\d+)/(\d+) Test ")

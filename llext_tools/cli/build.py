@@ -7,10 +7,14 @@ import os
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from llext_tools.build import Firmware, exit_code, keep_presets, shown
+from llext_tools.build import Firmware, Job, exit_code, honoured_presets, keep_presets, shown
+from llext_tools.build.cache import variable
 from llext_tools.cli import matrix, settings, settings_build
+from llext_tools.cli.parser import choice_help
 from llext_tools.cli.settings_build import BuildSettings
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
@@ -23,12 +27,19 @@ EXAMPLE = """
 llext build                                        # all targets, into dist/
 llext build hello --target cortex-m4 --toolchain zig
 llext build --firmware release=v1.elf --firmware next=v2.elf
+llext build --preset debug --preset release        # of CMakePresets.json
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dir", nargs="?", default=".", metavar="DIR", help="the project; default: this folder")
     matrix.add_arguments(parser)
+    parser.add_argument(
+        "--preset",
+        action="append",
+        metavar="NAME",
+        help="a configure preset of the project, in place of targets; may be repeated",
+    )
     parser.add_argument(
         "--firmware",
         action="append",
@@ -71,12 +82,18 @@ def run(args: argparse.Namespace) -> int:
     path = args.settings or ("" if args.no_settings else settings.find(str(source)))
     chosen = settings_build.read(path) if path else BuildSettings()
     elsewhere = bool(args.build_dir)  # for this time: a preset would lead there for good
+    said = variables_said(args)
     firmware = merge(args, chosen)
     output = Path(args.output).absolute() if args.output else source / "dist"
     build_dir = Path(args.build_dir).absolute() if args.build_dir else source / "build"
-    jobs, notes = matrix.choose_jobs(args, build_dir, output, firmware)
+    notes: tuple[str, ...] = ()
+    if args.preset:
+        jobs = preset_jobs(args.preset, source, build_dir, output)
+    else:
+        jobs, notes = matrix.choose_jobs(args, build_dir, output, firmware)
+        jobs = with_presets(jobs, source)
     start = time.monotonic()
-    options = matrix.options_of(args, source, args.define)
+    options = replace(matrix.options_of(args, source, args.define), said=said)
     results = matrix.run_jobs(jobs, args, options)
     try:
         if not elsewhere:
@@ -87,6 +104,46 @@ def run(args: argparse.Namespace) -> int:
     if any(result.passed and result.artifacts for result in results):
         print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
     return exit_code(results)
+
+
+def preset_jobs(names: Sequence[str], source: Path, build_dir: Path, output: Path) -> tuple[Job, ...]:
+    """A job for each preset of the project.
+
+    Raises:
+        UsageError: ``usage``: CMake does not offer one of them.
+    """
+    there = sorted(honoured_presets(source))
+    for name in names:
+        if name not in there:
+            others = choice_help(name, there) if there else "`cmake --list-presets` shows what there is"
+            note = "CMake offers none that is hidden or whose condition does not hold"
+            fail("usage", f"--preset: there is no configure preset `{name}` to use", notes=(note,), help=others)
+        if not settings_build.NAME.fullmatch(name):
+            fail("usage", f"--preset: `{name}` cannot be the name of a job: it names folders")
+    folders = {name: (build_dir / name, output / name) for name in names}
+    return tuple(
+        Job(target="", toolchain="", build=build, output=out, preset=name) for name, (build, out) in folders.items()
+    )
+
+
+def with_presets(jobs: Sequence[Job], source: Path) -> tuple[Job, ...]:
+    """The jobs; of those whose name a preset of the project has, it is the preset that is configured."""
+    there = frozenset[str]()
+    with suppress(LlextError):  # when they are written, it is said what is wrong with them
+        there = honoured_presets(source)
+    return tuple(replace(job, preset=job.name) if job.name in there else job for job in jobs)
+
+
+def variables_said(args: argparse.Namespace) -> frozenset[str]:
+    """The variables for CMake that the command line itself gives.
+
+    Raises:
+        UsageError: ``usage``: options that do not go together.
+    """
+    if args.preset and (args.target or args.toolchain or args.firmware):
+        fail("usage", "--preset: the preset says what is built for; leave out --target, --toolchain and --firmware")
+    options = {"LLEXT_PROFILE": args.profile, "LLEXT_HEAP": args.heap, "LLEXT_FIRMWARE": args.firmware}
+    return frozenset(name for name, value in options.items() if value) | frozenset(map(variable, args.define))
 
 
 def merge(args: argparse.Namespace, chosen: BuildSettings) -> tuple[Firmware, ...]:

@@ -39,6 +39,7 @@ from llext_tools.files import write_atomically
 if TYPE_CHECKING:
     from rich.table import Table
 
+USUAL = 12  # characters of a target's name, where a preset tells it later
 HEAD = ("target", "toolchain", "built", "checked", "run", "time")
 EXIT_CODES = "The exit code is that of the class which all failures share, 12 if their classes differ."
 
@@ -196,8 +197,12 @@ def cells(result: Result) -> tuple[str, ...]:
 
 
 def head(job: Job) -> tuple[str, str]:
-    """The first two cells of a row; a firmware stands behind the toolchain."""
-    return job.target, f"{job.toolchain} {job.firmware.name}" if job.firmware else job.toolchain
+    """The first two cells of a row; a firmware or a preset stands behind the toolchain."""
+    if not job.target:
+        return job.preset, ""
+    preset = "" if job.preset == job_name(job.target, job.toolchain, job.firmware) else job.preset
+    further = job.firmware.name if job.firmware and not preset else preset
+    return job.target, f"{job.toolchain} {further}".strip()
 
 
 def _view(jobs: Sequence[Job]) -> AbstractContextManager[Plain | LiveTable]:
@@ -211,8 +216,8 @@ class Plain:
     """A line for each job that has ended, below a heading."""
 
     def __init__(self, jobs: Sequence[Job], stream: TextIO) -> None:
-        names = max(len(job.target) for job in jobs)
-        second = max(len(head(job)[1]) for job in jobs)
+        names = max(len(job.target) or max(USUAL, len(job.preset)) for job in jobs)
+        second = max(len(head(job)[1]) if job.target else len(job.preset) + 4 for job in jobs)
         self._widths = (max(names, len(HEAD[0])), max(second, len(HEAD[1])), 6, 7, 8, 8)
         self._stream = stream
         self._paint = Paint(stream)
@@ -300,6 +305,7 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
                 "target": result.job.target,
                 "toolchain": result.job.toolchain,
                 "firmware": result.job.firmware.name if result.job.firmware else "",
+                "preset": result.job.preset,
                 "passed": result.passed,
                 "seconds": {step.value: round(took, 3) for step, took in result.seconds.items()},
                 "extensions": [

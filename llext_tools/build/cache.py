@@ -1,0 +1,45 @@
+"""The cache of CMake: what a build folder is for, and what a preset is configured with where it says nothing itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Tree(NamedTuple):
+    """What a build folder is for."""
+
+    target: str
+    toolchain: str
+
+
+def tree(build: Path) -> Tree | None:
+    """What a configured folder is for; None if that was done without our toolchain file."""
+    try:
+        text = (build / "CMakeCache.txt").read_text(encoding="utf-8", errors="replace")
+        cache = dict(re.findall(r"^(LLEXT_TARGET|LLEXT_TOOLCHAIN):\w+=(.*)$", text, re.MULTILINE))
+        target, wanted = cache["LLEXT_TARGET"], cache["LLEXT_TOOLCHAIN"]
+        answer = (build / "CMakeFiles" / "llext" / f"{target}-{wanted}.cmake").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, KeyError):
+        return None
+    found = re.search(r'LLEXT_TOOLCHAIN_FOUND "?(\w+)', answer)
+    return Tree(target, found[1] if found else wanted)
+
+
+def initial_cache(words: Iterable[str]) -> str:
+    """A script for ``cmake -C`` that sets ``NAME=VALUE`` or ``NAME:TYPE=VALUE``; variables of a preset go before it."""
+    last = {variable(word): word for word in words}
+    lines = []
+    for name, word in last.items():
+        given, _, value = word.partition("=")
+        kind = given.partition(":")[2].replace("UNINITIALIZED", "") or "STRING"
+        quoted = re.sub(r'([\\"$])', r"\\\1", value)
+        lines.append(f'set({name} "{quoted}" CACHE {kind} "")')
+    return "\n".join(lines) + "\n"
+
+
+def variable(word: str) -> str:
+    """The name in ``NAME=VALUE`` or ``NAME:TYPE=VALUE``."""
+    return word.partition("=")[0].partition(":")[0]
