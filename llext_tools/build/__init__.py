@@ -69,8 +69,8 @@ def build(jobs: Sequence[Job], options: Options, observe: Observer = lambda _: N
     workers = max(1, min(len(jobs), options.cores))
     share = -(-options.cores // workers)
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(run_job, job, options, tools, share, children, observe) for job in jobs]
         try:
+            futures = [pool.submit(run_job, job, options, tools, share, children, observe) for job in jobs]
             waiting = set(futures)
             while waiting:  # with a timeout, so that Ctrl-C is noticed everywhere
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)

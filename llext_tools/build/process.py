@@ -88,18 +88,24 @@ class Children:
                 raise StoppedError
 
     def stop(self) -> None:
-        """Interrupt all: Ninja then removes the outputs of unfinished commands. Who does not end is killed."""
+        """Interrupt all: Ninja then removes the outputs of unfinished commands. Who does not end is killed.
+
+        One more Ctrl-C kills at once.
+        """
         with self._lock:
             self._stopped = True
             running = list(self._running)
         for child in running:
             _signal(child, signal.SIGINT)
         deadline = time.monotonic() + 5
-        for child in running:
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal(child, getattr(signal, "SIGKILL", signal.SIGTERM))
+        try:
+            for child in running:
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(max(0.0, deadline - time.monotonic()))
+        finally:
+            for child in running:
+                if child.poll() is None:
+                    _signal(child, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def _signal(child: subprocess.Popen[str], number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -51,7 +52,7 @@ def _cells(result: Result) -> list[str]:
     tests = str(total) if passed == total else f"{passed} of {total}"
     verdict = "passed" if result.passed else "**failed**"
     took = f"{sum(result.seconds.values()):.1f} s"
-    return [result.job.name, verdict, str(len(sizes)), f"{sum(sizes):,}", tests, took]
+    return [_name(result.job.name), verdict, str(len(sizes)), f"{sum(sizes):,}", tests, took]
 
 
 def _sizes(result: Result) -> list[str]:
@@ -62,12 +63,17 @@ def _sizes(result: Result) -> list[str]:
         with suppress(OSError, ValueError, KeyError, TypeError):
             manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             regions = ", ".join(f"{each['name']} {each['size']:,}" for each in manifest["regions"])
-        rows.append(_row((path.stem, f"{path.stat().st_size:,}", regions)))
+        rows.append(_row((_name(path.stem), f"{path.stat().st_size:,}", regions)))
     return rows
 
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(_plain(cell).replace('|', '&#124;') for cell in cells)} |"
+
+
+def _name(text: str) -> str:
+    """A name in which no character is a mark of Markdown: `__a__` would be bold."""
+    return re.sub(r"([\\`*_~\[\]])", r"\\\1", text)
 
 
 def _plain(text: str) -> str:

@@ -323,9 +323,7 @@ def test_flags_for_the_host_do_not_reach_the_cross_compiler(tools: Tools, monkey
     assert environment["PATH"] == os.environ["PATH"]
 
 
-def test_an_interrupt_ends_the_children_and_keeps_the_old_output(tools: Tools) -> None:
-    tools.run()
-    tools.plan({**TWO_EXTENSIONS, "ninja": {"sleep": 60, "write": {"a.llext": "half"}}})
+def start_driver(tools: Tools) -> subprocess.Popen[bytes]:
     script = textwrap.dedent(f"""
         import signal, sys
         from pathlib import Path
@@ -341,7 +339,13 @@ def test_an_interrupt_ends_the_children_and_keeps_the_old_output(tools: Tools) -
     """)
     home = str(Path(build.__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen([sys.executable, "-c", script], env=environment) as driver:
+    return subprocess.Popen([sys.executable, "-c", script], env=environment)
+
+
+def test_an_interrupt_ends_the_children_and_keeps_the_old_output(tools: Tools) -> None:
+    tools.run()
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"sleep": 60, "write": {"a.llext": "half"}}})
+    with start_driver(tools) as driver:
         asleep = tools.root / "asleep"
         deadline = time.monotonic() + 30
         while not asleep.exists() or not asleep.read_text():
@@ -352,6 +356,40 @@ def test_an_interrupt_ends_the_children_and_keeps_the_old_output(tools: Tools) -
     with pytest.raises(ProcessLookupError):
         os.kill(int(asleep.read_text()), 0)
     assert tools.dist() == {**FILES_OF_A, "b.llext": "B"}
+
+
+def test_an_interrupt_while_files_are_gathered_lets_that_end(tools: Tools) -> None:
+    """The manifest is a FIFO: whoever opens it to write goes on when the driver is about to read it."""
+    tools.run()
+    new = {"a.llext": "A2", "a.debug.elf": "dA2", "b.llext": "B2"}
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"write": new}})
+    manifest = tools.job().build / "a.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    with start_driver(tools) as driver:
+        with manifest.open("w") as fifo:
+            driver.send_signal(signal.SIGINT)
+            fifo.write("mA2")
+        assert driver.wait(30) == 130
+    assert tools.dist() == {**new, "a.json": "mA2"}
+
+
+def test_a_second_interrupt_kills_who_has_not_heard_the_first(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf', flush=True); signal.pause()"
+    children = process.Children()
+    child = children.start([sys.executable, "-c", deaf], dict(os.environ))
+    assert child.stdout is not None
+    assert child.stdout.readline() == "deaf\n"
+
+    def again(_: object, __: float | None = None) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess.Popen, "wait", again)
+        with pytest.raises(KeyboardInterrupt):
+            children.stop()
+    with child:
+        assert child.wait(30) == -signal.SIGKILL
 
 
 def test_failures_in_ninjas_output() -> None:

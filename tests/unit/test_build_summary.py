@@ -1,0 +1,111 @@
+"""The Markdown page of `llext build`. Oracle: markdown-it, which renders it, and the parser of HTML in Python."""
+
+from __future__ import annotations
+
+import argparse
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from llext_tools.build import Case, Failure, Job, Options, Result, Step
+from llext_tools.cli import matrix
+
+
+class Page(HTMLParser):
+    """The rows of all tables, and what stands in each ``<details>``: its summary and the text of its code."""
+
+    def __init__(self, markdown: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.details: list[dict[str, str]] = []
+        self.tags: list[str] = []
+        self.bold: list[str] = []
+        self.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))
+        assert self.tags == [], "what is opened is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif tag == "details":
+            self.details.append({"open": str(("open", None) in attrs), "summary": "", "pre": ""})
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.tags.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1] == "strong":
+            self.bold.append(data)
+        if {"td", "th"} & set(self.tags):
+            self.rows[-1][-1] += data
+        for tag in ("summary", "pre"):
+            if tag in self.tags:
+                self.details[-1][tag] += data
+
+
+def results(tmp_path: Path) -> list[Result]:
+    made = tmp_path / "__a_b__.llext"
+    made.write_bytes(bytes(1234))
+    made.with_suffix(".json").write_text('{"regions": [{"name": "text", "size": 1000}, {"name": "bss", "size": 8}]}')
+    good = Job(target="cortex-m4", toolchain="gcc", build=tmp_path, output=tmp_path)
+    bad = Job(target="rv32imac", toolchain="zig", build=tmp_path, output=tmp_path, preset="my|own_1_")
+    lines = ("a.c:1: error: <b> & **not** `this`", "", "    1 | </details>")
+    return [
+        Result(
+            job=good,
+            artifacts=(made,),
+            tests=(Case(name="runs", passed=True, seconds=0.1),),
+            up_to_date=("holds",),
+            seconds={Step.CONFIGURE: 0.5, Step.TEST: 0.75},
+        ),
+        Result(
+            job=bad,
+            tests=(Case(name="x", passed=False, seconds=0.1), Case(name="y", passed=True, seconds=0.1)),
+            failures=(Failure(step=Step.BUILD, what="a<b>.c", lines=lines),),
+        ),
+    ]
+
+
+def run_jobs(found: list[Result], folder: Path, monkeypatch: pytest.MonkeyPatch, summary: str | None) -> None:
+    monkeypatch.setattr(matrix, "build", lambda *_: found)
+    args = argparse.Namespace(json=None, summary=summary)
+    matrix.run_jobs([each.job for each in found], args, Options(source=folder, cores=1))
+
+
+def test_cells_and_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    run_jobs(results(tmp_path), tmp_path, monkeypatch, str(tmp_path / "page.md"))
+    page = Page((tmp_path / "page.md").read_text(encoding="utf-8"))
+    assert page.rows == [
+        ["job", "", "extensions", "bytes", "tests", "time"],
+        ["cortex-m4-gcc", "passed", "1", "1,234", "2", "1.2 s"],
+        ["my|own_1_", "failed", "0", "0", "1 of 2", "0.0 s"],
+        ["extension", "bytes", "regions"],
+        ["__a_b__", "1,234", "text 1,000, bss 8"],
+    ]
+    assert page.bold == ["failed"]
+    assert page.details == [
+        {"open": "False", "summary": "sizes: cortex-m4-gcc", "pre": ""},
+        {
+            "open": "True",
+            "summary": "my|own_1_: build a<b>.c",
+            "pre": "a.c:1: error: <b> & **not** `this`\n\n    1 | </details>\n",
+        },
+    ]
+
+
+def test_the_page_of_github_is_appended_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "step.md"
+    page.write_text("# before\n", encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    run_jobs(results(tmp_path)[:1], tmp_path, monkeypatch, None)
+    once = page.read_text(encoding="utf-8")
+    assert once.startswith("# before\n## llext build\n")
+    run_jobs(results(tmp_path)[:1], tmp_path, monkeypatch, None)
+    both = page.read_text(encoding="utf-8")
+    assert both == once + once.removeprefix("# before\n")
+    assert [row[0] for row in Page(both).rows] == ["job", "cortex-m4-gcc", "extension", "__a_b__"] * 2
