@@ -144,3 +144,30 @@ def lines_of(project: Project) -> set[str]:
         name.strip()
         for name in re.findall(r"DW_AT_name +: (?:\([^)]*\):? )*(\S.*\.\w+)\s*$", done.stdout, re.MULTILINE)
     }
+
+
+def test_equal_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `llext new`, `llext build` and `llext pack` make in two folders: runs, toolchains and signature included."""
+    need_toolchain("cortex-m4", "gcc")
+    need_toolchain("rv32imac", "zig")
+    key = str(tmp_path / "key.pem")
+    assert llext("sign", "--new-key", key)[0] == 0
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    made = []
+    for folder in (tmp_path / "a", tmp_path / "another folder" / "with a longer name"):
+        folder.mkdir(parents=True)
+        monkeypatch.chdir(folder)
+        assert llext("new", "blink")[0] == 0
+        monkeypatch.chdir(folder / "blink")
+        for target, toolchain in (("cortex-m4", "gcc"), ("rv32imac", "zig")):
+            code, printed = llext("build", "--target", target, "--toolchain", toolchain)
+            assert code == 0, printed
+        code, printed = llext("pack", "-o", "blink.llextpack", "--key", key)
+        assert code == 0, printed
+        files = [path for path in Path().rglob("*") if path.parts[0] in ("dist", "blink.llextpack") and path.is_file()]
+        made.append({str(path): path.read_bytes() for path in files})
+    first, second = made
+    assert len(first) == 2 * 3 + 1
+    assert '"test": "blink_counts"' in first["dist/cortex-m4-gcc/blink.json"].decode()
+    assert first.keys() == second.keys()
+    assert [name for name, data in first.items() if data != second[name]] == []
