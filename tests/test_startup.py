@@ -59,6 +59,16 @@ def test_link_and_check_load_only_numpy(command: str, tmp_path: Path) -> None:
     assert not modules & {"lief", "unicorn", "elftools"}
 
 
+def test_build_loads_nothing_of_the_check(tmp_path: Path) -> None:
+    """Each call of an up-to-date build would pay for it. This one ends when the jobs are chosen."""
+    (tmp_path / "CMakeLists.txt").touch()
+    (tmp_path / "llext.toml").write_text('[build]\ntargets = ["no-such-cpu"]\n')
+    code, modules = loaded_by("build", str(tmp_path))
+    assert code == 2
+    assert {"llext_tools.cli.settings_build", "llext_tools.toolchains"} <= modules
+    assert not {m for m in modules if m.startswith(("llext_tools.check", "llext_tools.host", "llext_tools.llext"))}
+
+
 @pytest.mark.toolchain
 def test_a_firmware_that_is_known_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second check of a finished extension compares types without any reader of debug information."""

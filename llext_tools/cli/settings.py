@@ -15,15 +15,12 @@ from typing import Any, NamedTuple, get_args
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.cli.board import STORAGES, parse_heap
 from llext_tools.cli.parser import choice_help, nearest
 from llext_tools.cli.policy import ALL, NONE, Codes, Policy, codes_of
 from llext_tools.diag import Location, Reporter
 from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes, toml_fault
-from llext_tools.llext.config import Protection
 
-PROTECTIONS = get_args(Protection)
 FORMATS = ("text", "json", "sarif", "github")
 NAME, PYPROJECT = "llext.toml", "pyproject.toml"
 
@@ -251,6 +248,8 @@ def config(source: Source, key: str, value: Any) -> tuple[str, ...]:
 
 
 def heap(source: Source, key: str, value: Any) -> str:
+    from llext_tools.cli.board import parse_heap
+
     number = isinstance(value, int) and not isinstance(value, bool)
     word = text(source, key, str(value) if number else value)
     try:
@@ -259,6 +258,18 @@ def heap(source: Source, key: str, value: Any) -> str:
         for d in error.diagnostics:
             source.error(f"`{key}`: {d.message.removeprefix('--heap: ')}", key, d.help)
     return word
+
+
+def _protections() -> tuple[str, ...]:
+    from llext_tools.llext.config import Protection  # only here: `llext build` reads its table with this module, too
+
+    return get_args(Protection)
+
+
+def _storages() -> tuple[str, ...]:
+    from llext_tools.cli.board import STORAGES
+
+    return STORAGES
 
 
 def _one_of(known: Callable[[], Any]) -> Callable[[Source, str, Any], str]:
@@ -306,10 +317,8 @@ KEYS: dict[str, Key] = {
     "entries": Key('["start"]', "names that each extension has to export", texts),
     "heap": Key('"0x20010000+8K"', "the heap of extensions, where no ELF file among `exports` tells", heap),
     "config": Key('["build/zephyr/.config"]', "Kconfig options of the firmware: files, or `OPTION=VALUE`", config),
-    "protection": Key(
-        '"mpu-32"', "how memory is protected, where `config` does not tell", _one_of(lambda: PROTECTIONS)
-    ),
-    "storage": Key('"persistent"', "where the file stays while it is loaded", _one_of(lambda: STORAGES)),
+    "protection": Key('"mpu-32"', "how memory is protected, where `config` does not tell", _one_of(_protections)),
+    "storage": Key('"persistent"', "where the file stays while it is loaded", _one_of(_storages)),
     "format": Key('"text"', "how findings are printed: " + ", ".join(FORMATS), _one_of(lambda: FORMATS)),
 }
 """The keys, in the order of docs/reference/settings.md."""
