@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_equal_wherever_it_is_built(
     found = []
     for project in projects:
         write(project)
-        project.configured(target, toolchain, f"-DOPTION={option}")
+        project.configured(target, toolchain, f"-DOPTION={option}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
         project.built()
         paths = [project.path(f"hello{end}") for end in (".llext", ".debug.elf", ".json")]
         found.append({path.name: path.read_bytes() for path in paths})
@@ -104,6 +105,13 @@ def test_equal_wherever_it_is_built(
         assert data == second[name], name
     for text in (b"src/hello.c\0", b"include/deep.h\0", b"Jan  1 197000:00:00\0"):
         assert text in first["hello.llext"]
+    commands = json.loads(projects[0].path("compile_commands.json").read_text())
+    given = {Path(each["file"]).name: shlex.split(each["command"]) for each in commands}
+    flags = json.loads(first["hello.json"])["toolchain"]["flags"]
+    assert flags.keys() == {"C", "CXX", "ASM"}
+    for language, source in (("C", "hello.c"), ("CXX", "cxx.cpp"), ("ASM", "raw.s")):
+        assert '-DHERE="x"' in flags[language]
+        assert {"-Os", *flags[language]} - {'-DHERE="x"'} <= set(given[source])
 
     for project in projects:
         monkeypatch.chdir(project.root)
