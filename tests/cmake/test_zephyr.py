@@ -189,6 +189,7 @@ def test_several_extensions_and_all_arguments(project: Project) -> None:
     assert "of 16,384 bytes of heap" in log
     assert CHECKED in log
     assert log.count("user(1) = 16") == log.count("user(2) = 16") == 1
+    assert "--expect-output=^[^;]*" in project.path("build.ninja").read_text(), "as it was written"
     assert project.ctest().returncode == 0
     project.touch("hello.c")
     assert "user(1) = 16" in project.built(), "what it uses is another one"
