@@ -14,6 +14,9 @@ from collections.abc import Iterable, Iterator
 
 MAPS = re.compile(r"-f(?:file|debug|macro)-prefix-map=([^=]*)=(.*)", re.DOTALL)
 HEADERS = ("-I", "-isystem", "-iquote", "-idirafter", "-isysroot", "--sysroot")
+BEGIN = r"(?:^|(?<=^-[A-Za-z])|(?<=[^\w./+-]))"
+END = r"(?![\w.+-])"
+"""Where a folder's name is in a word: not within another name; it may follow an option of one letter."""
 ABSOLUTE = re.compile(r"(^|=)(/[^\"']*/)(?=[^/\"']*$)")
 
 
@@ -50,7 +53,7 @@ def scrubbed(words: Iterable[str]) -> list[str]:
 
 
 def _mapped(word: str, maps: dict[str, str]) -> str:
-    for old in sorted(maps, key=len, reverse=True):
-        if old:
-            word = word.replace(old, maps[old])
+    for old in filter(None, sorted(maps, key=len, reverse=True)):
+        end = "" if old.endswith("/") else END
+        word = re.sub(BEGIN + re.escape(old) + end, maps[old].replace("\\", r"\\"), word)
     return ABSOLUTE.sub(r"\1", word) if os.sep in word else word

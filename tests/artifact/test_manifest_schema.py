@@ -136,6 +136,21 @@ def test_flags_name_no_folder() -> None:
     assert scrubbed([]) == []
 
 
+@pytest.mark.parametrize("folder", ["/src", "/home/me/src", "/s"])
+def test_flags_are_the_same_in_every_folder(folder: str) -> None:
+    """What only looks like the project's folder stays: /src is in `lib/src/x`, and begins `/src2`."""
+    words = [
+        f"-ffile-prefix-map={folder}/=",
+        f"-DA={folder}/a.h",
+        f"-B{folder}/b",
+        f"-DC='{folder}'",
+        f"-DD={folder}2/x",
+    ]
+    assert scrubbed([*words, "-DE=lib/src/x", "-DF=./s/x"]) == [
+        *("-DA=a.h", "-Bb", "-DC='.'", "-DD=x", "-DE=lib/src/x", "-DF=./s/x")
+    ]
+
+
 @pytest.mark.parametrize(
     ("option", "part"),
     [
