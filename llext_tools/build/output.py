@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,11 +14,8 @@ from llext_tools.build.runs import records_by_file, runs_of
 from llext_tools.errors import LlextError
 from llext_tools.files import write_all, write_atomically
 
-EXTENSIONS = (
-    "llext-extensions.txt"  # written by the CMake package: on each line a .llext file, then what lies beside it
-)
-
-
+EXTENSIONS = "llext-extensions.txt"
+"""Written by the CMake package: on each line a .llext file, then what lies beside it, with tabs between them."""
 GATHERED = "llext-gathered.txt"
 
 
@@ -90,12 +87,20 @@ def _state(job: Job, files: Mapping[str, Path]) -> str:
 def sweep(output: Path, keep: Iterable[str]) -> None:
     """Remove extensions that are not to be kept, with what lies beside them, and the folder if it is empty then."""
     stay = set(keep)
-    for extension in output.glob("*.llext"):
-        for path in (extension, extension.with_suffix(".debug.elf"), extension.with_suffix(".json")):
-            if path.name not in stay:
-                path.unlink(missing_ok=True)
+    for path in set(_artifacts(output)):
+        if path.name not in stay:
+            path.unlink(missing_ok=True)
     with suppress(OSError):
         output.rmdir()
+
+
+def _artifacts(output: Path) -> Iterator[Path]:
+    """The files of all artifacts in a folder: those that manifests name, and those that bear the usual names."""
+    for extension in output.glob("*.llext"):
+        yield from (extension, extension.with_suffix(".debug.elf"), extension.with_suffix(".json"))
+    for manifest in output.glob("*.json"):
+        with suppress(LlextError):
+            yield from map(Path, read_artifact(manifest).paths)
 
 
 def read_text(path: Path) -> str | None:

@@ -256,6 +256,22 @@ def test_what_the_project_no_longer_makes_leaves_the_output(tools: Tools) -> Non
     assert tools.dist() == {"NOTES.txt": "mine", "b.llext": "B"}
 
 
+def test_files_of_other_names_leave_the_output_with_their_extension(tools: Tools) -> None:
+    """Oracle: docs/reference/manifest.md, by which a manifest names its files."""
+    kinds = {"other.bin": "extension", "target.debug.elf": "debug"}
+    files = {name: {"kind": kind, "size": 1, "sha256": "0" * 64} for name, kind in kinds.items()}
+    manifest = json.dumps({"format": 2, "name": "other", "files": files})
+    made = {"write": {"other.bin": "b", "target.debug.elf": "d", "other.json": manifest}}
+    listed = {"write": {"build.ninja": "", "llext-extensions.txt": "@/other.bin\t@/target.debug.elf\t@/other.json\n"}}
+    tools.plan({"cmake": listed, "ninja": made})
+    tools.run()
+    assert tools.dist().keys() == {*files, "other.json"}
+    (tools.job().output / "mine.json").write_text("{}")
+    tools.plan({"cmake": listed, "ninja": {"exit": 1}})
+    tools.run()
+    assert tools.dist().keys() == {"mine.json"}
+
+
 @pytest.mark.parametrize("tool", ["cmake", "ninja", "ctest"])
 def test_a_failed_job_leaves_nothing_in_the_output(tools: Tools, tool: str) -> None:
     tools.run()
@@ -321,6 +337,15 @@ def test_flags_for_the_host_do_not_reach_the_cross_compiler(tools: Tools, monkey
     environment = process.environment()
     assert not {"CFLAGS", "CC"} & environment.keys()
     assert environment["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "0"), ("", "0"), ("1700000000", "1700000000")])
+def test_compilers_see_no_clock(given: str | None, found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: GCC's documentation of SOURCE_DATE_EPOCH; what it makes of it, tests/cmake/test_reproducible.py shows."""
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    if given is not None:
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", given)
+    assert process.environment()["SOURCE_DATE_EPOCH"] == found
 
 
 def start_driver(tools: Tools) -> subprocess.Popen[bytes]:
