@@ -53,7 +53,7 @@ def scrubbed(words: Iterable[str]) -> list[str]:
 
 
 def _mapped(word: str, maps: dict[str, str]) -> str:
-    for old in filter(None, sorted(maps, key=len, reverse=True)):
+    for old in sorted(filter(None, maps), key=len, reverse=True):
         end = "" if old.endswith("/") else END
         word = re.sub(BEGIN + re.escape(old) + end, maps[old].replace("\\", r"\\"), word)
     return ABSOLUTE.sub(r"\1", word) if os.sep in word else word
