@@ -63,7 +63,7 @@ class Elsewhere(Project):
 
 
 def write(project: Project) -> None:
-    for folder in ("src", "include", "lib", "build items"):
+    for folder in ("src", "include", "lib", "build items", "build it next", "build it empty"):
         (project.root / folder).mkdir(parents=True)
     assembly = ".globl {0}\n.type {0}, STT_FUNC\n.text\n{0}: nop\n"
     files = {
@@ -75,6 +75,7 @@ def write(project: Project) -> None:
         "lib/lib.c": "int item(void); int lib(void) { return item() + __FILE__[1]; }\n",
         "lib/divided.c": "long long divided(long long a, long long b) { return a / b; }\n",
         "build items/item.c": "int item(void) { return 1; }\n",
+        "build it next/llext.log": "$ cmake\n",
         "lib/CMakeLists.txt": "add_library(lib STATIC lib.c divided.c ../build\\ items/item.c)\n",
     }
     for name, text in files.items():
@@ -111,6 +112,10 @@ def test_equal_wherever_it_is_built(
     assert flags.keys() == {"C", "CXX", "ASM"}
     for language, source in (("C", "hello.c"), ("CXX", "cxx.cpp"), ("ASM", "raw.s")):
         assert '-DHERE="x"' in flags[language]
+        assert any(word.endswith("/build items/=build items/") for word in given[source])
+        assert not re.search("build it (next|empty)", str(given[source])), (
+            "another build's folder, which comes and goes"
+        )
         assert {"-Os", *flags[language]} - {'-DHERE="x"'} <= set(given[source])
 
     for project in projects:
