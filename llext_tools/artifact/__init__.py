@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from llext_tools.diag import Location, fail
+from llext_tools.diag import Location, Reporter, fail
 from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
 
@@ -83,6 +83,19 @@ def parse(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is none; the message says why.
     """
+    document = of_format(text, FORMAT)
+    if not is_basename(document.get("name")):
+        raise ValueError("`name` is not the name of an extension")
+    _check_files(document.get("files"))
+    return document
+
+
+def of_format(text: bytes, number: int) -> dict[str, Any]:
+    """A document in JSON that is of this format of its kind.
+
+    Raises:
+        ValueError: it is not; the message says why.
+    """
     try:
         document = json.loads(text)
     except RecursionError:
@@ -91,11 +104,8 @@ def parse(text: bytes) -> dict[str, Any]:
         raise ValueError("it is no text in UTF-8") from None
     if not isinstance(document, dict) or "format" not in document:
         raise ValueError("it says of no format that it has it")
-    if document["format"] != FORMAT or isinstance(document["format"], bool):
-        raise ValueError(f"it is of format {json.dumps(document['format'])[:20]}, not {FORMAT}")
-    if not is_basename(document.get("name")):
-        raise ValueError("`name` is not the name of an extension")
-    _check_files(document.get("files"))
+    if document["format"] != number or isinstance(document["format"], bool):
+        raise ValueError(f"it is of format {json.dumps(document['format'])[:20]}, not {number}")
     return document
 
 
@@ -133,6 +143,15 @@ def file_entry(kind: str, data: bytes) -> dict[str, Any]:
     return {"kind": kind, "size": len(data), "sha256": digest(data)}
 
 
+def named_file(path: str) -> dict[str, str]:
+    """What a manifest says of a file that is no part of the artifact.
+
+    Raises:
+        FormatError: ``file-unreadable``.
+    """
+    return {"file": os.path.basename(path), "sha256": digest(read_bytes(path))}
+
+
 def changed_files(artifact: Artifact) -> list[tuple[str, str]]:
     """The paths of those files that are not what the manifest says, each with the reason."""
     found = []
@@ -141,6 +160,16 @@ def changed_files(artifact: Artifact) -> list[tuple[str, str]]:
         if reason := _change(path, entry):
             found.append((path, reason))
     return found
+
+
+def report_changed(artifact: Artifact, reporter: Reporter, left_out: str | None = None) -> bool:
+    """Report the files that are not what the manifest says, but for one that is left out; whether there are any."""
+    found = [(path, reason) for path, reason in changed_files(artifact) if path != left_out]
+    for path, reason in found:
+        text = f"`{path}` is not what the manifest says: it {reason}"
+        at = Location(file=artifact.manifest)
+        reporter.error("manifest-stale", text, at=at, help="build the extension again")
+    return bool(found)
 
 
 def _change(path: str, entry: Mapping[str, Any]) -> str:

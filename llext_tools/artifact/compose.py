@@ -139,11 +139,7 @@ def checked(
     """
     return {
         "profile": profile,
-        "firmware": [_named(path) for path in firmware],
-        "extensions": [_named(path) for path in extensions],
+        "firmware": [artifact.named_file(path) for path in firmware],
+        "extensions": [artifact.named_file(path) for path in extensions],
         "warnings": sorted(set(warnings)),
     }
-
-
-def _named(path: str) -> dict[str, str]:
-    return {"file": os.path.basename(path), "sha256": artifact.digest(read_bytes(path))}

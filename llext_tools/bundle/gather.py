@@ -6,14 +6,12 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from llext_tools.artifact import Artifact, changed_files, parse, read_artifact
+from llext_tools.artifact import Artifact, parse, read_artifact, report_changed
 from llext_tools.bundle.index import Entry, is_safe, is_word
 from llext_tools.bundle.pack import Packed, at
 from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
-
-AGAIN = "build the extension again"
 
 
 class Wanted(NamedTuple):
@@ -135,11 +133,7 @@ def name_of(entry: Any) -> str:
 
 def _packed(artifact: Artifact, job: str, wanted: Wanted, reporter: Reporter) -> Packed | None:
     """The artifact with the contents of its files; None if it cannot be packed, which is reported."""
-    left_out = "" if wanted.debug else artifact.debug
-    faults = [(path, reason) for path, reason in changed_files(artifact) if path != left_out]
-    for path, reason in faults:
-        text = f"`{path}` is not what the manifest says: it {reason}"
-        reporter.error("manifest-stale", text, at=at(artifact), help=AGAIN)
+    faulty = report_changed(artifact, reporter, None if wanted.debug else artifact.debug)
     paths = {
         "manifest": artifact.manifest,
         "extension": artifact.extension,
@@ -151,7 +145,7 @@ def _packed(artifact: Artifact, job: str, wanted: Wanted, reporter: Reporter) ->
             text = f"`{word}` cannot be the name of a file on every system"
             reporter.error("usage", text, at=at(artifact), help="give it another name")
             return None
-    if faults:
+    if faulty:
         return None
     files = {names[role]: read_bytes(path) for role, path in paths.items() if path}
     return Packed(Entry(job, artifact.name, **names), artifact, files)

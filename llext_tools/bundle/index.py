@@ -10,11 +10,10 @@ There is one way to write it, which ``parse()`` insists on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any, NamedTuple
 
-from llext_tools.artifact import DIGEST, is_basename
+from llext_tools.artifact import DIGEST, digest, is_basename, of_format
 from llext_tools.bundle import INDEX, SBOM, SIGNATURE
 
 FORMAT = 1
@@ -55,7 +54,7 @@ class Index(NamedTuple):
 
 def file_of(data: bytes) -> File:
     """What the index says of a file."""
-    return File(len(data), hashlib.sha256(data).hexdigest())
+    return File(len(data), digest(data))
 
 
 def to_bytes(index: Index) -> bytes:
@@ -77,16 +76,7 @@ def parse(data: bytes) -> Index:
     Raises:
         ValueError: they are none; the message says why.
     """
-    try:
-        document = json.loads(data)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("it is no text in UTF-8") from None
-    if not isinstance(document, dict) or "format" not in document:
-        raise ValueError("it says of no format that it has it")
-    if document["format"] != FORMAT or isinstance(document["format"], bool):
-        raise ValueError(f"it is of format {json.dumps(document['format'])[:20]}, not {FORMAT}")
+    document = of_format(data, FORMAT)
     if list(document) != KEYS:
         raise ValueError(f"its keys are not {', '.join(KEYS)}")
     for key in ("name", "version"):
@@ -131,12 +121,12 @@ def _files(table: Any) -> dict[str, File]:
             raise ValueError(f"`files`: {shown} is not the name of a file in a bundle")
         if not isinstance(entry, dict) or list(entry) != ["size", "sha256"]:
             raise ValueError(f"`files`: {shown} has not just a size and a SHA-256")
-        size, digest = entry["size"], entry["sha256"]
+        size, sha256 = entry["size"], entry["sha256"]
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise ValueError(f"`files`: the size of {shown} is not a number of bytes")
-        if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        if not isinstance(sha256, str) or not DIGEST.fullmatch(sha256):
             raise ValueError(f"`files`: {shown} has no SHA-256")
-        found[name] = File(size, digest)
+        found[name] = File(size, sha256)
     if len({name.casefold() for name in found}) < len(found):
         raise ValueError("`files`: two names differ in the case of letters only")
     if list(found) != in_order(found):

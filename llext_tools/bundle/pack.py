@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from llext_tools.artifact import DEBUG, EXTENSION, Artifact
+from llext_tools.artifact import Artifact
 from llext_tools.bundle import INDEX, SBOM, SIGNATURE, container
 from llext_tools.bundle.index import Entry, File, Index, file_of, in_order, to_bytes
 from llext_tools.diag import Location, fail
@@ -26,9 +26,6 @@ class Packed(NamedTuple):
         """Size and SHA-256 of the extension or the debug file, as the manifest has them."""
         files = self.document["files"].values()
         return next((File(each["size"], each["sha256"]) for each in files if each["kind"] == role), None)
-
-
-ROLES = (EXTENSION, DEBUG)
 
 
 def members(name: str, version: str, time: int, packed: Sequence[Packed], sbom: bytes) -> dict[str, bytes]:

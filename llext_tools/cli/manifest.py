@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from llext_tools.artifact import changed_files, read_artifact, to_text
+from llext_tools.artifact import read_artifact, report_changed, to_text
 from llext_tools.artifact.runs import with_runs
-from llext_tools.diag import Location, Reporter
+from llext_tools.diag import Reporter
 from llext_tools.files import write_atomically
 
 DESCRIPTION = """\
@@ -25,10 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     artifact = read_artifact(args.manifest)
     reporter = Reporter()
-    for path, reason in changed_files(artifact):
-        cure = "build the extension again"
-        text = f"`{path}` is not what the manifest says: it {reason}"
-        reporter.error("manifest-stale", text, at=Location(file=args.manifest), help=cure)
+    report_changed(artifact, reporter)
     reporter.checkpoint()
     text = to_text(with_runs(artifact, args.runs))
     if args.output:

@@ -12,7 +12,6 @@ so, for it has started other programs or used the network.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import stat
@@ -23,6 +22,7 @@ from importlib.util import source_from_cache
 from typing import Any
 
 import llext_tools
+from llext_tools.artifact import digest, named_file
 from llext_tools.artifact.runs import FORMAT
 from llext_tools.diag import fail
 from llext_tools.files import read_bytes, write_atomically
@@ -67,8 +67,8 @@ class Record:
             "test": args.test,
             "calls": args.call,
             "placements": int(args.placements),
-            "firmware": [{"file": os.path.basename(p), "sha256": _digest(p)} for p in (*args.firmware, *args.exports)],
-            "files": {os.path.basename(path): _digest(path) for path in (*args.first, args.extension)},
+            "firmware": [named_file(path) for path in (*args.firmware, *args.exports)],
+            "files": {os.path.basename(path): digest(read_bytes(path)) for path in (*args.first, args.extension)},
             "version": llext_tools.__version__,
             "inputs": inputs,
             "outputs": [os.path.abspath(path) for path in outputs if path and path != "-"],
@@ -102,7 +102,3 @@ class Record:
 
 def _folders(*paths: str) -> tuple[str, ...]:
     return tuple(os.path.join(os.path.realpath(path), "") for path in paths)
-
-
-def _digest(path: str) -> str:
-    return hashlib.sha256(read_bytes(path)).hexdigest()

@@ -6,11 +6,11 @@ import argparse
 import os
 from contextlib import suppress
 
-from llext_tools.artifact import changed_files, read_artifact
+from llext_tools.artifact import read_artifact, report_changed
 from llext_tools.bundle import keys, looks_like_bundle
 from llext_tools.bundle.pack import archive
 from llext_tools.cli.signing import PASSWORD, neither, private_key, whole_bundle
-from llext_tools.diag import Location, Reporter, fail
+from llext_tools.diag import Reporter, fail
 from llext_tools.files import read_bytes, write_atomically
 
 DESCRIPTION = f"""\
@@ -59,9 +59,7 @@ def run(args: argparse.Namespace) -> int:
 def _check_artifact(path: str) -> None:
     """Sign no manifest that does not tell the truth."""
     reporter = Reporter()
-    for file, reason in changed_files(read_artifact(path)):
-        text = f"`{file}` is not what the manifest says: it {reason}"
-        reporter.error("manifest-stale", text, at=Location(file=path), help="build the extension again")
+    report_changed(read_artifact(path), reporter)
     reporter.checkpoint()
 
 
