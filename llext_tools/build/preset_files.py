@@ -95,4 +95,8 @@ def _documents(source: Path) -> Iterator[dict[str, Any]]:
 
 def _sound(document: Mapping[str, Any]) -> bool:
     lists = [document.get(kind, []) for kind in KINDS]
-    return all(isinstance(each, list) and all(isinstance(preset, dict) for preset in each) for each in lists)
+    return all(isinstance(each, list) and all(map(_is_preset, each)) for each in lists)
+
+
+def _is_preset(each: Any) -> bool:
+    return isinstance(each, dict) and isinstance(each.get("name", ""), str)
