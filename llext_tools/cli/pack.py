@@ -15,7 +15,7 @@ from llext_tools.bundle.pack import Packed, archive, members
 from llext_tools.check import check
 from llext_tools.cli import settings, settings_pack
 from llext_tools.cli.signing import private_key
-from llext_tools.diag import Reporter, fail, number
+from llext_tools.diag import CODES, Diagnostic, Reporter, fail, number
 from llext_tools.elf.read import read_object
 from llext_tools.elf.runtime import helpers_in
 from llext_tools.errors import LlextError, UndefinedError
@@ -123,6 +123,11 @@ def _check_choice(args: argparse.Namespace, packed: Sequence[Packed], reporter: 
         fail("usage", f"llext pack: there are no artifacts{chosen} in {where}", help="`llext build` makes them")
 
 
+def _is_of_firmware(each: Diagnostic) -> bool:
+    """Whether an error is only about what a firmware has, or has not."""
+    return CODES[each.code].error is UndefinedError
+
+
 def _loadable(packed: Sequence[Packed], reporter: Reporter) -> dict[Entry, list[str]]:
     """Report extensions that no loader takes. Returns the helper functions of the compiler in each.
 
@@ -133,10 +138,8 @@ def _loadable(packed: Sequence[Packed], reporter: Reporter) -> dict[Entry, list[
         try:
             found = Reporter()
             check(read_object(each.files[each.entry.extension], each.artifact.extension), reporter=found)
-        except UndefinedError:
-            pass
         except LlextError as error:
-            reporter.add(d for d in error.diagnostics if d.severity == "error")
+            reporter.add(each for each in error.diagnostics if each.severity == "error" and not _is_of_firmware(each))
         if each.entry.debug:
             try:
                 names = helpers_in(read_object(each.files[each.entry.debug], each.artifact.debug or ""))

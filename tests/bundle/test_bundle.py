@@ -21,7 +21,9 @@ from hypothesis import strategies as st
 from bundle import made
 from llext_tools.bundle import container
 from llext_tools.bundle.verify import check
+from llext_tools.cli import pack
 from llext_tools.diag import Reporter
+from llext_tools.elf.model import ElfObject
 from needs import need
 from transcript import llext
 
@@ -253,6 +255,22 @@ def test_what_no_loader_takes_is_not_packed(tmp_path: Path) -> None:
     code, codes, printed = refused("pack", str(dist), "-o", str(tmp_path / "b.llextpack"))
     assert (code, codes <= {"elf-header", "elf-machine", "elf-type"}, str(extension) in printed) == (3, True, True)
     assert not (tmp_path / "b.llextpack").exists()
+
+
+def test_what_a_firmware_lacks_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check ends with the class of its first error: an import, which is for the firmware to have."""
+
+    def checked(obj: ElfObject, *, reporter: Reporter) -> None:
+        reporter.error("undefined-symbol", "`nowhere` is not exported")
+        if obj.path.endswith("meter.llext"):
+            reporter.error("elf-sections", "there are too many sections")
+        reporter.checkpoint()
+
+    monkeypatch.setattr(pack, "check", checked)
+    made.dist(tmp_path)
+    code, codes, _ = refused("pack", str(tmp_path / "dist"), "-o", str(tmp_path / "b.llextpack"))
+    assert (code, codes) == (3, {"elf-sections"})
+    made.packed(tmp_path, "--extension", "blink")
 
 
 def test_unpacking_writes_all_or_nothing(tmp_path: Path) -> None:
