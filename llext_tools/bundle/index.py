@@ -11,6 +11,7 @@ There is one way to write it, which ``parse()`` insists on.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from llext_tools.artifact import DIGEST, digest, is_basename, of_format
@@ -19,6 +20,8 @@ from llext_tools.bundle import INDEX, SBOM, SIGNATURE
 FORMAT = 1
 LATEST = (1 << 33) - 1
 """The last second that a header of the archive can tell."""
+DEVICE = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
+"""What Windows takes for a device, whatever ending it has."""
 KEYS = ["format", "name", "version", "time", "artifacts", "files"]
 ROLES = ("manifest", "extension", "debug")
 
@@ -108,7 +111,9 @@ def is_member(name: Any) -> bool:
 
 def is_safe(name: Any) -> bool:
     """Whether a value can be the name of a file or a folder wherever a bundle is unpacked."""
-    return is_basename(name) and not set(name) & set(':*?"<>|') and not name.endswith((".", " "))
+    if not is_basename(name) or set(name) & set(':*?"<>|') or name.endswith((".", " ")):
+        return False
+    return not DEVICE.fullmatch(name.partition(".")[0].rstrip())
 
 
 def _files(table: Any) -> dict[str, File]:

@@ -1,0 +1,23 @@
+"""Names of files in a bundle, which is unpacked anywhere. Oracle: what Python knows of devices on Windows."""
+
+from __future__ import annotations
+
+from pathlib import PureWindowsPath
+
+import pytest
+
+from llext_tools.bundle.index import is_safe
+
+DEVICES = ("con", "NUL.json", "Com1.debug.elf", "lpt9.llext", "prn", "aux.a.b")
+FILES = ("console.llext", "a.nul", "com.json", "lpt10", "null", "cortex-m4-gcc")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", [*DEVICES, *FILES])
+def test_no_file_is_a_device_on_windows(name: str) -> None:
+    assert is_safe(name) == (not PureWindowsPath(name).is_reserved()) == (name in FILES)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "a:b", "a.", "a ", "a\nb", 'a"b', 1])
+def test_what_no_file_can_be_called_everywhere(name: object) -> None:
+    assert not is_safe(name)
