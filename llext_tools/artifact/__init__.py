@@ -62,15 +62,17 @@ class Artifact(NamedTuple):
         return next((os.path.join(self.folder, name) for name in names), None)
 
 
-def read_artifact(manifest: str | os.PathLike[str]) -> Artifact:
+def read_artifact(manifest: str | os.PathLike[str], data: bytes | None = None) -> Artifact:
     """The artifact that a manifest is of. Whether the files are there and unchanged says ``changed_files()``.
 
+    Args:
+        data: what the manifest holds, where it has been read already.
     Raises:
         FormatError: ``file-unreadable``, ``manifest-syntax``.
     """
     path = os.fspath(manifest)
     try:
-        document = parse(read_bytes(path))
+        document = parse(read_bytes(path) if data is None else data)
     except ValueError as error:
         at = Location(file=path)
         fail("manifest-syntax", f"this is no manifest: {error}", at=at, help="build the extension again")

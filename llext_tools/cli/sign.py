@@ -48,19 +48,23 @@ def run(args: argparse.Namespace) -> int:
             write_atomically(path, archive(bundle.members, bundle.contents.time, keys.sign(key, bundle.signed)))
             print(f"{path}: signed with key {identity}")
         elif path.endswith(".json"):
-            _check_artifact(path)
-            write_atomically(f"{path}.sig", keys.sign(key, read_bytes(path)))
+            write_atomically(f"{path}.sig", keys.sign(key, _true_manifest(path)))
             print(f"{path}.sig: signed with key {identity}")
         else:
             neither("llext sign", path)
     return 0
 
 
-def _check_artifact(path: str) -> None:
-    """Sign no manifest that does not tell the truth."""
-    reporter = Reporter()
-    report_changed(read_artifact(path), reporter)
+def _true_manifest(path: str) -> bytes:
+    """The contents of a manifest, if they tell the truth: no other one is signed.
+
+    Raises:
+        FormatError: ``file-unreadable``, ``manifest-syntax``, ``manifest-stale``.
+    """
+    data, reporter = read_bytes(path), Reporter()
+    report_changed(read_artifact(path, data), reporter)
     reporter.checkpoint()
+    return data
 
 
 def _new_key(path: str) -> int:

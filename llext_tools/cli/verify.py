@@ -77,14 +77,15 @@ def _bundle(path: str, trusted: dict[str, Public] | None, reporter: Reporter) ->
 
 def _artifact(path: str, trusted: dict[str, Public] | None, reporter: Reporter) -> str:
     """The same for a manifest and the files that it is of."""
-    artifact, at = read_artifact(path), Location(file=path)
+    data, at = read_bytes(path), Location(file=path)
+    artifact = read_artifact(path, data)
     for file, reason in changed_files(artifact):
         text = f"`{file}` was changed: it {reason}"
         code = "bundle-missing" if reason == "is missing" else "bundle-changed"
         reporter.error(code, text, at=at, help="get it again from where it was built")
     name = f"{path}.sig"
     signature = read_bytes(name) if os.path.lexists(name) else b""
-    key = signed_by(signature, read_bytes(path), reporter, trusted, at=at, what=path, name=name)
+    key = signed_by(signature, data, reporter, trusted, at=at, what=path, name=name)
     return f"{path}: {number(len(artifact.paths), 'file')}, as built; {_by(key, trusted)}"
 
 
