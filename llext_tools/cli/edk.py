@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from llext_tools import arch, toolchains
+from llext_tools.cli.cflags import add_target
 from llext_tools.cli.render import report
 from llext_tools.diag import Reporter
 from llext_tools.edk import Adapted, Edk, adapt, read_edk
@@ -24,8 +25,7 @@ SPECIAL = {">": "$<ANGLE-R>", ",": "$<COMMA>"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("edk", metavar="EDK", help="its folder, or the archive: .tar.xz, .tar.zst, .tar.gz, .zip")
-    parser.add_argument("--target", required=True, metavar="TARGET", help="see `llext targets`")
-    parser.add_argument("--toolchain", default="auto", metavar="NAME", help="gcc, zig or auto (default)")
+    add_target(parser)
     parser.add_argument("--strict", action="store_true", help="take warnings for errors")
     parser.add_argument("--format", choices=("cmake", "json"), default="json", help="default: json")
     parser.add_argument("-o", "--output", default="", metavar="DIR", help="unpack an archive below this folder")

@@ -92,7 +92,7 @@ def check_name(name: str) -> None:
     Raises:
         UsageError: ``usage``, with one that all take.
     """
-    taken = name in TAKEN or keyword.iskeyword(name) or name in sys.stdlib_module_names
+    taken = _is_taken(name)
     if GOOD.fullmatch(name) and len(name) <= LONGEST and not taken:
         return
     why = "it has a meaning of its own in C, CMake or Python"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 
 from llext_tools import __version__, arch, toolchains
 from llext_tools.arch.base import Target
+from llext_tools.cli.cflags import add_target
 from llext_tools.files import write_atomically
 from llext_tools.paths import merge_script
 from llext_tools.toolchains import Toolchain
@@ -24,8 +25,7 @@ EXAMPLE = "llext toolchain --target cortex-m4 --format meson -o cortex-m4.ini"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", required=True, metavar="TARGET", help="see `llext targets`")
-    parser.add_argument("--toolchain", default="auto", metavar="NAME", help="gcc, zig or auto (default)")
+    add_target(parser)
     parser.add_argument("--format", choices=FORMATS, default="json", help="default: json")
     parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to the terminal")
 

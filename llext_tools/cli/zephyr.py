@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from llext_tools import profile as profiles
 from llext_tools.cli import check, settings
 from llext_tools.cli import run as run_command
 from llext_tools.cli.kconfig import config_file
@@ -108,7 +109,7 @@ def _run(args: argparse.Namespace) -> int:
     if not (args.builtin_host or args.firmware or args.exports):
         args.firmware = [firmware(build)]
     args.target = args.target or facts.target or None
-    args.profile = args.profile or facts.profile or "zephyr-next"
+    args.profile = args.profile or facts.profile or profiles.DEFAULT
     return run_command.run(args)
 
 
