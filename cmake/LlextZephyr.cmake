@@ -354,7 +354,7 @@ endfunction()
 # _llext_zephyr_known_target(<who> <cpu>): refuse a CPU that the command line does not know. Low level.
 function(_llext_zephyr_known_target who cpu)
   execute_process(COMMAND ${LLEXT_COMMAND} targets --json OUTPUT_VARIABLE targets)
-  string(FIND "${targets}" "\"${cpu}\"" found)
+  string(FIND "${targets}" "\"name\": \"${cpu}\"" found)
   if(found EQUAL -1)
     message(FATAL_ERROR "${who}: TARGET '${cpu}' is not a CPU of 'llext targets'")
   endif()

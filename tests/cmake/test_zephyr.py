@@ -245,6 +245,7 @@ MESSAGES = {
     "llext_check_target(hello): TARGET 'cortex-m5' is not a CPU of 'llext targets'": (
         "llext_check_target(hello TARGET cortex-m5)"
     ),
+    "llext_check_target(hello): TARGET 'arm' is not a CPU of 'llext targets'": "llext_check_target(hello TARGET arm)",
     "llext_check_target(hello): CONFIG 'LLEXT_HEAP' is not of the form OPTION=VALUE": (
         "llext_check_target(hello CONFIG LLEXT_HEAP)"
     ),
