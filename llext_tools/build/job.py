@@ -120,6 +120,17 @@ class Result:
     def passed(self) -> bool:
         return not self.failures
 
+    @property
+    def good_tests(self) -> int:
+        """How many have passed, now or before."""
+        return sum(test.passed for test in self.tests) + len(self.up_to_date)
+
+    @property
+    def all_tests(self) -> int:
+        """How many there are; of those that are steps of the build only the failed ones are known."""
+        at_build = {each.what for each in self.failures if each.step is Step.TEST} - {test.name for test in self.tests}
+        return len(self.tests) + len(self.up_to_date) + len(at_build)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:

@@ -186,12 +186,10 @@ def cells(result: Result) -> tuple[str, ...]:
     took = f"{sum(result.seconds.values()):.1f} s"
     built = str(len(result.artifacts))
     if result.passed:
-        return (*job, built, built, str(len(result.tests) + len(result.up_to_date)), took)
+        return (*job, built, built, str(result.all_tests), took)
     steps = {failure.step for failure in result.failures}
     if steps == {Step.TEST} and Step.TEST in result.seconds:
-        good = sum(test.passed for test in result.tests) + len(result.up_to_date)
-        at_build = {failure.what for failure in result.failures} - {test.name for test in result.tests}
-        return (*job, built, built, f"{good} of {len(result.tests) + len(result.up_to_date) + len(at_build)}", took)
+        return (*job, built, built, f"{result.good_tests} of {result.all_tests}", took)
     where = "configure" if Step.CONFIGURE in steps else "build"
     return (*job, f"{where} failed", "", "", took)
 

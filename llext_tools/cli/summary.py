@@ -47,8 +47,7 @@ def write_summary(text: str, path: str | None, append: str) -> None:
 
 def _cells(result: Result) -> list[str]:
     sizes = [path.stat().st_size for path in result.artifacts if path.exists()]
-    passed = sum(test.passed for test in result.tests) + len(result.up_to_date)
-    total = len(result.tests) + len(result.up_to_date)
+    passed, total = result.good_tests, result.all_tests
     tests = str(total) if passed == total else f"{passed} of {total}"
     verdict = "passed" if result.passed else "**failed**"
     took = f"{sum(result.seconds.values()):.1f} s"

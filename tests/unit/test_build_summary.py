@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -109,3 +110,13 @@ def test_the_page_of_github_is_appended_to(tmp_path: Path, monkeypatch: pytest.M
     both = page.read_text(encoding="utf-8")
     assert both == once + once.removeprefix("# before\n")
     assert [row[0] for row in Page(both).rows] == ["job", "cortex-m4-gcc", "extension", "__a_b__"] * 2
+
+
+def test_a_failed_test_that_is_a_build_step_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on the terminal. Of those that pass, only the build knows."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    failed = tuple(Failure(step=Step.TEST, what=what, lines=("no",)) for what in ("x", "at_build"))
+    result = dataclasses.replace(results(tmp_path)[1], failures=failed, seconds={Step.TEST: 0.1})
+    run_jobs([result], tmp_path, monkeypatch, str(tmp_path / "page.md"))
+    page = Page((tmp_path / "page.md").read_text(encoding="utf-8"))
+    assert page.rows[1][4] == matrix.cells(result)[4] == "1 of 3"
