@@ -28,6 +28,9 @@ from llext_tools.paths import cache_dir, include_dir, source_dirs
 Name = Literal["gcc", "zig"]
 Language = Literal["C", "CXX", "ASM"]
 NAMES: tuple[Name, ...] = ("gcc", "zig")
+
+RESOURCES = "-resource-dir="
+"""Clang's option for the folder above its own headers."""
 LANGUAGES: tuple[Language, ...] = ("C", "CXX", "ASM")
 
 FLAGS = (
@@ -135,12 +138,12 @@ def find_zig() -> Toolchain | None:
     if not os.path.isfile(zig):
         return None
     version = re.search(r"clang version (\S+)", _output([zig, "clang", "--version"]))
-    headers = ("-resource-dir", os.path.join(folder, "lib"))  # stddef.h, stdint.h and the other freestanding headers
+    headers = f"{RESOURCES}{os.path.join(folder, 'lib')}"  # stddef.h, stdint.h and the other freestanding headers
     return Toolchain(
         name="zig",
         version=version[1] if version else "unknown",
-        cc=(zig, "clang", *headers),
-        cxx=(zig, "clang", "--driver-mode=g++", *headers),
+        cc=(zig, "clang", headers),
+        cxx=(zig, "clang", "--driver-mode=g++", headers),
         ld=(zig, "ld.lld"),
         ar=(zig, "ar"),
         ranlib=(zig, "ranlib"),

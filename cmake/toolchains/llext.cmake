@@ -103,6 +103,7 @@ foreach(_llext_map IN LISTS _llext_folders)
 endforeach()
 
 if(LLEXT_TOOLCHAIN_FOUND STREQUAL "zig")
+  add_compile_options(${LLEXT_TOOLCHAIN_FOLDERS})
   set(CMAKE_USER_MAKE_RULES_OVERRIDE "${CMAKE_CURRENT_LIST_DIR}/zig-rules.cmake")
 endif()
 

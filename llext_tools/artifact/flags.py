@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 MAPS = re.compile(r"-f(?:file|debug|macro)-prefix-map=([^=]*)=(.*)", re.DOTALL)
-HEADERS = ("-I", "-isystem", "-iquote", "-idirafter", "-isysroot", "--sysroot")
+HEADERS = ("-I", "-isystem", "-iquote", "-idirafter", "-isysroot", "--sysroot", "-resource-dir")
 BEGIN = r"(?:^|(?<=^-[A-Za-z])|(?<=[^\w./+-]))"
 END = r"(?![\w.+-])"
 """Where a folder's name is in a word: not within another name; it may follow an option of one letter."""

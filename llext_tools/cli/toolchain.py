@@ -103,18 +103,24 @@ def to_meson(target: Target, toolchain: Toolchain) -> str:
 
 
 def to_cmake(target: Target, toolchain: Toolchain) -> str:
-    """The part of a CMake toolchain file that depends on the machine and the target."""
+    """The part of a CMake toolchain file that depends on the machine and the target.
+
+    CMake splits the arguments of a compiler at spaces, so the one that names a folder is an option of what is compiled.
+    """
     lines = [_head(target, toolchain)]
+    folders = [word for word in toolchain.cc if word.startswith(toolchains.RESOURCES)]
     lines += [
         f"set(CMAKE_SYSTEM_PROCESSOR {target.clang_target.partition('-')[0]})",
         f"set(LLEXT_TOOLCHAIN_FOUND {toolchain.name})",
         f"set(LLEXT_TOOLCHAIN_VERSION {toolchain.version})",
         f"set(LLEXT_TOOLCHAIN_MAPS {_list(f'{old}={new}' for old, new in toolchains.prefix_maps(toolchain).items())})",
+        f"set(LLEXT_TOOLCHAIN_FOLDERS {_list(folders)})",
         f"set(LLEXT_TOOLCHAIN_PROGRAM {_quoted(toolchain.path)})",
         f"set(LLEXT_LINK_OPTIONS {_list(toolchains.link_options(toolchain.name))})",
     ]
     for language in toolchains.LANGUAGES:
-        compiler = toolchain.cxx if language == "CXX" else toolchain.cc
+        words = toolchain.cxx if language == "CXX" else toolchain.cc
+        compiler = [word for word in words if word not in folders]
         flags = toolchains.flags(target, toolchain.name, language)
         lines += [
             f"set(CMAKE_{language}_COMPILER {_list(compiler)})",

@@ -230,6 +230,20 @@ def test_toolchain_command_quotes_for_cmake(empty_path: Path, monkeypatch: pytes
     assert json.loads(text)["cc"] == [str(odd / "arm-none-eabi-gcc")]
 
 
+def test_cmake_gets_no_compiler_argument_with_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CMake would split it at its spaces."""
+    package = tmp_path / "with a space" / "ziglang"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    stand_in(package, "zig")
+    monkeypatch.syspath_prepend(str(package.parent))
+    monkeypatch.delitem(sys.modules, "ziglang", raising=False)
+    code, text = llext("toolchain", "--target", "cortex-m4", "--toolchain", "zig", "--format", "cmake")
+    assert code == 0
+    assert f'set(CMAKE_C_COMPILER "{package}/zig" "clang")\n' in text
+    assert f'set(LLEXT_TOOLCHAIN_FOLDERS "-resource-dir={package}/lib")\n' in text
+
+
 def test_cmake_dir_command() -> None:
     assert llext("cmake-dir") == (0, paths.cmake_dir() + "\n")
     assert llext("cmake-dir", "--prefix") == (0, paths.cmake_prefix() + "\n")
