@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -39,6 +39,19 @@ def read_bytes(path: Path) -> bytes:
         return b"".join(parts)
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
         fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}")
+
+
+def spare(output: Path, read: Iterable[Path], option: str) -> None:
+    """Write over none of the files that a command reads, which ``option`` would do.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    for path in read:
+        with suppress(OSError, ValueError):
+            if os.path.samefile(output, path) and os.path.isfile(path):
+                text = f"{option}: `{os.fspath(output)}` is one of the files that are read"
+                fail("usage", text, help="write to another file")
 
 
 def toml_fault(error: Exception, lines: int) -> tuple[str, int | None]:

@@ -98,16 +98,29 @@ def of_format(text: bytes, number: int) -> dict[str, Any]:
     Raises:
         ValueError: it is not; the message says why.
     """
-    try:
-        document = json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("it is no text in UTF-8") from None
+    document = load(text)
     if not isinstance(document, dict) or "format" not in document:
         raise ValueError("it says of no format that it has it")
     if document["format"] != number or isinstance(document["format"], bool):
         raise ValueError(f"it is of format {json.dumps(document['format'])[:20]}, not {number}")
+    return document
+
+
+def load(text: bytes) -> Any:
+    """What a JSON text says, if the same can be written again: no lone surrogates, no infinite numbers.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    try:
+        document = json.loads(text)
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is no text in UTF-8") from None
+    except UnicodeEncodeError:
+        raise ValueError("a text in it is half a character") from None
     return document
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from llext_tools.artifact import DIGEST, Artifact, is_basename, with_files_last
+from llext_tools.artifact import DIGEST, Artifact, is_basename, load, with_files_last
 from llext_tools.diag import Location, fail
 from llext_tools.files import read_bytes
 
@@ -46,10 +46,9 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     name = os.fspath(path)
     try:
-        return _checked(json.loads(read_bytes(name)))
-    except (ValueError, RecursionError) as error:
-        reason = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        fail("manifest-syntax", f"this is no record of a run: {reason}", at=Location(file=name), help="run it again")
+        return _checked(load(read_bytes(name)))
+    except ValueError as error:
+        fail("manifest-syntax", f"this is no record of a run: {error}", at=Location(file=name), help="run it again")
 
 
 def _checked(record: Any) -> dict[str, Any]:

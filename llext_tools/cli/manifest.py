@@ -7,7 +7,7 @@ import argparse
 from llext_tools.artifact import read_artifact, report_changed, to_text
 from llext_tools.artifact.runs import with_runs
 from llext_tools.diag import Reporter
-from llext_tools.files import write_atomically
+from llext_tools.files import spare, write_atomically
 
 DESCRIPTION = """\
 Add to the manifest of an extension the runs that passed. A record of `llext run --record`
@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     artifact = read_artifact(args.manifest)
+    extra = [path for path in artifact.paths if path != artifact.manifest]
+    spare(args.output or "", [*extra, *args.runs], "llext manifest: --output")
     reporter = Reporter()
     report_changed(artifact, reporter)
     reporter.checkpoint()

@@ -19,7 +19,7 @@ from llext_tools.diag import CODES, Diagnostic, Reporter, fail, number
 from llext_tools.elf.read import read_object
 from llext_tools.elf.runtime import helpers_in
 from llext_tools.errors import LlextError, UndefinedError
-from llext_tools.files import write_all
+from llext_tools.files import spare, write_all
 
 DESCRIPTION = """\
 Put the artifacts of several targets into one bundle: extensions, manifests and debug files, with an
@@ -62,6 +62,9 @@ def run(args: argparse.Namespace) -> int:
     _check_choice(args, packed, reporter)
     helpers = _loadable(packed, reporter)
     reporter.checkpoint()
+    read = [path for each in packed for path in each.artifact.paths] + ([args.key] if args.key else [])
+    spare(output, read, "llext pack: --output")
+    spare(args.sbom or "", read, "llext pack: --sbom")
     bill = sbom(name, version, time, packed, helpers)
     files = members(name, version, time, packed, bill)
     signature = keys.sign(key, next(iter(files.values()))) if key else b""

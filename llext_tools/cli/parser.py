@@ -32,7 +32,7 @@ MEANT = {
 
 WRITTEN = (
     *("--output", "--json", "--map", "--bin", "--coverage", "--cpu-profile", "--trace", "--record"),
-    *("--debug-file", "--manifest", "--listing"),
+    *("--debug-file", "--manifest", "--listing", "--sbom"),
 )
 """Options that name a file to be written, in each command that has them."""
 

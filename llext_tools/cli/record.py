@@ -25,7 +25,7 @@ import llext_tools
 from llext_tools.artifact import digest, named_file
 from llext_tools.artifact.runs import FORMAT
 from llext_tools.diag import fail
-from llext_tools.files import read_bytes, write_atomically
+from llext_tools.files import read_bytes, spare, write_atomically
 
 AT_LARGE = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
 """Audit events after which nobody knows what a run depends on."""
@@ -36,11 +36,13 @@ class Record:
 
     def __init__(self, args: argparse.Namespace) -> None:
         """Raises:
-        UsageError: ``usage``: there is no name of a test.
+        UsageError: ``usage``: there is no name of a test, or it is a file that the run reads.
         FormatError: ``file-unwritable``.
         """
         if not args.test:
             fail("usage", "llext run: `--record` needs the name of the test", help="give `--test NAME`, too")
+        read = [args.extension, *args.first, *args.firmware, *args.exports]
+        spare(args.record, read, "llext run: --record")
         self._args = args
         self._inputs: dict[str, tuple[int, int]] | None = {}
         self._own = _folders(os.path.dirname(llext_tools.__file__), sysconfig.get_path("stdlib"))

@@ -80,6 +80,8 @@ ENTRY = {"kind": "extension", "size": 1, "sha256": "0" * 64}
         ({"files": {"a": {**ENTRY, "size": True}}}, "size of `a`"),
         ({"files": {"a": {**ENTRY, "sha256": "F" * 64}}}, "no SHA-256"),
         ({"files": {"a": {**ENTRY, "sha256": 7}}}, "no SHA-256"),
+        ({"exports": ["\ud800"]}, "half a character"),
+        ({"memory": {"taken": float("inf")}}, "not JSON compliant"),
     ],
 )
 def test_what_is_no_manifest_is_named(change: dict[str, Any], part: str, tmp_path: Path) -> None:
@@ -153,7 +155,9 @@ def test_only_runs_of_this_very_extension_count(manifest: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ["{}", "[]", "{", '{"format": 1, "test": "a", "files": {}}', '{"format": 1, "test": 3}']
+    "text",
+    ["{}", "[]", "{", '{"format": 1, "test": "a", "files": {}}', '{"format": 1, "test": 3}', r'{"test": "\ud800"}'],
+    ["{}", "[]", "{", '{"format": 1, "test": "a", "files": {}}', '{"format": 1, "test": 3}', r'{"test": "\ud800"}'],
 )
 def test_what_is_no_record_is_named(text: str, manifest: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
@@ -171,3 +175,12 @@ def test_nothing_is_written_of_changed_files(manifest: Path, tmp_path: Path) -> 
     assert "error[manifest-stale]" in printed
     assert "hello.llext" in printed
     assert not (tmp_path / "out.json").exists()
+
+
+def test_nothing_is_written_over_what_is_read(manifest: Path, tmp_path: Path) -> None:
+    run = record(tmp_path, "first", hashlib.sha256(CONTENTS["hello.llext"]).hexdigest())
+    for path in (str(manifest.parent / "hello.llext"), run):
+        before = Path(path).read_bytes()
+        code, printed = llext("manifest", str(manifest), "--runs", run, "-o", path)
+        assert (code, "error[usage]: llext manifest: --output" in printed) == (2, True), printed
+        assert Path(path).read_bytes() == before

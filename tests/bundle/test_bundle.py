@@ -244,6 +244,21 @@ def test_what_is_not_whole_is_not_packed(tmp_path: Path) -> None:
     assert not output.exists()
 
 
+def test_nothing_is_packed_over_what_is_read(tmp_path: Path) -> None:
+    dist, output, key = made.dist(tmp_path), tmp_path / "b.llextpack", tmp_path / "key.pem"
+    assert llext("sign", "--new-key", str(key))[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    link = tmp_path / "link"
+    link.symlink_to(dist / "cortex-m4-gcc/blink.json")
+    for path in (dist / "cortex-m4-gcc/blink.llext", link, key):
+        for options in (["-o", str(path)], ["-o", str(output), "--sbom", str(path)]):
+            code, codes, printed = refused("pack", str(dist), "--key", str(key), *options)
+            assert (code, codes, "is one of the files that are read" in printed) == (2, {"usage"}, True), printed
+    code, codes, printed = refused("pack", str(dist), "-o", str(output), "--sbom", f"{tmp_path}/./b.llextpack")
+    assert (code, codes, "would both write" in printed) == (2, {"usage"}, True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != link} == before
+
+
 def test_what_no_loader_takes_is_not_packed(tmp_path: Path) -> None:
     dist = made.dist(tmp_path, ("blink",), debug=False)
     extension, manifest = dist / "cortex-m4-gcc/blink.llext", dist / "cortex-m4-gcc/blink.json"

@@ -96,3 +96,10 @@ def test_a_record_needs_the_name_of_a_test(folder: Path) -> None:
     assert "error[usage]: llext run: `--record` needs the name of the test" in run(folder, code=2).stderr
     (folder / "out").write_text("a file", encoding="utf-8")
     assert "error[file-unwritable]" in run(folder, "--test=works", code=3).stderr
+
+
+def test_a_record_replaces_nothing_that_is_read(folder: Path) -> None:
+    before = (folder / "answer.llext").read_bytes()
+    done = run(folder, "--test=works", "--record=answer.llext", code=2)
+    assert "error[usage]: llext run: --record: `answer.llext`" in done.stderr
+    assert (folder / "answer.llext").read_bytes() == before
