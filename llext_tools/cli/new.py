@@ -40,7 +40,7 @@ TAKEN = frozenset(
     float for friend goto if inline int long mutable namespace new nullptr operator private protected public register
     restrict return short signed sizeof static struct switch template this throw true try typedef typename union
     unsigned using virtual void volatile while
-    all board build clean depend dist edit_cache help install package python rebuild_cache src test tests
+    all board build clean depend dist edit_cache help install main package printk python rebuild_cache src test tests
     cmake llext llext_tools ninja pip pytest request setuptools tox wheel ziglang
     """.split()  # noqa: SIM905 - one line for each word would fill the page
 )

@@ -95,7 +95,7 @@ def test_a_bad_name_brings_a_good_one(name: str) -> None:
     check_name(BAD[name])
 
 
-@pytest.mark.parametrize("word", ["auto", "class", "restrict", "volatile", "nullptr", "clean"])
+@pytest.mark.parametrize("word", ["auto", "class", "restrict", "volatile", "nullptr", "clean", "main", "printk"])
 def test_words_of_c_and_cmake_are_no_names(word: str) -> None:
     with pytest.raises(LlextError, match="has a meaning of its own"):
         check_name(word)
