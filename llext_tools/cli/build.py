@@ -74,6 +74,8 @@ def definition(text: str) -> str:
     """What CMake takes after ``-D``: ``NAME=VALUE`` or ``NAME:TYPE=VALUE``."""
     if not re.match(r"[^\s=:]+(:(BOOL|PATH|FILEPATH|STRING|INTERNAL|UNINITIALIZED))?=", text):
         raise argparse.ArgumentTypeError(f"`{text}` is not NAME=VALUE or NAME:TYPE=VALUE")
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # a file of presets is written in UTF-8
+        raise argparse.ArgumentTypeError(f"`{text}` is no text in UTF-8")
     return text
 
 

@@ -30,6 +30,7 @@ from llext_tools.build import (
     exit_code,
     job_name,
 )
+from llext_tools.build.folders import alone, check_folders
 from llext_tools.cli.render import GREEN, RED, Paint, columns, diagnostics_to_json, report, wrap
 from llext_tools.cli.summary import to_markdown, write_summary
 from llext_tools.diag import fail
@@ -141,9 +142,14 @@ def options_of(args: argparse.Namespace, source: Path, define: Sequence[str] = (
 
 
 def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) -> list[Result]:
-    """Build all jobs and show them; then print what failed on stderr and write the JSON file."""
+    """Build all jobs and show them; then print what failed on stderr and write the JSON file.
+
+    Raises:
+        UsageError: ``usage``: CMake cannot use a folder, or another build is at work there.
+    """
+    check_folders([options.source, *(folder for job in jobs for folder in (job.build, job.output))])
     start = time.monotonic()
-    with _view(jobs) as view:
+    with alone(dict.fromkeys(job.build for job in jobs)), _view(jobs) as view:
         results = list(build(jobs, options, view.observe))
     if args.json:
         write_atomically(args.json, to_json(results, time.monotonic() - start))

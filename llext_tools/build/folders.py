@@ -1,0 +1,57 @@
+"""The folders that a build works in: that CMake can use them, and that nobody else does at the same time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from llext_tools.diag import fail
+
+UNFIT = {";": "`;`", '"': '`"`', "\\": "`\\`", "\n": "a line break"}
+"""Characters that separate or quote words in CMake."""
+
+
+def check_folders(folders: Iterable[Path]) -> None:
+    """Say before anything is built that CMake cannot use a folder.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    for folder in folders:
+        text = folder.as_posix()
+        what = next((f"has {shown} in its name" for letter, shown in UNFIT.items() if letter in text), "")
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            what = "has a name that is not in UTF-8"
+        if what:
+            fail("usage", f"CMake cannot work in `{text}`: it {what}", help="give the folder another name")
+
+
+@contextmanager
+def alone(folders: Iterable[Path]) -> Iterator[None]:
+    """Keep other builds out of these folders, which are made, for the time of a block.
+
+    Raises:
+        UsageError: ``usage``: another one is at work there.
+    """
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+    except ImportError:  # Windows, where a file that is open cannot be replaced by another build
+        yield
+        return
+    held: list[int] = []
+    try:
+        for folder in folders:
+            with suppress(OSError):  # whoever uses the folder says what is wrong with it
+                folder.mkdir(parents=True, exist_ok=True)
+                held.append(os.open(folder, os.O_RDONLY))
+                try:
+                    flock(held[-1], LOCK_EX | LOCK_NB)
+                except BlockingIOError:
+                    cure = "wait for it, or build elsewhere: `--build-dir FOLDER`"
+                    fail("usage", f"another build is at work in `{folder}`", help=cure)
+        yield
+    finally:
+        for each in held:
+            os.close(each)
