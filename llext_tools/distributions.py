@@ -48,13 +48,10 @@ def installed_extensions(warn: Callable[[Diagnostic], None] = lambda _: None) ->
         warn: gets what is damaged, and left out.
     """
     found: dict[str, Installed] = {}
-    for entry in metadata.entry_points(group=GROUP):
-        if entry.dist is None:
-            continue
-        title, version = str(entry.dist.metadata["Name"]), entry.dist.version
-        folders = _folders(entry.dist, entry.module)
+    for distribution, title, version, module in _announced(warn):
+        folders = _folders(distribution, module)
         if not folders:
-            text = f"`{title}` {version} announces extensions in the package `{entry.module}`, which is not there"
+            text = f"`{title}` {version} announces extensions in the package `{module}`, which is not there"
             warn(Diagnostic("file-unreadable", text, "warning", help=f"install `{title}` again"))
         for path in (path for folder in folders for path in _manifests(folder)):
             for each in _read(path, warn):
@@ -64,6 +61,25 @@ def installed_extensions(warn: Callable[[Diagnostic], None] = lambda _: None) ->
                     title, version, each.name, *_built_for(each, toolchain), os.path.getsize(file), file
                 )
     return tuple(sorted(found.values()))
+
+
+def _announced(warn: Callable[[Diagnostic], None]) -> Iterator[tuple[metadata.Distribution, str, str, str]]:
+    """Each distribution on the path that announces a package, with its name and version, and the package."""
+    seen = set()
+    for each in metadata.distributions():
+        try:
+            title = str(each.metadata["Name"])
+            if _normal(title) in seen:
+                continue  # the first one on the path counts, as for imports
+            seen.add(_normal(title))
+            modules = [entry.module for entry in each.entry_points if entry.group == GROUP]
+            version = each.version if modules else ""
+        except (OSError, ValueError, TypeError, AttributeError, KeyError):  # what importlib makes of damaged files
+            where = os.fspath(getattr(each, "_path", "")) or str(each.locate_file(""))
+            text = f"the metadata of a package cannot be read: `{where}`"
+            warn(Diagnostic("file-unreadable", text, "warning", help="install the package again"))
+        else:
+            yield from ((each, title, version, module) for module in modules)
 
 
 def installed(name: str, *, target: str = "", distribution: str = "") -> str:

@@ -153,3 +153,15 @@ def test_what_is_damaged_is_a_warning(site: Site) -> None:
     assert "Traceback" not in text
     assert text.splitlines()[-1].split()[:2] == ["good", "1.2"]
     assert "lost" not in sys.modules
+
+
+@pytest.mark.parametrize("text", [b"[llext.extensions]\nx =\nq", b"[llext.extensions]\nx = a b;c", b"\xff"])
+def test_damaged_entry_points_hide_no_others(text: bytes, site: Site) -> None:
+    site.add("good", "blink", "cortex-m4-gcc")
+    site.add("bad", "hello", "cortex-m4-gcc")
+    (site.root / "bad-1.2.dist-info" / "entry_points.txt").write_bytes(text)
+    code, printed = llext("list")
+    assert code == 0
+    assert "the metadata of a package cannot be read" in " ".join(printed.split())
+    assert "bad-1.2.dist-info" in printed
+    assert [line.split()[2] for line in printed.splitlines() if line.startswith("good")] == ["blink"]
