@@ -73,8 +73,9 @@ def to_cmake(edk: Edk, adapted: Adapted) -> str:
         f"set(LLEXT_EDK_OPTIONS {_words(every)})",
     ]
     # The folder of the headers is another one on each machine: no name of it gets into an extension.
-    mapped = f"-ffile-prefix-map={edk.folder}=edk"
-    lines += [f"set(LLEXT_EDK_OPTIONS_{name} {_words([*flags, mapped])})" for name, flags in adapted.options.items()]
+    # Compilers would take the first equals sign in it for its end.
+    maps = [] if "=" in edk.folder else [f"-ffile-prefix-map={edk.folder}=edk"]
+    lines += [f"set(LLEXT_EDK_OPTIONS_{name} {_words([*flags, *maps])})" for name, flags in adapted.options.items()]
     return "\n".join(lines)
 
 

@@ -490,3 +490,13 @@ def test_what_is_no_kit(what: str, tmp_path: Path) -> None:
     code, printed = llext("edk", str(path), "--target=cortex-m4")
     assert code == 3
     assert printed.startswith("error[file-unreadable]" if what == "missing" else "error[edk-unreadable]")
+
+
+@pytest.mark.parametrize(("folder", "mapped"), [("kit", True), ("a=b", False)])
+def test_a_folder_with_an_equals_sign_is_not_mapped(folder: str, mapped: bool, tmp_path: Path) -> None:
+    """Oracle: GCC's documentation of -ffile-prefix-map=OLD=NEW, which has no way to write that sign in OLD."""
+    need_toolchain("cortex-m4", "gcc")
+    (tmp_path / folder).mkdir()
+    root = kits.make(tmp_path / folder, "cortex-m4")
+    code, printed = llext("edk", str(root), "--target=cortex-m4", "--toolchain=gcc", "--format=cmake")
+    assert (code, f"-ffile-prefix-map={root}=edk" in printed) == (0, mapped), printed
