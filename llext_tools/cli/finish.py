@@ -60,6 +60,9 @@ def run(args: argparse.Namespace) -> int:
     profile = profiles.load(args.profile or profiles.DEFAULT)  # a wrong name leaves no file behind
     made = _made(args)
     output = args.output or default_output(args.object)
+    if not args.no_manifest and not args.manifest and manifest_path(output) == output:
+        cure = "give it the suffix `.llext`, or the manifest a name: `--manifest FILE`"
+        fail("usage", f"llext finish: the extension and its manifest would both be `{output}`", help=cure)
     source = load_object(args.object)
     debug, more = _debug_file(source, args.debug_file)
     data = finish(source, keep_symbols=args.keep_symbols, more=more)

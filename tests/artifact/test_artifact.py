@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conformance.cases import files
 from llext_tools.artifact import changed_files, parse, read_artifact
 from llext_tools.errors import FormatError
 from transcript import llext
@@ -183,3 +184,12 @@ def test_nothing_is_written_over_what_is_read(manifest: Path, tmp_path: Path) ->
         code, printed = llext("manifest", str(manifest), "--runs", run, "-o", path)
         assert (code, "error[usage]: llext manifest: --output" in printed) == (2, True), printed
         assert Path(path).read_bytes() == before
+
+
+def test_an_extension_is_not_its_own_manifest(tmp_path: Path) -> None:
+    (tmp_path / "e.elf").write_bytes(files()["ptrs_arm_gcc/e.llext"])
+    output = tmp_path / "e.json"
+    code, printed = llext("finish", str(tmp_path / "e.elf"), "-o", str(output))
+    assert (code, "would both be" in " ".join(printed.split())) == (2, True), printed
+    assert not output.exists()
+    assert llext("finish", str(tmp_path / "e.elf"), "-o", str(output), "--manifest", str(tmp_path / "m"))[0] == 0
