@@ -77,6 +77,15 @@ def signed_bundle(
     return bundle, signed_by(bundle.signature, bundle.signed, reporter, trusted, at=at, what=INDEX)
 
 
+def signer(key: Public | None, trusted: dict[str, Public] | None) -> str:
+    """In words, whose signature was found, and which of the trusted keys that is."""
+    if key is None:
+        return "not signed"
+    names = ", ".join(f"`{path}`" for path, each in (trusted or {}).items() if each == key)
+    whose = f" of {names}" if names else ", which need not be one that you trust"
+    return f"signed with key {key.id[: keys.SHOWN]}{whose}"
+
+
 def neither(command: str, path: str) -> NoReturn:
     """Refuse a file that is neither a bundle nor a manifest."""
     read_bytes(path)  # says if it is not there

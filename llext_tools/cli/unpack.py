@@ -7,13 +7,14 @@ import argparse
 from llext_tools.bundle import INDEX, SIGNATURE
 from llext_tools.bundle.signed import trusted_keys
 from llext_tools.bundle.unpack import unpack
-from llext_tools.cli.signing import signed_bundle
+from llext_tools.cli import settings_pack
+from llext_tools.cli.signing import signed_bundle, signer
 from llext_tools.diag import Reporter, number
 
 DESCRIPTION = """\
 Write the artifacts of a bundle to a folder, with its bill of materials: a folder for each target and
-toolchain. Every byte is verified first; all files are written or none. With a key the bundle
-must be signed with it."""
+toolchain. Every byte is verified first; all files are written or none. With a key, here or in
+[pack] of the settings, the bundle must be signed with it."""
 EXAMPLE = "llext unpack blink.llextpack -C dist --key release.pub"
 
 
@@ -26,13 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     reporter = Reporter()
-    trusted = trusted_keys(args.key, reporter) if args.key else None
+    paths = args.key or settings_pack.read().key
+    trusted = trusted_keys(paths, reporter) if paths else None
     reporter.checkpoint()
-    bundle, _ = signed_bundle(args.bundle, reporter, trusted)
+    bundle, key = signed_bundle(args.bundle, reporter, trusted)
     reporter.checkpoint()
     assert bundle
     files = {name: data for name, data in bundle.members.items() if name not in (INDEX, SIGNATURE)}
     written = unpack(files, args.directory, force=args.force)
     same = f", {len(files) - len(written):,} were there" if len(written) < len(files) else ""
-    print(f"{args.directory}: {number(len(written), 'file')} written{same}")
+    print(f"{args.directory}: {number(len(written), 'file')} written{same}; {signer(key, trusted)}")
     return 0

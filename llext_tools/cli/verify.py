@@ -6,11 +6,11 @@ import argparse
 import os
 
 from llext_tools.artifact import changed_files, read_artifact
-from llext_tools.bundle import keys, looks_like_bundle
+from llext_tools.bundle import looks_like_bundle
 from llext_tools.bundle.keys import Public
 from llext_tools.bundle.signed import signed_by, trusted_keys
 from llext_tools.cli import settings_pack
-from llext_tools.cli.signing import neither, signed_bundle
+from llext_tools.cli.signing import neither, signed_bundle, signer
 from llext_tools.diag import Location, Reporter, fail, number
 from llext_tools.files import read_bytes
 
@@ -72,7 +72,7 @@ def _bundle(path: str, trusted: dict[str, Public] | None, reporter: Reporter) ->
     if bundle is None:
         return ""
     what = f"{number(len(bundle.contents.artifacts), 'artifact')}, {number(len(bundle.members), 'file')}"
-    return f"{path}: {what}, each byte as packed; {_by(key, trusted)}"
+    return f"{path}: {what}, each byte as packed; {signer(key, trusted)}"
 
 
 def _artifact(path: str, trusted: dict[str, Public] | None, reporter: Reporter) -> str:
@@ -86,12 +86,4 @@ def _artifact(path: str, trusted: dict[str, Public] | None, reporter: Reporter) 
     name = f"{path}.sig"
     signature = read_bytes(name) if os.path.lexists(name) else b""
     key = signed_by(signature, data, reporter, trusted, at=at, what=path, name=name)
-    return f"{path}: {number(len(artifact.paths), 'file')}, as built; {_by(key, trusted)}"
-
-
-def _by(key: Public | None, trusted: dict[str, Public] | None) -> str:
-    if key is None:
-        return "not signed"
-    names = ", ".join(f"`{path}`" for path, each in (trusted or {}).items() if each == key)
-    whose = f" of {names}" if names else ", which need not be one that you trust"
-    return f"signed with key {key.id[: keys.SHOWN]}{whose}"
+    return f"{path}: {number(len(artifact.paths), 'file')}, as built; {signer(key, trusted)}"

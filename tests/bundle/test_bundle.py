@@ -296,7 +296,7 @@ def test_unpacking_writes_all_or_nothing(tmp_path: Path) -> None:
         target = output / source.relative_to(dist)
         assert target.is_dir() if source.is_dir() else target.read_bytes() == source.read_bytes()
     code, _, printed = refused("unpack", path, "-C", str(output))
-    assert (code, "0 files written, 13 were there" in printed) == (0, True)
+    assert (code, "0 files written, 13 were there; not signed" in printed) == (0, True)
     changed, gone = output / "cortex-m4-gcc/blink.json", output / "cortex-m33-gcc/blink.json"
     changed.write_text("mine")
     gone.unlink()
@@ -305,6 +305,19 @@ def test_unpacking_writes_all_or_nothing(tmp_path: Path) -> None:
     assert (changed.read_text(), gone.exists()) == ("mine", False)
     assert llext("unpack", path, "-C", str(output), "--force")[0] == 0
     assert changed.read_bytes() == (dist / "cortex-m4-gcc/blink.json").read_bytes()
+
+
+def test_unpacking_asks_for_the_keys_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.dist(tmp_path)
+    (private, public), (_, other) = made.keys(tmp_path), made.keys(tmp_path, "other.pem")
+    path = str(made.packed(tmp_path, "--key", private))
+    monkeypatch.chdir(tmp_path)
+    assert "which need not be one that you trust" in llext("unpack", path, "-C", "a")[1]
+    assert "of `key.pem.pub`" in llext("unpack", path, "-C", "b", "--key", "key.pem.pub")[1]
+    (tmp_path / "llext.toml").write_text(f"[pack]\nkey = [{other!r}]\n")
+    code, codes, _ = refused("unpack", path, "-C", "c")
+    assert (code, codes, (tmp_path / "c").exists()) == (15, {"signature-untrusted"}, False)
+    assert llext("unpack", path, "-C", "c", "--key", public)[0] == 0
 
 
 def test_unpacking_follows_no_link(tmp_path: Path) -> None:
