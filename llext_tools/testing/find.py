@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from llext_tools import arch as archs
 from llext_tools.diag import Diagnostic, listed
 from llext_tools.distributions import find_installed
 from llext_tools.errors import FormatError
+from llext_tools.toolchains import NAMES
 
 ENDING = ".llext"
 BUILD, OUTPUT = "build", "dist"
 """Where ``llext build`` builds, and where it puts what has passed: in both, a folder for each target and toolchain."""
+JOB = re.compile(rf"(.+?)-({'|'.join(NAMES)})(-.+)?")
+"""The name of such a folder: target, toolchain and perhaps a firmware."""
 
 
 def find_extension(
@@ -50,14 +54,16 @@ def find_extension(
 
 
 def _jobs(top: Path) -> list[Path]:
-    """The folders of one target and toolchain each, such as ``cortex-m4-gcc``."""
+    """The folders of one target and toolchain each: ``cortex-m4-gcc``, or ``cortex-m4-gcc-v2`` for one firmware."""
     if not top.is_dir():
         return []
     return [each for each in sorted(top.iterdir()) if _target(each) in archs.targets() and each.is_dir()]
 
 
 def _target(job: Path) -> str:
-    return job.name.rpartition("-")[0]
+    """``cortex-m4`` of ``cortex-m4-gcc-v2``; "" of another folder."""
+    found = JOB.fullmatch(job.name)
+    return found[1] if found else ""
 
 
 def _below(folder: Path, names: list[Path]) -> list[Path]:
@@ -80,7 +86,8 @@ def _of_target(built: dict[Path, list[Path]], target: str, name: Path) -> tuple[
         raise _unclear(text, f"build it, `llext build --target {target}`, or {choice}")
     text = f"`{name}` is built for several targets: {listed([_shown(job) for job in fit], 6)}"
     if len({_target(job) for job in fit}) == 1:
-        text = f"`{name}` is built by several toolchains: {listed([_shown(job) for job in fit], 6)}"
+        why = "by several toolchains, or for several firmwares"
+        text = f"`{name}` is built {why}: {listed([_shown(job) for job in fit], 6)}"
         choice = f"choose one: `--llext-build-dir {_shown(fit[0])}`, or LLEXT_BUILD_DIR in the environment"
     raise _unclear(text, choice)
 

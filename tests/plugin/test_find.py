@@ -56,6 +56,17 @@ def test_what_llext_build_has_built(tmp_path: Path, name: str, where: str, deep:
     assert "`llext build --target rv32imac`" in raised.value.diagnostics[0].help
 
 
+def test_what_is_built_for_a_firmware(tmp_path: Path) -> None:
+    """`cortex-m4-gcc-v1`, as docs/how-to/build-for-many-targets.md has it."""
+    built(tmp_path, "cortex-m4-gcc-v1", "cortex-m4f-zig-old-one")
+    assert looked_up("hello", tmp_path, target="cortex-m4") == "build/cortex-m4-gcc-v1/hello/hello.llext"
+    assert looked_up("hello", tmp_path, target="cortex-m4f") == "build/cortex-m4f-zig-old-one/hello/hello.llext"
+    built(tmp_path, "cortex-m4-gcc-v2")
+    with pytest.raises(FormatError, match=r"or for several firmwares: .*gcc-v1.* and .*gcc-v2") as raised:
+        looked_up("hello", tmp_path, target="cortex-m4")
+    assert "cortex-m4-gcc-v1`" in raised.value.diagnostics[0].help
+
+
 @pytest.mark.parametrize("folder", ["build", "dist"])
 def test_a_build_folder_that_is_named(tmp_path: Path, folder: str) -> None:
     built(tmp_path, "cortex-m4-gcc", "cortex-m33-gcc")
@@ -66,7 +77,7 @@ def test_a_build_folder_that_is_named(tmp_path: Path, folder: str) -> None:
 
 def test_two_toolchains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(built(tmp_path, "cortex-m4-gcc", "cortex-m4-zig"))
-    with pytest.raises(FormatError, match=r"is built by several toolchains: .*gcc.* and .*zig") as raised:
+    with pytest.raises(FormatError, match=r"is built by several toolchains, or .*: .*gcc.* and .*zig") as raised:
         looked_up("hello", tmp_path, target="cortex-m4")
     folder = Path("build/cortex-m4-gcc")
     assert f"`--llext-build-dir {folder}`" in raised.value.diagnostics[0].help
