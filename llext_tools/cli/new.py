@@ -30,6 +30,13 @@ llext new filter --cpp --firmware build/zephyr/zephyr.elf
 TARGETS = ("cortex-m4", "cortex-m33", "rv32imac")
 """Of a project that says nothing else: one of each kind that boards have most."""
 
+FOR_FIRMWARE = """
+[[build.firmware]] # what the extension is checked against, and what its tests run on; there may be several
+name = "board"
+file = {}
+"""
+"""Behind ``llext.toml``, for a project with ``--firmware``."""
+
 GOOD = re.compile(r"[a-z](_?[a-z0-9]+)*")
 LONGEST = 40
 TAKEN = frozenset(
@@ -148,8 +155,6 @@ def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[st
     board = ""
     if args.edk:
         board += f"\nllext_import_edk({_cmake(from_project(args.edk, folder))})"
-    if args.firmware:
-        board += f"\nllext_add_exports(board FIRMWARE {_cmake(from_project(args.firmware, folder))})"
     header = "#include <llext/host.h>\n#include <llext/symbol.h>"
     if args.edk:
         header = "#include <zephyr/kernel.h>\n#include <zephyr/llext/symbol.h>"
@@ -157,7 +162,7 @@ def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[st
     alone = bool(args.firmware)
     say = "" if alone else f'\t\tprintk("{name}: %d\\n", {"counter.count()" if args.cpp else "count"});\n'
     said = f'\n\ndef test_says_so({name}):\n    {name}.{name}_run(1)\n    assert {name}.host.output == "{name}: 1\\n"\n'
-    firmware = Path(os.path.abspath(args.firmware)).as_posix() if args.firmware else ""
+    firmware = from_project(args.firmware, folder) if args.firmware else ""
     return {
         "NAME": name,
         "PROJECT": name.replace("_", "-"),
@@ -166,11 +171,11 @@ def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[st
         "SUFFIX": "cpp" if args.cpp else "c",
         "FEATURES": f"target_compile_features({name} PRIVATE cxx_std_17)\n" if args.cpp else "",
         "BOARD": board.removeprefix("\n") + "\n" if board else "",
-        "EXPORTS": " EXPORTS board" if args.firmware else "",
+        "IMAGES": FOR_FIRMWARE.format(json.dumps(firmware, ensure_ascii=False)) if firmware else "",
         "HEADERS": header,
         "SAY": say,
         "TESTS": "" if alone else said,
-        "FIRMWARE": f", firmware={json.dumps(from_project(firmware, folder))}" if firmware else "",
+        "FIRMWARE": f", firmware={json.dumps(firmware)}" if firmware else "",
         "FOR": f", checked against the firmware `{os.path.basename(firmware)}`" if firmware else "",
         "TARGET": targets[0],
         "TARGETS": ", ".join(targets),
@@ -179,9 +184,13 @@ def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[st
 
 
 def from_project(path: str, folder: Path) -> str:
-    """A path as the project's files name it: from its folder on where the file lies in it, else in full."""
+    """A path as the project's files name it: from its folder on, so that both can be moved; in full from elsewhere.
+
+    Elsewhere is where nothing above the project but the root, or a drive, is above the file, too.
+    """
     whole, top = Path(os.path.abspath(path)), Path(os.path.abspath(folder))
-    return (whole.relative_to(top) if whole.is_relative_to(top) else whole).as_posix()
+    near = len(whole.parts) > 1 and whole.parts[:2] == top.parts[:2]
+    return Path(os.path.relpath(whole, top) if near else whole).as_posix()
 
 
 def _cmake(path: str) -> str:
