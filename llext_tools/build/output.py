@@ -11,6 +11,7 @@ from llext_tools.artifact import read_artifact, to_text
 from llext_tools.artifact.runs import with_runs
 from llext_tools.build.job import Failure, Job, Step
 from llext_tools.build.runs import records_by_file, runs_of
+from llext_tools.diag import Diagnostic, listed
 from llext_tools.errors import LlextError
 from llext_tools.files import write_all, write_atomically
 
@@ -54,6 +55,26 @@ def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path,
     sweep(job.output, keep=files)
     write_atomically(job.build / GATHERED, _state(job, files))
     return copies, ()
+
+
+def firmware_unused(job: Job, copies: Sequence[Path]) -> tuple[Diagnostic, ...]:
+    """A warning of the extensions that were not checked against the firmware of the job, for they name another one."""
+    if job.firmware is None:
+        return ()
+    wanted = {os.path.basename(path) for path in job.firmware.files}
+    names = []
+    for copy in copies:
+        with suppress(LlextError):  # of an OUTPUT of its own name; gathering has said what else is wrong
+            checked = read_artifact(copy.with_suffix(".json")).document.get("checked", {})
+            if wanted.isdisjoint(each["file"] for each in checked.get("firmware", ())):
+                names.append(copy.stem)
+    if not names:
+        return ()
+    was = "was" if len(names) == 1 else "were"
+    text = f"the firmware `{job.firmware.name}` is not what {listed(names)} {was} checked against"
+    why = "EXPORTS of llext_add_extension() goes before the firmware of `llext build`"
+    cure = "leave EXPORTS out, or name `${LLEXT_FIRMWARE}` in llext_add_exports()"
+    return (Diagnostic("firmware-unused", text, "warning", notes=(why,), help=cure),)
 
 
 def _contents(path: Path, records: Sequence[str]) -> bytes:

@@ -15,7 +15,7 @@ from pathlib import Path
 import llext_tools
 from llext_tools import paths
 from llext_tools.build.cache import initial_cache, tree, variable
-from llext_tools.build.job import Case, Failure, Job, Observer, Options, Result, Step
+from llext_tools.build.job import Case, Failure, Job, Observer, Options, Result, Step, Warned
 from llext_tools.build.logs import (
     NINJA_STATUS,
     codes_in,
@@ -27,7 +27,7 @@ from llext_tools.build.logs import (
     unexplained,
     warnings_of,
 )
-from llext_tools.build.output import extensions, gather, read_text, sweep
+from llext_tools.build.output import extensions, firmware_unused, gather, read_text, sweep
 from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
 from llext_tools.build.runs import excluding, others, up_to_date
@@ -71,6 +71,7 @@ def run_job(
     artifacts = tuple(made)
     if not failures:
         artifacts, failures = gather(job, made)
+    unused = () if failures else firmware_unused(job, artifacts)
     if failures:
         sweep(job.output, keep=())
     result = Result(
@@ -82,7 +83,7 @@ def run_job(
         seconds=seconds,
         failures=failures,
         compiler_warnings=compiler_warnings(lines),
-        warnings=warnings_of(lines, tests, failures),
+        warnings=(*warnings_of(lines, tests, failures), *(Warned(diagnostic=each) for each in unused)),
     )
     observe(result)
     return result
