@@ -33,7 +33,7 @@ CODES: dict[str, Code] = {
     # command line and files
     "usage": Code(errors.UsageError, ""),
     "settings-syntax": Code(errors.UsageError, ""),
-    "file-unreadable": Code(errors.FormatError, ""),
+    "file-unreadable": Code(errors.FormatError, "", "sometimes"),
     "file-unwritable": Code(errors.FormatError, ""),
     "archive-malformed": Code(errors.FormatError, ""),
     # the object itself
