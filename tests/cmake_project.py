@@ -23,7 +23,7 @@ cmake_minimum_required(VERSION 3.25)
 project(test LANGUAGES {languages})
 find_package(LlextTools REQUIRED)
 """
-LLEXT_COMMAND = f"{sys.executable};-m;llext_tools"
+LLEXT_COMMAND = f"{sys.executable};-P;-m;llext_tools"
 GCC = {
     "cortex": ("arm-none-eabi-gcc",),
     "rv": ("riscv64-unknown-elf-gcc", "riscv32-unknown-elf-gcc", "riscv-none-elf-gcc"),

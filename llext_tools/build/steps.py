@@ -129,7 +129,7 @@ def cmake_variables(job: Job, options: Options, ninja: str) -> list[str]:
     return [
         f"CMAKE_MAKE_PROGRAM={ninja}",
         *(target if job.target else ()),
-        f"LLEXT_COMMAND={sys.executable};-m;llext_tools",
+        f"LLEXT_COMMAND={sys.executable};-P;-m;llext_tools",  # -P: this package, whatever the current folder has
         f"LlextTools_DIR={paths.cmake_dir()}",
         *(f"{name}={value}" for name, value in _project_variables(job, options).items() if value),
         *options.define,

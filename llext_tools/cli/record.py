@@ -45,7 +45,8 @@ class Record:
         spare(args.record, read, "llext run: --record")
         self._args = args
         self._inputs: dict[str, tuple[int, int]] | None = {}
-        self._own = _folders(os.path.dirname(llext_tools.__file__), sysconfig.get_path("stdlib"))
+        self._own = _folders(os.path.dirname(llext_tools.__file__))
+        self._library = _folders(sysconfig.get_path("stdlib"))
         self._packages = _folders(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
         try:
             os.makedirs(os.path.dirname(os.path.abspath(args.record)), exist_ok=True)
@@ -95,7 +96,9 @@ class Record:
             path = source_from_cache(path)
         real = os.path.realpath(path)
         installed = real.startswith(self._packages)  # code is left out, data may be an extension
-        if path in self._inputs or (real.endswith(".py") if installed else real.startswith(self._own)):
+        if path in self._inputs or real.startswith(self._own):
+            return
+        if real.endswith(".py") if installed else real.startswith(self._library):
             return
         found = os.stat(path)
         if stat.S_ISREG(found.st_mode):

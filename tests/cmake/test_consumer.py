@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ CONSUMER = Path(__file__).with_name("consumer")
 def run(installed: Installed, program: str, *arguments: str | Path) -> str:
     done = installed.run(tool(program), *map(str, arguments))
     assert done.returncode == 0, done.stdout
-    assert str(CONSUMER.parents[2]) not in done.stdout, "something knows of the checkout"
+    elsewhere = done.stdout.replace(sys.prefix, "")  # the tests' own environment, which has the compiler, may lie in it
+    assert str(CONSUMER.parents[2]) not in elsewhere, "something knows of the checkout"
     return done.stdout
 
 

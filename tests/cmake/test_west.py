@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from llext_tools import cmake_dir
+from llext_tools.paths import samples_dir
 from needs import need
 
 pytestmark = pytest.mark.cmake
 
 pytest.importorskip("west")
 
-WEST = Path(cmake_dir()).parent / "west"
+WEST = Path(samples_dir()).parent / "west"  # beside the samples, in a checkout and in the wheel
 MANIFEST = """\
 manifest:
   projects:
