@@ -19,6 +19,16 @@ function(_llext_check_arguments who)
   endif()
 endfunction()
 
+# _llext_components(): where what is installed goes when the caller does not say: arg_COMPONENT and arg_DEBUG_COMPONENT.
+macro(_llext_components)
+  if(NOT arg_COMPONENT)
+    set(arg_COMPONENT llext)
+  endif()
+  if(NOT arg_DEBUG_COMPONENT)
+    set(arg_DEBUG_COMPONENT "${arg_COMPONENT}-debug")
+  endif()
+endmacro()
+
 # _llext_did_you_mean(<variable> <word> <keyword>...): "; did you mean <keyword>?" for the keyword that is nearest to the
 # word, upper or lower case, or "" if none is near: more than a third of its letters would have to change.
 function(_llext_did_you_mean out word)
@@ -110,4 +120,12 @@ function(_llext_extensions who out_files)
     list(APPEND files "${file}")
   endforeach()
   set(${out_files} "${files}" PARENT_SCOPE)
+endfunction()
+
+# _llext_list(<property> <file>): write the lines of a global property to a file of the build folder, for `llext build`.
+function(_llext_list property file)
+  get_property(lines GLOBAL PROPERTY ${property})
+  list(JOIN lines "\n" text)
+  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
+  file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/$<${multi_config}:$<CONFIG>/>${file}" CONTENT "${text}\n")
 endfunction()

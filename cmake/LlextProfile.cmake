@@ -30,3 +30,15 @@ function(_llext_profile who out_options source profile)
   endif()
   set(${out_options} --profile "${profile}" PARENT_SCOPE)
 endfunction()
+
+# _llext_chosen_profile(): what arg_PROFILE says, else LLEXT_PROFILE, in ${profile}, and ${profile_options} for it; ${who} is the
+# caller's. Low level.
+macro(_llext_chosen_profile)
+  set(profile "${arg_PROFILE}")
+  set(profile_from PROFILE)
+  if(profile STREQUAL "")
+    set(profile "${LLEXT_PROFILE}")
+    set(profile_from LLEXT_PROFILE)
+  endif()
+  _llext_profile("${who}" profile_options ${profile_from} "${profile}")
+endmacro()

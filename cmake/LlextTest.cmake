@@ -191,17 +191,10 @@ endfunction()
 
 # llext-runs.txt: the record of each test, the test and the file that tells CTest of it, none if it is a build step; with
 # tabs between them. `llext build` reads it, as it does llext-extensions.txt.
-function(_llext_list_runs)
-  get_property(runs GLOBAL PROPERTY LLEXT_RUNS)
-  list(JOIN runs "\n" text)
-  get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
-  file(GENERATE OUTPUT "${CMAKE_BINARY_DIR}/$<${multi_config}:$<CONFIG>/>llext-runs.txt" CONTENT "${text}\n")
-endfunction()
-
 get_property(_llext_listed GLOBAL PROPERTY LLEXT_RUNS_LISTED)
 if(NOT _llext_listed)
   set_property(GLOBAL PROPERTY LLEXT_RUNS_LISTED TRUE)
-  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL _llext_list_runs)
+  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL _llext_list LLEXT_RUNS llext-runs.txt)
 endif()
 
 # _llext_check_host(<who>): refuse devices and overrides that `llext run` would not take. The files are looked at then.

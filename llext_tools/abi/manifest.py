@@ -12,7 +12,6 @@ one extension do not agree, ``further`` lists what the others say, each with imp
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -97,7 +96,7 @@ def follow(obj: ElfObject, data: bytes, output: str) -> dict[str, str]:
 
 
 def _is_about(document: Mapping[str, Any], obj: ElfObject) -> bool:
-    digest = hashlib.sha256(obj.image.tobytes()).hexdigest()
+    digest = artifact.digest(obj.image.tobytes())
     return any(entry["sha256"] == digest for entry in document["files"].values())
 
 

@@ -22,7 +22,6 @@ from llext_tools.elf.write import Section, aligned
 
 NOTE, LINK = ".note.gnu.build-id", ".gnu_debuglink"
 NT_GNU_BUILD_ID = 3
-ID_SIZE = 20
 
 
 def build_id(obj: ElfObject) -> bytes:
