@@ -15,6 +15,7 @@ from llext_tools.build import Firmware, Job, exit_code, honoured_presets, keep_p
 from llext_tools.build.cache import variable
 from llext_tools.cli import matrix, settings, settings_build
 from llext_tools.cli.parser import choice_help
+from llext_tools.cli.results import print_end
 from llext_tools.cli.settings_build import BuildSettings
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
             keep_presets(results, options)
     except LlextError as error:  # the build is what was asked for
         notes = (*notes, *(f"no presets for CMake: {found.message}" for found in error.diagnostics))
-    matrix.print_end(results, time.monotonic() - start, notes)
+    print_end(results, time.monotonic() - start, notes)
     if any(result.passed and result.artifacts for result in results):
         print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
     return exit_code(results)

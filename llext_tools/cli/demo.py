@@ -12,6 +12,7 @@ from pathlib import Path
 from llext_tools import __version__
 from llext_tools.build import exit_code
 from llext_tools.cli import matrix
+from llext_tools.cli.results import print_end, print_wrapped
 from llext_tools.diag import fail
 from llext_tools.paths import samples_dir
 
@@ -39,11 +40,11 @@ def run(args: argparse.Namespace) -> int:
     jobs, notes = matrix.choose_jobs(args, folder / "build", folder / "dist")
     kept = copy_samples(folder, args.dir)
     names = sorted(path.name for path in folder.iterdir() if (path / "CMakeLists.txt").is_file())
-    matrix.print_wrapped(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}")
+    print_wrapped(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}")
     print(flush=True)
     start = time.monotonic()
     results = matrix.run_jobs(jobs, args, matrix.options_of(args, folder))
-    matrix.print_end(results, time.monotonic() - start, notes)
+    print_end(results, time.monotonic() - start, notes)
     good = next((result for result in results if result.passed), None)
     if good is not None:
         again = f"--target {good.job.target} --toolchain {good.job.toolchain}"

@@ -11,7 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from llext_tools.build import Case, Failure, Job, Options, Result, Step
-from llext_tools.cli import matrix
+from llext_tools.cli import matrix, rows
 
 
 class Page(HTMLParser):
@@ -119,4 +119,4 @@ def test_a_failed_test_that_is_a_build_step_is_counted(tmp_path: Path, monkeypat
     result = dataclasses.replace(results(tmp_path)[1], failures=failed, seconds={Step.TEST: 0.1})
     run_jobs([result], tmp_path, monkeypatch, str(tmp_path / "page.md"))
     page = Page((tmp_path / "page.md").read_text(encoding="utf-8"))
-    assert page.rows[1][4] == matrix.cells(result)[4] == "1 of 3"
+    assert page.rows[1][4] == rows.cells(result)[4] == "1 of 3"

@@ -14,7 +14,7 @@ from llext_tools import __version__, toolchains
 from llext_tools.arch.base import Target
 from llext_tools.build import Case, Failure, Job, Progress, Result, Step
 from llext_tools.cli import build as cli_build
-from llext_tools.cli import demo, matrix
+from llext_tools.cli import demo, matrix, results, rows
 from llext_tools.diag import fail
 from llext_tools.errors import ToolError, UsageError
 from llext_tools.toolchains import Toolchain
@@ -97,7 +97,7 @@ def test_plain_rows() -> None:
         not_built("rv64gc", Step.BUILD),
         not_built("cortex-m4", Step.CONFIGURE),
     ]
-    view = matrix.Plain([result.job for result in results], stream)
+    view = rows.Plain([result.job for result in results], stream)
     view.observe(Progress(job=results[0].job, step=Step.BUILD, done=1, total=2))
     for result in results:
         view.observe(result)
@@ -114,7 +114,7 @@ def test_live_rows_end_as_the_final_table() -> None:
     from rich.console import Console
 
     results = [with_tests("cortex-m4", 3), not_built("rv64gc", Step.BUILD)]
-    table = matrix.LiveTable([*(result.job for result in results), job("rv32imac")])
+    table = rows.LiveTable([*(result.job for result in results), job("rv32imac")])
 
     def text() -> str:
         console = Console(file=io.StringIO(), width=80)
@@ -137,16 +137,16 @@ def test_live_rows_end_as_the_final_table() -> None:
 
 def test_summary() -> None:
     two = [with_tests("cortex-m4", 3), with_tests("rv64gc", 4)]
-    assert matrix.summary(two, 12.34) == "4 extensions for 2 targets built and checked, 7 tests run in 12 s"
-    assert matrix.summary([with_tests("cortex-m4", 1)], 3.21) == (
+    assert results.summary(two, 12.34) == "4 extensions for 2 targets built and checked, 7 tests run in 12 s"
+    assert results.summary([with_tests("cortex-m4", 1)], 3.21) == (
         "2 extensions for 1 target built and checked, 1 test run in 3.2 s"
     )
-    assert matrix.summary([*two, with_tests("rv32imac", 1, 1)], 3.0) == "1 of 3 targets failed in 3.0 s"
+    assert results.summary([*two, with_tests("rv32imac", 1, 1)], 3.0) == "1 of 3 targets failed in 3.0 s"
 
 
 def test_tests_that_were_not_run_are_named() -> None:
     result = replace(with_tests("cortex-m4", 2), not_run=("c", "d"))
-    assert matrix.tests_not_run([result, with_tests("rv64gc", 4)]) == [
+    assert results.tests_not_run([result, with_tests("rv64gc", 4)]) == [
         "cortex-m4-gcc: 2 tests run, 2 not, for their extensions were not built: c, d"
     ]
 
@@ -154,8 +154,8 @@ def test_tests_that_were_not_run_are_named() -> None:
 def test_a_test_at_build_counts_as_one() -> None:
     done = with_tests("cortex-m4", 12)
     failed = replace(done, failures=(Failure(step=Step.TEST, what="at_build", lines=()),))
-    assert matrix.cells(failed)[2:5] == ("2", "2", "12 of 13")
-    assert matrix.cells(replace(failed, seconds={Step.BUILD: 1.0}))[2] == "build failed", "no other test was run"
+    assert rows.cells(failed)[2:5] == ("2", "2", "12 of 13")
+    assert rows.cells(replace(failed, seconds={Step.BUILD: 1.0}))[2] == "build failed", "no other test was run"
 
 
 @pytest.mark.parametrize("text", ["FOO", "=1", "FOO:BLA=1", "A B=1"])
@@ -168,7 +168,7 @@ def test_definitions_for_cmake(text: str) -> None:
 
 
 def test_json_is_complete() -> None:
-    value = json.loads(matrix.to_json([with_tests("cortex-m4", 1, 1), not_built("rv64gc", Step.CONFIGURE)], 1.5))
+    value = json.loads(results.to_json([with_tests("cortex-m4", 1, 1), not_built("rv64gc", Step.CONFIGURE)], 1.5))
     assert value["version"] == 1
     assert value["exit_code"] == 12
     first, second = value["jobs"]
