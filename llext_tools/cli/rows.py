@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from llext_tools.build import Job, Progress, Result, Step, job_name
 from llext_tools.cli.render import RED, Paint
+from llext_tools.cli.terminal import bare
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -83,13 +84,14 @@ class LiveTable:
     """The rows of all jobs, redrawn as they change. What is left on the screen at the end is the final table."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
+        from rich.console import Console
         from rich.live import Live
 
         self._jobs = jobs
         self._state: dict[str, Progress | Result] = {}
         self._since: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._live = Live(get_renderable=self.table, refresh_per_second=8)
+        self._live = Live(get_renderable=self.table, console=Console(file=bare(sys.stdout)), refresh_per_second=8)
 
     def __enter__(self) -> Self:
         self._live.__enter__()

@@ -11,11 +11,16 @@ class Terminal:
     """Stands for a stream to a terminal: what would be obeyed is spelt out, but for what is harmless."""
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self.stream = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(text if text.isprintable() else spelt_out(text))
+        self.stream.write(text if text.isprintable() else spelt_out(text))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)
+
+
+def bare(stream: Any) -> Any:
+    """The stream itself, for whoever moves the cursor and prints nothing that comes from a file."""
+    return stream.stream if isinstance(stream, Terminal) else stream

@@ -1,4 +1,7 @@
-"""What a terminal gets of names and texts that are meant for it. Oracle: a pseudo-terminal, and what the file has."""
+"""What a terminal gets of names and texts that are meant for it, and of the table of `llext build`.
+
+Oracles: a pseudo-terminal, what the file has, and pyte, which does what a terminal does with what it gets.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyte
 import pytest
 
 from elfedit import Elf
@@ -25,14 +29,35 @@ greet:
 TITLE = b"\x1b]0;ab"  # sets the title of the window, as long as "fname_"
 
 
+TABLE = """
+import sys
+from pathlib import Path
+from llext_tools.build import Job, Progress, Result, Step
+from llext_tools.cli.rows import view
+from llext_tools.cli.terminal import Terminal
+
+sys.stdout = Terminal(sys.stdout)
+jobs = [Job(target=name, toolchain="gcc", build=Path("b"), output=Path("o")) for name in ("cortex-m4", "rv32imac")]
+print("before")
+with view(jobs) as table:
+    table.observe(Progress(job=jobs[0], step=Step.BUILD, done=1, total=4))
+    table.observe(Progress(job=jobs[1], step=Step.BUILD, done=1, total=4))
+    table._live.refresh()
+    for job in jobs:
+        table.observe(Result(job=job, artifacts=(Path("a"), Path("b")), seconds={Step.BUILD: 2.5}))
+print("after")
+"""
+
+
 def on_terminal(*command: str) -> bytes:
-    """What a command writes to a terminal."""
+    """What Python writes to a terminal."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)}
     for name in ("NO_COLOR", "FORCE_COLOR"):
         environment.pop(name, None)
-    arguments = [sys.executable, "-m", "llext_tools", *command]
-    with subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, *command], stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    ) as process:
         os.close(theirs)
         found = b""
         while part := read(ours):
@@ -57,10 +82,23 @@ def test_names_are_no_orders(command: str, tmp_path: Path) -> None:
     elf = Elf(out.read_bytes())
     elf.data[:] = elf.data.replace(b"fname_", TITLE)
     out.write_bytes(bytes(elf))
-    printed = on_terminal(command, str(out))
+    printed = on_terminal("-m", "llext_tools", command, str(out))
     assert TITLE not in printed
     assert rb"\x1b]0;ab" in printed
     assert b"\x1b[" in printed, "colours are there"
+
+
+def test_the_table_of_a_build_is_drawn_in_its_place() -> None:
+    screen = pyte.Screen(80, 24)
+    pyte.ByteStream(screen).feed(on_terminal("-c", TABLE))
+    lines = [line.split() for line in screen.display if line.strip() and "─" not in line]
+    assert lines == [
+        ["before"],
+        ["target", "toolchain", "built", "checked", "run", "time"],
+        ["cortex-m4", "gcc", "2", "2", "0", "2.5", "s"],
+        ["rv32imac", "gcc", "2", "2", "0", "2.5", "s"],
+        ["after"],
+    ]
 
 
 def test_what_passes() -> None:
