@@ -63,3 +63,9 @@ def archive(files: Mapping[str, bytes] | list[tuple[str, bytes]]) -> bytes:
 def codes_in(printed: str) -> set[str]:
     """The codes of what was reported."""
     return {line.partition("[")[2].partition("]")[0] for line in printed.splitlines() if line.startswith("error[")}
+
+
+def refused(*command: str, environment: dict[str, str] | None = None) -> tuple[int, set[str], str]:
+    """Exit code, codes of diagnostics, and what was printed in one line."""
+    code, printed = llext(*command, environment=environment)
+    return code, codes_in(printed), " ".join(printed.split())

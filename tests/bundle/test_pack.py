@@ -1,0 +1,121 @@
+"""What goes into a bundle, and what is refused. Oracles: Python's tarfile and hashlib."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from bundle import made
+from llext_tools.cli import pack
+from llext_tools.diag import Reporter
+from llext_tools.elf.model import ElfObject
+from transcript import llext
+
+
+def test_a_bundle_is_an_archive_of_the_files(tmp_path: Path) -> None:
+    dist = made.dist(tmp_path)
+    data = made.packed(tmp_path, "--name", "kit", "--version", "1.2").read_bytes()
+    files = made.members(data)
+    assert next(iter(files)) == "index.json"
+    on_disk = {path.relative_to(dist).as_posix(): path.read_bytes() for path in dist.rglob("*") if path.is_file()}
+    assert {name: files[name] for name in files if "/" in name} == on_disk
+    assert files.keys() - on_disk.keys() == {"index.json", "sbom.cdx.json"}
+    index = json.loads(files["index.json"])
+    assert (index["name"], index["version"], len(index["artifacts"])) == ("kit", "1.2", 4)
+    for name, entry in index["files"].items():
+        assert entry == {"size": len(files[name]), "sha256": hashlib.sha256(files[name]).hexdigest()}
+    assert made.archive(files) == data
+
+
+def test_two_folders_give_the_same_bundle(tmp_path: Path) -> None:
+    found = []
+    for name in ("one", "another folder"):
+        (tmp_path / name).mkdir()
+        made.dist(tmp_path / name)
+        found.append(made.packed(tmp_path / name, "--sbom", str(tmp_path / name / "bill.json")).read_bytes())
+    assert found[0] == found[1]
+    assert (tmp_path / "one/bill.json").read_bytes() == made.members(found[0])["sbom.cdx.json"]
+
+
+def test_all_files_bear_the_time_of_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.dist(tmp_path)
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    path = made.packed(tmp_path)
+    with tarfile.open(path, "r:") as archive:
+        assert {member.mtime for member in archive} == {1_700_000_000}
+        bill = json.loads(archive.extractfile("sbom.cdx.json").read())  # type: ignore[union-attr]
+    assert bill["metadata"]["timestamp"] == "2023-11-14T22:13:20+00:00"
+    assert llext("verify", str(path), "--digests-only")[0] == 0
+    code, codes, printed = made.refused("pack", str(tmp_path), environment={"SOURCE_DATE_EPOCH": "today"})
+    assert (code, codes, "SOURCE_DATE_EPOCH" in printed) == (2, {"usage"}, True)
+
+
+def test_some_artifacts_are_chosen(tmp_path: Path) -> None:
+    made.dist(tmp_path)
+    names = set(made.members(made.packed(tmp_path, "--target", "cortex-m4", "--no-debug").read_bytes()))
+    expected = {f"cortex-m4-gcc/{name}" for name in ("blink.llext", "blink.json", "meter.llext", "meter.json")}
+    assert names == {"index.json", "sbom.cdx.json", *expected}
+    names = set(made.members(made.packed(tmp_path, "--extension", "meter").read_bytes()))
+    assert {name.rpartition("/")[2].partition(".")[0] for name in names if "/" in name} == {"meter"}
+    assert made.refused("pack", str(tmp_path), "--extension", "blonk")[:2] == (2, {"usage"})
+    assert made.refused("pack", str(tmp_path), "--target", "rv64gc")[:2] == (2, {"usage"})
+
+
+def test_what_is_not_whole_is_not_packed(tmp_path: Path) -> None:
+    dist, output = made.dist(tmp_path), tmp_path / "b.llextpack"
+    one, two, three = (dist / f"cortex-m4-gcc/{name}" for name in ("blink.llext", "meter.json", "meter.debug.elf"))
+    one.write_bytes(one.read_bytes() + b"!")
+    two.unlink()
+    code, codes, printed = made.refused("pack", str(dist), "-o", str(output))
+    assert (code, codes) == (3, {"manifest-stale", "manifest-missing"})
+    assert f"`{one}` is not what the manifest says" in printed
+    assert f"`{three.parent}/meter.llext` has no manifest" in printed
+    assert not output.exists()
+
+
+def test_nothing_is_packed_over_what_is_read(tmp_path: Path) -> None:
+    dist, output, key = made.dist(tmp_path), tmp_path / "b.llextpack", tmp_path / "key.pem"
+    assert llext("sign", "--new-key", str(key))[0] == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    link = tmp_path / "link"
+    link.symlink_to(dist / "cortex-m4-gcc/blink.json")
+    for path in (dist / "cortex-m4-gcc/blink.llext", link, key):
+        for options in (["-o", str(path)], ["-o", str(output), "--sbom", str(path)]):
+            code, codes, printed = made.refused("pack", str(dist), "--key", str(key), *options)
+            assert (code, codes, "is one of the files that are read" in printed) == (2, {"usage"}, True), printed
+    code, codes, printed = made.refused("pack", str(dist), "-o", str(output), "--sbom", f"{tmp_path}/./b.llextpack")
+    assert (code, codes, "would both write" in printed) == (2, {"usage"}, True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != link} == before
+
+
+def test_what_no_loader_takes_is_not_packed(tmp_path: Path) -> None:
+    dist = made.dist(tmp_path, ("blink",), debug=False)
+    extension, manifest = dist / "cortex-m4-gcc/blink.llext", dist / "cortex-m4-gcc/blink.json"
+    data = b"\x7fELF" + bytes(100)
+    extension.write_bytes(data)
+    document = json.loads(manifest.read_text())
+    document["files"]["blink.llext"] |= {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest.write_text(json.dumps(document))
+    code, codes, printed = made.refused("pack", str(dist), "-o", str(tmp_path / "b.llextpack"))
+    assert (code, codes <= {"elf-header", "elf-machine", "elf-type"}, str(extension) in printed) == (3, True, True)
+    assert not (tmp_path / "b.llextpack").exists()
+
+
+def test_what_a_firmware_lacks_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check ends with the class of its first error: an import, which is for the firmware to have."""
+
+    def checked(obj: ElfObject, *, reporter: Reporter) -> None:
+        reporter.error("undefined-symbol", "`nowhere` is not exported")
+        if obj.path.endswith("meter.llext"):
+            reporter.error("elf-sections", "there are too many sections")
+        reporter.checkpoint()
+
+    monkeypatch.setattr(pack, "check", checked)
+    made.dist(tmp_path)
+    code, codes, _ = made.refused("pack", str(tmp_path / "dist"), "-o", str(tmp_path / "b.llextpack"))
+    assert (code, codes) == (3, {"elf-sections"})
+    made.packed(tmp_path, "--extension", "blink")
