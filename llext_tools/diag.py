@@ -190,6 +190,8 @@ CODES: dict[str, Code] = {
     # bundles and signatures
     "manifest-missing": Code(errors.FormatError, ""),
     "bundle-duplicate": Code(errors.UsageError, ""),
+    "bundle-incomplete": Code(errors.BuildError, "", "sometimes"),
+    "bundle-unasked": Code(errors.UsageError, "", "always"),
     "bundle-malformed": Code(errors.BundleError, ""),
     "bundle-changed": Code(errors.BundleError, ""),
     "bundle-missing": Code(errors.BundleError, ""),

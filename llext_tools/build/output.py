@@ -9,7 +9,7 @@ from pathlib import Path
 
 from llext_tools.artifact import read_artifact, to_text
 from llext_tools.artifact.runs import with_runs
-from llext_tools.build.job import Failure, Job, Step
+from llext_tools.build.job import LOG, Failure, Job, Step
 from llext_tools.build.runs import records_by_file, runs_of
 from llext_tools.diag import Diagnostic, listed
 from llext_tools.errors import LlextError
@@ -103,6 +103,23 @@ def _state(job: Job, files: Mapping[str, Path]) -> str:
         except OSError:
             found.append(f"- - {path}")
     return "\n".join(found)
+
+
+def discard(job: Job) -> None:
+    """Remove what an earlier build has left in the output folder, for this one did not pass."""
+    (job.build / GATHERED).unlink(missing_ok=True)
+    sweep(job.output, keep=())
+
+
+def did_not_pass(build: Path) -> bool:
+    """Whether the last job in a folder has failed, or was killed when none had passed before."""
+    return (build / LOG).exists() and not (build / GATHERED).exists()
+
+
+def ships_nothing(build: Path) -> bool:
+    """Whether the last job in a folder has passed without any extension: the project has none for that target."""
+    state = read_text(build / GATHERED)
+    return state is not None and not any(line.endswith(".llext") for line in state.splitlines())
 
 
 def sweep(output: Path, keep: Iterable[str]) -> None:

@@ -27,7 +27,7 @@ from llext_tools.build.logs import (
     unexplained,
     warnings_of,
 )
-from llext_tools.build.output import extensions, firmware_unused, gather, read_text, sweep
+from llext_tools.build.output import discard, extensions, firmware_unused, gather, read_text
 from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
 from llext_tools.build.runs import excluding, others, up_to_date
@@ -73,7 +73,7 @@ def run_job(
         artifacts, failures = gather(job, made)
     unused = () if failures else firmware_unused(job, artifacts)
     if failures:
-        sweep(job.output, keep=())
+        discard(job)
     result = Result(
         job=job,
         artifacts=artifacts,

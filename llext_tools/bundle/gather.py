@@ -24,8 +24,10 @@ class Wanted(NamedTuple):
     def takes(self, job: str, artifact: Artifact) -> bool:
         if self.extensions and artifact.name not in self.extensions:
             return False
-        names = (job, target_of(artifact.document))
-        return not self.targets or any(each in names or job.startswith(f"{each}-") for each in self.targets)
+        return self.takes_job(job, target_of(artifact.document))
+
+    def takes_job(self, job: str, target: str = "") -> bool:
+        return not self.targets or any(each in (job, target) or job.startswith(f"{each}-") for each in self.targets)
 
 
 def gather(paths: Iterable[str], wanted: Wanted, reporter: Reporter) -> list[Packed]:

@@ -13,9 +13,10 @@ from llext_tools.bundle.gather import Wanted, gather
 from llext_tools.bundle.index import LATEST, Entry, is_word
 from llext_tools.bundle.pack import Packed, archive, members
 from llext_tools.check import check
-from llext_tools.cli import settings, settings_pack
+from llext_tools.cli import pack_jobs, settings, settings_pack
+from llext_tools.cli.render import report
 from llext_tools.cli.signing import private_key
-from llext_tools.diag import CODES, Diagnostic, Reporter, fail, number
+from llext_tools.diag import CODES, Diagnostic, Reporter, fail, listed, number
 from llext_tools.elf.read import read_object
 from llext_tools.elf.runtime import helpers_in
 from llext_tools.errors import LlextError, UndefinedError
@@ -29,13 +30,10 @@ EXAMPLE = """
 llext pack dist -o blink.llextpack
 llext pack --target cortex-m4 --no-debug --key key.pem
 """
-DIST = "dist"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "paths", metavar="PATH", nargs="*", help=f"a folder, a manifest or an extension; default: {DIST}/"
-    )
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="a folder, a manifest or an extension; default: dist/")
     parser.add_argument("-o", "--output", metavar="FILE", help=f"default: its name with the suffix `{SUFFIX}`")
     parser.add_argument("--name", metavar="NAME", help="default: see the settings; else OUTPUT's, or this folder's")
     parser.add_argument("--version", metavar="TEXT", help="default: see the settings; else none")
@@ -53,13 +51,18 @@ def run(args: argparse.Namespace) -> int:
     time = epoch()
     key = private_key(args.key) if args.key else None
     output = args.output or f"{name}{SUFFIX}"
-    if not args.paths and not os.path.isdir(DIST):
+    project = pack_jobs.read()
+    args.paths = args.paths or [project.output]
+    whole = list(map(os.path.abspath, args.paths)) == [os.path.abspath(project.output)]
+    if whole and not os.path.isdir(project.output):
         cure = "`llext build` makes it; or name folders, manifests or extensions"
-        fail("usage", f"llext pack: there is no folder `{DIST}` here", help=cure)
+        fail("usage", f"llext pack: there is no folder `{project.output}` here", help=cure)
     reporter = Reporter()
     wanted = Wanted(tuple(args.extension), tuple(args.target), not args.no_debug)
-    packed = gather(args.paths or [DIST], wanted, reporter)
+    packed = gather(args.paths, wanted, reporter)
     _check_choice(args, packed, reporter)
+    if whole:
+        reporter.add(pack_jobs.differences(project, (each.entry.job for each in packed), wanted))
     helpers = _loadable(packed, reporter)
     reporter.checkpoint()
     read = [path for each in packed for path in each.artifact.paths] + ([args.key] if args.key else [])
@@ -71,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
     data = archive(files, time, signature)
     write_all({output: data, **({args.sbom: bill} if args.sbom else {})})
     signed = f", signed with key {keys.public_of(key).id[: keys.SHOWN]}" if key else ""
+    if reporter.diagnostics:
+        report(reporter.diagnostics)
     print(f"{output}: {number(len(packed), 'artifact')}, {number(len(data), 'byte')}{signed}")
     return 0
 
@@ -120,10 +125,15 @@ def _check_choice(args: argparse.Namespace, packed: Sequence[Packed], reporter: 
     for name in args.extension:
         if name not in {each.entry.name for each in packed} and not reporter.failed:
             fail("usage", f"llext pack: there is no extension `{name}` among the artifacts", help="look for it in dist")
-    if not packed and not reporter.failed:
-        where = ", ".join(f"`{path}`" for path in args.paths or [DIST])
-        chosen = f" for {', '.join(args.target)}" if args.target else ""
+    absent = [name for name in args.target if not any(_is_for(each, name) for each in packed)]
+    if (absent or not packed) and not reporter.failed:
+        where = ", ".join(f"`{path}`" for path in args.paths)
+        chosen = f" for {listed(absent)}" if absent else ""
         fail("usage", f"llext pack: there are no artifacts{chosen} in {where}", help="`llext build` makes them")
+
+
+def _is_for(each: Packed, target: str) -> bool:
+    return Wanted(targets=(target,)).takes(each.entry.job, each.artifact)
 
 
 def _is_of_firmware(each: Diagnostic) -> bool:
