@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata, util
 from typing import NamedTuple
 
@@ -21,8 +21,9 @@ from llext_tools.errors import LlextError
 
 GROUP = "llext.extensions"
 FOLDER, ENDING = "llext", ".llext"
-NAMED = re.compile(r"(?:(?P<distribution>[\w.-]{2,}):)?(?P<name>\w[\w-]*)")
-"""An extension's name, or that of its distribution and its own: ``blink``, ``my-extensions:blink``."""
+NAMED = re.compile(r"(?:(?P<distribution>[\w.-]{2,}):)?(?P<name>\w[\w-]*)(?:@(?P<chosen>.+))?")
+"""An extension's name; with that of its distribution in front, and what it is built for behind, if there are several:
+``blink``, ``my-extensions:blink``, ``blink@cortex-m4``, ``blink@cortex-m4-gcc``."""
 
 
 class Installed(NamedTuple):
@@ -38,7 +39,13 @@ class Installed(NamedTuple):
 
     @property
     def job(self) -> str:
+        """The folder: what it was built for."""
         return os.path.basename(os.path.dirname(self.path))
+
+    @property
+    def whole_name(self) -> str:
+        """Which no other one of the distribution has: ``blink@cortex-m4-gcc``."""
+        return f"{self.name}@{self.job}"
 
 
 def installed_extensions(warn: Callable[[Diagnostic], None] = lambda _: None) -> tuple[Installed, ...]:
@@ -60,7 +67,7 @@ def installed_extensions(warn: Callable[[Diagnostic], None] = lambda _: None) ->
                 found[os.path.realpath(file)] = Installed(
                     title, version, each.name, *_built_for(each, toolchain), os.path.getsize(file), file
                 )
-    return tuple(sorted(found.values()))
+    return tuple(sorted(found.values(), key=lambda each: (*each[:5], each.job, each.path)))
 
 
 def _announced(warn: Callable[[Diagnostic], None]) -> Iterator[tuple[metadata.Distribution, str, str, str]]:
@@ -86,6 +93,7 @@ def installed(name: str, *, target: str = "", distribution: str = "") -> str:
     """The path of an installed extension.
 
     Args:
+        name: ``blink``; where one target has several, what it is built for behind it: ``blink@cortex-m4-gcc``.
         target: one of ``llext targets``; needed if it is there for several.
         distribution: that has brought it; needed if several have one of this name.
     Raises:
@@ -98,35 +106,58 @@ def installed(name: str, *, target: str = "", distribution: str = "") -> str:
 
 
 def find_installed(word: str, target: str = "") -> str | None:
-    """The path of what ``blink`` or ``my-extensions:blink`` is the name of; None if it is no name, or nobody's.
+    """The path of what ``blink``, ``my-extensions:blink`` or ``blink@cortex-m4-gcc`` is the name of.
 
+    Args:
+        target: which one to take if the word does not say.
+    Returns:
+        None if it is no name, or nobody's.
     Raises:
         UsageError: ``usage``: there are several, or there is one, but for other targets.
     """
+    found = named_so(word, target)
+    name, what = word.partition("@")[0], f"the installed extension `{word}`"
+    targets, jobs = (list(dict.fromkeys(each)) for each in ([e.target for e in found], [e.job for e in found]))
+    if len(targets) > 1:
+        text = f"{what} is there for {listed(targets, 6)}"
+        fail("usage", text, help=f"choose one, such as `{name}@{targets[0]}`")
+    if len(jobs) > 1:
+        text = f"{what} is there several times for `{targets[0]}`: {listed(jobs, 6)}"
+        fail("usage", text, help=f"choose one, such as `{name}@{jobs[0]}`")
+    if len(found) > 1:
+        fail("usage", f"{what} is there {len(found):,} times", help=f"name the file: {found[0].path}")
+    return found[0].path if found else None
+
+
+def named_so(word: str, target: str = "") -> list[Installed]:
+    """All that a word is the name of, of one distribution; nothing if it is no name, or nobody's.
+
+    Raises:
+        UsageError: ``usage``: several distributions have it, or one has, but for other targets.
+    """
+    named = matching(word.partition("@")[0], installed_extensions())
+    chosen = word.partition("@")[2] or target
+    found = matching(word, named) if "@" in word else [each for each in named if target in ("", each.target)]
+    if named and not found:
+        there = listed(dict.fromkeys(each.job if "@" in word else each.target for each in named), 6)
+        text = f"the installed extension `{word.partition('@')[0]}` is for {there}, not for `{chosen}`"
+        fail("usage", text, help="`llext list` lists all")
+    titles = list(dict.fromkeys(each.distribution for each in found))
+    if len(titles) > 1:
+        cure = f"say whose you mean: {' or '.join(f'`{title}:{word}`' for title in titles)}"
+        fail("usage", f"several distributions have the installed extension `{word}`: {listed(titles, 6)}", help=cure)
+    return found
+
+
+def matching(word: str, every: Iterable[Installed]) -> list[Installed]:
+    """Those that a word is the name of, whoever has brought them."""
     parts = NAMED.fullmatch(word)
     if parts is None:
-        return None
-    name, source = parts["name"], _normal(parts["distribution"] or "")
-    named = [
-        each for each in installed_extensions() if each.name == name and source in ("", _normal(each.distribution))
-    ]
-    if not named:
-        return None
-    titles = list(dict.fromkeys(each.distribution for each in named))
-    fit = [each for each in named if target in ("", each.target)]
-    targets = list(dict.fromkeys(each.target for each in fit or named))
-    what = f"the installed extension `{word}`"
-    if not fit:
-        fail("usage", f"{what} is for {listed(targets, 6)}, not for `{target}`", help="`llext list` lists all")
-    if len(titles) > 1:
-        cure = f"say whose you mean: {' or '.join(f'`{title}:{name}`' for title in titles)}"
-        fail("usage", f"several distributions have {what}: {listed(titles, 6)}", help=cure)
-    if len(targets) > 1:
-        fail("usage", f"{what} is there for {listed(targets, 6)}", help=f"choose one: `--target {targets[0]}`")
-    if len(fit) > 1:
-        jobs, cure = listed((each.job for each in fit), 6), f"name the file: {fit[0].path}"
-        fail("usage", f"{what} is there from several toolchains: {jobs}", help=cure)
-    return fit[0].path
+        return []
+    source, chosen = _normal(parts["distribution"] or ""), parts["chosen"] or ""
+    named = [each for each in every if each.name == parts["name"] and source in ("", _normal(each.distribution))]
+    built = [each for each in named if chosen == each.job]
+    return built or [each for each in named if chosen in ("", each.target, f"{each.target}-{each.toolchain}")]
 
 
 def _normal(distribution: str) -> str:

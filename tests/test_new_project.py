@@ -100,9 +100,9 @@ def test_its_wheel_brings_the_extension_to_others(
     assert done.returncode == 0, done.stdout
     done = run(other, "llext_tools", "list", cwd=tmp_path, cross=False)
     assert [line.split()[:5] for line in done.stdout.splitlines()[1:]] == [
-        ["blink", "0.1.0", "blink", target, "zig"] for target in TARGETS
+        ["blink", "0.1.0", f"blink@{target}-zig", target, "zig"] for target in TARGETS
     ]
-    call = ("run", "blink", "--target", "rv32imac", "--call", "blink_run(3)")
+    call = ("run", "blink@rv32imac", "--call", "blink_run(3)")
     done = run(other, "llext_tools", *call, cwd=tmp_path, cross=False)
     assert done.returncode == 0, done.stdout
     assert "blink_run(3) = 3" in done.stdout

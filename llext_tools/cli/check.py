@@ -18,6 +18,7 @@ from llext_tools.cli import settings
 from llext_tools.cli.board import HEAP_KINDS, STORAGES, add_options, agree, board_of
 from llext_tools.cli.findings import FORMS, Checked, Facts, Report, ok_lines
 from llext_tools.cli.kconfig import config_file
+from llext_tools.cli.named import advised
 from llext_tools.cli.policy import Policy, codes_of, listed
 from llext_tools.cli.progress import counted
 from llext_tools.cli.render import Paint, report
@@ -183,8 +184,16 @@ def job_of(args: argparse.Namespace, chosen: Settings) -> Job:
     firmware = read_firmware(chosen.exports, config=config_file(args.config)) if chosen.exports else None
     board = board_of(args, firmware, chosen.target)
     checked = {os.path.realpath(path) for path in args.files}
-    before = tuple(load_object(path) for path in args.first if os.path.realpath(path) not in checked)
+    before = tuple(read_extension(path) for path in args.first if os.path.realpath(path) not in checked)
     return Job(firmware, profile, board, chosen.entries, chosen.policy, args.together, before)
+
+
+def read_extension(path: str) -> ElfObject:
+    """As ``load_object()``, with advice about what could have been a name."""
+    try:
+        return load_object(path)
+    except LlextError as error:
+        raise type(error)(advised(path, error.diagnostics)) from None
 
 
 class Found(NamedTuple):
@@ -248,7 +257,7 @@ def check_file(path: str, job: Job, others: Mapping[tuple[int, int], Beside], ob
     """Everything about one file, which ``obj`` is if it has been read."""
     reporter = Reporter()
     try:
-        obj = obj or load_object(path)
+        obj = obj or read_extension(path)
         subject = check(
             obj,
             firmware=job.firmware,

@@ -8,32 +8,34 @@ import json
 from llext_tools.cli.parser import nearest
 from llext_tools.cli.render import report
 from llext_tools.diag import Diagnostic, fail
-from llext_tools.distributions import Installed, installed_extensions
+from llext_tools.distributions import Installed, installed_extensions, matching
 
 DESCRIPTION = (
-    "List the extensions that are installed with Python packages. Where a command takes a file, the name will do: "
-    "`llext run blink --target cortex-m4`, or `my-extensions:blink` if several packages have one."
+    "List the extensions that are installed with Python packages. Where a command takes an extension's file, "
+    "its name will do: `blink`, or `blink@cortex-m4` or all of `blink@cortex-m4-gcc` if it is there "
+    "several times, or `my-extensions:blink` if several packages have one."
 )
 EXAMPLE = """
 llext list
 llext list hello --json
+llext run hello@cortex-m4
 """
-HEAD = ("package", "extension", "target", "toolchain", "bytes")
+HEAD = ("package", "name", "target", "toolchain", "bytes")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="only extensions of this name, with their paths")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="only those of this name, with their paths")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     warnings: list[Diagnostic] = []
     every = installed_extensions(warnings.append)
-    found = [each for each in every if args.name in (None, each.name)]
+    found = matching(args.name, every) if args.name else list(every)
     if warnings:
         report(warnings)
     if args.name and not found:
-        near = nearest(args.name, {each.name for each in every})
+        near = nearest(args.name, {known for each in every for known in (each.name, each.whole_name)})
         cure = f"did you mean `{near}`?" if near else "`llext list` lists those that are"
         fail("usage", f"no extension `{args.name}` is installed", help=cure)
     if args.json:
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def print_table(found: list[Installed]) -> None:
     rows = [
-        (f"{each.distribution} {each.version}", each.name, each.target, each.toolchain, f"{each.size:,}")
+        (f"{each.distribution} {each.version}", each.whole_name, each.target, each.toolchain, f"{each.size:,}")
         for each in found
     ]
     widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]

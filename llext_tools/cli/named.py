@@ -1,49 +1,114 @@
 """Installed extensions by their names: where a command takes an extension's file, and there is none of that name.
 
-Called between parsing and running, for all commands; those that take extensions stand in the table.
+Called between parsing and running, for all commands; those that take extensions stand in the table. Files that lie in
+an installed package are only read: a command that would write beside one says so, and writes nothing.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
+from typing import NoReturn
+
+from llext_tools.diag import Diagnostic, fail
+from llext_tools.errors import FormatError, LlextError
+from llext_tools.files import read_bytes
 
 OPERANDS: dict[str, tuple[str, ...]] = {
     "check": ("files", "first"),
     "debug": ("extension", "first"),
+    "exports": ("needed_by",),
     "inspect": ("file",),
     "link": ("extension",),
     "load": ("files",),
+    "manifest": ("manifest",),
+    "pack": ("paths",),
     "run": ("extension", "first"),
+    "sign": ("files",),
+    "slid": ("what",),
+    "verify": ("files",),
 }
 """Command -> those of its arguments that are extensions, as the parser stores them."""
+
+MANIFESTS = ("manifest", "sign", "verify")
+"""An extension is named, and its manifest is meant."""
+
+
+BY_TARGET = ("check", "debug", "run")
+"""Their ``--target`` chooses, too: it says what the extension has to be for."""
 
 
 def find_named(command: str, args: argparse.Namespace) -> None:
     """Put the paths of installed extensions in the place of their names.
 
     Raises:
-        UsageError: ``usage``: a name stands for several.
+        UsageError: ``usage``: a name stands for several, or the command would write into an installed package.
+        FormatError: ``file-unreadable``: a word could be a name, but there is neither a file nor an extension.
     """
-    target = getattr(args, "target", None)
-    chosen = target if isinstance(target, str) else ""
+    if command == "slid" and (args.list or args.prepare):
+        return  # these take names of symbols, and a firmware
+    chosen = (args.target or "") if command in BY_TARGET else ""
     for key in OPERANDS.get(command, ()):
         value = getattr(args, key, None)
         if isinstance(value, str):
-            setattr(args, key, path_of(value, chosen))
+            setattr(args, key, _paths(command, value, chosen, args)[0])
         elif isinstance(value, list):
-            setattr(args, key, [path_of(word, chosen) for word in value])
+            setattr(args, key, [path for word in value for path in _paths(command, word, chosen, args)])
 
 
-def path_of(word: str, target: str) -> str:
-    """The word itself, if it is a path of something or can be no name, or names nothing that is installed."""
-    if (
-        "/" in word
-        or os.sep in word
-        or "." in word.rpartition(":")[2]
-        or (os.path.exists(word) and not os.path.isdir(word))
-    ):
-        return word
-    from llext_tools.distributions import find_installed
+def _paths(command: str, word: str, target: str, args: argparse.Namespace) -> list[str]:
+    """What a word stands for: itself, unless it is the name of something that is installed."""
+    own, equals, rest = word.rpartition("=") if command == "load" else ("", "", word)
+    if not _may_be_name(rest) or (command == "pack" and os.path.isdir(rest)):
+        return [word]
+    from llext_tools.distributions import find_installed, named_so
 
-    return find_installed(word, target) or word
+    if command == "pack":
+        found = [each.path for each in named_so(rest)]
+    else:
+        path = find_installed(rest, target)
+        found = [] if path is None else [path]
+    if not found:
+        if command != "check" and not os.path.lexists(rest):  # check reports what is wrong with each of its files
+            _refuse_missing(rest)
+        return [word]
+    if command in MANIFESTS:
+        found = [f"{os.path.splitext(path)[0]}.json" for path in found]
+    if command == "sign" or (command == "slid" and not args.output):
+        cure = "sign what the package is made of" if command == "sign" else "`-o FILE` writes the result elsewhere"
+        text = f"llext {command}: `{rest}` is installed, and nothing is written into an installed package"
+        fail("usage", text, help=f"{cure}; or name the file: {found[0]}")
+    return [f"{own}{equals}{path}" for path in found]
+
+
+def _may_be_name(word: str) -> bool:
+    """Whether a word need not be a path. A folder of that name is no extension."""
+    name = word.rpartition(":")[2].partition("@")[0]
+    return not ("/" in word or os.sep in word or "." in name or (os.path.exists(word) and not os.path.isdir(word)))
+
+
+def _refuse_missing(word: str) -> NoReturn:
+    try:
+        read_bytes(word)
+    except LlextError as error:
+        raise FormatError(advised(word, error.diagnostics)) from None
+    raise AssertionError(word)
+
+
+def advised(word: str, found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """What is wrong with a file, and what may have been meant by a word that could be a name, but is nothing's."""
+    if not _may_be_name(word) or os.path.lexists(word):
+        return tuple(found)
+    return tuple(each._replace(help=_meant(word)) if each.code == "file-unreadable" else each for each in found)
+
+
+def _meant(word: str) -> str:
+    from llext_tools.cli.parser import nearest
+    from llext_tools.distributions import ENDING, installed_extensions
+
+    if os.path.isfile(f"{word}{ENDING}"):
+        return f"did you mean `{word}{ENDING}`?"
+    name = word.rpartition(":")[2].partition("@")[0]
+    near = nearest(name, {each.name for each in installed_extensions()})
+    return f"did you mean `{near}`, which is installed?" if near else "`llext list` shows which names there are"

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from conformance.cases import files
 from llext_tools import LlextError, installed
+from llext_tools.cli.named import MANIFESTS, OPERANDS
+from llext_tools.cli.parser import parser_for
 from llext_tools.testing.find import find_extension
 from transcript import llext
 
@@ -39,7 +43,7 @@ class Site:
         for job in jobs:
             folder = self.root / package / "llext" / job
             folder.mkdir(parents=True)
-            target, _, toolchain = job.rpartition("-")
+            target, toolchain = re.findall(r"^(.+)-(gcc|zig)", job)[0]
             entry = {"kind": "extension", "size": len(DATA), "sha256": hashlib.sha256(DATA).hexdigest()}
             document = {"format": 2, "name": name, "target": {"name": target}, "toolchain": {"name": toolchain}}
             (folder / f"{name}.llext").write_bytes(DATA)
@@ -64,9 +68,9 @@ def test_all_are_listed(site: Site) -> None:
     rows = [line.split() for line in text.splitlines()[1:]]
     size = f"{len(DATA):,}"
     assert rows == [
-        ["first-ones", "1.2", "blink", "cortex-m4", "gcc", size],
-        ["first-ones", "1.2", "blink", "rv32imac", "zig", size],
-        ["json", "1.2", "hello", "cortex-m4", "zig", size],
+        ["first-ones", "1.2", "blink@cortex-m4-gcc", "cortex-m4", "gcc", size],
+        ["first-ones", "1.2", "blink@rv32imac-zig", "rv32imac", "zig", size],
+        ["json", "1.2", "hello@cortex-m4-zig", "cortex-m4", "zig", size],
     ]
     document = json.loads(llext("list", "blink", "--json")[1])
     assert [(each["job"], each["target"], each["size"]) for each in document] == [
@@ -87,17 +91,63 @@ def test_nothing_is_installed(site: Site) -> None:
     assert "cannot read `blink`: no such file" in text
 
 
-@pytest.mark.parametrize("command", [["inspect"], ["check", "--no-settings"], ["load"]], ids=lambda each: each[0])
+COMMANDS = [["inspect"], ["check", "--no-settings"], ["load"], ["manifest"], ["verify", "--digests-only"]]
+COMMANDS += [["slid", "-o", "s.llext"], ["exports", "table.json", "--needed-by"], ["link", "-o", "x.elf"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each[0])
 def test_a_command_takes_the_name_of_one(site: Site, command: list[str]) -> None:
-    path = site.add("blinks", "blink", "cortex-m4-gcc") / "blink.llext"
-    assert llext(*command, "blink") == llext(*command, str(path))
-    assert llext(*command, "Blinks:blink") == llext(*command, str(path))
+    Path("table.json").write_text('{"exports": {"other": "0x100"}}')
+    path = site.add("blinks", "blink", "cortex-m4-gcc") / f"blink.{'json' if command[0] in MANIFESTS else 'llext'}"
+    expected = llext(*command, str(path))
+    assert expected[0] != 2, expected
+    for name in ("blink", "Blinks:blink", "blink@cortex-m4", "blinks:blink@cortex-m4-gcc"):
+        assert llext(*command, name) == expected
     Path("blink").mkdir()  # a folder is no extension
-    assert llext(*command, "blink") == llext(*command, str(path))
+    assert llext(*command, "blink") == expected
     Path("blink").rmdir()
     Path("blink").write_bytes(b"a file goes before")
-    assert "blink" in llext(*command, "blink")[1]
-    assert llext(*command, "blink")[0] != 0
+    assert llext(*command, "blink") != expected
+
+
+def test_each_operand_of_the_table_is_there() -> None:
+    for command, keys in OPERANDS.items():
+        assert {action.dest for action in parser_for(command)._actions} >= {*keys}
+
+
+def test_an_extension_is_loaded_under_a_name(site: Site) -> None:
+    path = site.add("blinks", "blink", "cortex-m4-gcc", "cortex-m4-zig") / "blink.llext"
+    loaded = llext("load", "first=blink@cortex-m4-zig", "blinks:blink@cortex-m4-zig", "--unload", "blink")
+    assert loaded == llext("load", f"first={path}", str(path), "--unload", "blink")
+    assert loaded[1].startswith("first: loaded (0)")
+
+
+def test_a_bundle_takes_all_of_a_name(site: Site) -> None:
+    site.add("blinks", "blink", "cortex-m4-gcc", "cortex-m4-zig")
+    for word, jobs in (("blink", {"cortex-m4-gcc", "cortex-m4-zig"}), ("blink@cortex-m4-zig", {"cortex-m4-zig"})):
+        code, text = llext("pack", word, "-o", "b.llextpack")
+        assert code == 0, text
+        with tarfile.open("b.llextpack") as archive:
+            assert {name.partition("/")[0] for name in archive.getnames() if name.endswith(".llext")} == jobs
+    Path("blink").mkdir()  # what is packed may be a folder
+    code, text = llext("pack", "blink", "-o", "b.llextpack")
+    assert (code, "there are no artifacts" in text) == (2, True)
+
+
+@pytest.mark.parametrize("command", [["sign", "--key", "key.pem"], ["slid"]], ids=lambda each: each[0])
+def test_nothing_is_written_into_a_package(site: Site, command: list[str]) -> None:
+    folder = site.add("blinks", "blink", "cortex-m4-gcc")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert llext("sign", "--new-key", "key.pem")[0] == 0
+    code, text = llext(*command, "blink")
+    assert code == 2
+    assert "`blink` is installed, and nothing is written into an installed package" in " ".join(text.split())
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_words_for_slid_that_are_no_extensions(site: Site) -> None:
+    site.add("blinks", "printk", "cortex-m4-gcc")
+    assert llext("slid", "--list", "printk")[1].split()[-1] == "printk"
 
 
 def test_python_finds_it(site: Site) -> None:
@@ -105,14 +155,19 @@ def test_python_finds_it(site: Site) -> None:
     assert installed("blink", target="rv32imac") == str(path)
     assert installed("blink", target="rv32imac", distribution="blinks") == str(path)
     assert find_extension("blink", ["."], deep=False, target="rv32imac") == str(path)
+    assert installed("blink@rv32imac-gcc", distribution="blinks") == str(path)
+    assert find_extension("blink@rv32imac", ["."], deep=False) == str(path)
     with pytest.raises(LlextError, match="no extension `blnk` is installed"):
         installed("blnk")
 
 
 SEVERAL: dict[str, list[tuple[str, ...]]] = {
     "is there for `cortex-m4` and `rv32imac`": [("a-a", "cortex-m4-gcc", "rv32imac-gcc")],
-    "is there from several toolchains: `cortex-m4-gcc` and `cortex-m4-zig`": [
+    "is there several times for `cortex-m4`: `cortex-m4-gcc` and `cortex-m4-zig`": [
         ("a-a", "cortex-m4-gcc", "cortex-m4-zig")
+    ],
+    "is there several times for `cortex-m4`: `cortex-m4-gcc-v1.2` and `cortex-m4-gcc-v2`": [
+        ("a-a", "cortex-m4-gcc-v1.2", "cortex-m4-gcc-v2")
     ],
     "several distributions have the installed extension `blink`: `a-a` and `b`": [
         ("a-a", "cortex-m4-gcc"),
@@ -121,14 +176,62 @@ SEVERAL: dict[str, list[tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("message", SEVERAL, ids=["targets", "toolchains", "distributions"])
-def test_a_name_of_several_says_how_to_choose(site: Site, message: str) -> None:
+@pytest.mark.parametrize("message", SEVERAL, ids=["targets", "toolchains", "firmwares", "distributions"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each[0])
+def test_a_name_of_several_says_how_to_choose(site: Site, message: str, command: list[str]) -> None:
+    """And what it says can be given to the same command: that is the oracle."""
+    Path("table.json").write_text('{"exports": {"other": "0x100"}}')
     for title, *jobs in SEVERAL[message]:
         site.add(title, "blink", *jobs)
-    code, text = llext("check", "--no-settings", "blink")
+    code, text = llext(*command, "blink")
+    text = " ".join(text.split())
     assert code == 2
-    assert message in " ".join(text.split())
-    assert "= help: " in text
+    assert message in text
+    advice = re.findall(r"`([^`]+)`", text.partition("= help: ")[2])
+    assert advice
+    for name in advice:
+        assert llext(*command, name)[0] != 2
+
+
+def test_the_target_chooses_where_it_says_what_an_extension_is_for(site: Site) -> None:
+    path = site.add("blinks", "blink", "rv32imac-gcc", "cortex-m4-gcc") / "blink.llext"
+    assert llext("check", "blink", "--target", "cortex-m4") == llext("check", str(path), "--target", "cortex-m4")
+    text = llext("check", "blink@rv32imac", "--target", "cortex-m4")[1]  # the name says it, and is for another one
+    assert "rv32imac-gcc/blink.llext" in "".join(text.split())
+
+
+def test_of_two_jobs_the_whole_name_counts(site: Site) -> None:
+    site.add("blinks", "blink", "cortex-m4-gcc", "cortex-m4-gcc-v2")
+    for job in ("cortex-m4-gcc", "cortex-m4-gcc-v2"):
+        assert Path(installed(f"blink@{job}")).parent.name == job
+    code, text = llext("inspect", "blink@cortex-m5")
+    assert code == 2
+    assert "is for `cortex-m4-gcc` and `cortex-m4-gcc-v2`, not for `cortex-m5`" in " ".join(text.split())
+    assert llext("list", "blink@cortex-m4-gcc-v2")[1].splitlines()[-1] == installed("blink@cortex-m4-gcc-v2")
+
+
+MISSING = [*COMMANDS, ["run"], ["debug"], ["sign", "--key", "key.pem"], ["pack"], ["check", "--no-settings", "--json"]]
+MISSING += [["check", "--no-settings", "b.llext", "--extension"]]
+
+
+@pytest.mark.parametrize("command", MISSING, ids=lambda each: f"{each[0]}{len(each)}")
+def test_a_misspelt_name_brings_the_nearest(site: Site, command: list[str]) -> None:
+    Path("table.json").write_text('{"exports": {"other": "0x100"}}')
+    Path("b.llext").write_bytes(DATA)
+    site.add("blinks", "blink", "cortex-m4-gcc")
+    for word, advice in {
+        "blnk": "did you mean `blink`, which is installed?",
+        "blnks:blink@x": "did you mean `blink`, which is installed?",
+        "b": "did you mean `b.llext`?",
+        "nothing": "`llext list` shows which names there are",
+    }.items():
+        code, text = llext(*command, word)
+        assert code == 3
+        assert f"cannot read `{word}`: no such file" in " ".join(text.split())
+        assert advice in " ".join(text.split())
+    for word in ("blnk.llext", "./blnk"):
+        code, text = llext(*command, word)
+        assert (code, "did you mean" in text, "llext list" in text) == (3, False, False)
 
 
 def test_another_target_is_named(site: Site) -> None:
@@ -164,4 +267,4 @@ def test_damaged_entry_points_hide_no_others(text: bytes, site: Site) -> None:
     assert code == 0
     assert "the metadata of a package cannot be read" in " ".join(printed.split())
     assert "bad-1.2.dist-info" in printed
-    assert [line.split()[2] for line in printed.splitlines() if line.startswith("good")] == ["blink"]
+    assert [line.split()[2] for line in printed.splitlines() if line.startswith("good")] == ["blink@cortex-m4-gcc"]
