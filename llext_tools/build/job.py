@@ -108,6 +108,7 @@ class Result:
 
     job: Job
     artifacts: tuple[Path, ...] = ()  # the .llext files, in the build folder if the job failed
+    against: Mapping[Path, tuple[str, ...]] = field(default_factory=dict)  # of each: the firmware of its check
     tests: tuple[Case, ...] = ()
     up_to_date: tuple[str, ...] = ()  # tests that have passed before, with the same files
     not_run: tuple[str, ...] = ()  # tests of extensions that were not built, with keep_going
@@ -119,6 +120,11 @@ class Result:
     @property
     def passed(self) -> bool:
         return not self.failures
+
+    @property
+    def without_firmware(self) -> int:
+        """How many extensions were checked by the loader's rules alone: nobody has looked for what they import."""
+        return sum(not files for files in self.against.values())
 
     @property
     def good_tests(self) -> int:

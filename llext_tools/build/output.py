@@ -57,17 +57,24 @@ def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path,
     return copies, ()
 
 
-def firmware_unused(job: Job, copies: Sequence[Path]) -> tuple[Diagnostic, ...]:
+def checked_against(artifacts: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
+    """Of each extension the names of the ELF files and tables that its imports were looked up in."""
+    found = {}
+    for path in artifacts:
+        with suppress(
+            LlextError, KeyError, TypeError
+        ):  # of an OUTPUT of its own name; gathering has said what is wrong
+            checked = read_artifact(path.with_suffix(".json")).document["checked"]
+            found[path] = tuple(each["file"] for each in checked["firmware"])
+    return found
+
+
+def firmware_unused(job: Job, against: Mapping[Path, tuple[str, ...]]) -> tuple[Diagnostic, ...]:
     """A warning of the extensions that were not checked against the firmware of the job, for they name another one."""
     if job.firmware is None:
         return ()
     wanted = {os.path.basename(path) for path in job.firmware.files}
-    names = []
-    for copy in copies:
-        with suppress(LlextError):  # of an OUTPUT of its own name; gathering has said what else is wrong
-            checked = read_artifact(copy.with_suffix(".json")).document.get("checked", {})
-            if wanted.isdisjoint(each["file"] for each in checked.get("firmware", ())):
-                names.append(copy.stem)
+    names = [path.stem for path, files in against.items() if wanted.isdisjoint(files)]
     if not names:
         return ()
     was = "was" if len(names) == 1 else "were"

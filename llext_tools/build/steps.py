@@ -27,7 +27,7 @@ from llext_tools.build.logs import (
     unexplained,
     warnings_of,
 )
-from llext_tools.build.output import discard, extensions, firmware_unused, gather, read_text
+from llext_tools.build.output import checked_against, discard, extensions, firmware_unused, gather, read_text
 from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
 from llext_tools.build.runs import excluding, others, up_to_date
@@ -71,12 +71,14 @@ def run_job(
     artifacts = tuple(made)
     if not failures:
         artifacts, failures = gather(job, made)
-    unused = () if failures else firmware_unused(job, artifacts)
+    against = checked_against(artifacts)
+    unused = () if failures else firmware_unused(job, against)
     if failures:
         discard(job)
     result = Result(
         job=job,
         artifacts=artifacts,
+        against=against,
         tests=tests,
         up_to_date=held,
         not_run=not_run,

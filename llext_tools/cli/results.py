@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 from llext_tools.build import Result, count_compiler_warnings, diagnose, diagnose_warnings, exit_code
 from llext_tools.cli.render import GREEN, RED, Paint, columns, diagnostics_to_json, wrap
+from llext_tools.cli.rows import MARK, cells
 from llext_tools.diag import number
+
+WITHOUT_FIRMWARE = (
+    "what they import is looked up once a firmware is named: EXPORTS of llext_add_extension(), "
+    "or [[build.firmware]] of llext.toml"
+)
 
 
 def summary(results: Sequence[Result], seconds: float) -> str:
@@ -21,6 +27,8 @@ def summary(results: Sequence[Result], seconds: float) -> str:
         run = sum(len(result.tests) for result in results)
         held = sum(len(result.up_to_date) for result in results)
         made = f"{number(built, 'extension')} for {passed} {what}{plural} built and checked"
+        if bare := sum(result.without_firmware for result in results):
+            made += " without a firmware" if bare == built else f" ({bare:,} without a firmware)"
         tests = [f"{number(run, 'test')} run"] if run or not held else []
         tests += [f"{held if tests else number(held, 'test')} up to date"] if held else []
         return f"{made}, {', '.join(tests)} {took}"
@@ -47,6 +55,7 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
                         "name": path.stem,
                         "file": str(path),
                         "size": path.stat().st_size,
+                        "checked_against": list(result.against.get(path, ())),
                         "manifest": str(path.with_suffix(".json")),
                     }
                     for path in result.artifacts
@@ -75,6 +84,8 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
 def print_end(results: Sequence[Result], seconds: float, notes: Sequence[str]) -> None:
     """The sentence over all rows, then what else is to be known: warnings, tests that were not run, the notes."""
     print(f"\n{paint_summary(results, seconds)}")
+    if any(cell.endswith(MARK) for result in results for cell in cells(result)):
+        print_wrapped(f"{MARK} {WITHOUT_FIRMWARE}")
     for line in (*count_compiler_warnings(results), *tests_not_run(results), *notes):
         print_wrapped(line)
 

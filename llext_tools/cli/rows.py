@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 USUAL = 12  # characters of a target's name, where a preset tells it later
 HEAD = ("target", "toolchain", "built", "checked", "run", "time")
+MARK = "*"  # behind a number of extensions that were checked without a firmware
 
 
 def view(jobs: Sequence[Job]) -> AbstractContextManager[Plain | LiveTable]:
@@ -36,11 +37,12 @@ def cells(result: Result) -> tuple[str, ...]:
     job = head(result.job)
     took = f"{sum(result.seconds.values()):.1f} s"
     built = str(len(result.artifacts))
+    checked = built + (MARK if result.without_firmware else "")
     if result.passed:
-        return (*job, built, built, str(result.all_tests), took)
+        return (*job, built, checked, str(result.all_tests), took)
     steps = {failure.step for failure in result.failures}
     if steps == {Step.TEST} and Step.TEST in result.seconds:
-        return (*job, built, built, f"{result.good_tests} of {result.all_tests}", took)
+        return (*job, built, checked, f"{result.good_tests} of {result.all_tests}", took)
     where = "configure" if Step.CONFIGURE in steps else "build"
     return (*job, f"{where} failed", "", "", took)
 

@@ -12,6 +12,7 @@ from llext_tools.diag import fail
 from llext_tools.files import write_atomically
 
 HEAD = ("job", "", "extensions", "bytes", "tests", "time")
+SIZES = ("extension", "bytes", "regions", "checked against")
 
 
 def to_markdown(results: Sequence[Result], sentence: str) -> str:
@@ -21,7 +22,7 @@ def to_markdown(results: Sequence[Result], sentence: str) -> str:
     for result in results:
         if rows := _sizes(result):
             lines += ["", f"<details><summary>sizes: {result.job.name}</summary>", ""]
-            lines += [_row(("extension", "bytes", "regions")), _row(("---", "---:", "---")), *rows, "", "</details>"]
+            lines += [_row(SIZES), _row(("---", "---:", "---", "---")), *rows, "", "</details>"]
         for failure in result.failures:
             what = _plain(f"{result.job.name}: {failure.step.value} {failure.what}")
             lines += ["", f"<details open><summary>{what}</summary>", ""]
@@ -62,7 +63,8 @@ def _sizes(result: Result) -> list[str]:
         with suppress(OSError, ValueError, KeyError, TypeError):
             manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
             regions = ", ".join(f"{each['name']} {each['size']:,}" for each in manifest["regions"])
-        rows.append(_row((_name(path.stem), f"{path.stat().st_size:,}", regions)))
+        against = ", ".join(map(_name, result.against.get(path, ()))) or "no firmware"
+        rows.append(_row((_name(path.stem), f"{path.stat().st_size:,}", regions, against)))
     return rows
 
 

@@ -34,7 +34,9 @@ def passes(*arguments: str, tests: int) -> str:
     assert code == 0, text
     code, text = llext("build", "blink", "--toolchain", "gcc", "--target", "cortex-m4")
     assert code == 0, text
-    assert "1 extension for 1 target built and checked, 1 test run" in text
+    checked = "checked" if "--firmware" in arguments else "checked without a firmware"
+    assert f"1 extension for 1 target built and {checked}, 1 test run" in text
+    assert ("EXPORTS of" in text) == ("--firmware" not in arguments), "how to name one"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "llext_tools.pytest_plugin", "blink"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

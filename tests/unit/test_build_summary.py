@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from markdown_it import MarkdownIt
 
 from llext_tools.build import Case, Failure, Job, Options, Result, Step
 from llext_tools.cli import matrix, rows
+from llext_tools.cli.results import to_json
 
 
 class Page(HTMLParser):
@@ -52,13 +54,16 @@ def results(tmp_path: Path) -> list[Result]:
     made = tmp_path / "__a_b__.llext"
     made.write_bytes(bytes(1234))
     made.with_suffix(".json").write_text('{"regions": [{"name": "text", "size": 1000}, {"name": "bss", "size": 8}]}')
+    other = tmp_path / "other.llext"
+    other.write_bytes(b"1")
     good = Job(target="cortex-m4", toolchain="gcc", build=tmp_path, output=tmp_path)
     bad = Job(target="rv32imac", toolchain="zig", build=tmp_path, output=tmp_path, preset="my|own_1_")
     lines = ("a.c:1: error: <b> & **not** `this`", "", "    1 | </details>")
     return [
         Result(
             job=good,
-            artifacts=(made,),
+            artifacts=(made, other),
+            against={made: ("v1.elf", "more_.toml"), other: ()},
             tests=(Case(name="runs", passed=True, seconds=0.1),),
             up_to_date=("holds",),
             seconds={Step.CONFIGURE: 0.5, Step.TEST: 0.75},
@@ -83,10 +88,11 @@ def test_cells_and_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     page = Page((tmp_path / "page.md").read_text(encoding="utf-8"))
     assert page.rows == [
         ["job", "", "extensions", "bytes", "tests", "time"],
-        ["cortex-m4-gcc", "passed", "1", "1,234", "2", "1.2 s"],
+        ["cortex-m4-gcc", "passed", "2", "1,235", "2", "1.2 s"],
         ["my|own_1_", "failed", "0", "0", "1 of 2", "0.0 s"],
-        ["extension", "bytes", "regions"],
-        ["__a_b__", "1,234", "text 1,000, bss 8"],
+        ["extension", "bytes", "regions", "checked against"],
+        ["__a_b__", "1,234", "text 1,000, bss 8", "v1.elf, more_.toml"],
+        ["other", "1", "", "no firmware"],
     ]
     assert page.bold == ["failed"]
     assert page.details == [
@@ -99,6 +105,15 @@ def test_cells_and_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_what_extensions_were_checked_against(tmp_path: Path) -> None:
+    """In JSON, for programs."""
+    extensions = json.loads(to_json(results(tmp_path), 1))["jobs"][0]["extensions"]
+    assert {each["name"]: each["checked_against"] for each in extensions} == {
+        "__a_b__": ["v1.elf", "more_.toml"],
+        "other": [],
+    }
+
+
 def test_the_page_of_github_is_appended_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "step.md"
     page.write_text("# before\n", encoding="utf-8")
@@ -109,7 +124,7 @@ def test_the_page_of_github_is_appended_to(tmp_path: Path, monkeypatch: pytest.M
     run_jobs(results(tmp_path)[:1], tmp_path, monkeypatch, None)
     both = page.read_text(encoding="utf-8")
     assert both == once + once.removeprefix("# before\n")
-    assert [row[0] for row in Page(both).rows] == ["job", "cortex-m4-gcc", "extension", "__a_b__"] * 2
+    assert [row[0] for row in Page(both).rows] == ["job", "cortex-m4-gcc", "extension", "__a_b__", "other"] * 2
 
 
 def test_a_failed_test_that_is_a_build_step_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,29 @@ def test_summary() -> None:
     assert results.summary([*two, with_tests("rv32imac", 1, 1)], 3.0) == "1 of 3 targets failed in 3.0 s"
 
 
+def test_extensions_that_were_checked_without_a_firmware_have_a_mark(capsys: pytest.CaptureFixture[str]) -> None:
+    """A newcomer has no firmware yet: that is no failure, but `checked` alone would promise too much."""
+    plain = with_tests("cortex-m4", 1)
+    a, b = plain.artifacts
+    all_bare, one_bare, full = (
+        replace(plain, against=against)
+        for against in ({a: (), b: ()}, {a: ("v1.elf",), b: ()}, {a: ("v1.elf",), b: ("v1.elf",)})
+    )
+    assert [rows.cells(each)[2:4] for each in (all_bare, one_bare, full)] == [("2", "2*"), ("2", "2*"), ("2", "2")]
+    assert "built and checked without a firmware, 1 test run" in results.summary([all_bare], 1)
+    assert "4 extensions for 2 targets built and checked (1 without a firmware)," in results.summary(
+        [one_bare, full], 1
+    )
+    assert "built and checked, 1" in results.summary([full], 1)
+    results.print_end([one_bare, full], 1, ())
+    assert "\n* what they import is looked up once a firmware is named: EXPORTS of" in capsys.readouterr().out
+    results.print_end([full], 1, ())
+    assert "*" not in capsys.readouterr().out
+    not_there = replace(all_bare, failures=not_built("cortex-m4", Step.BUILD).failures)
+    results.print_end([not_there], 1, ())
+    assert "*" not in capsys.readouterr().out, "no row has the mark"
+
+
 def test_tests_that_were_not_run_are_named() -> None:
     result = replace(with_tests("cortex-m4", 2), not_run=("c", "d"))
     assert results.tests_not_run([result, with_tests("rv64gc", 4)]) == [
