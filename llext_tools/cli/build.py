@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--summary", metavar="FILE", help="write the results as Markdown; $GITHUB_STEP_SUMMARY gets them anyway"
     )
     parser.add_argument("--run", dest="run_tests", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--output", metavar="FOLDER", help="where the extensions go; default: DIR/dist")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="where the extensions go; default: DIR/dist")
     parser.add_argument("--build-dir", metavar="FOLDER", help="where to build, with the logs; default: DIR/build")
     parser.add_argument(
         "-D",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from llext_tools.build import (
     job_name,
 )
 from llext_tools.build.folders import alone, check_folders
+from llext_tools.build.output import read_text
 from llext_tools.cli.render import report
 from llext_tools.cli.results import summary, to_json
 from llext_tools.cli.rows import view
@@ -47,9 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="gcc, zig or auto (gcc if it is installed, else zig); may be repeated; default: auto",
     )
     parser.add_argument("--profile", metavar="NAME", help="the loader (`llext profiles`); default: the project's")
-    parser.add_argument("--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core")
+    parser.add_argument(
+        "-j", "--jobs", type=_positive, metavar="N", help="processes at a time; default: one for each core"
+    )
     parser.add_argument("--json", metavar="FILE", help="write the results of all targets, as JSON")
     parser.add_argument(
+        "-k",
         "--keep-going",
         action=argparse.BooleanOptionalAction,
         help="go on after a failure, to see all failures of a target",
@@ -159,10 +165,18 @@ def project(folder: str) -> Path:
         UsageError: it has no CMakeLists.txt.
     """
     source = Path(folder).resolve()
+    if not source.is_dir():
+        fail("usage", f"there is no folder `{folder}`", help="`llext new NAME` makes a project")
     if not (source / "CMakeLists.txt").is_file():
-        fail(
-            "usage",
-            f"`{folder}` is not a CMake project: it has no CMakeLists.txt",
-            help="`llext demo` makes a folder of sample projects to start from",
-        )
+        above = next(filter(_is_project, source.parents), None)
+        cure = "`llext new NAME` makes a project, `llext demo` a folder of samples"
+        if above:
+            where = shlex.quote(os.path.relpath(above))
+            cure = "the project is above: `llext build" + ("`" if where == "." else f" {where}`")
+        fail("usage", f"`{folder}` is not a CMake project: it has no CMakeLists.txt", help=cure)
     return source
+
+
+def _is_project(folder: Path) -> bool:
+    text = read_text(folder / "CMakeLists.txt") or ""
+    return re.search(r"^\s*project\s*\(", text, re.IGNORECASE | re.MULTILINE) is not None

@@ -37,6 +37,13 @@ WRITTEN = (
 """Options that name a file to be written, in each command that has them."""
 
 
+MAY_BE_EMPTY = (
+    "--expect-output",  # any output
+    "--target",  # of CMake, where LLEXT_TARGET is not set
+)
+"""Options that an empty word may be given to."""
+
+
 class Parser(argparse.ArgumentParser):
     """argparse, with errors as diagnostics: an unknown option brings the nearest one.
 
@@ -65,6 +72,7 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self._refuse(unknown)
         args.before = before
+        self._check_empty(args)
         self._check_written(args)
         return args
 
@@ -90,6 +98,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
         fail("usage", f"{self.prog}: {message}", help=f"`llext help {self.prog.split()[-1]}` shows the arguments")
+
+    def _check_empty(self, args: argparse.Namespace) -> None:
+        """Refuse an empty word, as an unset variable of a script leaves it: the option would count as not given."""
+        for action in self._actions:
+            value = getattr(args, action.dest, None)
+            given = value if isinstance(value, list) else [value]
+            name = max(action.option_strings, key=len, default="")
+            if "" in given and action.default != "" and name not in MAY_BE_EMPTY:
+                what = action.metavar or action.dest.upper()
+                cure = f"give it {what}, or leave it out" if name else ""
+                fail("usage", f"{self.prog}: {name or what} is an empty word", help=cure)
 
     def _check_written(self, args: argparse.Namespace) -> None:
         """Refuse two options that would write the same file: the second would overwrite what the first has written."""

@@ -183,6 +183,36 @@ def test_two_options_do_not_write_one_file(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("build", "-o", ""), "--output"),
+        (("build", "--json="), "--json"),
+        (("build", "--summary", ""), "--summary"),
+        (("build", "--build-dir", ""), "--build-dir"),
+        (("build", "--firmware", "a.elf", "--firmware", ""), "--firmware"),
+        (("build", ""), "DIR"),
+        (("check", "a.llext", ""), "FILE"),
+        (("check", "a.llext", "--select", ""), "--select"),
+        (("finish", "a.elf", "-o", ""), "--output"),
+        (("run", "a.llext", "--profile", ""), "--profile"),
+        (("run", "a.llext", "--call", "f()", "--call", ""), "--call"),
+        (("run", "a.llext", "--coverage="), "--coverage"),
+    ],
+)
+def test_an_empty_word_is_no_value(words: tuple[str, ...], name: str) -> None:
+    """As an unset variable of a script leaves it: no option counts as not given because of one."""
+    code, text = llext(*words)
+    assert code == 2
+    assert text.startswith(f"error[usage]: llext {words[0]}: {name} is an empty word\n"), text
+
+
+def test_words_that_may_be_empty() -> None:
+    """Any output is as expected; and CMake gives a target where it knows none."""
+    args = parser_for("run").parse(["a.llext", "--expect-output=", "--target", ""])
+    assert (args.expect_output, args.target) == ("", "")
+
+
 def test_options_may_share_the_terminal() -> None:
     parser_for("run").parse(["a.llext", "--json", "-", "--trace"])
 

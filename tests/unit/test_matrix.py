@@ -227,5 +227,31 @@ def test_samples_are_copied_once_and_only_to_a_folder_of_their_own(tmp_path: Pat
 
 
 def test_a_folder_without_cmakelists_is_no_project(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a CMake project"):
+    with pytest.raises(UsageError, match="not a CMake project") as found:
         matrix.project(str(tmp_path))
+    assert "`llext new NAME`" in found.value.diagnostics[0].help
+    with pytest.raises(UsageError, match="there is no folder"):
+        matrix.project(str(tmp_path / "not there"))
+
+
+def test_below_a_project_the_way_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder between that only adds sources is no project."""
+    source = tmp_path / "my project" / "sub" / "src"
+    source.mkdir(parents=True)
+    (source.parent / "CMakeLists.txt").write_text("target_sources(a PRIVATE src/a.c)\n")
+    (tmp_path / "my project" / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.25)\nproject(a)\n")
+    for here, folder, command in (
+        (source, ".", "llext build ../.."),
+        (tmp_path / "my project", "sub/src", "llext build"),
+        (tmp_path, "my project/sub/src", "llext build 'my project'"),
+    ):
+        monkeypatch.chdir(here)
+        with pytest.raises(UsageError) as found:
+            matrix.project(folder)
+        assert found.value.diagnostics[0].help == f"the project is above: `{command}`"
+
+
+def test_short_options_are_those_of_make() -> None:
+    args = arguments("-j3", "-k")
+    assert (args.jobs, args.keep_going) == (3, True)
+    assert arguments("-j", "2", "--no-keep-going").keep_going is False
