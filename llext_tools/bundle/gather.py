@@ -107,13 +107,18 @@ def _is_manifest(path: str) -> bool:
 
 
 def _job(artifact: Artifact, folder: str) -> str:
-    """The artifact's folder in the bundle: that below the given one, or what it was built for."""
+    """The artifact's folder in the bundle: that below the given one, or what it was built for.
+
+    The firmware of a job has its name nowhere but in that of the job's folder.
+    """
     inside = os.path.relpath(artifact.folder, folder) if folder else "."
     if inside != ".":
         return inside.replace(os.sep, "-")
     document = artifact.document
     words = [target_of(document), name_of(document.get("toolchain"))]
-    return "-".join(word for word in words if word) or _machine(document)
+    job = "-".join(word for word in words if word)
+    here = os.path.basename(os.path.abspath(artifact.folder))
+    return here if job and here.startswith(f"{job}-") else job or _machine(document)
 
 
 def _machine(document: dict[str, Any]) -> str:
@@ -125,6 +130,12 @@ def _machine(document: dict[str, Any]) -> str:
 def target_of(document: dict[str, Any]) -> str:
     """The CPU that a manifest names, "" if it names none."""
     return name_of(document.get("target"))
+
+
+def profile_of(document: dict[str, Any]) -> str:
+    """The loader that a manifest says was checked for, "" if it names none."""
+    checked = document.get("checked")
+    return name_of(checked.get("profile")) if isinstance(checked, dict) else ""
 
 
 def name_of(entry: Any) -> str:

@@ -20,7 +20,7 @@ from cyclonedx.output.json import JsonV1Dot6
 
 from llext_tools import __version__
 from llext_tools.artifact import DEBUG, EXTENSION
-from llext_tools.bundle.gather import name_of, target_of
+from llext_tools.bundle.gather import name_of, profile_of, target_of
 from llext_tools.bundle.index import Entry, is_word
 from llext_tools.bundle.pack import Packed
 
@@ -72,13 +72,11 @@ def _written(bom: Bom, time: int) -> bytes:
 def _artifact(each: Packed, version: str, helpers: Sequence[str]) -> Component:
     """An extension, with its debug file as a part."""
     document = each.document
-    checked = document.get("checked")
-    profile = name_of(checked.get("profile")) if isinstance(checked, dict) else ""
     properties = {
         "job": each.entry.job,
         "target": target_of(document),
         "toolchain": name_of(document.get("toolchain")),
-        "profile": profile,
+        "profile": profile_of(document),
         "helpers": " ".join(helpers),
     }
     return Component(

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from llext_tools.artifact import parse
-from llext_tools.bundle.gather import name_of, target_of
+from llext_tools.bundle.gather import name_of, profile_of, target_of
 from llext_tools.bundle.index import Entry
 from llext_tools.bundle.keys import SHOWN
 from llext_tools.bundle.verify import Bundle
@@ -67,7 +67,7 @@ def _artifact(bundle: Bundle, entry: Entry) -> dict[str, Any]:
         "target": target_of(document),
         "toolchain": name_of(toolchain),
         "toolchain_version": version if isinstance(version, str) else "",
-        "profile": name_of(checked.get("profile")),
+        "profile": profile_of(document),
         "firmware": [each for each in firmware if isinstance(each, dict)] if isinstance(firmware, list) else [],
         "imports": _count(document.get("imports")),
         "exports": _count(document.get("exports")),

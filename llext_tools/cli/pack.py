@@ -8,12 +8,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llext_tools import profile as profiles
 from llext_tools.bundle import SUFFIX, keys
-from llext_tools.bundle.gather import Wanted, gather
+from llext_tools.bundle.gather import Wanted, gather, profile_of
 from llext_tools.bundle.index import LATEST, Entry, is_word
-from llext_tools.bundle.pack import Packed, archive, members
+from llext_tools.bundle.pack import Packed, archive, at, members
 from llext_tools.check import check
 from llext_tools.cli import pack_jobs, settings, settings_pack
+from llext_tools.cli.policy import Policy
 from llext_tools.cli.render import report
 from llext_tools.cli.signing import private_key
 from llext_tools.diag import CODES, Diagnostic, Reporter, fail, listed, number
@@ -142,17 +144,23 @@ def _is_of_firmware(each: Diagnostic) -> bool:
 
 
 def _loadable(packed: Sequence[Packed], reporter: Reporter) -> dict[Entry, list[str]]:
-    """Report extensions that no loader takes. Returns the helper functions of the compiler in each.
+    """Report extensions that the loader of their manifest does not take. Returns the compiler's helpers in each.
 
-    Whether a firmware has what they import is not asked: that is what the manifests are for.
+    Whether a firmware has what they import is not asked: that is what the manifests are for. What the settings ignore
+    is ignored here, too.
     """
+    file = settings.find()
+    policy = settings.read(file).policy if file else Policy()
     helpers = {}
     for each in packed:
+        path = each.artifact.extension
         try:
-            found = Reporter()
-            check(read_object(each.files[each.entry.extension], each.artifact.extension), reporter=found)
+            loader = profiles.load(profile_of(each.document) or profiles.DEFAULT)
+            check(read_object(each.files[each.entry.extension], path), profile=loader, ignored=policy.hidden(path))
         except LlextError as error:
-            reporter.add(each for each in error.diagnostics if each.severity == "error" and not _is_of_firmware(each))
+            found = (d._replace(location=d.location or at(each.artifact)) for d in error.diagnostics)
+            errors = (d for d in found if d.severity == "error" and not _is_of_firmware(d))
+            reporter.add(policy.apply(errors, path))
         if each.entry.debug:
             try:
                 names = helpers_in(read_object(each.files[each.entry.debug], each.artifact.debug or ""))

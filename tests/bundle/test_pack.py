@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundle import made
+from conformance.cases import objects
 from llext_tools.cli import pack
 from llext_tools.diag import Reporter
 from llext_tools.elf.model import ElfObject
@@ -105,10 +106,44 @@ def test_what_no_loader_takes_is_not_packed(tmp_path: Path) -> None:
     assert not (tmp_path / "b.llextpack").exists()
 
 
+def test_the_loader_of_the_manifest_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thread-local data without contents only the older loader refuses; the settings may ignore that."""
+    source, folder = tmp_path / "e.o", tmp_path / "dist"
+    source.write_bytes(objects(arch="arm")["arm_sec_tls_data_noref/e.llext"])
+    folder.mkdir()
+    command = ["finish", str(source), "-o", str(folder / "e.llext"), "--target", "cortex-m4"]
+    assert llext(*command, "--check", "--ignore", "all")[0] == 0
+    made.packed(tmp_path)
+    manifest = folder / "e.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"zephyr-next"', '"zephyr-4.2"'))
+    code, codes, printed = made.refused("pack", str(folder), "-o", str(tmp_path / "b.llextpack"))
+    assert (code, codes) == (4, {"region-nobits"})
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "llext.toml").write_text('ignore = ["region-nobits"]\n')
+    made.packed(tmp_path)
+    manifest.write_text(text.replace('"zephyr-next"', '"zephyr-0.1"'))
+    code, codes, printed = made.refused("pack", str(folder))
+    assert (code, codes, str(manifest.relative_to(tmp_path)) in printed) == (2, {"usage"}, True)
+
+
+@pytest.mark.parametrize("part", ["", "blink.json", "blink.llext"])
+def test_a_job_keeps_its_name_when_it_is_packed_alone(part: str, tmp_path: Path) -> None:
+    """The job is for a firmware, whose name only the folder has."""
+    made.dist(tmp_path, ("blink",))
+    for name, expected in (("cortex-m4-gcc-release", "cortex-m4-gcc-release"), ("elsewhere", "cortex-m4")):
+        folder = (tmp_path / "dist/cortex-m4-gcc").rename(tmp_path / name)
+        assert llext("pack", str(folder / part), "-o", str(tmp_path / "b.llextpack"))[0] == 0
+        index = json.loads(made.members((tmp_path / "b.llextpack").read_bytes())["index.json"])
+        assert [each["job"] for each in index["artifacts"]] == [expected]
+        folder.rename(tmp_path / "dist/cortex-m4-gcc")
+
+
 def test_what_a_firmware_lacks_hides_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A check ends with the class of its first error: an import, which is for the firmware to have."""
 
-    def checked(obj: ElfObject, *, reporter: Reporter) -> None:
+    def checked(obj: ElfObject, **_: object) -> None:
+        reporter = Reporter()
         reporter.error("undefined-symbol", "`nowhere` is not exported")
         if obj.path.endswith("meter.llext"):
             reporter.error("elf-sections", "there are too many sections")
