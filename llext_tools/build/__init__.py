@@ -30,7 +30,15 @@ from llext_tools.build.job import (
     job_name,
 )
 from llext_tools.build.process import Children, find_tool
-from llext_tools.build.report import count_compiler_warnings, diagnose, diagnose_warnings, exit_code, shown
+from llext_tools.build.report import (
+    compiler_warnings,
+    diagnose,
+    diagnose_warnings,
+    exit_code,
+    noun,
+    show_compiler_warnings,
+    shown,
+)
 from llext_tools.build.steps import cmake_variables, run_job
 
 __all__ = [
@@ -44,8 +52,8 @@ __all__ = [
     "Step",
     "Warned",
     "build",
+    "compiler_warnings",
     "cores",
-    "count_compiler_warnings",
     "diagnose",
     "diagnose_warnings",
     "exit_code",
@@ -53,6 +61,8 @@ __all__ = [
     "honoured_presets",
     "job_name",
     "keep_presets",
+    "noun",
+    "show_compiler_warnings",
     "shown",
 ]
 

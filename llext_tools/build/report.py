@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from llext_tools.build.job import Failure, Job, Result, Step, Warned
-from llext_tools.diag import CODES, Diagnostic, Location
+from llext_tools.diag import CODES, Diagnostic, Location, number
 from llext_tools.errors import BuildError
 
 FAILURES_SHOWN = 5  # kinds of failure, over all jobs
+WARNINGS_SHOWN = 5  # of compilers, over all jobs
 
 
 def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
@@ -37,19 +40,46 @@ def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
     return tuple(found)
 
 
-def count_compiler_warnings(results: Sequence[Result]) -> tuple[str, ...]:
-    """A line on how many there are and where, one for all jobs that have the same."""
-    alike: dict[tuple[str, ...], list[Job]] = {}
+KIND = re.compile(r"(.*?:\d+:)(?:\d+:)? warning: .*\[(-W[^\]=]*)=?[^\]]*\]$")
+"""Where a warning is, and the option that it has: GCC and Clang differ in the column and in what they say of it."""
+
+
+class CompilerWarning(NamedTuple):
+    """A warning of a compiler, and all jobs that have it. Its line begins with the file, from this folder on."""
+
+    line: str
+    jobs: tuple[Job, ...]
+
+
+def compiler_warnings(results: Sequence[Result]) -> tuple[CompilerWarning, ...]:
+    """Each distinct one, the first ones of all jobs before the second ones."""
+    alike: dict[tuple[object, int], list[tuple[int, str, Job]]] = {}
     for result in results:
-        if result.compiler_warnings:
-            key = tuple(sorted(_neutral(line, result.job) for line in result.compiler_warnings))
-            alike.setdefault(key, []).append(result.job)
-    found = []
-    for lines, jobs in alike.items():
-        count = "1 compiler warning" if len(lines) == 1 else f"{len(lines)} compiler warnings"
-        same = "" if len(jobs) == 1 else f"; the same for {_list([job.name for job in jobs[1:]])}"
-        found.append(f"{count} for {jobs[0].name}, see {shown(jobs[0].log)}{same}")
-    return tuple(found)
+        before: Counter[object] = Counter()  # of several at one place, the first is that of other jobs
+        for i, line in enumerate(result.compiler_warnings):
+            neutral = _neutral(line, result.job)
+            kind = found.groups() if (found := KIND.match(neutral)) else neutral
+            alike.setdefault((kind, before[kind]), []).append((i, line, result.job))
+            before[kind] += 1
+    ordered = sorted(alike.values(), key=lambda same: min(i for i, _, _ in same))
+    here = os.path.join(os.getcwd(), "")
+    return tuple(
+        CompilerWarning(same[0][1].removeprefix(here), tuple(dict.fromkeys(job for _, _, job in same)))
+        for same in ordered
+    )
+
+
+def show_compiler_warnings(results: Sequence[Result]) -> tuple[str, ...]:
+    """How many there are, where the log is, and the first ones, each with the jobs that have it."""
+    found = compiler_warnings(results)
+    if not found:
+        return ()
+    lines = [f"{number(len(found), 'compiler warning')}, see {shown(found[0].jobs[0].log)}"]
+    for line, jobs in found[:WARNINGS_SHOWN]:
+        where = jobs[0].name if len(jobs) == 1 else f"{len(jobs)} {noun(results)}s"
+        lines.append(f"  {line}" + (f" (in {where})" if len(results) > 1 else ""))
+    more = len(found) - WARNINGS_SHOWN
+    return (*lines, f"  ... and {more:,} more") if more > 0 else tuple(lines)
 
 
 def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
@@ -83,6 +113,11 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
             )
         )
     return tuple(found)
+
+
+def noun(results: Sequence[Result]) -> str:
+    """What a job is called before a user: with several toolchains it is not a target alone."""
+    return "target" if len({result.job.toolchain for result in results}) == 1 else "build"
 
 
 def exit_code(results: Sequence[Result]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from llext_tools.build import Result, count_compiler_warnings, diagnose, diagnose_warnings, exit_code
+from llext_tools.build import Result, diagnose, diagnose_warnings, exit_code, noun, show_compiler_warnings
 from llext_tools.cli.render import GREEN, RED, Paint, columns, diagnostics_to_json, wrap
 from llext_tools.cli.rows import MARK, cells
 from llext_tools.diag import number
@@ -19,7 +19,7 @@ WITHOUT_FIRMWARE = (
 def summary(results: Sequence[Result], seconds: float) -> str:
     """One sentence over all rows."""
     passed = sum(result.passed for result in results)
-    what = "target" if len({result.job.toolchain for result in results}) == 1 else "build"
+    what = noun(results)
     plural = "" if len(results) == 1 else "s"
     took = f"in {seconds:.0f} s" if seconds >= 10 else f"in {seconds:.1f} s"
     if passed == len(results):
@@ -86,7 +86,7 @@ def print_end(results: Sequence[Result], seconds: float, notes: Sequence[str]) -
     print(f"\n{paint_summary(results, seconds)}")
     if any(cell.endswith(MARK) for result in results for cell in cells(result)):
         print_wrapped(f"{MARK} {WITHOUT_FIRMWARE}")
-    for line in (*count_compiler_warnings(results), *tests_not_run(results), *notes):
+    for line in (*show_compiler_warnings(results), *tests_not_run(results), *notes):
         print_wrapped(line)
 
 
@@ -101,8 +101,9 @@ def tests_not_run(results: Sequence[Result]) -> list[str]:
 
 
 def print_wrapped(text: str) -> None:
-    """A line of prose, broken between words where the screen ends."""
-    print("\n".join(wrap(text, columns(), "  ")))
+    """A line of prose, broken between words where the screen ends; what follows stands deeper."""
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    print("\n".join(wrap(text, columns(), indent)))
 
 
 def paint_summary(results: Sequence[Result], seconds: float) -> str:

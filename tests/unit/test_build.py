@@ -203,13 +203,17 @@ def test_a_mistake_in_cmakelists_reads_the_same_in_a_used_build_folder(tools: To
     assert tools.calls == ["ninja"]
 
 
-def test_warnings_of_the_compiler_are_counted_once_for_all_targets(tools: Tools) -> None:
+def test_warnings_of_the_compiler_are_shown_once_for_all_targets(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tools.root)
     tools.plan({**TWO_EXTENSIONS, "ninja": {"print": WARNED}})
     results = tools.run(tools.job("cortex-m4"), tools.job("rv32imac"))
     assert all(result.passed for result in results)
-    (line,) = build.count_compiler_warnings(results)
-    assert line.startswith("2 compiler warnings for cortex-m4-gcc, see ")
-    assert line.endswith("/build/cortex-m4-gcc/llext.log; the same for rv32imac-gcc")
+    assert build.show_compiler_warnings(results) == (
+        "2 compiler warnings, see build/cortex-m4-gcc/llext.log",
+        "  /tmp/p/a.c:1:21: warning: unused variable 'x' [-Wunused-variable] (in 2 targets)",
+        "  /tmp/p/a.h:1:21: warning: 'b' defined but not used [-Wunused-function] (in 2 targets)",
+    )
+    assert build.show_compiler_warnings(results[:1])[1].endswith("[-Wunused-variable]"), "there is one target"
 
 
 def test_our_warnings_are_read_back(tools: Tools) -> None:
