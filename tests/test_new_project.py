@@ -64,19 +64,30 @@ def test_it_builds_and_passes(installed: Installed, project: Path, toolchain: st
 
 
 def test_tox_passes(installed: Installed, project: Path, wheel: Path) -> None:
+    """Once with zig alone and once with GCC: one after the other, in the environments that the first has made."""
     if find_spec("tox") is None:
         pytest.skip("needs tox")
-    done = run(installed, "tox", "-e", "cortex-m4", cwd=project, cross=False, links=wheel.parent)
-    assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+    for toolchain in ("zig", "gcc"):
+        for target in TARGETS:
+            need_toolchain(target, toolchain)
+        done = run(installed, "tox", cwd=project, cross=toolchain == "gcc", links=wheel.parent)
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.count("3 passed") == len(TARGETS)
+        for target in TARGETS:  # tox empties this folder when it starts
+            assert os.listdir(project / ".tox" / target / "tmp" / "dist") == [f"{target}-{toolchain}"]
 
 
 def test_its_wheel_brings_the_extension_to_others(
     installed: Installed, project: Path, tmp_path: Path, wheel: Path
 ) -> None:
+    """The wheel is made of the source archive, in an environment that pip makes of what pyproject.toml names."""
     need_toolchain("cortex-m4", "zig")
-    words = ("pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", str(tmp_path), ".")
+    words = ("build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), ".")
     done = run(installed, *words, cwd=project, cross=False)
+    assert done.returncode == 0, done.stdout
+    (source,) = tmp_path.glob("*.tar.gz")
+    words = ("pip", "wheel", "--no-deps", "-w", str(tmp_path), str(source))
+    done = run(installed, *words, cwd=tmp_path, cross=False, links=wheel.parent)
     assert done.returncode == 0, done.stdout
     (made,) = tmp_path.glob("*.whl")
     assert made.name == "blink-0.1.0-py3-none-any.whl"
@@ -106,3 +117,29 @@ def test_its_wheel_brings_the_extension_to_others(
     done = run(other, "llext_tools", *call, cwd=tmp_path, cross=False)
     assert done.returncode == 0, done.stdout
     assert "blink_run(3) = 3" in done.stdout
+
+
+BAD = """\
+#include <llext/symbol.h>
+int missing(int);
+int blink_run(int times) { return missing(times); }
+LL_EXTENSION_SYMBOL(blink_run);
+"""
+
+
+def test_what_fails_the_check_gets_into_no_wheel(installed: Installed, tmp_path: Path) -> None:
+    """Who ran pip sees what failed, and why."""
+    need_toolchain("cortex-m4", "zig")
+    done = run(installed, "llext_tools", "new", "blink", "--target", "cortex-m4", cwd=tmp_path, cross=False)
+    assert done.returncode == 0, done.stdout
+    project = tmp_path / "blink"
+    (project / "src" / "blink.c").write_text(BAD, encoding="utf-8")
+    (project / "board.toml").write_text("[exports]\nprintk = 0x8001\n", encoding="utf-8")
+    with (project / "llext.toml").open("a", encoding="utf-8") as settings:
+        settings.write('[[build.firmware]]\nname = "board"\nfile = "board.toml"\n')
+    words = ("pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", "out", ".")
+    done = run(installed, *words, cwd=project, cross=False)
+    assert done.returncode == 1, done.stdout
+    assert "error[build-failed]: cortex-m4-zig-board: building `blink` failed" in done.stdout
+    assert "error[undefined-symbol]: `missing` is neither defined" in done.stdout
+    assert not list(tmp_path.rglob("*.whl"))
