@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from cmake_project import need_toolchain
 from installed import Installed
@@ -35,6 +37,15 @@ def run(
     return subprocess.run(
         program, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False
     )
+
+
+def workflow(project: Path, job: str) -> list[str]:
+    """The commands of a job of the project's workflow for GitHub Actions, each once, or once for each target."""
+    text = (project / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    found = YAML(typ="safe").load(text)["jobs"][job]
+    targets = found.get("strategy", {"matrix": {"target": [""]}})["matrix"]["target"]
+    commands = [step["run"] for step in found["steps"] if "run" in step]
+    return list(dict.fromkeys(each.replace("${{ matrix.target }}", target) for each in commands for target in targets))
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +75,20 @@ def test_it_builds_and_passes(installed: Installed, project: Path, toolchain: st
 
 
 def test_tox_passes(installed: Installed, project: Path, wheel: Path) -> None:
-    """Once with zig alone and once with GCC: one after the other, in the environments that the first has made."""
+    """With zig alone, as the workflow calls it, and then with GCC, in the environments that the first has made."""
     if find_spec("tox") is None:
         pytest.skip("needs tox")
-    for toolchain in ("zig", "gcc"):
+    commands = workflow(project, "test")
+    assert commands == ["pip install tox", *(f"tox -e {target}" for target in TARGETS)]
+    for toolchain, wanted in (("zig", commands), ("gcc", ["tox"])):
         for target in TARGETS:
             need_toolchain(target, toolchain)
-        done = run(installed, "tox", cwd=project, cross=toolchain == "gcc", links=wheel.parent)
-        assert done.returncode == 0, done.stdout
-        assert done.stdout.count("3 passed") == len(TARGETS)
+        output = ""
+        for command in wanted:
+            done = run(installed, *command.split(), cwd=project, cross=toolchain == "gcc", links=wheel.parent)
+            assert done.returncode == 0, done.stdout
+            output += done.stdout
+        assert output.count("3 passed") == len(TARGETS)
         for target in TARGETS:  # tox empties this folder when it starts
             assert os.listdir(project / ".tox" / target / "tmp" / "dist") == [f"{target}-{toolchain}"]
 
@@ -85,11 +101,14 @@ def test_its_wheel_brings_the_extension_to_others(
     words = ("build", "--sdist", "--no-isolation", "--outdir", str(tmp_path), ".")
     done = run(installed, *words, cwd=project, cross=False)
     assert done.returncode == 0, done.stdout
-    (source,) = tmp_path.glob("*.tar.gz")
-    words = ("pip", "wheel", "--no-deps", "-w", str(tmp_path), str(source))
-    done = run(installed, *words, cwd=tmp_path, cross=False, links=wheel.parent)
+    with tarfile.open(tmp_path / "blink-0.1.0.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    source = tmp_path / "blink-0.1.0"
+    assert not list(source.glob("dist*"))
+    (command,) = workflow(project, "wheel")
+    done = run(installed, *command.split(), cwd=source, cross=False, links=wheel.parent)
     assert done.returncode == 0, done.stdout
-    (made,) = tmp_path.glob("*.whl")
+    (made,) = source.glob("dist/*.whl")
     assert made.name == "blink-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(made) as archive:
         names = {name for name in archive.namelist() if "/llext/" in name}

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import sarif_schema
+import public_schemas
 from conformance.cases import files
 from llext_tools import explain
 from llext_tools.cli import sarif
@@ -26,6 +26,7 @@ from llext_tools.cli.progress import counted
 from llext_tools.cli.render import Paint, printable, render
 from llext_tools.cli.settings import FORMATS
 from llext_tools.diag import CODES, Diagnostic, Location
+from public_schemas import SARIF
 from transcript import llext
 
 FACTS = Facts(regions={"TEXT": 40, "BSS": 8}, imports=["printk"], exports=1)
@@ -94,7 +95,7 @@ def log(report: Report) -> dict[str, Any]:
 def test_sarif_of_every_code_is_valid() -> None:
     files = (Checked("blink.llext", None, tuple(EVERY[:60])), Checked("fine.llext", FACTS, ()))
     document = log(Report(files, tuple(EVERY[60:])))
-    assert sarif_schema.problems(document) == []
+    assert public_schemas.problems(document, SARIF) == []
     run = document["runs"][0]
     assert [result["ruleId"] for result in run["results"]] == list(CODES)
     for result in run["results"]:
@@ -109,13 +110,13 @@ def test_the_schema_finds_mistakes() -> None:
     document = log(Report(others=(EVERY[0],)))
     document["runs"][0]["results"][0]["severity"] = "error"
     del document["runs"][0]["tool"]["driver"]["name"]
-    assert len(sarif_schema.problems(document)) == 2
+    assert len(public_schemas.problems(document, SARIF)) == 2
 
 
 @given(hostile)
 def test_sarif_of_hostile_names_is_valid(report: Report) -> None:
     document = log(report)
-    assert sarif_schema.problems(document) == []
+    assert public_schemas.problems(document, SARIF) == []
     for uri in re.findall(r'"uri": (".*?")[,\n]', json.dumps(document, indent=1)):
         assert re.fullmatch(r"[\w.~!$&'()*+,;=:@%/-]+", json.loads(uri), re.ASCII), uri
 
@@ -325,7 +326,7 @@ def test_output_file_has_the_report_and_the_terminal_the_text(form: str, tmp_pat
     else:
         assert written == llext("check", "good.llext", "bad.llext", "--format", form)[1]
     if form == "sarif":
-        assert sarif_schema.problems(json.loads(written)) == []
+        assert public_schemas.problems(json.loads(written), SARIF) == []
 
 
 @pytest.mark.usefixtures("two_files")
@@ -345,7 +346,7 @@ def test_what_keeps_everything_from_being_checked_is_reported_in_the_form(form: 
         found = document["diagnostics"][0]["code"] if form == "json" else document["runs"][0]["results"][0]["ruleId"]
         assert found == "file-unreadable"
     if form == "sarif":
-        assert sarif_schema.problems(document) == []
+        assert public_schemas.problems(document, SARIF) == []
         assert document["runs"][0]["invocations"][0]["executionSuccessful"] is False
 
 

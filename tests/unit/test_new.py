@@ -1,6 +1,7 @@
 """``llext new``: names, targets, and what the files of a project say. tests/cmake and test_new_project.py build it.
 
-Oracles: the parsers of Python (``ast``, ``tomllib``, ``configparser``), the toolchains' own lists of keywords.
+Oracles: the parsers of Python (``ast``, ``tomllib``, ``configparser``), the schema of GitHub's workflows, the
+toolchains' own lists of keywords.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from llext_tools import templates
 from llext_tools.cli.new import check_name, proposal
 from llext_tools.errors import LlextError
+from public_schemas import WORKFLOW, problems
 from transcript import llext
 
 
@@ -54,8 +57,18 @@ def test_every_file_is_what_its_name_says(arguments: tuple[str, ...]) -> None:
     wanted = list(arguments[1::2]) or ["cortex-m4", "cortex-m33", "rv32imac"]
     wanted = wanted if "--cpp" not in arguments else ["cortex-m4", "cortex-m33", "rv32imac"]
     assert tox["tox"]["env_list"].split(", ") == wanted
-    assert f"target: [{', '.join(wanted)}]\n" in files[".github/workflows/ci.yml"]
+    workflow = YAML(typ="safe").load(files[".github/workflows/ci.yml"])
+    assert problems(workflow, WORKFLOW) == []
+    assert workflow["jobs"]["test"]["strategy"]["matrix"] == {"target": wanted}
     assert len(files["CMakeLists.txt"].splitlines()) <= 12
+
+
+def test_the_schema_of_workflows_finds_mistakes() -> None:
+    workflow = YAML(typ="safe").load(made("blink")[".github/workflows/ci.yml"])
+    del workflow["jobs"]["wheel"]["runs-on"]
+    workflow["jobs"]["test"]["steps"][0]["runs"] = "tox"
+    workflow["permission"] = workflow.pop("permissions")
+    assert len(problems(workflow, WORKFLOW)) == 3
 
 
 def test_every_template_is_used() -> None:
