@@ -100,14 +100,19 @@ def _folders_above(start: str) -> tuple[str, ...]:
     """A folder and those above it; a build folder of CMake is followed by the folder of the project."""
     found, folder = [], os.path.normpath(start)
     while True:
-        found.append(folder)
-        with (
-            suppress(OSError),
-            open(os.path.join(folder, "CMakeCache.txt"), encoding="utf-8", errors="replace") as file,
-        ):
-            key = "CMAKE_HOME_DIRECTORY:INTERNAL="
-            found += [line[len(key) :].rstrip("\n") for line in file if line.startswith(key)]
+        found += [folder, project] if (project := cmake_project(folder)) else [folder]
         above = os.path.dirname(folder)
         if above == folder:
             return tuple(found)
         folder = above
+
+
+def cmake_project(folder: str) -> str:
+    """The folder of the project that a build folder of CMake is of; "" of any other folder."""
+    key = "CMAKE_HOME_DIRECTORY:INTERNAL="
+    with (
+        suppress(OSError),
+        open(os.path.join(folder, "CMakeCache.txt"), encoding="utf-8", errors="replace") as file,
+    ):
+        return next((line[len(key) :].rstrip("\n") for line in file if line.startswith(key)), "")
+    return ""

@@ -12,7 +12,9 @@ allocated then fails the test. What the extension does wrong is shown with its C
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,8 +43,14 @@ PARTS = pytest.StashKey[list[Any]]()
 """Coverage, as plain values."""
 LOADER = pytest.StashKey["Loader"]()
 """Of a test that loads extensions."""
+SEEN = pytest.StashKey[set[str]]()
+"""Extensions that have been compared with their sources."""
 FAILED = pytest.StashKey[bool]()
 """Of a test: whether something has gone wrong in it."""
+
+
+class StaleExtensionWarning(pytest.PytestWarning):
+    """An extension is older than its sources: tests run what was built before they were changed."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -122,6 +130,9 @@ class Loader:
             each = (files,) if isinstance(files, str | os.PathLike) else files
             given[key] = [self._find(file, target) for file in each]
         chosen = options(self._find(path, target), **_with_defaults(self._config, given))
+        for each in (chosen.path, *chosen.extensions):
+            if text := _stale(self._config, each):
+                warnings.warn(StaleExtensionWarning(text), stacklevel=2)
         program = self._cache.take(chosen)
         self._programs[program] = ""
         program.fresh(bringup)
@@ -219,7 +230,23 @@ def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:
     return [str(each) for each in dict.fromkeys(near)], False
 
 
-# ---- what a person sees of a failure
+# ---- what a person sees
+
+
+def _stale(config: pytest.Config, path: str) -> str:
+    """That an extension is older than its sources, in a session once."""
+    from llext_tools.testing.find import JOB, shown
+    from llext_tools.testing.stale import find_stale
+
+    seen = config.stash.setdefault(SEEN, set())
+    found = None if path in seen else find_stale(path, config.rootpath)
+    seen.add(path)
+    if found is None:
+        return ""
+    newest, *others = map(shown, found.sources)
+    more = f" and {len(others)} more" if others else ""
+    cure = "llext build" if JOB.fullmatch(found.build.name) else f"cmake --build {shown(found.build)}"
+    return f"`{shown(Path(path))}` was built before `{newest}`{more} changed: build it again, `{cure}`"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

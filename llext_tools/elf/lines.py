@@ -132,6 +132,26 @@ def source_folders(debug: ElfObject) -> tuple[str, ...]:
     return tuple(found)
 
 
+def source_files(debug: ElfObject) -> dict[str, bytes]:
+    """The paths of all sources and headers that line tables name, each with its MD5, b"" if the compiler wrote none.
+
+    Malformed debug information has none.
+    """
+    found: dict[str, bytes] = {}
+    with suppress(*MALFORMED):
+        info = open_debug(debug, np.zeros(len(debug.sections), np.int64))
+        for unit in info.iter_CUs():
+            if (program := info.line_program_for_CU(unit)) is None:
+                continue
+            header, folder = program.header, attribute(unit.get_top_DIE(), "DW_AT_comp_dir") or b"/"
+            start = folder.decode("utf-8", "replace") if os.path.isabs(folder) else ""
+            digests = [bytes(getattr(each, "DW_LNCT_MD5", ())) for each in header.file_names or ()]
+            for index in range(len(header.file_entry)):
+                path = os.path.join(start, source_name(unit, program, index + (header.version < 5)))
+                found[path] = digests[index] if digests else b""
+    return found
+
+
 def _definition(info: Any, name: str, address: int, function: bool) -> Line | None:
     address_of, tag = (_low_pc, "DW_TAG_subprogram") if function else (_address, "DW_TAG_variable")
     for unit in _units_that_name(info, name):

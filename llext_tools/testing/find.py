@@ -50,7 +50,7 @@ def find_extension(
                 return _only((top, found))
     if path := find_installed(os.fspath(name), target):
         return path
-    raise _not_there(names[0], [_shown(top) for top in tops if top.is_dir()])
+    raise _not_there(names[0], [shown(top) for top in tops if top.is_dir()])
 
 
 def _jobs(top: Path) -> list[Path]:
@@ -84,11 +84,11 @@ def _of_target(built: dict[Path, list[Path]], target: str, name: Path) -> tuple[
     if not fit:
         text = f"`{name}` is not built for `{target}`, but for {listed(targets, 6)}"
         raise _unclear(text, f"build it, `llext build --target {target}`, or {choice}")
-    text = f"`{name}` is built for several targets: {listed([_shown(job) for job in fit], 6)}"
+    text = f"`{name}` is built for several targets: {listed([shown(job) for job in fit], 6)}"
     if len({_target(job) for job in fit}) == 1:
         why = "by several toolchains, or for several firmwares"
-        text = f"`{name}` is built {why}: {listed([_shown(job) for job in fit], 6)}"
-        choice = f"choose one: `--llext-build-dir {_shown(fit[0])}`, or LLEXT_BUILD_DIR in the environment"
+        text = f"`{name}` is built {why}: {listed([shown(job) for job in fit], 6)}"
+        choice = f"choose one: `--llext-build-dir {shown(fit[0])}`, or LLEXT_BUILD_DIR in the environment"
     raise _unclear(text, choice)
 
 
@@ -97,12 +97,12 @@ def _only(found: tuple[Path, list[Path]]) -> str:
     FormatError: there are several."""
     folder, paths = found
     if len(paths) > 1:
-        text = f"`{_shown(folder)}` has several files `{paths[0].name}`"
-        raise _unclear(text, f"name one of them: {listed(map(_shown, paths))}")
+        text = f"`{shown(folder)}` has several files `{paths[0].name}`"
+        raise _unclear(text, f"name one of them: {listed(map(shown, paths))}")
     return str(paths[0])
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """From the current folder, if that is shorter."""
     try:
         return min(os.path.relpath(path), str(path), key=len)
