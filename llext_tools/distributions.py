@@ -105,18 +105,22 @@ def installed(name: str, *, target: str = "", distribution: str = "") -> str:
     return path
 
 
-def find_installed(word: str, target: str = "") -> str | None:
+def find_installed(word: str, target: str = "", toolchain: str = "") -> str | None:
     """The path of what ``blink``, ``my-extensions:blink`` or ``blink@cortex-m4-gcc`` is the name of.
 
     Args:
-        target: which one to take if the word does not say.
+        target, toolchain: which one to take if the word does not say.
     Returns:
         None if it is no name, or nobody's.
     Raises:
-        UsageError: ``usage``: there are several, or there is one, but for other targets.
+        UsageError: ``usage``: there are several, or there is one, but for other targets or from other toolchains.
     """
-    found = named_so(word, target)
+    every = named_so(word, target)
     name, what = word.partition("@")[0], f"the installed extension `{word}`"
+    found = [each for each in every if "@" in word or toolchain in ("", each.toolchain)]
+    if every and not found:
+        made = listed(dict.fromkeys(each.toolchain for each in every))
+        fail("usage", f"{what} is built by {made}, not by `{toolchain}`", help="`llext list` lists all")
     targets, jobs = (list(dict.fromkeys(each)) for each in ([e.target for e in found], [e.job for e in found]))
     if len(targets) > 1:
         text = f"{what} is there for {listed(targets, 6)}"

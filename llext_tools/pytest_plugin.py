@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +26,22 @@ if TYPE_CHECKING:
     from llext_tools.measure import Wanted
     from llext_tools.testing import Extension
     from llext_tools.testing.extension import Leaks
+    from llext_tools.testing.find import Which
     from llext_tools.testing.program import Program
 
 OPTIONS = {
-    "target": ("CPU", "the CPU that extensions run on, one of `llext targets` (default: what the file fits)"),
+    "build-dir": ("DIR", "where extensions are, in it or below; may be repeated, as the next ones"),
     "firmware": ("ELF", "an image whose code extensions call"),
     "exports": ("TABLE", "what the host exports"),
     "mmio": ("DEVICE", "START+SIZE=KIND: a device, as for `llext run`"),
-    "build-dir": ("DIR", "where extensions are, in it or below"),
+    "target": ("CPU", "the CPU that extensions run on, one of `llext targets`; default: what the file fits"),
+    "toolchain": ("NAME", "gcc or zig: whose build is tested, where there are several"),
     "coverage": ("FILE", "write how often each line of the extensions ran, for lcov and genhtml"),
 }
-"""What stands behind ``--llext-``; LLEXT_TARGET and the like in the environment count where an option is not given."""
+"""What stands behind ``--llext-``."""
+REPEATED = ("build-dir", "firmware", "exports", "mmio")
+ENVIRONMENT = {name: f"LLEXT_{name.upper().replace('-', '_')}" for name in OPTIONS if name != "mmio"}
+"""The variables that count where an option is not given."""
 
 HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 CACHE = pytest.StashKey[Any]()
@@ -54,10 +60,11 @@ class StaleExtensionWarning(pytest.PytestWarning):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("llext", "extensions for Zephyr")
+    group = parser.getgroup("llext", "extensions for Zephyr (in brackets, what says the same in the environment)")
     for name, (what, text) in OPTIONS.items():
-        action = "store" if name in ("target", "coverage") else "append"
-        group.addoption(f"--llext-{name}", metavar=what, action=action, default=None, help=text)
+        action = "append" if name in REPEATED else "store"
+        more = f" [{ENVIRONMENT[name]}]" if name in ENVIRONMENT else ""
+        group.addoption(f"--llext-{name}", metavar=what, action=action, default=None, help=text + more)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -93,9 +100,10 @@ def pytest_testnodedown(node: Any, error: object) -> None:  # noqa: ARG001 - tha
 
 @pytest.fixture
 def llext_extension(request: pytest.FixtureRequest) -> Iterator[Loader]:
-    """Load extensions: ``llext_extension("blink.llext", target=..., firmware=..., leaks="ignore")``.
+    """Load extensions: ``llext_extension("blink.llext", target="cortex-m4", firmware="zephyr.elf")``.
 
-    Options are those of ``Extension.load()``. Each call gives an extension of its own, fresh for this test.
+    Each call gives an extension of its own, fresh for this test. It takes the keywords of ``Extension.load()``; with
+    ``bringup=False`` constructors run when the test says so, ``leaks="ignore"`` allows what is left at the end.
     """
     loader = Loader(request)
     yield loader
@@ -122,14 +130,17 @@ class Loader:
         self, path: str | os.PathLike[str], *, bringup: bool = True, leaks: Leaks = "fail", **given: Any
     ) -> Extension:
         from llext_tools.testing import Extension
+        from llext_tools.testing.find import Which
         from llext_tools.testing.options import options
 
-        target = given["target"] = given.get("target") or _target(self._config)
-        for key in ("extensions", "firmware", "exports"):
-            files = given.get(key) or ()
-            each = (files,) if isinstance(files, str | os.PathLike) else files
-            given[key] = [self._find(file, target) for file in each]
-        chosen = options(self._find(path, target), **_with_defaults(self._config, given))
+        which = Which(given.get("target") or _target(self._config), _toolchain(self._config))
+        given["target"] = which.target
+        for key in ("firmware", "exports"):
+            given[key] = [self._find(file, which) for file in _several(given.get(key))]
+        given = _with_defaults(self._config, given)
+        host = (*given["firmware"], *given["exports"])
+        given["extensions"] = [self._find(file, which, host) for file in _several(given.get("extensions"))]
+        chosen = options(self._find(path, which, host), **given)
         for each in (chosen.path, *chosen.extensions):
             if text := _stale(self._config, each):
                 warnings.warn(StaleExtensionWarning(text), stacklevel=2)
@@ -140,10 +151,11 @@ class Loader:
         self._taken.append(extension)
         return extension
 
-    def _find(self, path: str | os.PathLike[str], target: str) -> str:
+    def _find(self, path: str | os.PathLike[str], which: Which, host: Sequence[str] = ()) -> str:
         from llext_tools.testing.find import find_extension
 
-        return find_extension(path, self._folders, deep=self._deep, target=target)
+        usual = partial(_usual, self._config, host)
+        return find_extension(path, self._folders, deep=self._deep, which=which, usual=usual)
 
     def finish(self, *, judged: bool) -> list[LlextError]:
         """Tear all down; what is wrong then counts only for a test that is good so far."""
@@ -175,6 +187,11 @@ class Loader:
         return f"<loader of extensions: {len(self._taken)} loaded>"
 
 
+def _several(files: Any) -> Sequence[str | os.PathLike[str]]:
+    """One file or several, as a test gives them."""
+    return (files,) if isinstance(files, str | os.PathLike) else files or ()
+
+
 # ---- what the options, the environment and the settings say
 
 
@@ -189,7 +206,7 @@ def _said(config: pytest.Config, name: str) -> list[str]:
     given = config.getoption(f"--llext-{name}")
     if given:
         return [given] if isinstance(given, str) else list(given)
-    value = os.environ.get(f"LLEXT_{name.upper().replace('-', '_')}", "")
+    value = os.environ.get(ENVIRONMENT[name], "")
     return [part for part in value.split(os.pathsep) if part]
 
 
@@ -200,6 +217,23 @@ def _paths(config: pytest.Config, name: str) -> list[str]:
 
 def _target(config: pytest.Config) -> str:
     return next(iter(_said(config, "target")), "") or _settings(config).target
+
+
+def _toolchain(config: pytest.Config) -> str:
+    name = next(iter(_said(config, "toolchain")), "")
+    return "" if name == "auto" else name  # as `llext build` has it
+
+
+def _usual(config: pytest.Config, host: Sequence[str]) -> Which:
+    """What the settings of ``llext build`` say where they name one; the firmware whose files an extension runs on."""
+    from llext_tools.cli import settings, settings_build
+    from llext_tools.testing.find import Which
+
+    path = settings.find(str(config.rootpath))
+    build = settings_build.read(path) if path else settings_build.BuildSettings()
+    files = set(map(os.path.realpath, host))
+    firmware = [each.name for each in build.firmware if not files.isdisjoint(map(os.path.realpath, each.files))]
+    return Which(*(names[0] if len(names) == 1 else "" for names in (build.targets, build.toolchains, firmware)))
 
 
 def _with_defaults(config: pytest.Config, given: dict[str, Any]) -> dict[str, Any]:

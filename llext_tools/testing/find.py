@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools.diag import Diagnostic, listed
@@ -20,15 +21,32 @@ JOB = re.compile(rf"(.+?)-({'|'.join(NAMES)})(-.+)?")
 """The name of such a folder: target, toolchain and perhaps a firmware."""
 
 
+class Which(NamedTuple):
+    """Which of several builds is meant; "" leaves it open."""
+
+    target: str = ""
+    toolchain: str = ""
+    firmware: str = ""
+
+
+OPEN = Which()
+
+
 def find_extension(
-    name: str | os.PathLike[str], folders: Sequence[str | os.PathLike[str]], *, deep: bool, target: str = ""
+    name: str | os.PathLike[str],
+    folders: Sequence[str | os.PathLike[str]],
+    *,
+    deep: bool,
+    which: Which = OPEN,
+    usual: Callable[[], Which] = Which,
 ) -> str:
     """The path of ``blink.llext``, of ``blink`` alone, of any path that is there, or of an installed extension.
 
     Args:
         folders: where to look, the most likely ones first; with ``build`` and ``dist`` in each.
         deep: whether a folder may have it anywhere below.
-        target: which one to take of those that are built for several targets.
+        which: the one to take of those that are built for several targets, by several toolchains.
+        usual: asked where that leaves several.
     Raises:
         FormatError: ``file-unreadable``: it is in none of them, or nothing says which one is meant.
     """
@@ -44,11 +62,11 @@ def find_extension(
             for top in (folder, folder / BUILD, folder / OUTPUT):
                 built |= {job: found for job in _jobs(top) if (found := _below(job, names))}
             if built:
-                return _only(_of_target(built, target, names[0]))
+                return _only(_chosen(built, which, usual, names[0]))
         for top in tops if deep else ():
             if found := _below(top, names):
                 return _only((top, found))
-    if path := find_installed(os.fspath(name), target):
+    if path := find_installed(os.fspath(name), which.target, which.toolchain):
         return path
     raise _not_there(names[0], [shown(top) for top in tops if top.is_dir()])
 
@@ -57,13 +75,13 @@ def _jobs(top: Path) -> list[Path]:
     """The folders of one target and toolchain each: ``cortex-m4-gcc``, or ``cortex-m4-gcc-v2`` for one firmware."""
     if not top.is_dir():
         return []
-    return [each for each in sorted(top.iterdir()) if _target(each) in archs.targets() and each.is_dir()]
+    return [each for each in sorted(top.iterdir()) if _parts(each).target in archs.targets() and each.is_dir()]
 
 
-def _target(job: Path) -> str:
-    """``cortex-m4`` of ``cortex-m4-gcc-v2``; "" of another folder."""
+def _parts(job: Path) -> Which:
+    """``cortex-m4``, ``gcc`` and ``v2`` of ``cortex-m4-gcc-v2``; nothing of another folder."""
     found = JOB.fullmatch(job.name)
-    return found[1] if found else ""
+    return Which(found[1], found[2], (found[3] or "")[1:]) if found else OPEN
 
 
 def _below(folder: Path, names: list[Path]) -> list[Path]:
@@ -71,25 +89,38 @@ def _below(folder: Path, names: list[Path]) -> list[Path]:
     return next(filter(None, found), [])
 
 
-def _of_target(built: dict[Path, list[Path]], target: str, name: Path) -> tuple[Path, list[Path]]:
-    """The folder of the target, or the only one, with what is in it; one of ``build`` rather than of ``dist``."""
-    jobs: dict[str, Path] = {}
+def _chosen(
+    built: dict[Path, list[Path]], which: Which, usual: Callable[[], Which], name: Path
+) -> tuple[Path, list[Path]]:
+    """The folder that is meant, or the only one, with what is in it; one of ``build`` rather than of ``dist``."""
+    fit: dict[str, Path] = {}
     for job in built:
-        jobs.setdefault(job.name, job)
-    fit = [job for job in jobs.values() if target in ("", _target(job))]
-    if len(fit) == 1:
-        return fit[0], built[fit[0]]
-    targets = list(dict.fromkeys(map(_target, jobs.values())))
-    choice = f"choose one: `--llext-target {targets[0]}`, or LLEXT_TARGET in the environment"
-    if not fit:
-        text = f"`{name}` is not built for `{target}`, but for {listed(targets, 6)}"
-        raise _unclear(text, f"build it, `llext build --target {target}`, or {choice}")
-    text = f"`{name}` is built for several targets: {listed([shown(job) for job in fit], 6)}"
-    if len({_target(job) for job in fit}) == 1:
-        why = "by several toolchains, or for several firmwares"
-        text = f"`{name}` is built {why}: {listed([shown(job) for job in fit], 6)}"
-        choice = f"choose one: `--llext-build-dir {shown(fit[0])}`, or LLEXT_BUILD_DIR in the environment"
-    raise _unclear(text, choice)
+        fit.setdefault(job.name, job)
+    for i, part in enumerate(which):
+        there = list(dict.fromkeys(_parts(job)[i] for job in fit.values()))
+        fit = {job: folder for job, folder in fit.items() if part in ("", _parts(folder)[i])}
+        if not fit:
+            text = f"`{name}` is not built {HOW[i]} `{part}`, but {HOW[i]} {listed(there, 6)}"
+            options = zip(which._fields[: i + 1], which, strict=False)
+            cure = f"build it, `llext build {' '.join(f'--{field} {value}' for field, value in options if value)}`"
+            raise _unclear(text, f"{cure}, or choose one: `--llext-{which._fields[i]} {there[0]}`")
+    for i, part in enumerate(usual() if len(fit) > 1 else ()):
+        fit = {job: folder for job, folder in fit.items() if part == _parts(folder)[i]} or fit
+    first, *others = fit.values()
+    if not others:
+        return first, built[first]
+    i = next(i for i in range(len(which)) if any(_parts(job)[i] != _parts(first)[i] for job in others))
+    text = f"`{name}` is built {HOW[i]} several {Which._fields[i]}s: {listed(map(shown, fit.values()), 6)}"
+    raise _unclear(text, CURES[i].format(_parts(first)[i], shown(first)))
+
+
+HOW = ("for", "by", "for")
+CURES = (
+    "choose one: `--llext-target {0}`, LLEXT_TARGET in the environment, or `targets` of [build] in llext.toml",
+    "choose one: `--llext-toolchain {0}`, LLEXT_TOOLCHAIN in the environment, or `toolchains` of [build] in llext.toml",
+    "choose one: `--llext-build-dir {1}`, or run on its firmware, `--llext-firmware ELF`, where llext.toml names that",
+)
+"""By the parts of ``Which``: how messages speak of them, and how to choose one."""
 
 
 def _only(found: tuple[Path, list[Path]]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llext_tools.errors import FormatError
-from llext_tools.testing.find import find_extension
+from llext_tools.testing.find import OPEN, Which, find_extension
 
 
 def tree(folder: Path, *names: str) -> Path:
@@ -24,8 +24,10 @@ def built(folder: Path, *jobs: str) -> Path:
     return folder
 
 
-def looked_up(name: str, *folders: Path, deep: bool = False, target: str = "") -> str:
-    found = find_extension(name, folders, deep=deep, target=target)
+def looked_up(
+    name: str, *folders: Path, deep: bool = False, target: str = "", toolchain: str = "", usual: Which = OPEN
+) -> str:
+    found = find_extension(name, folders, deep=deep, which=Which(target, toolchain), usual=lambda: usual)
     return Path(found).relative_to(folders[-1]).as_posix()
 
 
@@ -62,9 +64,12 @@ def test_what_is_built_for_a_firmware(tmp_path: Path) -> None:
     assert looked_up("hello", tmp_path, target="cortex-m4") == "build/cortex-m4-gcc-v1/hello/hello.llext"
     assert looked_up("hello", tmp_path, target="cortex-m4f") == "build/cortex-m4f-zig-old-one/hello/hello.llext"
     built(tmp_path, "cortex-m4-gcc-v2")
-    with pytest.raises(FormatError, match=r"or for several firmwares: .*gcc-v1.* and .*gcc-v2") as raised:
+    with pytest.raises(FormatError, match=r"is built for several firmwares: .*gcc-v1.* and .*gcc-v2") as raised:
         looked_up("hello", tmp_path, target="cortex-m4")
     assert "cortex-m4-gcc-v1`" in raised.value.diagnostics[0].help
+    for version in ("v1", "v2"):
+        found = looked_up("hello", tmp_path, target="cortex-m4", usual=Which(firmware=version))
+        assert found == f"build/cortex-m4-gcc-{version}/hello/hello.llext"
 
 
 @pytest.mark.parametrize("folder", ["build", "dist"])
@@ -77,11 +82,33 @@ def test_a_build_folder_that_is_named(tmp_path: Path, folder: str) -> None:
 
 def test_two_toolchains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(built(tmp_path, "cortex-m4-gcc", "cortex-m4-zig"))
-    with pytest.raises(FormatError, match=r"is built by several toolchains, or .*: .*gcc.* and .*zig") as raised:
+    with pytest.raises(FormatError, match=r"is built by several toolchains: .*gcc.* and .*zig") as raised:
         looked_up("hello", tmp_path, target="cortex-m4")
+    cures = ("`--llext-toolchain gcc`", "LLEXT_TOOLCHAIN in the environment", "`toolchains` of [build] in llext.toml")
+    assert all(cure in raised.value.diagnostics[0].help for cure in cures)
+    for toolchain in ("gcc", "zig"):
+        expected = f"build/cortex-m4-{toolchain}/hello/hello.llext"
+        assert looked_up("hello", tmp_path, toolchain=toolchain) == expected
+        assert looked_up("hello", tmp_path, usual=Which(toolchain=toolchain)) == expected
+    assert "-zig/" in looked_up("hello", tmp_path, toolchain="zig", usual=Which(toolchain="gcc"))
     folder = Path("build/cortex-m4-gcc")
-    assert f"`--llext-build-dir {folder}`" in raised.value.diagnostics[0].help
     assert looked_up("hello", tmp_path / folder, deep=True, target="cortex-m4") == "hello/hello.llext"
+
+
+def test_what_is_usual_decides_only_where_there_are_several(tmp_path: Path) -> None:
+    built(tmp_path, "cortex-m4-gcc")
+    usual = Which("rv32imac", "zig", "v1")
+    assert looked_up("hello", tmp_path, usual=usual) == "build/cortex-m4-gcc/hello/hello.llext"
+    built(tmp_path, "cortex-m4-zig", "rv32imac-zig", "rv32imac-gcc-v1")
+    assert looked_up("hello", tmp_path, usual=usual) == "build/rv32imac-zig/hello/hello.llext"
+
+
+def test_what_is_not_built_by_a_toolchain(tmp_path: Path) -> None:
+    built(tmp_path, "cortex-m4-gcc", "rv32imac-zig")
+    with pytest.raises(FormatError, match="is not built by `zig`, but by `gcc`") as raised:
+        looked_up("hello", tmp_path, target="cortex-m4", toolchain="zig")
+    assert "`llext build --target cortex-m4 --toolchain zig`" in raised.value.diagnostics[0].help
+    assert "`--llext-toolchain gcc`" in raised.value.diagnostics[0].help
 
 
 def test_only_what_has_passed_is_left(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Oracle: the asserts in the page, on what its C code computes.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -15,7 +16,9 @@ import pytest
 import llext_tools
 from built import find
 from emulator.compiled import compile_c
+from llext_tools import Extension
 from llext_tools.arch import target
+from llext_tools.testing.options import Options
 from needs import need
 from transcript import llext
 
@@ -56,6 +59,16 @@ def test_the_tests_of_the_page(
     capsys.readouterr()
     exec(compile(script.replace("cortex-m4", cpu), "test-from-python.md", "exec"), {})
     assert capsys.readouterr().out == "blinked 3\n"
+
+
+def test_the_page_lists_all_options_and_keywords(pytester: pytest.Pytester) -> None:
+    """Oracle: what Python itself says of ``Extension.load()``, and pytest of the options of the plugin."""
+    listed = " ".join(re.findall(r"^\|(.*?)\|", PAGE, re.MULTILINE))
+    keywords = {*inspect.signature(Extension.load).parameters, *Options._fields} - {"path", "given"}
+    assert set(re.findall(r"`(\w+)=", listed)) == keywords
+    text = pytester.runpytest_subprocess(*PLUGIN, "--help").stdout.str()
+    offered = re.findall(r"^ +(--llext-[\w-]+)=", text, re.MULTILINE)
+    assert sorted(re.findall(r"`(--llext-[\w-]+) ", listed)) == sorted(offered)
 
 
 @pytest.mark.cmake

@@ -337,10 +337,60 @@ def test_where_target_and_folder_come_from(project: pytest.Pytester, monkeypatch
     project.runpytest_inprocess(*PLUGIN, *options).assert_outcomes(passed=1)
 
 
-def test_files_of_options_are_found_from_another_folder(project: pytest.Pytester) -> None:
+@pytest.mark.parametrize("how", ["option", "environment", "settings"])
+def test_which_of_several_builds(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    for job in ("cortex-m4-gcc", "cortex-m4-zig", "cortex-m7-zig"):
+        shutil.copytree(project.path / "build", project.path / "dist" / job)
+    shutil.rmtree(project.path / "build")
+    project.makepyfile(
+        """
+        def test_folder(llext_extension):
+            assert "cortex-m4-zig" in llext_extension("tank.llext").path
+        """
+    )
+    options = ["--llext-target", "cortex-m4"]
+    project.runpytest_inprocess(*PLUGIN, *options).assert_outcomes(failed=1)
+    if how == "option":
+        options += ["--llext-toolchain", "zig"]
+    elif how == "environment":
+        monkeypatch.setenv("LLEXT_TOOLCHAIN", "zig")
+    else:
+        text = '[build]\ntargets = ["cortex-m4"]\ntoolchains = ["zig"]\n'
+        (project.path / "llext.toml").write_text(text, encoding="utf-8")
+        options = []
+    project.runpytest_inprocess(*PLUGIN, *options).assert_outcomes(passed=1)
+
+
+def table() -> str:
+    """A firmware that exports all that the extension needs."""
     names = ("printk", "k_msleep", "malloc", "strlen", "strcpy", "free", "__assert_func", "abort")
-    lines = (f"{name} = {0x0800_0001 + 16 * i:#x}\n" for i, name in enumerate(names))
-    (project.path / "board.toml").write_text("[exports]\n" + "".join(lines))
+    return "[exports]\n" + "".join(f"{name} = {0x0800_0001 + 16 * i:#x}\n" for i, name in enumerate(names))
+
+
+@pytest.mark.parametrize("name", ["old", "new"])
+def test_the_build_for_the_firmware_that_it_runs_on(project: pytest.Pytester, name: str) -> None:
+    """Named in the settings, given on the command line or by the test; here each is a table of addresses."""
+    for each in ("old", "new"):
+        shutil.copytree(project.path / "build", project.path / "dist" / f"cortex-m4-gcc-{each}")
+        (project.path / f"{each}.toml").write_text(table(), encoding="utf-8")
+    shutil.rmtree(project.path / "build")
+    entries = (f'[[build.firmware]]\nname = "{each}"\nfile = "{each}.toml"\n' for each in ("old", "new"))
+    (project.path / "llext.toml").write_text("".join(entries), encoding="utf-8")
+    project.makepyfile(
+        f"""
+        def test_folder(llext_extension):
+            assert "cortex-m4-gcc-{name}" in llext_extension("tank.llext").path
+
+        def test_in_the_test(llext_extension):
+            assert "cortex-m4-gcc-old" in llext_extension("tank.llext", exports="old.toml").path
+        """
+    )
+    project.runpytest_inprocess(*PLUGIN).assert_outcomes(failed=1, passed=1)
+    project.runpytest_inprocess(*PLUGIN, "--llext-exports", f"{name}.toml").assert_outcomes(passed=2)
+
+
+def test_files_of_options_are_found_from_another_folder(project: pytest.Pytester) -> None:
+    (project.path / "board.toml").write_text(table(), encoding="utf-8")
     project.makepyfile(
         """
         def test_elsewhere(llext_extension, monkeypatch, tmp_path):
@@ -382,4 +432,6 @@ def test_nothing_heavy_is_loaded_before_an_extension_is(project: pytest.Pytester
 
 def test_the_help_names_the_options(project: pytest.Pytester) -> None:
     text = project.runpytest_subprocess(*PLUGIN, "--help").stdout.str()
-    assert all(f"--llext-{name}" in text for name in ("target=CPU", "firmware=ELF", "exports=TABLE", "build-dir=DIR"))
+    names = ("target=CPU", "toolchain=NAME", "firmware=ELF", "exports=TABLE", "build-dir=DIR")
+    assert all(f"--llext-{name}" in text for name in names)
+    assert "LLEXT_TOOLCHAIN" in text

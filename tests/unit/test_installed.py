@@ -18,7 +18,7 @@ from conformance.cases import files
 from llext_tools import LlextError, installed
 from llext_tools.cli.named import MANIFESTS, OPERANDS
 from llext_tools.cli.parser import parser_for
-from llext_tools.testing.find import find_extension
+from llext_tools.testing.find import Which, find_extension
 from transcript import llext
 
 DATA = files()["ptrs_arm_gcc/e.llext"]
@@ -150,11 +150,22 @@ def test_words_for_slid_that_are_no_extensions(site: Site) -> None:
     assert llext("slid", "--list", "printk")[1].split()[-1] == "printk"
 
 
+def test_python_finds_that_of_a_toolchain(site: Site) -> None:
+    site.add("blinks", "blink", "cortex-m4-gcc", "cortex-m4-zig", "rv32imac-gcc")
+    for which, job in ((Which("cortex-m4", "zig"), "cortex-m4-zig"), (Which("", "zig"), "cortex-m4-zig")):
+        found = find_extension("blink", ["."], deep=False, which=which)
+        assert Path(found).parent.name == job
+    with pytest.raises(LlextError, match="is built by `gcc`, not by `zig`"):
+        find_extension("blink", ["."], deep=False, which=Which("rv32imac", "zig"))
+    found = find_extension("blink@rv32imac-gcc", ["."], deep=False, which=Which("", "zig"))
+    assert Path(found).parent.name == "rv32imac-gcc"
+
+
 def test_python_finds_it(site: Site) -> None:
     path = site.add("blinks", "blink", "cortex-m4-gcc", "rv32imac-gcc") / "blink.llext"
     assert installed("blink", target="rv32imac") == str(path)
     assert installed("blink", target="rv32imac", distribution="blinks") == str(path)
-    assert find_extension("blink", ["."], deep=False, target="rv32imac") == str(path)
+    assert find_extension("blink", ["."], deep=False, which=Which("rv32imac")) == str(path)
     assert installed("blink@rv32imac-gcc", distribution="blinks") == str(path)
     assert find_extension("blink@rv32imac", ["."], deep=False) == str(path)
     with pytest.raises(LlextError, match="no extension `blnk` is installed"):
