@@ -10,6 +10,7 @@ from llext_tools.check.subject import Rule, Subject
 from llext_tools.diag import Diagnostic, listed, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.read import reloc_tables
+from llext_tools.link.hints import MERGED
 from llext_tools.link.regions import NO_RELOC
 from llext_tools.mem import PERM, Mem
 
@@ -95,7 +96,7 @@ def region_gap(subject: Subject) -> Iterator[Diagnostic]:
             severity="warning",
             location=subject.at(region.sections[0]),
             detail=(f"between sections of {mem.name}, which is copied as one piece of the file: {which}",),
-            help="link with the merge script, which keeps a region's sections together; llext_add_extension() does",
+            help=MERGED,
         )
 
 

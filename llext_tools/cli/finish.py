@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Any
 
-from llext_tools import artifact
+from llext_tools import arch, artifact, toolchains
 from llext_tools import profile as profiles
 from llext_tools.abi.manifest import manifest_path
 from llext_tools.artifact.compose import Made, checked, compose
@@ -39,8 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", metavar="FILE", help="default: `.json` beside it; --no-manifest: none")
     parser.add_argument("--no-manifest", action="store_true", help=hidden)
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
-    parser.add_argument("--toolchain", metavar="NAME", default="", help="for the manifest; also --flags LANG=FILE")
-    parser.add_argument("--flags", metavar="LANGUAGE=FILE", action="append", default=[], help=hidden)
+    parser.add_argument(
+        "--toolchain", metavar="NAME", default="", help="for the manifest: gcc, zig, auto or NAME-VERSION"
+    )
+    parser.add_argument(
+        "--flags",
+        metavar="LANGUAGE=FILE",
+        action="append",
+        default=[],
+        help="for the manifest: a file that holds the flags",
+    )
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
     parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")
@@ -101,6 +109,8 @@ def _check(output: str, args: argparse.Namespace) -> tuple[Report, Settings]:
 
 def _made(args: argparse.Namespace) -> Made:
     name, _, version = args.toolchain.partition("-")
+    if args.toolchain == "auto" or (args.target and args.toolchain in toolchains.NAMES):
+        name, version = _installed(args)
     flags = {}
     for text in args.flags:
         language, equals, path = text.partition("=")
@@ -108,6 +118,14 @@ def _made(args: argparse.Namespace) -> Made:
             fail("usage", f"llext finish: --flags: `{text}` is not LANGUAGE=FILE")
         flags[language] = path
     return Made(target=args.target or "", toolchain=name, version=version, flags=flags)
+
+
+def _installed(args: argparse.Namespace) -> tuple[str, str]:
+    """The toolchain that is meant, as everywhere, by `gcc`, `zig` or `auto`, and its version."""
+    if not args.target:
+        fail("usage", "llext finish: `--toolchain auto` depends on the CPU", help="add `--target CPU`")
+    found = toolchains.find(arch.target(args.target), args.toolchain)
+    return found.name, found.version
 
 
 def _debug_file(source: ElfObject, path: str | None) -> tuple[bytes, list[Section]]:

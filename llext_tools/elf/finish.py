@@ -64,7 +64,8 @@ def finish(obj: ElfObject, *, keep_symbols: bool = False, more: Sequence[Section
     """
     if obj.type != elf.ET_REL:
         where = Location(file=obj.path)
-        fail("elf-type", "only a partially linked object (ET_REL) can become an extension", at=where)
+        cure = "link it with the flags of `llext ldflags`: `-r` is among them"
+        fail("elf-type", "only a partially linked object (ET_REL) can become an extension", at=where, help=cure)
     if not len(obj.symbols):
         fail("elf-symbols", "the object has no symbols, so no extension can be made of it", at=Location(file=obj.path))
     reporter = Reporter()

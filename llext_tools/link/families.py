@@ -22,7 +22,7 @@ class Family(NamedTuple):
 
 
 RUNTIME: Literal["runtime-missing"] = "runtime-missing"
-HELPER = "pass COMPILER_RUNTIME to llext_add_extension(), which links it in from the compiler's own library"
+HELPER = "link in the compiler's own: COMPILER_RUNTIME of llext_add_extension(), or the archive of `llext runtime`"
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -122,7 +122,7 @@ FAMILIES: tuple[Family, ...] = (
         RUNTIME,
         r"__riscv_(save|restore)_\d+",
         "functions save registers with it, for `-msave-restore`",
-        "compile with `-mno-save-restore`, or pass COMPILER_RUNTIME to llext_add_extension()",
+        f"compile with `-mno-save-restore`, or {HELPER}",
     ),
     Family(
         RUNTIME,

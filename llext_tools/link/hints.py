@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+PARTIAL_LINK = "link with the flags of `llext ldflags`, as llext_add_extension() does"
+"""How an extension is linked: a cure of many things, which goes on with what the flags do."""
+MERGED = f"{PARTIAL_LINK}: they keep a region's sections together"
+
 MATHS = frozenset({
     "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "cos", "cosh", "erf", "erfc", "exp",
     "exp2", "expm1", "fabs", "fdim", "floor", "fma", "fmax", "fmin", "fmod", "frexp", "hypot", "ldexp", "lgamma",

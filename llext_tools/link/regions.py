@@ -14,6 +14,7 @@ import numpy as np
 from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
+from llext_tools.link.hints import MERGED, PARTIAL_LINK
 from llext_tools.link.image import Region, RegionMap
 from llext_tools.mem import Mem
 
@@ -91,11 +92,11 @@ def _check_members(obj: ElfObject, mem: Mem, sections: list[int], reporter: Repo
             reporter.error("region-flags", text, at=at, help=cure)
         elif mem is Mem.BSS:
             text = f"`{s.name[i]}` is a second section without contents, besides `{first}`"
-            cure = "link with the merge script of `llext cmake-dir`, which makes one .bss; llext_add_extension() does"
+            cure = f"{PARTIAL_LINK}: they make one .bss"
             reporter.error("region-nobits", text, at=at, help=cure)
         elif mem in ARRAYS:
             text = f"`{s.name[i]}` is a second {mem.name} array, besides `{first}`"
-            cure = "link with the merge script, which sorts them into one; llext_add_extension() does"
+            cure = f"{PARTIAL_LINK}: they sort them into one"
             reporter.error("region-array", text, at=at, help=cure)
 
 
@@ -142,7 +143,7 @@ def _check_overlap(obj: ElfObject, regions: dict[Mem, Region], reporter: Reporte
             f"regions {a.name} and {b.name} overlap in the file",
             at=Location(file=obj.path),
             detail=tuple(spans),
-            help="link with the merge script, which keeps a region's sections together; llext_add_extension() does",
+            help=MERGED,
         )
 
 

@@ -16,7 +16,7 @@ from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.elf.read import REBUILD, listed, read_relocs, reloc_tables
-from llext_tools.link.hints import unmapped_help
+from llext_tools.link.hints import PARTIAL_LINK, unmapped_help
 from llext_tools.link.places import places, where
 from llext_tools.link.regions import EXPORTED, NO_RELOC
 from llext_tools.profile import Profile
@@ -46,7 +46,7 @@ def find_arch(obj: ElfObject, reporter: Reporter, *, shared: bool = False) -> Ar
             "elf-type",
             f"the file is {kind}, not a relocatable object (ET_REL)",
             at=at,
-            help="link the extension with `-r`; llext_add_extension() does",
+            help=f"{PARTIAL_LINK}: `-r` is among them",
         )
     reporter.checkpoint()
     assert arch is not None

@@ -10,6 +10,7 @@ from itertools import combinations
 
 from llext_tools.diag import Location
 from llext_tools.elf import structs as elf
+from llext_tools.link.hints import MERGED, PARTIAL_LINK
 from llext_tools.llext.config import Config
 from llext_tools.llext.ext import LoadParam, Region, Section
 from llext_tools.llext.log import Level, Log
@@ -25,7 +26,6 @@ SKIPPED = (".relro_padding", ".heap", ".stack")
 ARRAY = {elf.SHT_PREINIT_ARRAY: Mem.PREINIT, elf.SHT_INIT_ARRAY: Mem.INIT, elf.SHT_FINI_ARRAY: Mem.FINI}
 ARRAYS = frozenset(ARRAY.values())
 MUST_MATCH = elf.SHF_WRITE | elf.SHF_ALLOC | elf.SHF_EXECINSTR
-MERGED = "link with the merge script, which keeps a region's sections together; llext_add_extension() does"
 
 
 def map_sections(
@@ -113,12 +113,12 @@ def _check_join(x: Shdr, region: Region, mem: Mem, header: Header, config: Confi
         raise fail("ENOEXEC", "region-flags", text, at, said=said, help=cure)
     if mem is Mem.BSS:
         text = f"`{at.section}` is a second section without contents"
-        cure = "link with the merge script of `llext cmake-dir`, which makes one .bss; llext_add_extension() does"
+        cure = f"{PARTIAL_LINK}: they make one .bss"
         said = f"{at.section} is a second SHT_NOBITS section, of which there can be one"
         raise fail("ENOTSUP", "region-nobits", text, at, said=said, help=cure)
     if mem in ARRAYS:
         text = f"`{at.section}` is a second {mem.name} array"
-        cure = "link with the merge script, which sorts them into one; llext_add_extension() does"
+        cure = f"{PARTIAL_LINK}: they sort them into one"
         said = f"{at.section} is a second one for region {config.number(mem)}, which takes one"
         raise fail("ENOEXEC", "region-array", text, at, said=said, help=cure)
     if header.dyn and x.addr - region.addr != x.offset - region.offset:

@@ -18,7 +18,7 @@ from llext_tools.arch.base import Arch
 from llext_tools.diag import Diagnostic, Location, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import I64, Bytes
-from llext_tools.link.hints import unmapped_help
+from llext_tools.link.hints import PARTIAL_LINK, unmapped_help
 from llext_tools.llext.log import Level, Line
 from llext_tools.llext.lookup import Lookup, Problem
 from llext_tools.llext.outcome import Refusal, Undefined
@@ -272,7 +272,7 @@ class Linker:
         name = self.rows[int(entries.type[k])].name
         text = f"`{name}` has no `R_RISCV_PCREL_HI20` in its own section at the place that its symbol names"
         at = self.lookup.at(entries.target, int(entries.offset[k]))
-        cure = "keep both in one section, as the merge script does; llext_add_extension() links with it"
+        cure = f"{PARTIAL_LINK}: they keep both in one section"
         return Problem("ENOEXEC", Diagnostic("reloc-unpaired", text, location=at, help=cure))
 
     def _unresolved(self, work: Work, k: int) -> Line:

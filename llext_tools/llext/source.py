@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.elf.read import REBUILD
+from llext_tools.link.hints import MERGED
 from llext_tools.llext.heap import Heap
 from llext_tools.llext.loaders import Loader
 from llext_tools.llext.outcome import Refusal, Undefined
@@ -102,7 +103,7 @@ CURES = {
     "region-addresses": "link with `-r` instead of `-shared`, or without moving sections (`-Tdata`, a linker script)",
     "region-image": "link with `-r` instead of `-shared`",
     "region-flags": "give both sections the same flags, or merge the input sections",
-    "region-overlap": "link with the merge script, which keeps a region's sections together",
+    "region-overlap": MERGED,
     "symbol-nowhere": "put it into a section that is loaded, or make it local",
     "reloc-rela": "build the file with the assembler and linker of its CPU",
 }

@@ -12,6 +12,7 @@ from llext_tools.arch import by_machine
 from llext_tools.arch.base import Arch
 from llext_tools.diag import Location
 from llext_tools.elf import structs as elf
+from llext_tools.link.hints import PARTIAL_LINK
 from llext_tools.llext.arena import SECT_MAP_ENTRY
 from llext_tools.llext.ext import Llext, Region, Section
 from llext_tools.llext.log import Level, Log
@@ -67,7 +68,7 @@ def read_header(source: Source, arch: Arch, bits: int, profile: Profile, ext: Ll
             raise fail("ENOEXEC", "elf-machine", text, at, said=text)
     if kind not in (elf.ET_REL, elf.ET_DYN):
         text = f"the file is of ELF type {kind}; the loader takes relocatable (1) and shared (3) ones"
-        cure = "link the extension with `-r`; llext_add_extension() does"
+        cure = f"{PARTIAL_LINK}: `-r` is among them"
         raise fail("ENOEXEC", "elf-type", text, at, said=f"cannot load a file of ELF type {kind:x}", help=cure)
     log(Level.DBG, "it is a shared object" if kind == elf.ET_DYN else "it is a relocatable object")
     if shentsize != SHDR[bits].size:
