@@ -35,6 +35,11 @@ def merge_script() -> str:
     return os.path.join(cmake_dir(), "llext-merge.ld")
 
 
+def atexit_source() -> str:
+    """The source of ``atexit()``, for destructors of static objects in C++."""
+    return os.path.join(cmake_dir(), "atexit.cpp")
+
+
 def include_dir() -> str:
     """The folder to compile with: ``#include <llext/symbol.h>``."""
     return _first("include", "include")

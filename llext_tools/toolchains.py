@@ -173,25 +173,42 @@ def flags(target: Target, name: Name, language: Language) -> tuple[str, ...]:
     return tuple(words)
 
 
-def prefix_maps(toolchain: Toolchain) -> dict[str, str]:
-    """Folders that differ from machine to machine, each with what stands for it in names of sources."""
-    maps = {f"{folder}{os.sep}": f"{name}/" for name, folder in source_dirs().items()}
+def prefix_maps(toolchain: Toolchain, root: str = "") -> dict[str, str]:
+    """Folders that differ from machine to machine, each with what stands for it in names of sources.
+
+    ``root`` is the folder of a project. Of two that fit, compilers take the last one; that without a slash is for the
+    folder that a compiler runs in.
+    """
+    maps = {}
+    if root:
+        names = dict.fromkeys((os.path.realpath(root), os.path.normpath(os.path.join(_current_folder(), root))))
+        maps = dict.fromkeys(names, ".") | dict.fromkeys((os.path.join(name, "") for name in names), "")
+    maps |= {f"{folder}{os.sep}": f"{name}/" for name, folder in source_dirs().items()}
     if toolchain.name == "zig":
         maps[os.path.dirname(toolchain.path) + os.sep] = "ziglang/"
     return maps
 
 
-def extension_flags(target: Target, toolchain: Toolchain, language: Language) -> tuple[str, ...]:
+def map_options(toolchain: Toolchain, root: str = "") -> list[str]:
+    """The options for ``prefix_maps()``. The assembler of GCC goes by the other one."""
+    options = ("-ffile-prefix-map", "-fdebug-prefix-map")[: 1 + (toolchain.name == "gcc")]
+    maps = prefix_maps(toolchain, root).items()
+    return [f"{option}={old}={new}" for old, new in maps if "=" not in old for option in options]  # it ends the folder
+
+
+def _current_folder() -> str:
+    """Under the name that compilers give it: the shell's, if it is one, which may lead through a symbolic link."""
+    name = os.environ.get("PWD", "")
+    return name if os.path.isabs(name) and os.path.isdir(name) and os.path.samefile(name, ".") else os.getcwd()
+
+
+def extension_flags(target: Target, toolchain: Toolchain, language: Language, root: str = "") -> tuple[str, ...]:
     """``flags()``, and what an extension sees: that it is one, and our headers, whose names do not say where they lie.
 
-    The assembler of GCC goes by the other option for that.
+    Neither do those of the sources below ``root``, if that is given.
     """
-    words = [*flags(target, toolchain.name, language), "-DLL_EXTENSION_BUILD", f"-I{include_dir()}"]
-    options = ("-ffile-prefix-map", "-fdebug-prefix-map")[: 1 + (toolchain.name == "gcc")]
-    for old, new in prefix_maps(toolchain).items():
-        if "=" not in old:  # it would end the folder
-            words += [f"{option}={old}={new}" for option in options]
-    return tuple(words)
+    own = ("-DLL_EXTENSION_BUILD", f"-I{include_dir()}")
+    return (*flags(target, toolchain.name, language), *own, *map_options(toolchain, root))
 
 
 def link_command(toolchain: Toolchain) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
@@ -15,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from cmake_project import loaded_sections, undefined
 from llext_tools.cli import EVERY
-from needs import need
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/*.md")])
@@ -114,39 +111,3 @@ def test_lowest_versions_are_the_lower_bounds() -> None:
     for bound in bounds:
         name, least = re.match(r"([\w-]+)>=([\d.]+)", bound).groups()  # type: ignore[union-attr]
         assert re.fullmatch(rf"{re.escape(least)}(\.0)*", lowest[name]), f"{bound} is tested with {lowest[name]}"
-
-
-@pytest.mark.toolchain
-def test_the_makefile_of_the_page_builds(tmp_path: Path) -> None:
-    """Oracles: what the loader's rules ask for, read by pyelftools; make's own word on failure."""
-    make = need("gmake", "make")
-    need("arm-none-eabi-gcc")
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name, module in ("python3", ""), ("llext", "-m llext_tools "):
-        (tools / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {module}"$@"\n')
-        (tools / name).chmod(0o755)
-    environment = os.environ | {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-    page = (ROOT / "docs/how-to/without-cmake.md").read_text(encoding="utf-8")
-    (text,) = re.findall(r"```make\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "Makefile").write_text(text)
-    (tmp_path / "blink.c").write_text(
-        "#include <llext/host.h>\n#include <llext/symbol.h>\n"
-        'static int count; int kept __attribute__((section(".noinit")));\n'
-        'int blink(void) { printk("x"); return ++count + kept; }\nLL_EXTENSION_SYMBOL(blink);\n'
-    )
-
-    def made(table: str) -> subprocess.CompletedProcess[str]:
-        (tmp_path / "board.toml").write_text(f"[exports]\n{table}\n")
-        command = [make, "-B", "-C", str(tmp_path)]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-    done = made("printk = 0x8001")
-    assert done.returncode == 0, done.stderr
-    kinds = [kind for _, kind in loaded_sections(tmp_path / "blink.llext")]
-    assert kinds.count("SHT_NOBITS") == 1
-    assert undefined(tmp_path / "blink.llext") == {"printk"}
-    refused = made("printf = 0x8001")
-    assert "error[undefined-symbol]: `printk`" in refused.stderr
-    assert refused.returncode != 0
-    assert not (tmp_path / "blink.llext").exists()

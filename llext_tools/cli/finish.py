@@ -40,15 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-manifest", action="store_true", help=hidden)
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
     parser.add_argument(
-        "--toolchain", metavar="NAME", default="", help="for the manifest: gcc, zig, auto or NAME-VERSION"
+        "--toolchain", metavar="NAME", default="", help="for the manifest: gcc, zig, auto; also --flags C=FILE"
     )
-    parser.add_argument(
-        "--flags",
-        metavar="LANGUAGE=FILE",
-        action="append",
-        default=[],
-        help="for the manifest: a file that holds the flags",
-    )
+    parser.add_argument("--flags", metavar="LANGUAGE=FILE", action="append", default=[], help=hidden)
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
     parser.add_argument("--exports", metavar="TABLE", action="append", default=[], help="for the check")

@@ -13,26 +13,33 @@ from collections.abc import Callable, Iterable
 
 from llext_tools import __version__, arch, toolchains
 from llext_tools.arch.base import Target
-from llext_tools.cli.cflags import add_target
+from llext_tools.cli.cflags import add_root, add_target, root
+from llext_tools.diag import fail
 from llext_tools.files import write_atomically
-from llext_tools.paths import merge_script
+from llext_tools.paths import atexit_source, merge_script
 from llext_tools.toolchains import Toolchain
 
 DESCRIPTION = """\
 Print the compiler and the flags for a target, as a build system wants to read them: a
 part of CMake's toolchain file, a cross file for Meson, variables for a makefile, or JSON."""
-EXAMPLE = "llext toolchain --target cortex-m4 --format meson -o cortex-m4.ini"
+EXAMPLE = "llext toolchain --target cortex-m4 --root . --format meson -o cortex-m4.ini"
+ROOTED = ("make", "meson")
+"""The formats that --root is for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     parser.add_argument("--format", choices=FORMATS, default="json", help="default: json")
+    add_root(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write there instead of to the terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     target = arch.target(args.target)
-    text = FORMATS[args.format](target, toolchains.find(target, args.toolchain))
+    if args.root is not None and args.format not in ROOTED:
+        cure = "CMake's toolchain file maps the folders by itself" if args.format == "cmake" else "add `--format make`"
+        fail("usage", f"llext toolchain: --root is for --format {' and '.join(ROOTED)}", help=cure)
+    text = FORMATS[args.format](target, toolchains.find(target, args.toolchain), root("toolchain", args))
     if args.output:
         write_atomically(args.output, text)
     else:
@@ -40,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def to_json(target: Target, toolchain: Toolchain) -> str:
+def to_json(target: Target, toolchain: Toolchain, _root: str) -> str:
     """Everything, for other programs."""
     answer = {
         "target": target.name,
@@ -56,31 +63,38 @@ def to_json(target: Target, toolchain: Toolchain) -> str:
     return json.dumps(answer, indent=2) + "\n"
 
 
-def to_make(target: Target, toolchain: Toolchain) -> str:
-    """Variables for GNU make."""
+def to_make(target: Target, toolchain: Toolchain, root: str) -> str:
+    """Variables for GNU make. In names of files a backslash is before each space: so make and shells read them."""
     words = {
         "LLEXT_CC": toolchain.cc,
         "LLEXT_CXX": toolchain.cxx,
         "LLEXT_AR": toolchain.ar,
-        "LLEXT_LINK": _link(target, toolchain),
-        "LLEXT_MERGE_SCRIPT": (merge_script(),),
+        "LLEXT_LINK": _link(target, toolchain, root),
     }
     names: dict[toolchains.Language, str] = {"C": "LLEXT_CFLAGS", "CXX": "LLEXT_CXXFLAGS", "ASM": "LLEXT_ASFLAGS"}
-    words |= {names[language]: toolchains.extension_flags(target, toolchain, language) for language in names}
-    quoted = {name: shlex.join(value).replace("$", "$$").replace("#", "\\#") for name, value in words.items()}
+    words |= {names[language]: toolchains.extension_flags(target, toolchain, language, root) for language in names}
+    files = {"LLEXT_MERGE_SCRIPT": merge_script(), "LLEXT_ATEXIT": atexit_source()}
+    values = {name: shlex.join(value) for name, value in words.items()}
+    values |= {name: path.replace(" ", "\\ ") for name, path in files.items()}
+    quoted = {name: value.replace("$", "$$").replace("#", "\\#") for name, value in values.items()}
     return "\n".join([_head(target, toolchain), *(f"{name} := {value}" for name, value in quoted.items()), ""])
 
 
-def to_meson(target: Target, toolchain: Toolchain) -> str:
+def to_meson(target: Target, toolchain: Toolchain, root: str) -> str:
     """A cross file. Meson links extensions by a command of their own, so it is among the programs."""
     family = target.clang_target.partition("-")[0]
     lines = [_head(target, toolchain), "[binaries]"]
-    programs = {"c": toolchain.cc, "cpp": toolchain.cxx, "ar": toolchain.ar, "llext-link": _link(target, toolchain)}
+    programs = {
+        "c": toolchain.cc,
+        "cpp": toolchain.cxx,
+        "ar": toolchain.ar,
+        "llext-link": _link(target, toolchain, root),
+    }
     lines += [f"{name} = {_meson(words)}" for name, words in programs.items()]
     lines.append("[built-in options]")
     options: dict[str, toolchains.Language] = {"c_args": "C", "cpp_args": "CXX"}
     for name, language in options.items():
-        more = toolchains.extension_flags(target, toolchain, language)
+        more = toolchains.extension_flags(target, toolchain, language, root)
         if toolchain.name == "zig":
             more += (toolchains.UNUSED_FLAGS,)  # Meson assembles with the flags for C
         lines.append(f"{name} = {_meson(more)}")
@@ -102,7 +116,7 @@ def to_meson(target: Target, toolchain: Toolchain) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_cmake(target: Target, toolchain: Toolchain) -> str:
+def to_cmake(target: Target, toolchain: Toolchain, _root: str) -> str:
     """The part of a CMake toolchain file that depends on the machine and the target.
 
     CMake splits the arguments of a compiler at spaces, so the one that names a folder is an option of what is compiled.
@@ -138,10 +152,11 @@ def _head(target: Target, toolchain: Toolchain) -> str:
     return f"# {target.name} with {toolchain.name} {toolchain.version}; written by llext-tools {__version__}"
 
 
-def _link(target: Target, toolchain: Toolchain) -> tuple[str, ...]:
-    """The command of the partial link, but for its files."""
+def _link(target: Target, toolchain: Toolchain, root: str = "") -> tuple[str, ...]:
+    """The command of the partial link, but for its files. With -flto GCC compiles once more."""
     flags = toolchains.link_flags(target, toolchain.name, merge_script())
-    return (*toolchains.link_command(toolchain), *flags)
+    maps = toolchains.map_options(toolchain, root) if root and toolchain.name == "gcc" else ()
+    return (*toolchains.link_command(toolchain), *flags, *maps)
 
 
 def _meson(words: Iterable[str]) -> str:
@@ -163,7 +178,7 @@ def _quoted(text: str) -> str:
     return f'"{text}"'
 
 
-FORMATS: dict[str, Callable[[Target, Toolchain], str]] = {
+FORMATS: dict[str, Callable[[Target, Toolchain, str], str]] = {
     "cmake": to_cmake,
     "json": to_json,
     "make": to_make,

@@ -5,68 +5,23 @@ on what there is left to do; pyelftools on what is in the files.
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from builders.place import Place, example_in
 from cmake_project import loaded_sections, need_toolchain, tool, undefined
 from needs import need
 
 pytestmark = [pytest.mark.toolchain, pytest.mark.emulator]
 
-ROOT = Path(__file__).parents[2]
 COMBINATIONS = [("cortex-m4", "gcc"), ("rv32imac", "zig")]
 SAID = "... --- ..."  # ITU-R M.1677-1: S is three dots, O three dashes
 
 
-class Example:
-    """A copy of an example in a folder of its own; ``llext`` is a script in PATH."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self.folder = folder / "my project"
-        shutil.copytree(ROOT / "examples" / name, self.folder)
-        script = folder / "bin" / "llext"
-        script.parent.mkdir()
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m llext_tools "$@"\n')
-        script.chmod(0o755)
-        self.environment = os.environ | {
-            "PATH": f"{script.parent}{os.pathsep}{Path(tool('ninja')).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-        }
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def done(self, *command: str) -> str:
-        done = self.run(*command)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        """Change a file, which is then newer than all others, whatever the resolution of the clock."""
-        path = self.folder / name
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new))
-        newest = max(each.stat().st_mtime_ns for each in self.folder.rglob("*") if each.is_file())
-        os.utime(path, ns=(newest + 1, newest + 1))
-
-
 @pytest.fixture
-def example(tmp_path: Path) -> Example:
-    return Example("morse", tmp_path)
+def example(tmp_path: Path) -> Place:
+    return example_in(tmp_path)
 
 
 def assert_complete(extension: Path) -> None:
@@ -79,7 +34,7 @@ def assert_complete(extension: Path) -> None:
 
 
 @pytest.mark.parametrize(("target", "toolchain"), COMBINATIONS)
-def test_make(target: str, toolchain: str, example: Example) -> None:
+def test_make(target: str, toolchain: str, example: Place) -> None:
     need_toolchain(target, toolchain)
     make = (need("gmake", "make"), f"TARGET={target}", f"TOOLCHAIN={toolchain}")
     said = example.done(*make, "test")
@@ -99,7 +54,7 @@ def test_make(target: str, toolchain: str, example: Example) -> None:
 
 
 @pytest.mark.parametrize(("target", "toolchain"), COMBINATIONS)
-def test_meson(target: str, toolchain: str, example: Example) -> None:
+def test_meson(target: str, toolchain: str, example: Place) -> None:
     need_toolchain(target, toolchain)
     meson, ninja = tool("meson"), tool("ninja")
     cross = ("--target", target, "--toolchain", toolchain, "--format", "meson", "-o", "cross file.ini")
@@ -120,15 +75,23 @@ def test_meson(target: str, toolchain: str, example: Example) -> None:
     assert refused.returncode != 0
 
 
-def test_the_shell_commands_of_the_page(example: Example) -> None:
-    """Oracle: pyelftools on what comes out."""
-    need("arm-none-eabi-gcc")
-    page = (ROOT / "docs/how-to/without-cmake.md").read_text(encoding="utf-8")
-    commands = page.partition("```sh\n")[2].partition("```")[0]
-    (example.folder / "blink.c").write_text(
-        "#include <llext/host.h>\n#include <llext/symbol.h>\n"
-        'void blink(void) { printk("x"); }\nLL_EXTENSION_SYMBOL(blink);\n'
-    )
-    example.done("sh", "-e", "-c", commands)
-    assert undefined(example.folder / "blink.llext") == {"printk"}
-    assert (example.folder / "blink.debug.elf").exists()
+@pytest.mark.parametrize(("target", "toolchain"), COMBINATIONS)
+def test_builds_are_equal_in_every_folder(target: str, toolchain: str, tmp_path: Path) -> None:
+    """Oracle: the bytes. `-flto` compiles once more, in the link."""
+    need_toolchain(target, toolchain)
+    make, meson, ninja = need("gmake", "make"), tool("meson"), tool("ninja")
+    found = []
+    for folder in tmp_path / "a", tmp_path / "another folder" / "deeper":
+        example = example_in(folder)
+        example.done(make, f"TARGET={target}", f"TOOLCHAIN={toolchain}", "CFLAGS=-flto")
+        cross = ("--target", target, "--toolchain", toolchain, "--root", ".", "--format", "meson", "-o", "cross.ini")
+        example.done("llext", "toolchain", *cross)
+        example.done(meson, "setup", "build/meson", "--cross-file", "cross.ini")
+        example.done(ninja, "-C", "build/meson")
+        ends = ("morse.llext", "morse.debug.elf", "morse.json")
+        paths = [example.folder / "build" / by / end for by in ("meson", f"{target}-{toolchain}") for end in ends]
+        found.append([path.read_bytes() for path in paths])
+    assert found[0] == found[1]
+    for data in found[0]:
+        assert os.fsencode(tmp_path) not in data
+    assert b"morse.c\0" in found[0][1]

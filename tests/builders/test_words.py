@@ -54,3 +54,20 @@ def test_finish_takes_a_toolchain_that_it_does_not_know_as_it_is(linked: Path) -
     assert code == 0, text
     manifest = json.loads(Path(f"{linked}.json").read_text())
     assert manifest["toolchain"] == {"name": "clang", "version": "18.1"}
+
+
+def test_make_reads_names_of_files_with_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracle: make, which finds the prerequisites, and the shell of its recipes."""
+    make = need("gmake", "make")
+    need("arm-none-eabi-gcc")
+    ours = tmp_path / "my tools #1"
+    ours.mkdir()
+    for name in "llext-merge.ld", "atexit.cpp":
+        (ours / name).write_text(f"{name}\n")
+    monkeypatch.setattr("llext_tools.paths.cmake_dir", lambda: str(ours))
+    code, text = llext("toolchain", "--target=cortex-m4", "--format=make", "-o", str(tmp_path / "llext.mk"))
+    assert code == 0, text
+    rule = "all: $(LLEXT_MERGE_SCRIPT) $(LLEXT_ATEXIT)\n\t@cat $(LLEXT_MERGE_SCRIPT) $(LLEXT_ATEXIT)\n"
+    (tmp_path / "Makefile").write_text(f"include llext.mk\n{rule}")
+    done = subprocess.run([make], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "llext-merge.ld\natexit.cpp\n"), done.stderr
