@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from textwrap import dedent
 
 from llext_tools.build.job import Case, Failure, Step, Warned
-from llext_tools.diag import CODES, Diagnostic, Location
+from llext_tools.diag import CODES, Diagnostic, Location, Severity
 
 LINES_SHOWN = 14  # of one failure of another program
 NINJA_STATUS = re.compile(r"\[(\d+)/(\d+)\] ")
@@ -95,7 +95,8 @@ def codes_in(*text: str) -> tuple[str, ...]:
 
 
 COMPILER_WARNING = re.compile(r"(?:.*: )?warning: ")
-OUR_WARNING = re.compile(r"warning\[([a-z-]+)\]: (.*)")
+COMPILER_ERROR = re.compile(r"(.*?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)")
+OUR_FINDING = re.compile(r"(warning|error)\[([a-z-]+)\]: (.*)")
 OUR_ITEM = re.compile(r"  (-->)|   (\||= note:|= help:) ?")
 
 
@@ -104,12 +105,12 @@ def compiler_warnings(lines: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for line in lines if COMPILER_WARNING.match(line)))
 
 
-def our_warnings(lines: Sequence[str]) -> tuple[Diagnostic, ...]:
-    """The warnings that ``cli.render`` has written to a wide page."""
+def our_findings(lines: Sequence[str], severity: Severity) -> tuple[Diagnostic, ...]:
+    """The errors or the warnings that ``cli.render`` has written to a wide page."""
     found: list[Diagnostic] = []
     for i, line in enumerate(lines):
-        head = OUR_WARNING.match(line)
-        if head is None or head[1] not in CODES:
+        head = OUR_FINDING.match(line)
+        if head is None or head[1] != severity or head[2] not in CODES:
             continue
         items: dict[str, list[str]] = {"-->": [], "|": [], "= note:": [], "= help:": []}
         for following in lines[i + 1 :]:
@@ -120,9 +121,9 @@ def our_warnings(lines: Sequence[str]) -> tuple[Diagnostic, ...]:
         at = Location(file=items["-->"][0]) if items["-->"] else None
         found.append(
             Diagnostic(
-                code=head[1],
-                message=head[2],
-                severity="warning",
+                code=head[2],
+                message=head[3],
+                severity=severity,
                 location=at,
                 detail=tuple(items["|"]),
                 notes=tuple(items["= note:"]),
@@ -135,8 +136,12 @@ def our_warnings(lines: Sequence[str]) -> tuple[Diagnostic, ...]:
 def warnings_of(lines: Sequence[str], tests: Iterable[Case], failures: Iterable[Failure]) -> tuple[Warned, ...]:
     """Our warnings in a build and in its tests that passed; those beside an error are shown with it."""
     beside = {line for failure in failures for line in failure.lines}
-    found = [Warned(diagnostic=each) for each in our_warnings([line for line in lines if line not in beside])]
+    found = [
+        Warned(diagnostic=each) for each in our_findings([line for line in lines if line not in beside], "warning")
+    ]
     for test in tests:
         if test.passed:
-            found += [Warned(diagnostic=each, test=test.name) for each in our_warnings(test.output.splitlines())]
+            found += [
+                Warned(diagnostic=each, test=test.name) for each in our_findings(test.output.splitlines(), "warning")
+            ]
     return tuple(found)

@@ -82,15 +82,20 @@ def show_compiler_warnings(results: Sequence[Result]) -> tuple[str, ...]:
     return (*lines, f"  ... and {more:,} more") if more > 0 else tuple(lines)
 
 
-def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
-    """One diagnostic for each distinct failure, which names all jobs and files or tests that failed in this way."""
+def failures_alike(results: Sequence[Result]) -> list[list[tuple[Job, Failure]]]:
+    """The failures of all jobs, those in one group that differ in names and numbers alone."""
     alike: dict[tuple[Step, tuple[str, ...]], list[tuple[Job, Failure]]] = {}
     for result in results:
         for failure in result.failures:
             lines = tuple(re.sub(r"0x[0-9a-f]+|\d+", "#", _neutral(line, result.job)) for line in failure.lines)
             alike.setdefault((failure.step, lines), []).append((result.job, failure))
+    return list(alike.values())
+
+
+def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
+    """One diagnostic for each distinct failure, which names all jobs and files or tests that failed in this way."""
     found: list[Diagnostic] = []
-    groups = list(alike.values())
+    groups = failures_alike(results)
     for same in groups[:FAILURES_SHOWN]:
         job, failure = same[0]
         others = list(dict.fromkeys(f"`{each.what}`" for _, each in same if each.what != failure.what))
@@ -102,17 +107,21 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
             notes.append(f"and for {_list(elsewhere)}")
         if len(found) == FAILURES_SHOWN - 1 and (more := len(groups) - FAILURES_SHOWN) > 0:
             notes.append(f"{more} more kinds of failure are in the logs of the targets")
-        verb = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "test"}[failure.step]
         found.append(
             Diagnostic(
                 code="build-failed",
-                message=f"{job.name}: {verb} `{failure.what}` failed",
+                message=said(job, failure),
                 location=Location(file=shown(job.log)),
                 detail=failure.lines,
                 notes=tuple(notes),
             )
         )
     return tuple(found)
+
+
+def said(job: Job, failure: Failure) -> str:
+    verb = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "test"}[failure.step]
+    return f"{job.name}: {verb} `{failure.what}` failed"
 
 
 def noun(results: Sequence[Result]) -> str:

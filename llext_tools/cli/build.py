@@ -14,6 +14,8 @@ from pathlib import Path
 from llext_tools.build import Firmware, Job, exit_code, honoured_presets, keep_presets, shown
 from llext_tools.build.cache import variable
 from llext_tools.cli import matrix, settings, settings_build
+from llext_tools.cli.annotate import annotate
+from llext_tools.cli.github import at_work
 from llext_tools.cli.parser import choice_help
 from llext_tools.cli.results import print_end
 from llext_tools.cli.settings_build import BuildSettings
@@ -106,6 +108,8 @@ def run(args: argparse.Namespace) -> int:
     print_end(results, time.monotonic() - start, notes)
     if any(result.passed and result.artifacts for result in results):
         print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
+    if at_work() and (found := annotate(results, source)):
+        print("\n".join(["", *found]))
     return exit_code(results)
 
 

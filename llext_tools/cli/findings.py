@@ -15,13 +15,13 @@ A diagnostic has "code", "severity", "message", "exit_code", and those of "locat
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llext_tools.check.subject import Footprint
 from llext_tools.cli.board import heap_text, memory_facts
-from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, on_the_board, printable, render
+from llext_tools.cli.github import annotation
+from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, printable, render
 from llext_tools.diag import CODES, Diagnostic
 
 
@@ -156,46 +156,8 @@ def to_sarif(report: Report, *, quiet: bool = False) -> str:
 def to_github(report: Report, *, quiet: bool = False) -> str:
     """A workflow command for each finding, by which GitHub shows it beside the source, then the summary."""
     del quiet
-    lines = [_annotation(d) for d in report.diagnostics]
+    lines = [annotation(d) for d in report.diagnostics]
     return "".join(f"{line}\n" for line in [*lines, report.summary] if line)
-
-
-def _annotation(d: Diagnostic) -> str:
-    """``::error file=blink.c,line=7,title=undefined-symbol::...``"""
-    at = d.location
-    properties = {"file": in_workspace(at.source or at.file), "line": at.line} if at else {}
-    written = ",".join(f"{name}={_escaped(value, more=True)}" for name, value in properties.items() if value)
-    lines = [
-        d.message,
-        *([f"at {at}"] if at else []),
-        *d.detail,
-        *(f"note: {text}" for text in d.notes),
-    ]
-    lines += [f"note: {fact}"] if (fact := on_the_board(d)) else []
-    lines += [f"help: {d.help}"] if d.help else []
-    title = f"title={_escaped(d.code, more=True)}"
-    return f"::{d.severity} {written}{',' if written else ''}{title}::{'%0A'.join(map(_escaped, lines))}"
-
-
-def from_here(path: str) -> str:
-    """A path below the current folder as it is from there; any other one as it is given."""
-    here = os.path.join(os.getcwd(), "")
-    return path.removeprefix(here)
-
-
-def in_workspace(path: str) -> str:
-    """From the folder that GitHub's paths start at, for a path below it: where the repository is checked out."""
-    root = os.environ.get("GITHUB_WORKSPACE", "")
-    whole, above = os.path.abspath(path), os.path.join(os.path.abspath(root), "")
-    return whole.removeprefix(above) if root and whole.startswith(above) else from_here(path)
-
-
-def _escaped(value: object, more: bool = False) -> str:
-    """Text that ends neither its line nor, with ``more``, its property."""
-    text = printable(str(value), keep="" if more else "\n")
-    for plain in "%\n:," if more else "%\n":
-        text = text.replace(plain, f"%{ord(plain):02X}")
-    return text
 
 
 FORMS: dict[str, Callable[..., str]] = {"text": to_text, "json": to_json, "sarif": to_sarif, "github": to_github}

@@ -28,6 +28,7 @@ from llext_tools.cli.settings import FORMATS
 from llext_tools.diag import CODES, Diagnostic, Location
 from public_schemas import SARIF
 from transcript import llext
+from workflow import commands
 
 FACTS = Facts(regions={"TEXT": 40, "BSS": 8}, imports=["printk"], exports=1)
 WHERE = (
@@ -175,21 +176,6 @@ def test_messages_of_sarif_have_neither_placeholders_nor_links() -> None:
 
 
 # ---- GitHub
-
-
-def commands(text: str) -> list[tuple[str, dict[str, str], str]]:
-    """Kind, properties and message of each workflow command, as the runner reads them."""
-    found = []
-    for line in text.splitlines():
-        command = re.fullmatch(r"::(\w+) ([^:]*)::(.*)", line)
-        if command:
-            pairs = dict(pair.split("=", 1) for pair in command[2].split(","))
-            found.append((command[1], {k: unescaped(v) for k, v in pairs.items()}, unescaped(command[3])))
-    return found
-
-
-def unescaped(text: str) -> str:
-    return re.sub("%(25|0D|0A|3A|2C)", lambda found: chr(int(found[1], 16)), text)
 
 
 @given(hostile)

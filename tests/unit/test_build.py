@@ -228,7 +228,7 @@ def test_our_warnings_are_read_back(tools: Tools) -> None:
         help="three",
     )
     text = render(diagnostic, Paint(io.StringIO()), int(process.WIDE))
-    assert logs.our_warnings(["f(1) = 2", *text.splitlines(), "", "1 warning"]) == (diagnostic,)
+    assert logs.our_findings(["f(1) = 2", *text.splitlines(), "", "1 warning"], "warning") == (diagnostic,)
     junit = (
         f'<testsuite><testcase name="runs" time="0.5" status="run"><system-out>{text.replace(">", "&gt;")}</system-out>'
     )

@@ -1,0 +1,71 @@
+"""What ``llext build`` says on GitHub beside the source: what our commands, the compilers and CMake have found."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from llext_tools.build import Failure, Job, Result, Step, diagnose_warnings
+from llext_tools.build.logs import COMPILER_ERROR, our_findings
+from llext_tools.build.report import compiler_warnings, failures_alike, said
+from llext_tools.cli.github import annotation, command
+from llext_tools.diag import Diagnostic
+
+MOST = 10  # of errors and of warnings each: GitHub shows no more of one step
+PLACE = re.compile(r"([^:()]+):(\d+)(?=,| \(|$)")
+COMPILER_WARNING = re.compile(r"(.*?):(\d+):(?:\d+:)? warning: (.*)")
+IN_CMAKE = re.compile(r"(.+):(\d+)")
+
+
+def annotate(results: Sequence[Result], source: Path) -> list[str]:
+    """A workflow command for each thing that is wrong, once for all jobs that have it.
+
+    Args:
+        source: the folder of the project.
+    """
+    errors = [line for same in failures_alike(results) for line in _of_failure(same, source)]
+    warnings = [annotation(each, place=_place(each, (source,))) for each in diagnose_warnings(results)]
+    for text, jobs in compiler_warnings(results):
+        place = COMPILER_WARNING.match(text)
+        file, line = _found(place, (jobs[0].build,)) if place else ("", None)
+        said_once = [place[3] if place else text, *_for([job.name for job in jobs], results)]
+        warnings.append(command("warning", "compiler warning", said_once, file, line))
+    return [*dict.fromkeys(errors)][:MOST] + [*dict.fromkeys(warnings)][:MOST]
+
+
+def _of_failure(same: Sequence[tuple[Job, Failure]], source: Path) -> Iterator[str]:
+    """What our commands or the compiler have said of it; where there is no such thing, the lines of the log."""
+    job, failure = same[0]
+    notes = [said(job, failure), *(f"and {said(*each)}" for each in same[1:4])]
+    notes += [f"and {len(same) - 4} more"] if len(same) > 4 else []
+    ours = our_findings(failure.lines, "error")
+    theirs = [found for line in failure.lines if (found := COMPILER_ERROR.match(line))]
+    for each in ours:
+        yield annotation(each, notes, place=_place(each, (source, job.build)))
+    for found in theirs:
+        yield command("error", "compiler error", [found[3], *notes], *_found(found, (job.build,)))
+    if not ours and not theirs:
+        place = IN_CMAKE.fullmatch(failure.what) if failure.step is Step.CONFIGURE else None
+        where = _found(place, (source,)) if place else ("", None)
+        yield command("error", "build-failed", [notes[0], *failure.lines, *notes[1:]], *where)
+
+
+def _place(d: Diagnostic, folders: Sequence[Path]) -> tuple[str, int | None]:
+    """The source file and its line, where the place, as a line of a log has it, begins with them."""
+    place = PLACE.match(d.location.file) if d.location else None
+    return _found(place, folders) if place else ("", None)
+
+
+def _found(place: re.Match[str], folders: Sequence[Path]) -> tuple[str, int | None]:
+    """File and line, where the file is there, in one of the folders if its path is relative."""
+    for folder in (*folders, Path.cwd()):
+        path = os.path.normpath(folder / place[1])
+        if os.path.isfile(path):
+            return path, int(place[2])
+    return "", None
+
+
+def _for(names: Sequence[str], results: Sequence[Result]) -> list[str]:
+    return [f"for {', '.join(names)}"] if len(results) > 1 else []
