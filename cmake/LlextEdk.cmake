@@ -7,7 +7,7 @@
        [STRICT])                # a flag that the compiler does not know is an error
 
    ``<path>`` is the EDK (Extension Development Kit) that ``west build -t llext-edk`` has made: the archive (``.tar.xz``,
-   ``.tar.zst``, ``.zip``), or the folder that it was unpacked to. An archive is unpacked once, in the user's cache.
+   ``.tar.Z``, ``.zip``), or the folder that it was unpacked to. An archive is unpacked once, in the user's cache.
 
    What is made afterwards in this folder of the project and below is compiled with it, as with
    ``add_compile_options()``: extensions, and the libraries that are linked into them. The headers are searched behind

@@ -24,7 +24,7 @@ SPECIAL = {">": "$<ANGLE-R>", ",": "$<COMMA>"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("edk", metavar="EDK", help="its folder, or the archive: .tar.xz, .tar.zst, .tar.gz, .zip")
+    parser.add_argument("edk", metavar="EDK", help="its folder, or the archive: .tar.xz, .tar.Z, .tar.gz, .zip")
     add_target(parser)
     parser.add_argument("--strict", action="store_true", help="take warnings for errors")
     parser.add_argument("--format", choices=("cmake", "json"), default="json", help="default: json")

@@ -166,7 +166,7 @@ def _members(path: str, stack: ExitStack) -> Iterator[Member]:
         fail(
             "edk-unreadable",
             f"`{path}` is no archive of a kind that an EDK has",
-            help="Zephyr makes .tar.xz, .tar.zst and .zip; a folder does as well",
+            help="Zephyr makes .tar.xz, .tar.Z and .zip; a folder does as well",
         )
     limited = _Limited(data)
     archive = tarfile.open(fileobj=cast("IO[bytes]", limited), mode="r|")  # noqa: SIM115
