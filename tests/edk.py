@@ -2,7 +2,8 @@
 
 Its headers are few and short, its flags are those that Zephyr's builds have: what GCC alone knows, what a linker wants,
 folders of the machine that built the firmware. ``new`` is how Zephyr writes the two files since 4.1, ``old`` how it did
-before: without quotes, and in the first version with a variable for the folder.
+before: without quotes, and in the first version with a variable for the folder. ``shell`` is what the flags become
+since 4.4, which takes them from a compiler's command line and splits that at each space.
 """
 
 from __future__ import annotations
@@ -19,8 +20,15 @@ from typing import Literal
 import zstandard
 
 NAME = "llext-edk"
-FORMATS = ("tar.xz", "tar.gz", "tar.zst", "zip")
-Flavour = Literal["new", "old", "first"]
+FORMATS = ("tar.xz", "tar.gz", "tar.Z", "zip")
+Flavour = Literal["new", "shell", "old", "first"]
+BOARD = {
+    "NAME": "qemu_board",
+    "QUALIFIERS": "soc/cpu0",
+    "REVISION": "cmake-board-revision-NOTFOUND",
+    "TARGET": "qemu_board_soc_cpu0",
+}
+"""``..._BOARD_*``; a board without revisions has the answer of CMake's JSON reader there."""
 
 CPU = {
     "cortex-m4": ("-mcpu=cortex-m4", "-mthumb", "-mabi=aapcs", "-mfloat-abi=soft"),
@@ -135,13 +143,16 @@ def make(
     for name, text in HEADERS.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    words = [*base_flags(target, more), f"-imacros@/{IMACROS}", *(f"-I@/{each}" for each in (*INCLUDES, *includes))]
+    base = base_flags(target, more)
+    if flavour == "shell":
+        base = command_line(base)
+    words = [*base, f"-imacros@/{IMACROS}", *(f"-I@/{each}" for each in (*INCLUDES, *includes))]
     sets = {
         "LLEXT_CFLAGS": words,
         "LLEXT_ALL_INCLUDE_CFLAGS": [word for word in words if word.startswith("-I")],
-        "LLEXT_BASE_CFLAGS": base_flags(target, more),
+        "LLEXT_BASE_CFLAGS": base,
     }
-    writer = {"new": quoted, "old": plain, "first": plain}[flavour]
+    writer = {"new": quoted, "shell": quoted, "old": plain, "first": plain}[flavour]
     here = "${LLEXT_EDK_INSTALL_DIR}" if flavour == "first" else "${CMAKE_CURRENT_LIST_DIR}"
     cmake, makefile = writer(sets, target)
     (root / "cmake.cflags").write_text(cmake.replace("@", here))
@@ -149,12 +160,28 @@ def make(
     return root
 
 
+def command_line(words: Sequence[str]) -> list[str]:
+    """These words as CMake writes them for a shell, with the definitions first, split at each space."""
+
+    def escaped(word: str) -> str:
+        inner = word.replace("\\", "\\\\").replace('"', '\\"')
+        name, equals, value = inner.partition("=")
+        return f'{name}{equals}"{value}"' if set(word) & set(" *()<>;|&") else inner
+
+    own = "-DLL_EXTENSION_BUILD"
+    defines = sorted(word for word in words if word.startswith("-D") and word != own)
+    others = [word for word in words if not word.startswith("-D")]
+    return [*" ".join(escaped(word) for word in (*defines, *others)).split(" "), own]
+
+
 def quoted(sets: dict[str, list[str]], target: str) -> tuple[str, str]:
     def escaped(word: str) -> str:
         return word.replace("\\", "\\\\").replace('"', '\\"')
 
-    cmake = f'\n# Target information\nset(LLEXT_EDK_BOARD_TARGET "qemu_{target}")\n\n# Compile flags\n'
-    makefile = f'\n# Target information\nLLEXT_EDK_BOARD_TARGET = "qemu_{target}"\n\n# Compile flags\n'
+    del target
+    cmake = "\n# Target information\n" + "".join(f'set(LLEXT_EDK_BOARD_{key} "{BOARD[key]}")\n' for key in BOARD)
+    makefile = "\n# Target information\n" + "".join(f'LLEXT_EDK_BOARD_{key} = "{BOARD[key]}"\n' for key in BOARD)
+    cmake, makefile = (text + "\n# Compile flags\n" for text in (cmake, makefile))
     for name, words in sets.items():
         cmake += f'set({name} "{";".join(map(escaped, words))}")\n'
         makefile += f"{name} = " + " ".join(f'"{escaped(word)}"' for word in words) + "\n"
@@ -183,7 +210,7 @@ def pack(root: Path, format: str) -> Path:
     compress: dict[str, Callable[[bytes], bytes]] = {
         "tar.xz": lzma.compress,
         "tar.gz": gzip.compress,
-        "tar.zst": zstandard.compress,
+        "tar.Z": zstandard.compress,
     }
     archive.write_bytes(compress[format](data.getvalue()))
     return archive

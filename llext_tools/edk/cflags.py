@@ -6,7 +6,7 @@ references to variables; of Make's ``NAME = VALUE``, whose words a shell would s
 stands before ``_INSTALL_DIR`` is the kit's name (CONFIG_LLEXT_EDK_NAME).
 
 Zephyr 3.7 and 4.0 wrote ``set(LLEXT_CFLAGS a;b;c)`` and ``LLEXT_CFLAGS = a b c`` without quotes; since 4.1 it is
-``set(LLEXT_CFLAGS "a;b;c")`` and ``LLEXT_CFLAGS = "a" "b" "c"``.
+``set(LLEXT_CFLAGS "a;b;c")`` and ``LLEXT_CFLAGS = "a" "b" "c"``. What 4.4 does to the words, ``read`` undoes.
 
 Sources: cmake-language(7), "Syntax"; "GNU Make", 6.5 and 6.1.
 """
@@ -58,6 +58,7 @@ def read_cmake(text: str, folder: str) -> Variables:
     command: str | None = None
     arguments: list[str] = []
     depth, start, at = 0, 1, 0
+    end, after_inner = -1, False  # of the last argument, and whether it was a parenthesis
     while at < len(text):
         line = text.count("\n", 0, at) + 1
         token = TOKEN.match(text, at)
@@ -75,7 +76,8 @@ def read_cmake(text: str, folder: str) -> Variables:
                     odd.append(Odd(start, f"`{command}`"))
                 command, start = token[0], line
             continue
-        if token["open"] or token["close"]:
+        inner = bool(token["open"] or token["close"])
+        if inner:
             depth += 1 if token["open"] else -1
             if depth == 0 and command:
                 if command.lower() == "set" and arguments and not {"CACHE", "PARENT_SCOPE"} & set(arguments):
@@ -83,8 +85,15 @@ def read_cmake(text: str, folder: str) -> Variables:
                 else:
                     odd.append(Odd(start, f"`{command}({' '.join(arguments[:1])})`"))
                 command = None
-            continue
-        arguments.append(_argument(token, values, odd, line))
+                continue
+        argument = token[0] if inner else _argument(token, values, odd, line)
+        if (
+            arguments and end == token.start() and (inner or after_inner)
+        ):  # -DSIZE=(4*1024), which the script did not quote
+            arguments[-1] += argument
+        else:
+            arguments.append(argument)
+        end, after_inner = at, inner
     if command:
         odd.append(Odd(start, f"`{command}`, which does not end"))
     return Variables({name: _list(value, folder) for name, value in values.items()}, tuple(odd))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
+from itertools import groupby
 
 from llext_tools.diag import Diagnostic, Location, fail, listed
 from llext_tools.edk.archive import unpacked
@@ -16,6 +18,7 @@ FILES = {"cmake.cflags": read_cmake, "Makefile.cflags": read_make}
 LONGEST = 16 << 20
 ALL, PARTS = "LLEXT_CFLAGS", ("LLEXT_BASE_CFLAGS", "LLEXT_GENERATED_IMACROS_CFLAGS", "LLEXT_ALL_INCLUDE_CFLAGS")
 """The variable with all flags, and those that it is made of; those that there are depend on Zephyr's version."""
+OWN = "-DLL_EXTENSION_BUILD"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,8 @@ def read_edk(source: str, into: str = "") -> Edk:
     words = values.get(ALL) or tuple(word for part in PARTS for word in values.get(part, ()))
     split = [word for word in words if ";" in word.replace(folder, "")]
     words = tuple(word for word in words if word not in split)
+    if _escaped(variables, words):
+        words = _unescaped(words, folder)
     if not words:
         fail("edk-unreadable", f"`{file}` does not set `{ALL}`, or nothing in it")
     odd = [*variables.odd, *(Odd(1, f"the semicolon in `{word}`") for word in split)]
@@ -112,6 +117,46 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         fail("file-unreadable", f"cannot read `{folder}`: {error.strerror}")
 
 
+def _escaped(variables: Variables, words: tuple[str, ...]) -> bool:
+    """Whether flags are written as for a shell, which is so since Zephyr 4.4.
+
+    Its script takes them from a compiler's command line, and puts its own ``-DLL_EXTENSION_BUILD`` behind them. Before,
+    it had CMake's lists, in which that stands among the definitions.
+    """
+    options = [word for word in words if not word.startswith("-D")]
+    return bool(
+        any(name.endswith("_BOARD_NAME") for name in variables.values)
+        and options
+        and OWN in words
+        and words.index(OWN) > words.index(options[0])
+    )
+
+
+def _unescaped(words: tuple[str, ...], folder: str) -> tuple[str, ...]:
+    """What a shell makes of them: the script has split the command line at each space. The kit's paths are its own."""
+    found: list[str] = []
+    for is_path, group in groupby(words, lambda word: folder in word):
+        some = list(group)
+        try:
+            found += some if is_path else shlex.split(" ".join(some))
+        except ValueError:  # a quotation that does not end: no shell has said that
+            found += some
+    return tuple(found)
+
+
 def _board(variables: Variables) -> str:
-    """``LLEXT_EDK_BOARD_TARGET``, whatever the kit's name."""
-    return next((" ".join(words) for name, words in variables.values.items() if name.endswith("_BOARD_TARGET")), "")
+    """The board as ``west build -b`` takes it, whatever the kit's name: ``board@revision/qualifiers``.
+
+    ``..._BOARD_TARGET`` is its name for files, with underscores: it is all that there is in some kits.
+    """
+    parts = {
+        part: "".join(words)
+        for name, words in variables.values.items()
+        for part in ("NAME", "REVISION", "QUALIFIERS", "TARGET")
+        if name.endswith(f"_BOARD_{part}") and not any(word.endswith("-NOTFOUND") for word in words)
+    }
+    if not parts.get("NAME"):
+        return parts.get("TARGET", "")
+    revision = f"@{parts['REVISION']}" if parts.get("REVISION") else ""
+    qualifiers = f"/{parts['QUALIFIERS'].strip('/')}" if parts.get("QUALIFIERS") else ""
+    return parts["NAME"] + revision + qualifiers

@@ -77,20 +77,20 @@ def written(project: Project, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "toolchain", "format", "generator"),
+    ("target", "toolchain", "format", "flavour", "generator"),
     [
-        ("rv64gc", "gcc", "zip", "Unix Makefiles"),
-        ("cortex-m7", "zig", "tar.zst", "Ninja"),
-        ("rv32imac", "zig", "tar.gz", "Unix Makefiles"),
-        ("cortex-m7", "gcc", "", "Ninja"),
+        ("rv64gc", "gcc", "zip", "shell", "Unix Makefiles"),
+        ("cortex-m7", "zig", "tar.Z", "new", "Ninja"),
+        ("rv32imac", "zig", "tar.gz", "new", "Unix Makefiles"),
+        ("cortex-m7", "gcc", "", "shell", "Ninja"),
     ],
 )
 def test_an_extension_for_zephyr_runs(
-    project: Project, target: str, toolchain: str, format: str, generator: str
+    project: Project, target: str, toolchain: str, format: str, flavour: edk.Flavour, generator: str
 ) -> None:
     """The kit's header would give warnings, were it not a system header."""
     need_toolchain(target, toolchain)
-    root = edk.make(project.root / "the kit", target)
+    root = edk.make(project.root / "the kit", target, flavour=flavour)
     path = root if not format else edk.pack(root, format)
     written(project, str(path.relative_to(project.root)))
     project.configured(target, toolchain, generator=generator)

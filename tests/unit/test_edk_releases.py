@@ -1,0 +1,79 @@
+"""Kits as each release of Zephyr writes them: the same flags come out of all.
+
+Oracles: a shell, which splits what CMake has written for one; the list that a kit was made of.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import edk as kits
+from llext_tools.edk import read_edk
+from needs import need
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLEXT_CACHE_DIR", str(tmp_path / "the cache"))
+
+
+def spoken(words: list[str]) -> list[str]:
+    """What a program gets when a shell has read these words as one line."""
+    script = "printf '%s\\n' " + " ".join(words)
+    return subprocess.run([need("sh"), "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+MORE = ["-DPAREN=(4*1024)", '-DTEXT="config.h"', '-DSPACED="two words"', "-DHEADER=<a.h>", '-DINNER="a\\"b"']
+
+
+@pytest.mark.parametrize("file", ["cmake.cflags", "Makefile.cflags"])
+def test_flags_that_were_written_for_a_shell(file: str, tmp_path: Path) -> None:
+    """Since 4.4. A folder with a quotation mark in its name is not the shell's."""
+    root = kits.make(tmp_path / "the \"kit's", "cortex-m4", flavour="shell", more=MORE)
+    for other in {"cmake.cflags", "Makefile.cflags"} - {file}:
+        (root / other).unlink()
+    words = read_edk(str(root)).words
+    theirs = spoken(kits.command_line(kits.base_flags("cortex-m4", MORE)))
+    assert list(words[: len(theirs)]) == theirs
+    assert sorted(theirs) == sorted(kits.base_flags("cortex-m4", MORE))
+    assert words[len(theirs)] == f"-imacros{root}/{kits.IMACROS}"
+
+
+def test_flags_before_that_are_taken_as_they_are(tmp_path: Path) -> None:
+    """A string with a quotation mark in it looks like one for a shell."""
+    root = kits.make(tmp_path, "cortex-m4", more=MORE)
+    assert list(read_edk(str(root)).words)[: -len(kits.INCLUDES) - 1] == kits.base_flags("cortex-m4", MORE)
+
+
+def test_a_quotation_that_does_not_end_is_left_as_it_is(tmp_path: Path) -> None:
+    root = kits.make(tmp_path, "cortex-m4", flavour="shell", more=["-DCUT=it's"])
+    assert "-DCUT=it's" in read_edk(str(root)).words
+
+
+@pytest.mark.parametrize("separator", [";", " ", "\n"])
+def test_parentheses_without_quotes(separator: str, tmp_path: Path) -> None:
+    """As 4.0 writes them; CMake itself makes four words of such a one."""
+    words = ["-DA", "-DPAREN=(4*1024)", "-DCALL=f(g(1),2)x", "-DB"]
+    (tmp_path / "cmake.cflags").write_text(f"set(LLEXT_CFLAGS {separator.join(words)})\nset(X ( y ))\n")
+    kit = read_edk(str(tmp_path))
+    assert list(kit.words) == words
+    assert not kit.findings
+
+
+@pytest.mark.parametrize(
+    ("parts", "board"),
+    [
+        (kits.BOARD, "qemu_board/soc/cpu0"),
+        ({**kits.BOARD, "REVISION": "1.0.0"}, "qemu_board@1.0.0/soc/cpu0"),
+        ({**kits.BOARD, "QUALIFIERS": ""}, "qemu_board"),
+        ({"TARGET": "qemu_board_soc"}, "qemu_board_soc"),
+        ({}, ""),
+    ],
+)
+def test_the_board_is_what_west_takes(parts: dict[str, str], board: str, tmp_path: Path) -> None:
+    lines = [f'set(MY_KIT_BOARD_{name} "{value}")' for name, value in parts.items()]
+    (tmp_path / "cmake.cflags").write_text("\n".join([*lines, 'set(LLEXT_CFLAGS "-DA")', ""]))
+    assert read_edk(str(tmp_path)).board == board
