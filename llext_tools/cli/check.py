@@ -27,7 +27,7 @@ from llext_tools.cli.workers import each
 from llext_tools.diag import Diagnostic, Reporter, fail
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
-from llext_tools.errors import LlextError
+from llext_tools.errors import FormatError, LlextError
 from llext_tools.files import write_atomically
 from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.mem import PERM
@@ -192,8 +192,9 @@ def read_extension(path: str) -> ElfObject:
     """As ``load_object()``, with advice about what could have been a name."""
     try:
         return load_object(path)
-    except LlextError as error:
-        raise type(error)(advised(path, error.diagnostics)) from None
+    except FormatError as error:
+        error.diagnostics = advised(error.diagnostics, [path])
+        raise
 
 
 class Found(NamedTuple):

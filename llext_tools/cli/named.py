@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterable, Iterator
 
 from llext_tools.diag import Diagnostic, fail
-from llext_tools.errors import FormatError, LlextError
-from llext_tools.files import read_bytes
 
 OPERANDS: dict[str, tuple[str, ...]] = {
     "check": ("files", "first"),
@@ -44,7 +41,6 @@ def find_named(command: str, args: argparse.Namespace) -> None:
 
     Raises:
         UsageError: ``usage``: a name stands for several, or the command would write into an installed package.
-        FormatError: ``file-unreadable``: a word could be a name, but there is neither a file nor an extension.
     """
     if command == "slid" and (args.list or args.prepare):
         return  # these take names of symbols, and a firmware
@@ -55,6 +51,14 @@ def find_named(command: str, args: argparse.Namespace) -> None:
             setattr(args, key, _paths(command, value, chosen, args)[0])
         elif isinstance(value, list):
             setattr(args, key, [path for word in value for path in _paths(command, word, chosen, args)])
+
+
+def words_of(command: str, args: argparse.Namespace) -> Iterator[str]:
+    """All that is given where the command takes extensions."""
+    for key in OPERANDS.get(command, ()):
+        value = getattr(args, key, None) or []
+        for word in [value] if isinstance(value, str) else value:
+            yield word.rpartition("=")[2] if command == "load" else word
 
 
 def _paths(command: str, word: str, target: str, args: argparse.Namespace) -> list[str]:
@@ -70,8 +74,6 @@ def _paths(command: str, word: str, target: str, args: argparse.Namespace) -> li
         path = find_installed(rest, target)
         found = [] if path is None else [path]
     if not found:
-        if command != "check" and not os.path.lexists(rest):  # check reports what is wrong with each of its files
-            _refuse_missing(rest)
         return [word]
     if command in MANIFESTS:
         found = [f"{os.path.splitext(path)[0]}.json" for path in found]
@@ -88,19 +90,16 @@ def _may_be_name(word: str) -> bool:
     return not ("/" in word or os.sep in word or "." in name or (os.path.exists(word) and not os.path.isdir(word)))
 
 
-def _refuse_missing(word: str) -> NoReturn:
-    try:
-        read_bytes(word)
-    except LlextError as error:
-        raise FormatError(advised(word, error.diagnostics)) from None
-    raise AssertionError(word)
+def advised(found: Iterable[Diagnostic], words: Iterable[str]) -> tuple[Diagnostic, ...]:
+    """With what may have been meant by those words that could be names, but are nobody's and no files either."""
+    unknown = [word for word in words if _may_be_name(word) and not os.path.lexists(word)]
+    missing = {f"`{word}`": word for word in unknown}
 
+    def with_advice(each: Diagnostic) -> Diagnostic:
+        quoted = next((quoted for quoted in missing if each.code == "file-unreadable" and quoted in each.message), "")
+        return each._replace(help=_meant(missing[quoted])) if quoted else each
 
-def advised(word: str, found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """What is wrong with a file, and what may have been meant by a word that could be a name, but is nothing's."""
-    if not _may_be_name(word) or os.path.lexists(word):
-        return tuple(found)
-    return tuple(each._replace(help=_meant(word)) if each.code == "file-unreadable" else each for each in found)
+    return tuple(map(with_advice, found))
 
 
 def _meant(word: str) -> str:

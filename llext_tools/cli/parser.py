@@ -13,10 +13,10 @@ from itertools import islice
 from typing import Any, NoReturn
 
 from llext_tools.cli import EVERY
-from llext_tools.cli.named import find_named
+from llext_tools.cli.named import advised, find_named, words_of
 from llext_tools.cli.render import columns, diagnostics_to_json, wrap
 from llext_tools.diag import fail
-from llext_tools.errors import LlextError
+from llext_tools.errors import FormatError, LlextError
 
 ADDRESS = re.compile(r"\s*(?:0[xX]0*([0-9a-fA-F]{1,16})|0*([0-9]{1,20}))\s*")
 
@@ -203,7 +203,11 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
     def run(args: argparse.Namespace) -> int:
         find_named(name, args)
-        code: int = import_module(_table_row(name)[0]).run(args)
+        try:
+            code: int = import_module(_table_row(name)[0]).run(args)
+        except FormatError as error:
+            error.diagnostics = advised(error.diagnostics, words_of(name, args))
+            raise
         return code
 
     return carry_out(run, args)

@@ -229,6 +229,7 @@ MISSING += [["check", "--no-settings", "b.llext", "--extension"]]
 def test_a_misspelt_name_brings_the_nearest(site: Site, command: list[str]) -> None:
     Path("table.json").write_text('{"exports": {"other": "0x100"}}')
     Path("b.llext").write_bytes(DATA)
+    assert llext("sign", "--new-key", "key.pem")[0] == 0
     site.add("blinks", "blink", "cortex-m4-gcc")
     for word, advice in {
         "blnk": "did you mean `blink`, which is installed?",
