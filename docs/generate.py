@@ -411,7 +411,7 @@ def manifest() -> str:
     schema: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
     parts = [table(("key", "value", "meaning"), keys_of(schema, schema))]
     for name, row in schema["properties"].items():
-        inner = object_in(row)
+        inner = object_in(row, schema)
         if "properties" in inner:
             parts += [f"## `{name}`", table(("key", "value", "meaning"), keys_of(inner, schema))]
     return page(
@@ -423,10 +423,11 @@ def manifest() -> str:
     )
 
 
-def object_in(row: dict[str, Any]) -> dict[str, Any]:
+def object_in(row: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """The object that a key, or each item of it, has."""
     inner = row.get("items", row)
     more = inner.get("additionalProperties")
+    more = referred(more["$ref"], schema) if isinstance(more, dict) and "$ref" in more else more
     found: dict[str, Any] = more if isinstance(more, dict) and "properties" in more else inner
     return found
 

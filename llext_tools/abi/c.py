@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from llext_tools.abi.notation import Array, Function, Pointer, Type, is_tag, name_place, parse
-from llext_tools.abi.types import Layout, Member, Signature
+from llext_tools.abi.types import Interface, Layout, Member, Signature
 from llext_tools.c.types import CType, DataModel, Enum, Field, Kind, Prototype, Record
 from llext_tools.elf.model import ElfObject
 
@@ -196,6 +196,8 @@ def _part(notation: str) -> str:
 class Known:
     """Prototypes of functions, types of variables and types by name, as the debug information of a file has them.
 
+    Without that, as the manifest beside an extension has those of its imports and exports.
+
     Args:
         obj: an extension, with its debug information in it or beside it, or a linked firmware. Of an extension static
             functions and variables are known, too.
@@ -211,6 +213,12 @@ class Known:
         from llext_tools.abi.dwarf import open_debug
 
         return open_debug(self._obj)
+
+    @cached_property
+    def _kept(self) -> Interface:
+        from llext_tools.abi.extension import kept_interface
+
+        return kept_interface(self._obj)
 
     def prototype(self, name: str, address: int = 0) -> Prototype | None:
         """Of a function; ``address`` for a firmware's, if the name is not in its symbol table."""
@@ -228,12 +236,13 @@ class Known:
 
     def _find_symbol(self, name: str, address: int) -> Prototype | CType | None:
         if self._described is None:
-            return None
-        interface = self._described.interface({name: address}, statics=True)
+            interface, types = self._kept, CTypes(self._kept.types, self._model)
+        else:
+            interface = self._described.interface({name: address}, statics=True)
+            types = CTypes(interface.types, self._model, self._described.typedef)
         signature = interface.symbols.get(name)
         if signature is None:
             return None
-        types = CTypes(interface.types, self._model, self._described.typedef)
         if signature.params is not None:
             return types.prototype(signature, name)
         return types.ctype(signature.result, signature.spelling)
@@ -242,7 +251,9 @@ class Known:
         if (known := self._model.types.get(name)) is not None:
             return known
         if self._described is None:
-            return None
+            tags = (name, *(f"{kind} {name}" for kind in ("struct", "union", "enum")))
+            tag = next((tag for tag in tags if tag in self._kept.types), "")
+            return CTypes(self._kept.types, self._model).ctype(tag, name) if tag else None
         interface = self._described.named([name])
         signature = interface.symbols.get(name)
         types = CTypes(interface.types, self._model, self._described.typedef)

@@ -105,7 +105,7 @@ class Described:
                 pass
             types.finish()
         layouts = {unit: self._units[unit].layouts for unit in parts}
-        return _joined(Interface(symbols, complete(symbols.values(), layouts[unit])) for unit, symbols in parts.items())
+        return joined(Interface(symbols, complete(symbols.values(), layouts[unit])) for unit, symbols in parts.items())
 
     def interfaces(self, names: Iterable[str]) -> list[Interface]:
         """As ``interface()``, and behind it what further source files take the names for, if it is not the same."""
@@ -140,7 +140,7 @@ class Described:
                 root = types.tag_of(entry, "")
                 types.finish()
                 parts.setdefault(unit.offset, {}).update(complete_tags([root], types.layouts))
-        return _joined(Interface({}, layouts) for layouts in parts.values()).types
+        return joined(Interface({}, layouts) for layouts in parts.values()).types
 
     def named(self, names: Iterable[str]) -> Interface:
         """Types by what C calls them, each as if it were that of a variable: ``struct sensor``, ``sensor_t``."""
@@ -157,7 +157,7 @@ class Described:
             except MALFORMED:
                 pass
         layouts = {unit: self._units[unit].layouts for unit in parts}
-        return _joined(Interface(symbols, complete(symbols.values(), layouts[unit])) for unit, symbols in parts.items())
+        return joined(Interface(symbols, complete(symbols.values(), layouts[unit])) for unit, symbols in parts.items())
 
     def typedef(self, name: str) -> str:
         """What a typedef stands for, as C has it; "" if there is none of that name."""
@@ -773,7 +773,7 @@ def _offset(location: object) -> int:
 # ---- one interface of several
 
 
-def _joined(parts: Iterable[Interface]) -> Interface:
+def joined(parts: Iterable[Interface]) -> Interface:
     """One interface; a type that differs from one of the same tag gets a mark, and so do those that refer to it."""
     symbols: dict[str, Signature] = {}
     types: dict[str, Layout] = {}

@@ -41,6 +41,17 @@ def extension_types(obj: ElfObject, tags: Iterable[str]) -> Mapping[str, Layout]
     return read_types(obj, tags)
 
 
+def kept_interface(obj: ElfObject) -> Interface:
+    """What the manifest beside an extension says of imports, and of exports by their exported names."""
+    from llext_tools.abi.manifest import read_manifest
+
+    manifest = read_manifest(obj)
+    if manifest is None or manifest.fault:
+        return Interface({}, {})
+    imports = manifest.interfaces[0]
+    return Interface({**imports.symbols, **manifest.exports}, imports.types)
+
+
 def _kept(obj: ElfObject) -> tuple[Interface, ...]:
     """What the manifest says, if it is about this file; else nothing."""
     from llext_tools.abi.manifest import read_manifest

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from llext_tools import artifact
 from llext_tools.abi.manifest import imported, interface_of
 from llext_tools.artifact.flags import read_flags
-from llext_tools.check.exported import names, offered
+from llext_tools.check.exported import names, offered, own_names
 from llext_tools.diag import Reporter, fail
 from llext_tools.elf.attributes import read_attributes, tag_name
 from llext_tools.elf.buildid import build_id
@@ -69,8 +69,7 @@ def compose(
             if mem in PERM
         ],
         **({"memory": memory} if memory else {}),
-        **interface_of(obj, source),
-        "exports": sorted(names(offered(obj))),
+        **interface_of(obj, source, {**dict.fromkeys(names(offered(obj)), ()), **own_names(source)}),
         "files": dict(files),
     }
 

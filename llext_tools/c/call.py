@@ -291,7 +291,8 @@ def _refuse_untyped(call: Call, first: int) -> None:
         if argument.kind == "name":
             _refuse(call.text, argument.at, _not_literal(argument), f"`&{argument.text}` is the address of a symbol")
         if argument.kind == "braces":
-            cure = "keep the extension's `.debug.elf` beside it, or give `--prototype`; behind `...` pass literals"
+            cure = "keep the extension's `.json` or `.debug.elf` beside it, or give `--prototype`"
+            cure += "; behind `...` pass literals"
             _refuse(call.text, argument.at, "nobody knows the type of this value", cure)
 
 

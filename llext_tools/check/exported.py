@@ -6,7 +6,10 @@ second to what is exported. Source: Zephyr, ``include/zephyr/llext/symbol.h``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+
+import numpy as np
 
 from llext_tools.check.subject import Offer, Rule, Subject
 from llext_tools.diag import Diagnostic, listed
@@ -31,14 +34,35 @@ def offered(obj: ElfObject) -> tuple[Offer, ...]:
     targets = _pointers(obj, section, data)
     offers = []
     for offset in range(0, len(data) - 2 * word + 1, 2 * word):
-        name, address = targets.get(offset), targets.get(offset + word)
-        offers.append(Offer(_text(obj, *name) if name else None, address[0] if address else -1, offset))
+        name, (symbol, addend) = targets.get(offset), targets.get(offset + word, (-1, 0))
+        offers.append(Offer(_text(obj, *name) if name else None, symbol, offset, addend))
     return tuple(offers)
 
 
 def names(offers: tuple[Offer, ...]) -> tuple[str, ...]:
     """The names of what is offered, each once."""
     return tuple(dict.fromkeys(offer.name for offer in offers if offer.name is not None))
+
+
+def own_names(obj: ElfObject) -> dict[str, tuple[str, ...]]:
+    """By what is offered: the names in the source of what that is, static or not, if the symbol table still has them.
+
+    A name that several static ones have is left out: nothing says which of them is meant.
+    """
+    y = obj.symbols
+    function, local = y.type == elf.STT_FUNC, y.bind == elf.STB_LOCAL
+    named = np.flatnonzero((function | (y.type == elf.STT_OBJECT)) & (y.shndx != elf.SHN_UNDEF))
+    known = dict(zip(named.tolist(), y.names(named.tolist()), strict=True))
+    several = Counter(known.values())
+    found: dict[str, tuple[str, ...]] = {}
+    for offer in offered(obj):
+        if offer.name is None or offer.symbol < 0:
+            continue
+        at = y.value[offer.symbol] + offer.addend
+        here = (y.shndx == y.shndx[offer.symbol]) & ((y.value ^ at) & ~function.astype(np.int64) == 0)  # bit 0: Thumb
+        clear = [i for i in np.flatnonzero(here).tolist() if i in known and (several[known[i]] == 1 or not local[i])]
+        found.setdefault(offer.name, tuple(known[i] for i in clear))
+    return found
 
 
 def _pointers(obj: ElfObject, section: int, data: bytes) -> dict[int, tuple[int, int]]:

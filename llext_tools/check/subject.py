@@ -67,7 +67,7 @@ class Footprint(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """One entry of a table of exports: what it is called, and the symbol (index) that it is.
+    """One entry of a table of exports: what it is called, the symbol (index) that it is, and how far behind that.
 
     ``name`` is None if nothing leads to a string; ``symbol`` is -1 where the address is a constant.
     """
@@ -75,6 +75,7 @@ class Offer(NamedTuple):
     name: str | None
     symbol: int
     offset: int  # of the entry in its section
+    addend: int = 0
 
 
 class Sides(NamedTuple):

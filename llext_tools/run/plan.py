@@ -54,7 +54,7 @@ def plan(
         if prototype is None:
             prototype = Prototype(call.function, model.types["int"], types)
             text = f"the prototype of `{call.function}` is not known: called as `{prototype}`, by the literals"
-            advice = "give `--prototype`, or keep the extension's `.debug.elf` beside it"
+            advice = "give `--prototype`, or keep the extension's `.json` or `.debug.elf` beside it"
             reporter.warning("call-guessed", text, at=Location(found[call.function][0].path), help=advice)
         symbols = {name: find_symbol(images, name, call.text, arch) for name in symbols_in(call.arguments)}
         address = found[call.function][1]
@@ -63,11 +63,14 @@ def plan(
 
 
 def _from_debug_info(places: Mapping[str, tuple[Image, int]], described: Described) -> dict[str, Prototype]:
-    """Prototypes under the exported names: those of the functions at the addresses, whatever their own names are."""
+    """Prototypes under the exported names: those of the functions at the addresses, whatever their own names are.
+
+    A manifest has them by the exported names.
+    """
     found = {}
     for name, (image, address) in places.items():
         known = described.of(image)
-        for alias in _functions_at(image, address) or [name]:
+        for alias in (*_functions_at(image, address), name):
             if (prototype := known.prototype(alias)) is not None:
                 found[name] = prototype._replace(name=name)
                 break

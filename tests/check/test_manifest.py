@@ -113,7 +113,7 @@ def test_manifest_says_what_the_file_is(table: Path, tmp_path: Path) -> None:
     extension = ship(tmp_path, "gcc", HEADER)
     manifest = json.loads((tmp_path / "hello.json").read_text())
     assert manifest["files"] == {"hello.llext": entry(extension)}
-    assert (manifest["format"], manifest["name"], manifest["exports"]) == (2, "hello", ["probe"])
+    assert (manifest["format"], manifest["name"], [*manifest["exports"]]) == (2, "hello", ["probe"])
     target = manifest["target"]
     assert (target["name"], target["machine"], target["bits"]) == ("cortex-m4", 40, 32)
     nm = subprocess.run([need("arm-none-eabi-nm"), "-u", extension], capture_output=True, text=True, check=True)
