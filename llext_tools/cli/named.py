@@ -26,11 +26,14 @@ OPERANDS: dict[str, tuple[str, ...]] = {
     "slid": ("what",),
     "verify": ("files",),
 }
-"""Command -> those of its arguments that are extensions, as the parser stores them."""
+"""Command -> those of its arguments that are extensions, as the parser stores them.
+
+Not here: what takes bundles (``unpack``), firmware (``exports``, ``api``), the objects of a build (``finish``,
+``runtime``), or has names of its own for what a build has made (``zephyr``).
+"""
 
 MANIFESTS = ("manifest", "sign", "verify")
 """An extension is named, and its manifest is meant."""
-
 
 BY_TARGET = ("check", "debug", "run")
 """Their ``--target`` chooses, too: it says what the extension has to be for."""
@@ -42,10 +45,8 @@ def find_named(command: str, args: argparse.Namespace) -> None:
     Raises:
         UsageError: ``usage``: a name stands for several, or the command would write into an installed package.
     """
-    if command == "slid" and (args.list or args.prepare):
-        return  # these take names of symbols, and a firmware
     chosen = (args.target or "") if command in BY_TARGET else ""
-    for key in OPERANDS.get(command, ()):
+    for key in _operands(command, args):
         value = getattr(args, key, None)
         if isinstance(value, str):
             setattr(args, key, _paths(command, value, chosen, args)[0])
@@ -55,10 +56,16 @@ def find_named(command: str, args: argparse.Namespace) -> None:
 
 def words_of(command: str, args: argparse.Namespace) -> Iterator[str]:
     """All that is given where the command takes extensions."""
-    for key in OPERANDS.get(command, ()):
+    for key in _operands(command, args):
         value = getattr(args, key, None) or []
         for word in [value] if isinstance(value, str) else value:
             yield word.rpartition("=")[2] if command == "load" else word
+
+
+def _operands(command: str, args: argparse.Namespace) -> tuple[str, ...]:
+    if command == "slid" and (args.list or args.prepare):
+        return ()  # these take names of symbols, and a firmware
+    return OPERANDS.get(command, ())
 
 
 def _paths(command: str, word: str, target: str, args: argparse.Namespace) -> list[str]:

@@ -148,6 +148,8 @@ def test_nothing_is_written_into_a_package(site: Site, command: list[str]) -> No
 def test_words_for_slid_that_are_no_extensions(site: Site) -> None:
     site.add("blinks", "printk", "cortex-m4-gcc")
     assert llext("slid", "--list", "printk")[1].split()[-1] == "printk"
+    code, text = llext("slid", "--prepare", "printk")
+    assert (code, "llext list" in text) == (3, False)
 
 
 def test_python_finds_that_of_a_toolchain(site: Site) -> None:
