@@ -211,7 +211,7 @@ def targets() -> str:
     known = archs.targets().values()
     overview = [
         (f"`{t.name}`", t.summary, {"soft": "software", "single": "float", "double": "float, double"}[t.float_abi],
-         f"`{' '.join(t.cpu_flags)}`", f"`{t.debian}`")
+         f"`{' '.join(t.cpu_flags)}`", ", ".join(f"`{prefix}gcc`" for prefix in t.gcc_prefixes), f"`{t.debian}`")
         for t in known
     ]  # fmt: skip
     flags: dict[tuple[str, str, str, str], list[str]] = {}
@@ -224,8 +224,19 @@ def targets() -> str:
     ]
     return page(
         "Targets",
-        "Targets are named by CPU: `-DLLEXT_TARGET=cortex-m4` or `llext build --target cortex-m4`.",
-        table(("target", "what it is", "in FPU registers", "flags of gcc for the CPU", "Debian package"), overview),
+        "Targets are named by CPU: `-DLLEXT_TARGET=cortex-m4` or `llext build --target cortex-m4`. [Choose target and "
+        "toolchain](../how-to/use-from-cmake.md#choose-target-and-toolchain) says where compilers are looked for.",
+        table(
+            (
+                "target",
+                "what it is",
+                "in FPU registers",
+                "flags of gcc for the CPU",
+                "compilers of gcc, in this order",
+                "Debian package",
+            ),
+            overview,
+        ),
         "## Default flags, and why",
         "Set by the toolchain file for every extension. To change one, append yours with "
         "`target_compile_options(<extension> PRIVATE ...)`: the last one on the command line counts.",

@@ -1,10 +1,10 @@
 """Compilers: where they are, which version, and the one place where a target's flags are put together.
 
-Two toolchains. ``gcc`` is a GNU cross compiler in PATH, under one of the target's prefixes. ``zig`` is the wheel
-``ziglang`` from PyPI, of which we use the parts that it is made of: ``zig clang`` is Clang's own driver, so it takes
-the flags, writes the dependency files and gives the messages that CMake knows from Clang; ``zig cc`` would translate
-flags, put a cache of its own between CMake and the compiler, and set up a hosted C library. ``zig ld.lld`` is LLVM's
-linker, ``zig ar`` its archiver.
+Two toolchains. ``gcc`` is a GNU cross compiler under one of the target's prefixes, in PATH or of a Zephyr SDK. ``zig``
+is the wheel ``ziglang`` from PyPI, of which we use the parts that it is made of: ``zig clang`` is Clang's own driver,
+so it takes the flags, writes the dependency files and gives the messages that CMake knows from Clang; ``zig cc`` would
+translate flags, put a cache of its own between CMake and the compiler, and set up a hosted C library. ``zig ld.lld`` is
+LLVM's linker, ``zig ar`` its archiver.
 
 Sources: "Invoking GCC" of the GCC 12 manual; "Clang command line argument reference" (22).
 """
@@ -17,10 +17,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+from llext_tools import zephyr_sdk
 from llext_tools.arch.base import Flag, Target
 from llext_tools.diag import fail
 from llext_tools.paths import cache_dir, include_dir, source_dirs
@@ -94,7 +96,7 @@ def find(target: Target, name: str = "auto") -> Toolchain:
             fail(
                 "tool-missing",
                 f"no compiler for `{target.name}`: neither `{target.gcc_prefixes[0]}gcc` nor `ziglang` is installed",
-                help=f"{install_command(target, 'zig')}, or {install_command(target, 'gcc')}",
+                help=f"{install_command(target, 'zig')}, or {install_command(target, 'gcc')}{_sdk_cure(target)}",
             )
         return found
     if name not in NAMES:
@@ -105,27 +107,48 @@ def find(target: Target, name: str = "auto") -> Toolchain:
         fail(
             "tool-missing",
             f"{what} is not installed",
-            help=install_command(target, "gcc" if name == "gcc" else "zig"),
+            help=install_command(target, "zig")
+            if name == "zig"
+            else install_command(target, "gcc") + _sdk_cure(target),
         )
     return found
 
 
+def _sdk_cure(target: Target) -> str:
+    """How an SDK would do; the target's last prefix is that of its compiler."""
+    compiler, named = f"{target.gcc_prefixes[-1]}gcc", zephyr_sdk.chosen()
+    text = f", or set {zephyr_sdk.VARIABLE} to a Zephyr SDK with `{compiler}`"
+    return f"{text}; `{named}` has none" if named else text
+
+
 def find_gcc(target: Target) -> Toolchain | None:
-    """The first GNU cross compiler in PATH whose prefix the target names."""
-    for prefix in target.gcc_prefixes:
-        if gcc := shutil.which(f"{prefix}gcc"):
-            stem = gcc[: -len("gcc.exe" if gcc.lower().endswith(".exe") else "gcc")]
-            suffix = ".exe" if gcc.lower().endswith(".exe") else ""
-            return Toolchain(
-                name="gcc",
-                version=_output([gcc, "-dumpfullversion"]).strip() or "unknown",
-                cc=(gcc,),
-                cxx=(f"{stem}g++{suffix}",),
-                ld=(f"{stem}ld{suffix}",),
-                ar=(f"{stem}ar{suffix}",),
-                ranlib=(f"{stem}ranlib{suffix}",),
-            )
-    return None
+    """The GNU cross compiler under one of the target's prefixes, the first place of ``_compilers()`` that has one."""
+    gcc = next(filter(None, _compilers(target.gcc_prefixes)), "")
+    if not gcc:
+        return None
+    suffix = ".exe" if gcc.lower().endswith(".exe") else ""
+    stem = gcc[: -len(f"gcc{suffix}")]
+    return Toolchain(
+        name="gcc",
+        version=_output([gcc, "-dumpfullversion"]).strip() or "unknown",
+        cc=(gcc,),
+        cxx=(f"{stem}g++{suffix}",),
+        ld=(f"{stem}ld{suffix}",),
+        ar=(f"{stem}ar{suffix}",),
+        ranlib=(f"{stem}ranlib{suffix}",),
+    )
+
+
+def _compilers(prefixes: tuple[str, ...]) -> Iterator[str]:
+    """Where a GCC may be, in the order of preference; ``""`` where there is none.
+
+    The Zephyr SDK that the user names, by which the firmware is built; PATH, which the user can change; an SDK that
+    only lies where Zephyr would look for it.
+    """
+    if sdk := zephyr_sdk.chosen():
+        yield from (zephyr_sdk.compiler(sdk, prefix) for prefix in prefixes)
+    yield from (shutil.which(f"{prefix}gcc") or "" for prefix in prefixes)
+    yield from (zephyr_sdk.compiler(sdk, prefix) for sdk in zephyr_sdk.installed() for prefix in prefixes)
 
 
 def find_zig() -> Toolchain | None:
@@ -219,14 +242,15 @@ def link_command(toolchain: Toolchain) -> tuple[str, ...]:
 def link_options(name: Name) -> tuple[str, ...]:
     """The options of the partial link for ``link_command()``, but for the CPU and the merge script.
 
-    ``-d``: room for common symbols. ``--force-group-allocation``: one section for each region, though templates and
-    inline functions come in sections of their own; lld merges them without being told and knows neither option. With
+    ``-d``: room for common symbols. ``--no-gc-sections``: picolibc's specs, the default of the Zephyr SDK 1.0, ask for
+    the contrary, for which a partial link has no entry. ``--force-group-allocation``: one section for each region,
+    though templates and inline functions come in sections of their own; lld merges them without being told. With
     ``-flto`` GCC would write its own intermediate code, as for another link, without ``nolto-rel``; lld always makes
     code of it.
     """
     if name == "zig":
         return ("-r",)
-    linker = "-Wl,-d,--force-group-allocation,-z,noexecstack"
+    linker = "-Wl,-d,--force-group-allocation,--no-gc-sections,-z,noexecstack"
     return ("-r", "-nostdlib", "-flinker-output=nolto-rel", linker)
 
 

@@ -10,8 +10,8 @@ The one toolchain file, for all targets and compilers.
 
 .. cmake:variable:: LLEXT_TOOLCHAIN
 
-   ``gcc`` (a GNU cross compiler in PATH), ``zig`` (Clang and lld of the Python package ziglang) or ``auto``, the
-   default: gcc if it is installed, else zig.
+   ``gcc`` (a GNU cross compiler of a Zephyr SDK or in PATH), ``zig`` (Clang and lld of the Python package ziglang) or
+   ``auto``, the default: gcc if it is installed, else zig.
 
 Compilers and flags come from ``llext toolchain``, which is asked once for each build tree. The flags are the initial
 value of ``CMAKE_<LANG>_FLAGS``, so everything in the project is compiled with them, static libraries included.

@@ -169,7 +169,7 @@ class Target(NamedTuple):
     bits: Literal[32, 64]
     summary: str
     float_abi: FloatAbi  # which floating-point types travel in FPU registers
-    gcc_prefixes: tuple[str, ...]  # tried in this order
+    gcc_prefixes: tuple[str, ...]  # tried in this order; at last that of Zephyr's SDK
     clang_target: str  # --target= of the zig toolchain's clang
     zig_target: str  # -target and -mcpu of `zig build-lib`, which makes the compiler runtime
     zig_cpu: str

@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from llext_tools import __version__, arch, paths, toolchains
+from llext_tools import __version__, arch, paths, toolchains, zephyr_sdk
 from llext_tools.cli.render import BOLD, GREEN, RED, Paint
 
 DESCRIPTION = """\
@@ -82,6 +82,7 @@ def toolchain_findings() -> list[Finding]:
                 install="" if gcc else toolchains.install_command(target, "gcc"),
             )
         )
+    findings += sdk_findings()
     zig = toolchains.find_zig()
     findings.append(
         Finding(
@@ -95,6 +96,25 @@ def toolchain_findings() -> list[Finding]:
         )
     )
     return findings
+
+
+def sdk_findings() -> list[Finding]:
+    """The Zephyr SDK whose compilers count, if there is one: that which is named, else the newest."""
+    named = zephyr_sdk.chosen()
+    path = named or next(iter(zephyr_sdk.installed()), "")
+    if not path:
+        return []
+    there = os.path.isdir(path)
+    return [
+        Finding(
+            kind="toolchain",
+            name="zephyr sdk",
+            found=there,
+            version=zephyr_sdk.version(path),
+            path=path if there else "",
+            install="" if there else f"{zephyr_sdk.VARIABLE} names `{path}`, which is no folder",
+        )
+    ]
 
 
 def package_findings() -> list[Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
-from llext_tools import arch, paths, toolchains
+from llext_tools import arch, paths, toolchains, zephyr_sdk
 from llext_tools.arch.base import Target
 from llext_tools.errors import LlextError, ToolError, UsageError
 from llext_tools.toolchains import Toolchain
@@ -42,8 +42,10 @@ def stand_in(folder: Path, *names: str, version: str = "12.3.4") -> None:
 
 @pytest.fixture
 def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH of one empty folder, and no ziglang."""
+    """A PATH of one empty folder, no ziglang and no Zephyr SDK."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(zephyr_sdk, "chosen", str)
+    monkeypatch.setattr(zephyr_sdk, "installed", list)
     monkeypatch.setattr(toolchains, "find_spec", lambda _name: None)
     return tmp_path
 

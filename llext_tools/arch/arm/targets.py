@@ -68,7 +68,7 @@ def cortex_m(
         bits=32,
         summary=summary,
         float_abi="double" if fpu else "soft",
-        gcc_prefixes=("arm-none-eabi-",),
+        gcc_prefixes=("arm-none-eabi-", "arm-zephyr-eabi-"),
         clang_target="arm-none-eabi",
         zig_target="thumb-freestanding-eabihf" if fpu else "thumb-freestanding-eabi",
         zig_cpu=cpu.replace("-", "_") + zig_fpu,

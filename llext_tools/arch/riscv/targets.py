@@ -65,7 +65,7 @@ def riscv(
         bits=bits,
         summary=summary,
         float_abi=float_abi,
-        gcc_prefixes=("riscv64-unknown-elf-", "riscv32-unknown-elf-", "riscv-none-elf-"),
+        gcc_prefixes=("riscv64-unknown-elf-", "riscv32-unknown-elf-", "riscv-none-elf-", "riscv64-zephyr-elf-"),
         clang_target=f"riscv{bits}-unknown-elf",
         zig_target=f"riscv{bits}-freestanding-none",
         zig_cpu=zig_cpu,
