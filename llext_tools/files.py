@@ -38,7 +38,7 @@ def read_bytes(path: Path) -> bytes:
             fail("file-unreadable", f"cannot read `{os.fspath(path)}`: it does not end after {MOST:,} bytes")
         return b"".join(parts)
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
-        fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}")
+        fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}", help=_cure(error, path, "read"))
 
 
 def spare(output: Path, read: Iterable[Path], option: str) -> None:
@@ -98,7 +98,7 @@ def write_all(files: Mapping[Path, Data]) -> None:
             os.replace(*ready[0])
             del ready[0]
     except (OSError, ValueError) as error:
-        fail("file-unwritable", f"cannot write `{path}`: {_reason(error)}")
+        fail("file-unwritable", f"cannot write `{path}`: {_reason(error)}", help=_cure(error, path, "written"))
     finally:
         for beside, _ in ready:
             with suppress(OSError, ValueError):
@@ -108,6 +108,20 @@ def write_all(files: Mapping[Path, Data]) -> None:
 def _write(path: str, data: Data, how: int) -> None:
     with open(os.open(path, how | getattr(os, "O_BINARY", 0), 0o666), "wb") as file:
         file.write(data.encode() if isinstance(data, str) else data)
+
+
+def _cure(error: Exception, path: Path, done: str) -> str:
+    """What to do about a file that cannot be ``read`` or ``written``, as far as the error tells."""
+    if not os.fspath(path):
+        return "give it a name: a variable of a makefile or a script may be empty"
+    if isinstance(error, IsADirectoryError):
+        return "name a file in it"
+    if isinstance(error, PermissionError):
+        return f"choose one that can be {done}, or change its permissions"
+    folder = os.path.dirname(os.fspath(path))
+    if isinstance(error, FileNotFoundError) and done == "written" and folder:
+        return f"make the folder `{os.fsdecode(folder)}` first"
+    return ""
 
 
 def _reason(error: Exception) -> str:

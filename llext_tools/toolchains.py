@@ -272,7 +272,8 @@ def compiler_runtime(target: Target, toolchain: Toolchain) -> str:
         return _zig_runtime(target, toolchain)
     archive = _output([toolchain.path, *target.cpu_flags, "-print-libgcc-file-name"]).strip()
     if not os.path.isfile(archive):
-        fail("tool-missing", f"`{toolchain.path}` has no libgcc.a for `{target.name}`")
+        cure = f"install all of it, or take another one: {install_command(target, 'gcc')}"
+        fail("tool-missing", f"`{toolchain.path}` has no libgcc.a for `{target.name}`", help=cure)
     return archive
 
 
@@ -298,7 +299,8 @@ def _zig_runtime(target: Target, toolchain: Toolchain) -> str:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
             if done.returncode or not os.path.isfile(result):
                 text = (done.stderr.strip().splitlines() or ["no message"])[0]
-                fail("tool-missing", f"zig {version} cannot build compiler-rt for `{target.name}`: {text}")
+                cure = "take another version of ziglang, or `--toolchain gcc`"
+                fail("tool-missing", f"zig {version} cannot build compiler-rt for `{target.name}`: {text}", help=cure)
             os.replace(result, archive)
     except OSError as error:
         fail(

@@ -39,9 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", metavar="FILE", help="default: `.json` beside it; --no-manifest: none")
     parser.add_argument("--no-manifest", action="store_true", help=hidden)
     parser.add_argument("--keep-symbols", action="store_true", help="keep local symbols")
-    parser.add_argument(
-        "--toolchain", metavar="NAME", default="", help="for the manifest: gcc, zig, auto; also --flags C=FILE"
-    )
+    parser.add_argument("--toolchain", metavar="NAME", help="for the manifest: gcc, zig, auto; also --flags C=FILE")
     parser.add_argument("--flags", metavar="LANGUAGE=FILE", action="append", default=[], help=hidden)
     parser.add_argument("--check", action="store_true", help="then do what `llext check --quiet FILE` does")
     parser.add_argument("--target", metavar="CPU", help="for the check")
@@ -59,12 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    profile = profiles.load(args.profile or profiles.DEFAULT)  # a wrong name leaves no file behind
-    made = _made(args)
+    # A wrong name leaves no file behind.
+    profile = profiles.load(profiles.DEFAULT if args.profile is None else args.profile)
     output = args.output or default_output(args.object)
-    if not args.no_manifest and not args.manifest and manifest_path(output) == output:
-        cure = "give it the suffix `.llext`, or the manifest a name: `--manifest FILE`"
-        fail("usage", f"llext finish: the extension and its manifest would both be `{output}`", help=cure)
+    _refuse_what_is_in_vain(args, output)
+    made = _made(args)
     source = load_object(args.object)
     debug, more = _debug_file(source, args.debug_file)
     data = finish(source, keep_symbols=args.keep_symbols, more=more)
@@ -89,6 +86,22 @@ def run(args: argparse.Namespace) -> int:
     return found.exit_code
 
 
+def _refuse_what_is_in_vain(args: argparse.Namespace, output: str) -> None:
+    """What would leave half of the files behind, or be ignored."""
+    if args.target is not None:
+        arch.target(args.target)
+    if args.toolchain == "":
+        fail("usage", "llext finish: --toolchain names none", help="give gcc, zig, auto or NAME-VERSION")
+    for what, path in ("extension", output), ("debug file", args.debug_file):
+        if not args.no_manifest and not args.manifest and path and manifest_path(output) == path:
+            cure = f"give the {what} another suffix, or the manifest a name: `--manifest FILE`"
+            fail("usage", f"llext finish: the {what} and the manifest would both be `{path}`", help=cure)
+    options = {"exports": args.exports, "extension": args.first, "settings": args.settings, "werror": args.werror}
+    for name, value in (options | {name: getattr(args, name) for name in FOR_THE_CHECK}).items():
+        if value and not args.check:
+            fail("usage", f"llext finish: --{name} is for the check", help="add `--check`")
+
+
 def _check(output: str, args: argparse.Namespace) -> tuple[Report, Settings]:
     """What `llext check --quiet` does, and with which settings."""
     from llext_tools.cli import check, parser
@@ -102,14 +115,14 @@ def _check(output: str, args: argparse.Namespace) -> tuple[Report, Settings]:
 
 
 def _made(args: argparse.Namespace) -> Made:
-    name, _, version = args.toolchain.partition("-")
+    name, _, version = (args.toolchain or "").partition("-")
     if args.toolchain == "auto" or (args.target and args.toolchain in toolchains.NAMES):
         name, version = _installed(args)
     flags = {}
     for text in args.flags:
         language, equals, path = text.partition("=")
         if not equals or not language or not path:
-            fail("usage", f"llext finish: --flags: `{text}` is not LANGUAGE=FILE")
+            fail("usage", f"llext finish: --flags: `{text}` is not LANGUAGE=FILE", help="as in `--flags C=c.flags`")
         flags[language] = path
     return Made(target=args.target or "", toolchain=name, version=version, flags=flags)
 

@@ -111,11 +111,14 @@ class Parser(argparse.ArgumentParser):
                 fail("usage", f"{self.prog}: {name or what} is an empty word", help=cure)
 
     def _check_written(self, args: argparse.Namespace) -> None:
-        """Refuse two options that would write the same file: the second would overwrite what the first has written."""
+        """Refuse an empty name, and two options for one file: the second would overwrite what the first has written."""
         taken: dict[str, str] = {}
         for option in WRITTEN:
             action = self._option_string_actions.get(option)
             path = getattr(args, action.dest) if action else None
+            if action and path == "" != action.default:
+                cure = "give it a name: a variable of a makefile or a script may be empty"
+                fail("usage", f"{self.prog}: {option} names no file", help=cure)
             if isinstance(path, str) and path not in ("", "-"):
                 other = taken.setdefault(os.path.realpath(path), option)
                 if other != option:

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if not args.archive and not args.target:
-        fail("usage", "llext runtime: missing argument: --target or --archive")
+        fail("usage", "llext runtime: missing argument: --target or --archive", help="`llext targets` lists the CPUs")
     needed = undefined_names(load_object(args.object)) if args.object else None
     archive = args.archive or _library(args.target, args.toolchain)
     write_atomically(args.output, helper_archive(read_bytes(archive), archive, needed))

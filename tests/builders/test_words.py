@@ -71,3 +71,63 @@ def test_make_reads_names_of_files_with_spaces(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "Makefile").write_text(f"include llext.mk\n{rule}")
     done = subprocess.run([make], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "llext-merge.ld\natexit.cpp\n"), done.stderr
+
+
+FOLDER = "give the folder of the project"
+EMPTY = "give it a name: a variable of a makefile or a script may be empty"
+TARGETS = "the targets are cortex-m0plus, "
+CHOICE = ("--target=cortex-m4",)
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "cure"),
+    [
+        (("cflags",), "missing argument: --target", "`llext help cflags` shows the arguments"),
+        (("cflags", "--target="), "there is no target ``", TARGETS),
+        (("ldflags", "--target=cortex-m5"), "there is no target `cortex-m5`", "did you mean `cortex-m7`?"),
+        (("ldflags", *CHOICE, "--toolchain="), "there is no toolchain ``", "the toolchains are gcc, zig and auto"),
+        (("cflags", *CHOICE, "--language=c"), "--language cannot be `c`", "it is one of C, CXX, ASM"),
+        (("cflags", *CHOICE, "--root="), "--root: `` is no folder", FOLDER),
+        (("cflags", *CHOICE, "--root=nowhere"), "--root: `nowhere` is no folder", FOLDER),
+        (("cflags", *CHOICE, "--root=a=b"), "compilers take an equals sign for the end", "rename the folder"),
+        (("toolchain", *CHOICE, "--format="), "--format cannot be ``", "it is one of cmake, json, make, meson"),
+        (("toolchain", *CHOICE, "--root=."), "--root is for --format make and meson", "add `--format make`"),
+        (("toolchain", *CHOICE, "--root=.", "--format=cmake"), "--root is for", "CMake's toolchain file maps"),
+        (("toolchain", *CHOICE, "-o", ""), "--output names no file", EMPTY),
+        (("toolchain", *CHOICE, "-o", "a/b"), "cannot write `a/b`: no such file", "make the folder `a` first"),
+        (("toolchain", *CHOICE, "-o", "."), "cannot write `.`: is a directory", "name a file in it"),
+        (("runtime", "-o", "x"), "missing argument: --target or --archive", "`llext targets` lists the CPUs"),
+        (("finish", ""), "cannot read ``", EMPTY),
+        (("finish", "."), "cannot read `.`: is a directory", "name a file in it"),
+        (("finish", "blink.o.elf", "-o", ""), "--output names no file", EMPTY),
+        (("finish", "blink.o.elf", "--debug-file="), "--debug-file names no file", EMPTY),
+        (("finish", "blink.o.elf", "--debug-file=a/b"), "cannot write `a/b`", "make the folder `a` first"),
+        (("finish", "blink.o.elf", "--debug-file=blink.o.json"), "would both be `blink.o.json`", "another suffix"),
+        (("finish", "blink.o.elf", "--target="), "there is no target ``", TARGETS),
+        (("finish", "blink.o.elf", "--target=cortex-m5"), "there is no target `cortex-m5`", "did you mean"),
+        (("finish", "blink.o.elf", "--toolchain="), "--toolchain names none", "give gcc, zig, auto or NAME-VERSION"),
+        (("finish", "blink.o.elf", "--toolchain=auto"), "`--toolchain auto` depends on the CPU", "add `--target CPU`"),
+        (("finish", "blink.o.elf", "--flags=C"), "--flags: `C` is not LANGUAGE=FILE", "as in `--flags C=c.flags`"),
+        (("finish", "blink.o.elf", "--profile="), "there is no loader profile ``", "the profiles are"),
+        (("finish", "blink.o.elf", "--exports=x.toml"), "--exports is for the check", "add `--check`"),
+        (("finish", "blink.o.elf", "--heap=8"), "--heap is for the check", "add `--check`"),
+        (("finish", "blink.c"), "this is not an ELF file", "give the file that compiler or linker have written"),
+        (("finish", "shared.so"), "only a partially linked object (ET_REL)", "flags of `llext ldflags`"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_is_refused_has_a_cure(
+    words: tuple[str, ...], message: str, cure: str, linked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And leaves nothing behind."""
+    monkeypatch.chdir(linked.parent)
+    Path("a=b").mkdir()
+    shared = ("-mcpu=cortex-m4", "-shared", "-nostdlib", "blink.c.o", "-o", "shared.so")
+    subprocess.run(["arm-none-eabi-gcc", *shared], check=True)
+    before = sorted(linked.parent.iterdir())
+    code, text = llext(*words)
+    said = " ".join(text.split())
+    assert code in (2, 3), text
+    assert message in said
+    assert f"= help: {cure}" in said or cure in said.partition("= help: ")[2]
+    assert sorted(linked.parent.iterdir()) == before
