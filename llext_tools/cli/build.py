@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         jobs, notes = matrix.choose_jobs(args, build_dir, output, firmware)
         jobs = with_presets(jobs, source)
+    check_firmware(jobs)
     start = time.monotonic()
     options = replace(matrix.options_of(args, source, args.define), said=said)
     results = matrix.run_jobs(jobs, args, options)
@@ -111,6 +112,23 @@ def run(args: argparse.Namespace) -> int:
     if at_work() and (found := annotate(results, source)):
         print("\n".join(["", *found]))
     return exit_code(results)
+
+
+def check_firmware(jobs: Sequence[Job]) -> None:
+    """Say once, before anything is built, of a file that it is no firmware; of an image the jobs say what they find.
+
+    Raises:
+        ExportsError: ``exports-syntax``, ``exports-missing``: it is neither an image nor a table.
+        FormatError: ``file-unreadable``.
+    """
+    for path in dict.fromkeys(path for job in jobs if job.firmware for path in job.firmware.files):
+        start = b""
+        with suppress(OSError), open(path, "rb") as file:
+            start = file.read(18)
+        if start[:4] != b"\x7fELF" or start[16:18] in (b"\1\0", b"\0\1"):  # ET_REL
+            from llext_tools.host.firmware import read_firmware
+
+            read_firmware([path])
 
 
 def preset_jobs(names: Sequence[str], source: Path, build_dir: Path, output: Path) -> tuple[Job, ...]:

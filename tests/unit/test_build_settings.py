@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from llext_tools.build import Firmware
+from llext_tools.build import Firmware, Job
 from llext_tools.cli import build as cli_build
 from llext_tools.cli import settings, settings_build
-from llext_tools.errors import UsageError
+from llext_tools.errors import LlextError, UsageError
 
 ALL = """\
 werror = true
@@ -93,6 +93,34 @@ def test_the_command_line_goes_before(tmp_path: Path) -> None:
     assert (args.keep_going, args.run_tests, args.output, args.build_dir) == (False, True, "o", "made")
     assert args.define[-1] == "BOARD=b"
     assert args.profile == "abi"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "code"),
+    [
+        ("text.txt", b"hello\n", "exports-syntax"),
+        ("empty.elf", b"", "exports-syntax"),
+        ("table.toml", b"[exports]\nprintk = 'here'\n", "exports-syntax"),
+        ("extension.elf", b"\x7fELF\1\1\1" + bytes(9) + b"\1\0\x28\0", "elf-truncated"),
+        ("gone.elf", None, "file-unreadable"),
+    ],
+)
+def test_what_is_no_firmware_is_said_before_anything_is_built(
+    name: str, data: bytes | None, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gABI, "ELF Header": 1 in e_type is a relocatable file, 2 an executable one, which jobs read themselves."""
+    monkeypatch.chdir(tmp_path)
+    if data is not None:
+        Path(name).write_bytes(data)
+    jobs = [
+        Job(target=each, toolchain="gcc", build=tmp_path, output=tmp_path, firmware=Firmware(name="a", files=(name,)))
+        for each in ("cortex-m4", "rv32imac")
+    ]
+    with pytest.raises(LlextError) as found:
+        cli_build.check_firmware(jobs)
+    assert [each.code for each in found.value.diagnostics] == [code]
+    Path(name).write_bytes(b"\x7fELF\1\1\1" + bytes(9) + b"\2\0\x28\0")
+    cli_build.check_firmware(jobs)
 
 
 def test_a_firmware_that_is_not_there() -> None:
