@@ -81,7 +81,8 @@ def fini_order(subject: Subject) -> Iterator[Diagnostic]:
         severity="warning",
         location=subject.at(regions[Mem.FINI].sections[0]),
         notes=("llext_teardown() calls the functions of the table from its first entry to its last",),
-        help="let one destructor do what depends on an order; if there is no such order, `--ignore fini-order`",
+        help="let one destructor do what depends on an order; if there is no such order, `--ignore fini-order`, "
+        "in llext.toml `ignore`",
     )
 
 

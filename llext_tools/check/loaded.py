@@ -290,7 +290,8 @@ def domain(subject: Subject, loaded: Loaded) -> Iterator[Diagnostic]:
             severity="warning",
             location=subject.at(),
             detail=(f"{rt.config.mpu_regions} entries: {rt.config.mpu_static} for the firmware, 1 for the stack",),
-            help="`--config CONFIG_PMP_SLOTS=16` says that there are more; fewer regions take fewer",
+            help="`--config CONFIG_PMP_SLOTS=16`, in llext.toml `config`, says that there are more; "
+            "fewer regions take fewer",
         )
 
 

@@ -16,6 +16,7 @@ from llext_tools.c.types import encode
 from llext_tools.c.values import pack
 from llext_tools.c.view import Held, View, plain
 from llext_tools.cli import host, measure
+from llext_tools.cli.cmake_words import in_cmake
 from llext_tools.cli.record import Record
 from llext_tools.cli.render import diagnostics_to_json, report
 from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     record = Record(args) if args.record is not None else None
     quiet = args.json == "-"
     screen = Screen(None if quiet else sys.stdout)
+    words: Callable[[Diagnostic], Diagnostic] = in_cmake if args.test else lambda d: d
     found: list[Diagnostic] = []
     result: RunResult | None = None
     target = ""
@@ -65,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
         found += judge(args, expected, result)
     except LlextError as error:
         if not args.json:
-            raise
+            raise type(error)(tuple(map(words, error.diagnostics))) from None
         found += error.diagnostics
+    found = [*map(words, found)]
     show_result(args, screen, result)
     for line in measure.lines(args, result) if result else ():
         screen.print(line)
