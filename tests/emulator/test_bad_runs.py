@@ -22,7 +22,7 @@ FILES = {
     "empty": "elf-magic",
     "text": "elf-magic",
     "short": "elf-truncated",
-    "": "file-unreadable",
+    "": "usage",
 }
 OPTIONS = {
     "--exports nothing": "file-unreadable",
