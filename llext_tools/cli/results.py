@@ -107,5 +107,8 @@ def print_wrapped(text: str) -> None:
 
 
 def paint_summary(results: Sequence[Result], seconds: float) -> str:
-    """The sentence in the colour of its news."""
-    return Paint(sys.stdout)(summary(results, seconds), GREEN if all(r.passed for r in results) else RED)
+    """The sentence in the colour of its news, in two lines where it needs them."""
+    text = summary(results, seconds)
+    lines = [text] if len(text) <= columns() else text.replace(", ", ",\n  ", 1).split("\n")
+    paint, colour = Paint(sys.stdout), GREEN if all(r.passed for r in results) else RED
+    return "\n".join(paint(line, colour) for line in lines)

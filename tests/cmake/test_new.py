@@ -12,7 +12,7 @@ import pytest
 
 import edk
 import fw
-from cmake_project import need_toolchain
+from cmake_project import need_toolchain, one_line
 from transcript import llext
 
 pytestmark = pytest.mark.cmake
@@ -35,7 +35,7 @@ def passes(*arguments: str, tests: int) -> str:
     code, text = llext("build", "blink", "--toolchain", "gcc", "--target", "cortex-m4")
     assert code == 0, text
     checked = "checked" if "--firmware" in arguments else "checked without a firmware"
-    assert f"1 extension for 1 target built and {checked}, 1 test run" in text
+    assert f"1 extension for 1 target built and {checked}, 1 test run" in one_line(text)
     assert ("EXPORTS of" in text) == ("--firmware" not in arguments), "how to name one"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "llext_tools.pytest_plugin", "blink"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -22,6 +22,11 @@ from llext_tools.toolchains import Toolchain
 ROOT = Path("/p")
 
 
+@pytest.fixture(autouse=True)
+def without_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
 def job(target: str, toolchain: str = "gcc") -> Job:
     name = f"{target}-{toolchain}"
     return Job(target=target, toolchain=toolchain, build=ROOT / "build" / name, output=ROOT / "dist" / name)
@@ -144,8 +149,11 @@ def test_summary() -> None:
     assert results.summary([*two, with_tests("rv32imac", 1, 1)], 3.0) == "1 of 3 targets failed in 3.0 s"
 
 
-def test_extensions_that_were_checked_without_a_firmware_have_a_mark(capsys: pytest.CaptureFixture[str]) -> None:
+def test_extensions_that_were_checked_without_a_firmware_have_a_mark(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A newcomer has no firmware yet: that is no failure, but `checked` alone would promise too much."""
+    monkeypatch.setenv("COLUMNS", "80")
     plain = with_tests("cortex-m4", 1)
     a, b = plain.artifacts
     all_bare, one_bare, full = (
@@ -158,6 +166,10 @@ def test_extensions_that_were_checked_without_a_firmware_have_a_mark(capsys: pyt
         [one_bare, full], 1
     )
     assert "built and checked, 1" in results.summary([full], 1)
+    assert results.paint_summary([all_bare], 123456).split("\n") == [
+        "2 extensions for 1 target built and checked without a firmware,",
+        "  1 test run in 123456 s",
+    ]
     results.print_end([one_bare, full], 1, ())
     assert "\n* what they import is looked up once a firmware is named: EXPORTS of" in capsys.readouterr().out
     results.print_end([full], 1, ())
