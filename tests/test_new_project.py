@@ -61,15 +61,14 @@ def project(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_it_builds_and_passes(installed: Installed, project: Path, toolchain: str) -> None:
     for target in TARGETS:
         need_toolchain(target, toolchain)
-    output = ("--build-dir", f"build-{toolchain}", "--output", f"dist-{toolchain}")
-    done = run(installed, "llext_tools", "build", *output, cwd=project, cross=toolchain == "gcc")
+    done = run(installed, "llext_tools", "build", cwd=project, cross=toolchain == "gcc")
     assert done.returncode == 0, done.stdout
     assert "2 extensions for 2 targets built and checked without a firmware, 2 tests run" in one_line(done.stdout)
     for target in TARGETS:
-        assert (project / f"dist-{toolchain}" / f"{target}-{toolchain}" / "blink.llext").is_file()
+        assert (project / "dist" / f"{target}-{toolchain}" / "blink.llext").is_file()
     for target in TARGETS:
-        where = (f"--llext-build-dir=dist-{toolchain}/{target}-{toolchain}", f"--llext-target={target}")
-        done = run(installed, "pytest", "-q", *where, cwd=project, cross=False)
+        which = (f"--llext-target={target}", f"--llext-toolchain={toolchain}")
+        done = run(installed, "pytest", "-q", *which, cwd=project, cross=False)
         assert done.returncode == 0, done.stdout
         assert "3 passed" in done.stdout
 
