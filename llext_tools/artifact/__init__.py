@@ -193,10 +193,15 @@ def _change(path: str, entry: Mapping[str, Any]) -> str:
     try:
         data = read_bytes(path)
     except LlextError as error:
-        return error.diagnostics[0].message
-    if len(data) != entry["size"]:
-        return f"has {len(data):,} bytes, not {entry['size']:,}"
-    return "" if digest(data) == entry["sha256"] else "has other contents"
+        return f"cannot be read: {error.diagnostics[0].message.removeprefix(f'cannot read `{path}`: ')}"
+    return difference(data, entry["size"], entry["sha256"])
+
+
+def difference(data: bytes, size: int, sha256: str) -> str:
+    """In words, how a file's contents are not those with a size and a digest; "" if they are."""
+    if len(data) != size:
+        return f"has {len(data):,} bytes, not {size:,}"
+    return "" if digest(data) == sha256 else "has other contents"
 
 
 def with_files_last(document: Mapping[str, Any]) -> dict[str, Any]:

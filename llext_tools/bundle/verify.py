@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from llext_tools.artifact import difference
 from llext_tools.bundle import INDEX, SIGNATURE, container
-from llext_tools.bundle.index import Index, file_of, parse
+from llext_tools.bundle.index import Index, parse
 from llext_tools.diag import Location, Reporter
 from llext_tools.files import read_bytes
 
@@ -86,7 +87,8 @@ def _compare(
             reporter.error("bundle-added", f"`{name}` is in the bundle more than once", at=at, help=AGAIN)
         else:
             bundle.members[name] = member.data
-            if reason := _change(bundle, member):
+            change = difference(member.data, *wanted[name]) if name in wanted else ""
+            if reason := member.fault or (change and f"it {change}"):
                 reporter.error("bundle-changed", f"`{name}` was changed: {reason}", at=at, help=AGAIN)
     damaged = bool(contents.faults)
     for name in wanted:
@@ -110,14 +112,3 @@ def _misplaced(present: list[str], order: list[str]) -> list[str]:
 
 def _without(name: str, names: list[str]) -> list[str]:
     return [each for each in names if each != name]
-
-
-def _change(bundle: Bundle, member: container.Member) -> str:
-    """Why a file is not what the index says, "" if it is."""
-    file = bundle.contents.files.get(member.name)
-    if file is not None and not member.fault:
-        if len(member.data) != file.size:
-            return f"it has {len(member.data):,} bytes, not {file.size:,}"
-        if file_of(member.data) != file:
-            return "it has other contents"
-    return member.fault
