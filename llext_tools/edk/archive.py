@@ -3,7 +3,8 @@
 Zephyr packs an EDK as tar with xz or zstd, or as zip. An archive comes from elsewhere, so nothing in it is believed: a
 name must lead below the folder, only regular files are written, and sizes are counted, not read from a header. A link
 to a file of the same archive becomes a copy of that file; no link is ever made. The folder is named by the archive's
-digest, and gets its name by one rename when it is complete: two processes at a time end with the same folder.
+digest, and gets its name by one rename when it is complete: two processes at a time end with the same folder. What a
+process that was killed has left is removed by the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, NamedTuple, NoReturn, cast
 
 from llext_tools.diag import fail
@@ -31,6 +32,7 @@ MOST_BYTES = 2 << 30
 """What an archive may unpack to: a kit with the headers of a whole vendor has some 10,000 files, 200 MB."""
 
 PIECE = 1 << 20
+SCRATCH = ".unpacking-"
 
 
 class Member(NamedTuple):
@@ -58,23 +60,49 @@ def unpacked(path: str, into: str = "") -> str:
         return folder
     try:
         os.makedirs(above, exist_ok=True)
-        scratch = tempfile.mkdtemp(prefix=".unpacking-", dir=above)
+        with _one_at_a_time(above):
+            if not os.path.isdir(folder):  # another process was first
+                _make(path, folder, tempfile.mkdtemp(prefix=SCRATCH, dir=above))
     except OSError as error:
         fail(
             "file-unwritable",
             f"cannot write to `{above}`: {error.strerror}",
             help="" if into else "set LLEXT_CACHE_DIR to a folder that can be written",
         )
+    return folder
+
+
+def _make(path: str, folder: str, scratch: str) -> None:
+    """Unpack an archive to a folder that gets its name when it is complete."""
     try:
         _unpack(path, scratch)
         os.chmod(scratch, 0o755)
-        with suppress(OSError):  # another process was first
+        with suppress(OSError):  # another process was first, where there are no locks
             os.rename(scratch, folder)
         if not os.path.isdir(folder):
             fail("file-unwritable", f"cannot write `{folder}`")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return folder
+
+
+@contextmanager
+def _one_at_a_time(folder: str) -> Iterator[None]:
+    """Wait until nobody else unpacks there, and remove what processes have left that were killed."""
+    try:
+        from fcntl import LOCK_EX, flock
+    except ImportError:  # Windows: whoever is there may be alive
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            flock(lock, LOCK_EX)
+            for name in os.listdir(folder):
+                if name.startswith(SCRATCH):
+                    shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _digest(path: str) -> str:
