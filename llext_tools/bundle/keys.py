@@ -16,7 +16,7 @@ import hashlib
 import json
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
@@ -26,6 +26,8 @@ SHOWN = 16
 """Letters of an id that are shown: 64 bits."""
 PROTECTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 OPENSSH = b"-----BEGIN OPENSSH PRIVATE KEY"
+LOCKED, WRONG = "it is protected by a password", "the password is wrong"
+"""What is wrong with a key that wants a password."""
 
 
 class Public(NamedTuple):
@@ -54,11 +56,20 @@ class Signature(NamedTuple):
 
 
 def new_pair(password: str = "") -> tuple[bytes, bytes]:
-    """A new private key and its public key, as files."""
+    """A new private key and its public key, as files.
+
+    Raises:
+        ValueError: the password is longer than one can be.
+    """
     key = Ed25519PrivateKey.generate()
-    hidden = pem.BestAvailableEncryption(password.encode()) if password else pem.NoEncryption()
+    hidden = pem.BestAvailableEncryption(_encoded(password)) if password else pem.NoEncryption()
     private = key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, hidden)
     return private, key.public_key().public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _encoded(password: str) -> bytes:
+    """The bytes that were typed, or that the environment has, in UTF-8 or not."""
+    return password.encode(errors="surrogateescape")
 
 
 def is_protected(data: bytes) -> bool:
@@ -80,12 +91,12 @@ def read_private(data: bytes, password: str = "") -> Ed25519PrivateKey:
     """
     load: Any = pem.load_ssh_private_key if data.startswith(OPENSSH) else pem.load_pem_private_key
     try:
-        key = load(data, password.encode() if password and is_protected(data) else None)
+        key = load(data, _encoded(password) if password and is_protected(data) else None)
     except UnsupportedAlgorithm as error:
         raise ValueError(f"it cannot be read ({error})") from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, InvalidTag):
         if is_protected(data):
-            raise ValueError("the password is wrong" if password else "it is protected by a password") from None
+            raise ValueError(WRONG if password else LOCKED) from None
         raise ValueError("it is no private key in PEM") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("it is a key of another kind than Ed25519")

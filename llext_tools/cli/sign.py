@@ -72,7 +72,10 @@ def _new_key(path: str) -> int:
     for each in (path, public):
         if os.path.lexists(each):
             fail("file-unwritable", f"cannot write `{each}`: it is there already", help="keys are never replaced")
-    private, other = keys.new_pair(os.environ.get(PASSWORD, ""))
+    try:
+        private, other = keys.new_pair(os.environ.get(PASSWORD, ""))
+    except ValueError as error:
+        fail("signature-key", f"{PASSWORD} cannot protect a key: {error}", help="take a shorter one")
     try:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(private)

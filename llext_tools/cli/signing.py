@@ -30,8 +30,17 @@ def private_key(path: str) -> Ed25519PrivateKey:
         return keys.read_private(data, password(path) if keys.is_protected(data) else "")
     except ValueError as error:
         at = Location(file=path)
-        cure = f"set {PASSWORD}" if "password" in str(error) else "`llext sign --new-key FILE` makes a pair of keys"
-        fail("signature-key", f"`{path}` cannot sign: {error}", at=at, help=cure)
+        fail("signature-key", f"`{path}` cannot sign: {error}", at=at, help=_cure(str(error), data, path))
+
+
+def _cure(fault: str, data: bytes, path: str) -> str:
+    if fault == keys.LOCKED:
+        return f"set {PASSWORD}, or call it in a terminal, which asks for it"
+    if fault == keys.WRONG:
+        return f"{PASSWORD} has that of another key" if PASSWORD in os.environ else "type it again"
+    if data.startswith(keys.OPENSSH) and keys.is_protected(data):
+        return f"`ssh-keygen -p -f {path}` writes it anew, with a cipher that is known everywhere"
+    return "`llext sign --new-key FILE` makes a pair of keys"
 
 
 def password(path: str) -> str:

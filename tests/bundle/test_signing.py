@@ -49,47 +49,6 @@ def test_signing_later_is_the_same_as_at_once(tmp_path: Path) -> None:
     assert made.refused("sign", "--new-key", private)[:2] == (3, {"file-unwritable"})
 
 
-@pytest.mark.parametrize("form", ["pem", "openssh"])
-def test_keys_with_a_password(form: str, tmp_path: Path) -> None:
-    """Oracle: the public key that openssl or ssh-keygen's format has, verifies."""
-    made.dist(tmp_path, ("blink",))
-    path, key = made.packed(tmp_path), tmp_path / "key"
-    if form == "pem":
-        openssl: str = need("openssl")
-        command = [openssl, "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:secret", "-out", str(key)]
-        subprocess.run(command, check=True)
-        command = [openssl, "pkey", "-in", str(key), "-passin", "pass:secret", "-pubout", "-out", f"{key}.pub"]
-    else:
-        command = [need("ssh-keygen"), "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
-    subprocess.run(command, check=True)
-    if form == "pem":
-        code, codes, printed = made.refused("sign", str(path), "--key", str(key))
-        assert (code, codes, "protected by a password" in printed) == (2, {"signature-key"}, True)
-        code, codes, printed = made.refused(
-            "sign", str(path), "--key", str(key), environment={"LLEXT_SIGN_PASSWORD": "x"}
-        )
-        assert (code, codes, "the password is wrong" in printed) == (2, {"signature-key"}, True)
-    assert llext("sign", str(path), "--key", str(key), environment={"LLEXT_SIGN_PASSWORD": "secret"})[0] == 0
-    assert llext("verify", str(path), "--key", f"{key}.pub")[0] == 0
-
-
-def test_keys_that_cannot_be_used_are_named(tmp_path: Path) -> None:
-    openssl: str = need("openssl")
-    made.dist(tmp_path, ("blink",))
-    private, public = made.keys(tmp_path)
-    bundle, other = str(made.packed(tmp_path)), str(tmp_path / "ec.pem")
-    command = [openssl, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", other]
-    subprocess.run(command, check=True, capture_output=True)
-    for command, key, part in (
-        (["sign", bundle], other, "another kind than Ed25519"),
-        (["sign", bundle], public, "no private key"),
-        (["verify", bundle], private, "it is a private key"),
-        (["verify", bundle], bundle, "no public key"),
-    ):
-        code, codes, printed = made.refused(*command, "--key", key)
-        assert (code, codes, part in printed, f"`{key}`" in printed) == (2, {"signature-key"}, True, True), printed
-
-
 def test_an_artifact_is_signed_by_its_manifest(tmp_path: Path) -> None:
     dist = made.dist(tmp_path, ("blink",))
     private, public = made.keys(tmp_path)
