@@ -11,6 +11,7 @@ from typing import Any
 from llext_tools import profile as profiles
 from llext_tools.bundle import SUFFIX, keys
 from llext_tools.bundle.gather import Wanted, gather, profile_of
+from llext_tools.bundle.helpers import helpers_in
 from llext_tools.bundle.index import LATEST, Entry, is_word
 from llext_tools.bundle.pack import Packed, archive, at, members
 from llext_tools.check import check
@@ -20,7 +21,6 @@ from llext_tools.cli.render import report
 from llext_tools.cli.signing import private_key
 from llext_tools.diag import CODES, Diagnostic, Reporter, fail, listed, number
 from llext_tools.elf.read import read_object
-from llext_tools.elf.runtime import helpers_in
 from llext_tools.errors import LlextError, UndefinedError
 from llext_tools.files import spare, write_all
 
@@ -156,16 +156,11 @@ def _loadable(packed: Sequence[Packed], reporter: Reporter) -> dict[Entry, list[
         path = each.artifact.extension
         try:
             loader = profiles.load(profile_of(each.document) or profiles.DEFAULT)
-            check(read_object(each.files[each.entry.extension], path), profile=loader, ignored=policy.hidden(path))
+            obj = read_object(each.files[each.entry.extension], path)
+            helpers[each.entry] = helpers_in(obj)
+            check(obj, profile=loader, ignored=policy.hidden(path))
         except LlextError as error:
             found = (d._replace(location=d.location or at(each.artifact)) for d in error.diagnostics)
             errors = (d for d in found if d.severity == "error" and not _is_of_firmware(d))
             reporter.add(policy.apply(errors, path))
-        if each.entry.debug:
-            try:
-                names = helpers_in(read_object(each.files[each.entry.debug], each.artifact.debug or ""))
-            except LlextError as error:
-                reporter.add(error.diagnostics)
-            else:
-                helpers[each.entry] = names
     return helpers

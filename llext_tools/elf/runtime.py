@@ -111,13 +111,6 @@ def undefined_names(obj: ElfObject) -> list[str]:
     return obj.symbols.names(obj.symbols.undefined.tolist())
 
 
-def helpers_in(obj: ElfObject) -> list[str]:
-    """The names of the compiler's helper functions that an object has itself, sorted."""
-    y = obj.symbols
-    functions = np.flatnonzero((y.type == elf.STT_FUNC) & (y.shndx != elf.SHN_UNDEF))
-    return sorted({name for name in y.names(functions.tolist()) if is_helper(name)})
-
-
 def _reached(defined: Mapping[str, Piece], start: Iterable[str]) -> set[str]:
     """The names of the pieces that the symbols ``start`` lead to, directly or through other pieces."""
     waiting = [defined[name] for name in start if name in defined]
