@@ -58,7 +58,10 @@ def write(members: Mapping[str, bytes], time: int) -> bytes:
     """The archive. Raises ``ValueError`` for a name that does not fit."""
     parts = []
     for name, data in members.items():
-        parts += [header(name, len(data), time), data, bytes(-len(data) % BLOCKSIZE)]
+        try:
+            parts += [header(name, len(data), time), data, bytes(-len(data) % BLOCKSIZE)]
+        except ValueError as error:
+            raise ValueError(f"`{name}`: {error}") from None
     size = sum(map(len, parts))
     return b"".join([*parts, _end(size)])
 
@@ -75,6 +78,8 @@ def first(data: bytes) -> Member | str:
             return f"it is compressed with {kind}, which a bundle never is"
     if data.startswith(b"PK\x03\x04"):
         return "it is a zip archive"
+    if not data:
+        return "it is empty"
     if data[257:262] != b"ustar":
         return "it is no tar archive"
     member, _ = _member(data, 0, None, None)

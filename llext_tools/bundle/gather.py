@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from llext_tools.artifact import Artifact, parse, read_artifact, report_changed
-from llext_tools.bundle.index import Entry, is_safe, is_word
+from llext_tools.bundle.index import Entry, folded, is_job, is_safe, is_word
 from llext_tools.bundle.pack import Packed, at
 from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
+
+ENDS = (".debug.elf", ".json.sig")
+"""Of files of an artifact, where the end is more than the last dot and what follows."""
 
 
 class Wanted(NamedTuple):
@@ -52,12 +55,12 @@ def gather(paths: Iterable[str], wanted: Wanted, reporter: Reporter) -> list[Pac
         job = _job(artifact, folder)
         if wanted.takes(job, artifact) and (packed := _packed(artifact, job, wanted, reporter)):
             for name in sorted(packed.files):
-                if other := found.get(name.casefold()):
+                if other := found.get(folded(name)):
                     text = f"`{name}` would be twice in the bundle"
                     notes = (f"the other one is of `{other.artifact.manifest}`",)
                     reporter.add([_duplicate(text, artifact, notes)])
                     break
-            found |= {name.casefold(): packed for name in packed.files}
+            found |= {folded(name): packed for name in packed.files}
     unique = {packed.entry: packed for packed in found.values()}
     return [unique[entry] for entry in sorted(unique)]
 
@@ -71,7 +74,8 @@ def _manifests(paths: Iterable[str], reporter: Reporter) -> Iterator[tuple[str, 
     """The manifest of each artifact, and the folder that was given for it, "" if none was."""
     for path in paths:
         if not os.path.isdir(path):
-            manifest = path if path.endswith(".json") else f"{os.path.splitext(path)[0]}.json"
+            end = next((end for end in ENDS if path.endswith(end)), os.path.splitext(path)[1])
+            manifest = f"{path.removesuffix(end)}.json"
             if not os.path.lexists(path):
                 read_bytes(path)  # says what is wrong
             if _is_there(manifest, path, reporter):
@@ -99,6 +103,8 @@ def _is_there(manifest: str, extension: str, reporter: Reporter) -> bool:
 
 def _is_manifest(path: str) -> bool:
     """Whether a JSON file without an extension beside it is a manifest all the same."""
+    if not os.path.isfile(path):  # a pipe would keep us waiting
+        return False
     try:
         parse(read_bytes(path))
     except (LlextError, ValueError):
@@ -153,11 +159,15 @@ def _packed(artifact: Artifact, job: str, wanted: Wanted, reporter: Reporter) ->
         "debug": (artifact.debug or "") if wanted.debug else "",
     }
     names = {role: f"{job}/{os.path.basename(path)}" if path else "" for role, path in paths.items()}
-    for word in [job, *(os.path.basename(path) for path in paths.values() if path)]:
+    for word in (os.path.basename(path) for path in paths.values() if path):
         if not is_safe(word):
             text = f"`{word}` cannot be the name of a file on every system"
             reporter.error("usage", text, at=at(artifact), help="give it another name")
             return None
+    if not is_job(job):
+        text = f"`{job}` cannot be the folder of a job: it has another meaning"
+        reporter.error("usage", text, at=at(artifact), help="give it another name")
+        return None
     if faulty:
         return None
     files = {names[role]: read_bytes(path) for role, path in paths.items() if path}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from llext_tools.artifact import DIGEST, digest, is_basename, of_format
 from llext_tools.bundle import INDEX, SBOM, SIGNATURE
@@ -24,6 +25,8 @@ DEVICE = re.compile("con|prn|aux|nul|(com|lpt)[0-9]", re.IGNORECASE)
 """What Windows takes for a device, whatever ending it has."""
 KEYS = ["format", "name", "version", "time", "artifacts", "files"]
 ROLES = ("manifest", "extension", "debug")
+OWN = (INDEX, SBOM, SIGNATURE)
+"""Files beside the folders of the jobs."""
 
 
 class File(NamedTuple):
@@ -116,6 +119,16 @@ def is_safe(name: Any) -> bool:
     return not DEVICE.fullmatch(name.partition(".")[0].rstrip())
 
 
+def is_job(name: Any) -> bool:
+    """Whether a value can be the folder of a job."""
+    return is_safe(name) and folded(name) not in OWN
+
+
+def folded(name: str) -> str:
+    """What is the same for all names that some file system takes for one: upper and lower case, composed accents."""
+    return normalize("NFC", normalize("NFC", name).casefold())
+
+
 def _files(table: Any) -> dict[str, File]:
     if not isinstance(table, dict):
         raise ValueError("`files` is no table of files")
@@ -132,8 +145,8 @@ def _files(table: Any) -> dict[str, File]:
         if not isinstance(sha256, str) or not DIGEST.fullmatch(sha256):
             raise ValueError(f"`files`: {shown} has no SHA-256")
         found[name] = File(size, sha256)
-    if len({name.casefold() for name in found}) < len(found):
-        raise ValueError("`files`: two names differ in the case of letters only")
+    if len(set(map(folded, found))) < len(found):
+        raise ValueError("`files`: two names differ in the case of letters only, or in how an accent is written")
     if list(found) != in_order(found):
         raise ValueError("`files` is not in order")
     return found
@@ -152,7 +165,7 @@ def _artifacts(entries: Any, files: dict[str, File]) -> tuple[Entry, ...]:
         if not isinstance(entry, dict) or not set(entry) <= set(Entry._fields):
             raise ValueError("`artifacts`: one is no artifact")
         each = Entry(*(entry.get(key, "") for key in Entry._fields))
-        if not all(isinstance(value, str) for value in each) or not is_safe(each.job) or not is_word(each.name):
+        if not all(isinstance(value, str) for value in each) or not is_job(each.job) or not is_word(each.name):
             raise ValueError("`artifacts`: one has no name")
         for role in ROLES:
             file = getattr(each, role)

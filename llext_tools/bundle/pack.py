@@ -50,7 +50,7 @@ def archive(files: dict[str, bytes], time: int, signature: bytes = b"") -> bytes
         return container.write({**rest, **({SIGNATURE: signature} if signature else {})}, time)
     except ValueError as error:
         cure = "give jobs and extensions shorter names: 100 bytes are always enough"
-        fail("usage", f"a name does not fit into a bundle: {error}", help=cure)
+        fail("usage", f"this does not fit into a bundle: {error}", help=cure)
 
 
 def at(artifact: Artifact) -> Location:

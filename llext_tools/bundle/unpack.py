@@ -52,7 +52,10 @@ def _is_new(name: str, path: str, data: bytes, folder: str, reporter: Reporter, 
         same = os.path.isfile(path) and read_bytes(path) == data
     except LlextError:
         same = False
-    if not same and (not force or not os.path.isfile(path)):
+    if not same and not os.path.isfile(path):
+        text = f"cannot write `{path}`: what is there is no file"
+        reporter.error("file-unwritable", text, help="unpack into another folder: `-C DIR`")
+    elif not same and not force:
         text = f"cannot write `{path}`: it is there with other contents"
         cure = "`--force` replaces it; `-C DIR` unpacks into another folder"
         reporter.error("file-unwritable", text, help=cure)
@@ -67,6 +70,6 @@ def _make_folder(path: str, made: list[str]) -> None:
     try:
         os.mkdir(path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = "what is there is no folder" if os.path.lexists(path) else (error.strerror or str(error)).lower()
         fail("file-unwritable", f"cannot make the folder `{path}`: {reason}")
     made.append(path)

@@ -12,7 +12,7 @@ from llext_tools import profile as profiles
 from llext_tools.bundle import SUFFIX, keys
 from llext_tools.bundle.gather import Wanted, gather, profile_of
 from llext_tools.bundle.helpers import helpers_in
-from llext_tools.bundle.index import LATEST, Entry, is_word
+from llext_tools.bundle.index import LATEST, Entry, is_safe, is_word
 from llext_tools.bundle.pack import Packed, archive, at, members
 from llext_tools.check import check
 from llext_tools.cli import pack_jobs, settings, settings_pack
@@ -52,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     name, version = identity(args)
     time = epoch()
     key = private_key(args.key) if args.key else None
+    if not args.output and not is_safe(name):
+        fail("usage", f"llext pack: `{name}` cannot be the name of a file", help="name the bundle's: `--output`")
     output = args.output or f"{name}{SUFFIX}"
     project = pack_jobs.read()
     args.paths = args.paths or [project.output]

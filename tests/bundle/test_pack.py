@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -154,3 +155,50 @@ def test_what_a_firmware_lacks_hides_nothing_else(tmp_path: Path, monkeypatch: p
     code, codes, _ = made.refused("pack", str(tmp_path / "dist"), "-o", str(tmp_path / "b.llextpack"))
     assert (code, codes) == (3, {"elf-sections"})
     made.packed(tmp_path, "--extension", "blink")
+
+
+@pytest.mark.parametrize("name", ["blink.json", "blink.llext", "blink.debug.elf", "blink.json.sig", ""])
+def test_each_file_of_an_artifact_stands_for_it(name: str, tmp_path: Path) -> None:
+    """So that a shell may list them all: `llext pack dist/*/*`."""
+    job = made.dist(tmp_path, ("blink",)) / "cortex-m4-gcc"
+    private, _ = made.keys(tmp_path)
+    assert llext("sign", str(job / "blink.json"), "--key", private)[0] == 0
+    paths = [str(job / name)] if name else sorted(map(str, job.iterdir()))
+    code, printed = llext("pack", *paths, "-o", str(tmp_path / "b.llextpack"))
+    assert (code, "1 artifact," in printed) == (0, True), printed
+
+
+@pytest.mark.parametrize("name", ["sbom.cdx.json", "Index.json", "signature.json", "con", "a:b", "x" * 160])
+def test_what_cannot_be_the_folder_of_a_job_everywhere(name: str, tmp_path: Path) -> None:
+    dist = made.dist(tmp_path, ("blink",))
+    (dist / "cortex-m4-gcc").rename(dist / name)
+    code, codes, printed = made.refused("pack", str(dist), "-o", str(tmp_path / "b.llextpack"))
+    assert (code, codes, name in printed.replace(" ", "")) == (2, {"usage"}, True), printed
+    assert not (tmp_path / "b.llextpack").exists()
+
+
+@pytest.mark.parametrize(("one", "two"), [("job", "JOB"), ("\u00e9", "e\u0301")])
+def test_jobs_that_some_file_system_takes_for_one(one: str, two: str, tmp_path: Path) -> None:
+    """Oracle: macOS has such a file system, which takes either way to write an accent for the other."""
+    dist = made.dist(tmp_path, ("blink",))
+    for old, new in zip(("cortex-m4-gcc", "cortex-m33-gcc"), (one, two), strict=True):
+        if (dist / new).exists():
+            pytest.skip("needs a file system that keeps them apart")
+        (dist / old).rename(dist / new)
+    code, codes, _ = made.refused("pack", str(dist), "-o", str(tmp_path / "b.llextpack"))
+    assert (code, codes) == (2, {"bundle-duplicate"})
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+def test_a_pipe_in_the_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
+    os.mkfifo(made.dist(tmp_path, ("blink",)) / "pipe.json")
+    made.packed(tmp_path)
+
+
+def test_a_name_for_no_file_needs_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.dist(tmp_path, ("blink",))
+    monkeypatch.chdir(tmp_path)
+    code, codes, printed = made.refused("pack", "--name", "..")
+    assert (code, codes, "--output" in printed) == (2, {"usage"}, True)
+    made.packed(tmp_path, "--name", "..")
+    assert {path.suffix for path in tmp_path.iterdir()} == {"", ".o", ".llextpack"}

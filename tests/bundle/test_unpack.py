@@ -30,6 +30,23 @@ def test_unpacking_writes_all_or_nothing(tmp_path: Path) -> None:
     assert changed.read_bytes() == (dist / "cortex-m4-gcc/blink.json").read_bytes()
 
 
+def test_nothing_but_a_file_is_replaced(tmp_path: Path) -> None:
+    """A folder where a file belongs stays even with `--force`, and so does a file where a folder belongs."""
+    made.dist(tmp_path, ("blink",))
+    path = str(made.packed(tmp_path))
+    for name, part in (("cortex-m4-gcc/blink.json/x", "is no file"), ("cortex-m4-gcc", "is no folder")):
+        output = tmp_path / part
+        (output / name).parent.mkdir(parents=True)
+        (output / name).write_text("mine")
+        before = sorted(output.rglob("*"))
+        code, codes, printed = made.refused("unpack", path, "-C", str(output), "--force")
+        assert (code, codes, f"what is there {part}" in printed) == (3, {"file-unwritable"}, True), printed
+        assert "--force" not in printed
+        assert sorted(output.rglob("*")) == before
+    code, codes, printed = made.refused("unpack", path, "-C", path)
+    assert (code, codes, "is no folder" in printed) == (3, {"file-unwritable"}, True)
+
+
 def test_unpacking_asks_for_the_keys_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made.dist(tmp_path)
     (private, public), (_, other) = made.keys(tmp_path), made.keys(tmp_path, "other.pem")
