@@ -72,6 +72,10 @@ def _duplicate(text: str, artifact: Artifact, notes: tuple[str, ...]) -> Diagnos
 
 def _manifests(paths: Iterable[str], reporter: Reporter) -> Iterator[tuple[str, str]]:
     """The manifest of each artifact, and the folder that was given for it, "" if none was."""
+
+    def unreadable(error: OSError) -> None:
+        reporter.error("file-unreadable", f"cannot read `{error.filename}`: {(error.strerror or '').lower()}")
+
     for path in paths:
         if not os.path.isdir(path):
             end = next((end for end in ENDS if path.endswith(end)), os.path.splitext(path)[1])
@@ -81,7 +85,7 @@ def _manifests(paths: Iterable[str], reporter: Reporter) -> Iterator[tuple[str, 
             if _is_there(manifest, path, reporter):
                 yield manifest, ""
             continue
-        for folder, folders, files in os.walk(path):
+        for folder, folders, files in os.walk(path, onerror=unreadable):
             folders.sort()
             stems = {name[: -len(".llext")] for name in files if name.endswith(".llext")}
             others = {name[: -len(".json")] for name in files if name.endswith(".json")} - stems

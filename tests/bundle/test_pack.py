@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -193,6 +195,21 @@ def test_jobs_that_some_file_system_takes_for_one(one: str, two: str, tmp_path: 
 def test_a_pipe_in_the_folder_keeps_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(made.dist(tmp_path, ("blink",)) / "pipe.json")
     made.packed(tmp_path)
+
+
+def test_a_folder_that_cannot_be_read_is_not_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is one that root alone may read, whoever runs this test."""
+    folder, scandir = str(made.dist(tmp_path, ("blink",)) / "cortex-m4-gcc"), os.scandir
+
+    def denied(path: str = ".") -> Any:
+        if path == folder:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    code, codes, printed = made.refused("pack", str(tmp_path / "dist"), "-o", str(tmp_path / "b.llextpack"))
+    assert (code, codes, "permission denied" in printed) == (3, {"file-unreadable"}, True)
+    assert not (tmp_path / "b.llextpack").exists()
 
 
 def test_a_name_for_no_file_needs_an_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
