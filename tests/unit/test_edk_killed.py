@@ -13,7 +13,9 @@ import edk as kits
 from llext_tools.edk import read_edk
 
 HALF_WAY = """\
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it runs behind ignore it
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
 from llext_tools.cli import main
 from llext_tools.edk import archive
 
@@ -40,7 +42,7 @@ def test_what_a_killed_process_leaves_is_removed(name: str, tmp_path: Path, monk
         assert child.stdout.readline() == b"half-way\n"
         assert [each.name.startswith(".") for each in cache.iterdir()] == [True]
         child.send_signal(getattr(signal, name))
-        child.wait()
+        child.communicate(timeout=60)
     assert len([*cache.iterdir()]) in {"SIGINT": (0,), "SIGKILL": (1,)}.get(name, (0, 1))
     kit = Path(read_edk(str(path)).folder)
     (folder,) = cache.iterdir()
