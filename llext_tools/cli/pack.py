@@ -51,7 +51,6 @@ def run(args: argparse.Namespace) -> int:
 
     name, version = identity(args)
     time = epoch()
-    key = private_key(args.key) if args.key else None
     if not args.output and not is_safe(name):
         fail("usage", f"llext pack: `{name}` cannot be the name of a file", help="name the bundle's: `--output`")
     output = args.output or f"{name}{SUFFIX}"
@@ -69,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
         reporter.add(pack_jobs.differences(project, (each.entry.job for each in packed), wanted))
     helpers = _loadable(packed, reporter)
     reporter.checkpoint()
+    key = private_key(args.key) if args.key else None  # late: it may ask for a password
     read = [path for each in packed for path in each.artifact.paths] + ([args.key] if args.key else [])
     spare(output, read, "llext pack: --output")
     spare(args.sbom or "", read, "llext pack: --sbom")
