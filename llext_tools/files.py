@@ -112,8 +112,6 @@ def _write(path: str, data: Data, how: int) -> None:
 
 def _cure(error: Exception, path: Path, done: str) -> str:
     """What to do about a file that cannot be ``read`` or ``written``, as far as the error tells."""
-    if not os.fspath(path):
-        return "give it a name: a variable of a makefile or a script may be empty"
     if isinstance(error, IsADirectoryError):
         return "name a file in it"
     if isinstance(error, PermissionError):

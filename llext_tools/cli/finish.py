@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     # A wrong name leaves no file behind.
-    profile = profiles.load(profiles.DEFAULT if args.profile is None else args.profile)
+    profile = profiles.load(args.profile or profiles.DEFAULT)
     output = args.output or default_output(args.object)
     _refuse_what_is_in_vain(args, output)
     made = _made(args)
@@ -90,8 +90,6 @@ def _refuse_what_is_in_vain(args: argparse.Namespace, output: str) -> None:
     """What would leave half of the files behind, or be ignored."""
     if args.target is not None:
         arch.target(args.target)
-    if args.toolchain == "":
-        fail("usage", "llext finish: --toolchain names none", help="give gcc, zig, auto or NAME-VERSION")
     for what, path in ("extension", output), ("debug file", args.debug_file):
         if not args.no_manifest and not args.manifest and path and manifest_path(output) == path:
             cure = f"give the {what} another suffix, or the manifest a name: `--manifest FILE`"

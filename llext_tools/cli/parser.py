@@ -107,18 +107,17 @@ class Parser(argparse.ArgumentParser):
             name = max(action.option_strings, key=len, default="")
             if "" in given and action.default != "" and name not in MAY_BE_EMPTY:
                 what = action.metavar or action.dest.upper()
-                cure = f"give it {what}, or leave it out" if name else ""
+                cure = (
+                    f"give it {what}, or leave it out" if name else "a variable of a script or a makefile may be unset"
+                )
                 fail("usage", f"{self.prog}: {name or what} is an empty word", help=cure)
 
     def _check_written(self, args: argparse.Namespace) -> None:
-        """Refuse an empty name, and two options for one file: the second would overwrite what the first has written."""
+        """Refuse two options that would write the same file: the second would overwrite what the first has written."""
         taken: dict[str, str] = {}
         for option in WRITTEN:
             action = self._option_string_actions.get(option)
             path = getattr(args, action.dest) if action else None
-            if action and path == "" != action.default:
-                cure = "give it a name: a variable of a makefile or a script may be empty"
-                fail("usage", f"{self.prog}: {option} names no file", help=cure)
             if isinstance(path, str) and path not in ("", "-"):
                 other = taken.setdefault(os.path.realpath(path), option)
                 if other != option:

@@ -74,7 +74,7 @@ def test_make_reads_names_of_files_with_spaces(tmp_path: Path, monkeypatch: pyte
 
 
 FOLDER = "give the folder of the project"
-EMPTY = "give it a name: a variable of a makefile or a script may be empty"
+EMPTY = "give it FILE, or leave it out"
 TARGETS = "the targets are cortex-m0plus, "
 CHOICE = ("--target=cortex-m4",)
 
@@ -85,30 +85,30 @@ CHOICE = ("--target=cortex-m4",)
         (("cflags",), "missing argument: --target", "`llext help cflags` shows the arguments"),
         (("cflags", "--target="), "there is no target ``", TARGETS),
         (("ldflags", "--target=cortex-m5"), "there is no target `cortex-m5`", "did you mean `cortex-m7`?"),
-        (("ldflags", *CHOICE, "--toolchain="), "there is no toolchain ``", "the toolchains are gcc, zig and auto"),
+        (("ldflags", *CHOICE, "--toolchain=gc"), "there is no toolchain `gc`", "the toolchains are gcc, zig and auto"),
         (("cflags", *CHOICE, "--language=c"), "--language cannot be `c`", "it is one of C, CXX, ASM"),
-        (("cflags", *CHOICE, "--root="), "--root: `` is no folder", FOLDER),
+        (("cflags", *CHOICE, "--root="), "--root is an empty word", "give it DIR"),
         (("cflags", *CHOICE, "--root=nowhere"), "--root: `nowhere` is no folder", FOLDER),
         (("cflags", *CHOICE, "--root=a=b"), "compilers take an equals sign for the end", "rename the folder"),
         (("toolchain", *CHOICE, "--format="), "--format cannot be ``", "it is one of cmake, json, make, meson"),
         (("toolchain", *CHOICE, "--root=."), "--root is for --format make and meson", "add `--format make`"),
         (("toolchain", *CHOICE, "--root=.", "--format=cmake"), "--root is for", "CMake's toolchain file maps"),
-        (("toolchain", *CHOICE, "-o", ""), "--output names no file", EMPTY),
+        (("toolchain", *CHOICE, "-o", ""), "--output is an empty word", EMPTY),
         (("toolchain", *CHOICE, "-o", "a/b"), "cannot write `a/b`: no such file", "make the folder `a` first"),
         (("toolchain", *CHOICE, "-o", "."), "cannot write `.`: is a directory", "name a file in it"),
         (("runtime", "-o", "x"), "missing argument: --target or --archive", "`llext targets` lists the CPUs"),
-        (("finish", ""), "cannot read ``", EMPTY),
+        (("finish", ""), "OBJECT is an empty word", "a variable of a script or a makefile may be unset"),
         (("finish", "."), "cannot read `.`: is a directory", "name a file in it"),
-        (("finish", "blink.o.elf", "-o", ""), "--output names no file", EMPTY),
-        (("finish", "blink.o.elf", "--debug-file="), "--debug-file names no file", EMPTY),
+        (("finish", "blink.o.elf", "-o", ""), "--output is an empty word", EMPTY),
+        (("finish", "blink.o.elf", "--debug-file="), "--debug-file is an empty word", EMPTY),
         (("finish", "blink.o.elf", "--debug-file=a/b"), "cannot write `a/b`", "make the folder `a` first"),
         (("finish", "blink.o.elf", "--debug-file=blink.o.json"), "would both be `blink.o.json`", "another suffix"),
         (("finish", "blink.o.elf", "--target="), "there is no target ``", TARGETS),
         (("finish", "blink.o.elf", "--target=cortex-m5"), "there is no target `cortex-m5`", "did you mean"),
-        (("finish", "blink.o.elf", "--toolchain="), "--toolchain names none", "give gcc, zig, auto or NAME-VERSION"),
+        (("finish", "blink.o.elf", "--toolchain="), "--toolchain is an empty word", "give it NAME"),
         (("finish", "blink.o.elf", "--toolchain=auto"), "`--toolchain auto` depends on the CPU", "add `--target CPU`"),
         (("finish", "blink.o.elf", "--flags=C"), "--flags: `C` is not LANGUAGE=FILE", "as in `--flags C=c.flags`"),
-        (("finish", "blink.o.elf", "--profile="), "there is no loader profile ``", "the profiles are"),
+        (("finish", "blink.o.elf", "--profile=x"), "there is no loader profile `x`", "the profiles are"),
         (("finish", "blink.o.elf", "--exports=x.toml"), "--exports is for the check", "add `--check`"),
         (("finish", "blink.o.elf", "--heap=8"), "--heap is for the check", "add `--check`"),
         (("finish", "blink.c"), "this is not an ELF file", "give the file that compiler or linker have written"),
