@@ -81,13 +81,16 @@ def refused(project: Project, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("arch", "generator"), [("arm", "Ninja"), ("riscv", "Unix Makefiles")])
+@pytest.mark.parametrize(
+    ("arch", "generator", "packages"),
+    [("arm", "Ninja", "4.3"), ("arm", "Ninja", "4.2"), ("riscv", "Unix Makefiles", "4.3")],
+)
 def test_an_extension_inside_the_firmware_that_it_is_checked_against(
-    project: Project, arch: str, generator: str
+    project: Project, arch: str, generator: str, packages: str
 ) -> None:
     """The image depends on the packaged extension, the check on both. Another time nothing is done."""
     application(project, 'llext_check_target(hello CALL "hello(2)" EXPECT_RETURN 11 PLACEMENTS 1)\n' + EMBEDDED)
-    said = configured(project, arch, generator=generator)
+    said = configured(project, arch, f"-DSTANDIN_PACKAGES={packages}", generator=generator)
     cpu = {"arm": "cortex-m4", "riscv": "rv32imac"}[arch]
     assert f"-- llext: Zephyr 4.2.0, profile zephyr-4.2, {cpu}\n" in said
     log = project.built()
@@ -95,8 +98,8 @@ def test_an_extension_inside_the_firmware_that_it_is_checked_against(
     assert "hello(2) = 11" in log, "3 * 2 + 4 by the kernel's code, and 1"
     extension = project.path("llext/hello.llext").read_bytes()
     assert extension in project.path("zephyr/zephyr.elf").read_bytes()
-    debug = project.path("llext/hello.debug.elf")
-    assert debug.read_bytes() == project.path("llext/hello_debug.elf").read_bytes()
+    linked = "hello.llext.pkg_input" if packages == "4.2" else "llext/hello_debug.elf"
+    assert project.path("llext/hello.debug.elf").read_bytes() == project.path(linked).read_bytes()
 
     def done_again() -> list[bool]:
         log = project.built()
@@ -134,6 +137,30 @@ def test_what_no_firmware_loads_is_found_when_it_is_packaged(project: Project) -
         assert "error[region" in log
         assert "llext_check_target(hello): the check of" in one_line(log)
     assert not project.path("zephyr/zephyr.elf").exists(), "nothing was linked for that"
+
+
+def test_commands_before_the_packaging(project: Project) -> None:
+    """They make the input of the packaging, which is packaged and checked in the same build."""
+    application(
+        project,
+        "get_target_property(linked hello lib_output)\nget_target_property(input hello pkg_input)\n"
+        "add_llext_command(TARGET hello POST_BUILD\n"
+        '  COMMAND ${CMAKE_OBJCOPY} --add-symbol=ours=.text:0,function ${linked} "${input}")\n'
+        "llext_check_target(hello)\n",
+    )
+    configured(project, "arm")
+    assert CHECKED in project.built()
+    assert b"ours\0" in project.path("llext/hello.debug.elf").read_bytes()
+    project.touch("hello.c")
+    assert CHECKED in project.built()
+
+
+def test_a_cpu_that_is_none_of_the_targets(project: Project) -> None:
+    """Then the extension says what it is for, in the check and when it runs."""
+    application(project, 'llext_check_target(hello CALL "hello(2)" EXPECT_RETURN 11 PLACEMENTS 1)\n', HELLO,
+                "CONFIG_RISCV_ISA_EXT_A=n\n")  # fmt: skip
+    assert "no CPU of 'llext targets'" in configured(project, "riscv")
+    assert "hello(2) = 11" in project.built()
 
 
 @pytest.mark.parametrize(("size", "fits"), [(1, False), (8, True)])
@@ -260,6 +287,10 @@ MESSAGES = {
     ),
     "llext_check_target(hello): it is checked already": (
         "add_custom_target(hello_llext_check)\nllext_check_target(hello)"
+    ),
+    "llext_check_target(hello): call it where add_llext_target() was called: in ": (
+        "add_executable(zephyr_final IMPORTED GLOBAL)\nfile(WRITE ${CMAKE_BINARY_DIR}/sub/CMakeLists.txt "
+        '"llext_check_target(hello)\\n")\nadd_subdirectory(${CMAKE_BINARY_DIR}/sub)'
     ),
     "llext_check_target(hello): HEAP belongs before the first CALL": (
         'add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL "f()" HEAP 8K)'

@@ -15,48 +15,72 @@ endfunction()
 function(add_llext_target target_name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" OUTPUT SOURCES)
   set(lib ${target_name}_llext_lib)
-  set(proc ${target_name}_llext_proc)
   set(folder "${PROJECT_BINARY_DIR}/llext")
   if(CONFIG_LLEXT_TYPE_ELF_OBJECT)
     add_library(${lib} OBJECT EXCLUDE_FROM_ALL ${arg_SOURCES})
     set(lib_output $<TARGET_OBJECTS:${lib}>)
   else()
-    set(link $<TARGET_PROPERTY:linker,partial_linking>)
     if(CONFIG_LLEXT_TYPE_ELF_SHAREDLIB)
-      set(link -shared -nostdlib)
-      target_compile_options(zephyr_interface INTERFACE -fPIC)
+      add_library(${lib} SHARED EXCLUDE_FROM_ALL ${arg_SOURCES})
+    else()
+      add_executable(${lib} EXCLUDE_FROM_ALL ${arg_SOURCES})
+      target_link_options(${lib} PRIVATE $<TARGET_PROPERTY:linker,partial_linking>)
+      set_target_properties(${lib} PROPERTIES SUFFIX ${CMAKE_C_OUTPUT_EXTENSION})
     endif()
-    add_executable(${lib} EXCLUDE_FROM_ALL ${arg_SOURCES})
-    target_link_options(${lib} PRIVATE ${link} $<TARGET_PROPERTY:zephyr_interface,INTERFACE_COMPILE_OPTIONS>)
-    set_target_properties(${lib} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${folder}" SUFFIX .o)
+    target_link_options(${lib} PRIVATE ${LLEXT_APPEND_FLAGS})
+    set_target_properties(${lib} PROPERTIES
+      RUNTIME_OUTPUT_DIRECTORY "${folder}"
+      LIBRARY_OUTPUT_DIRECTORY "${folder}")
     set(lib_output $<TARGET_FILE:${lib}>)
   endif()
-  set(flags $<TARGET_PROPERTY:zephyr_interface,INTERFACE_COMPILE_OPTIONS>)
-  target_compile_options(${lib} PRIVATE "$<FILTER:${flags},EXCLUDE,^${LLEXT_REMOVE_FLAGS}$>" ${LLEXT_APPEND_FLAGS})
-  target_compile_definitions(${lib} PRIVATE LL_EXTENSION_BUILD)
-  target_include_directories(${lib} PRIVATE $<TARGET_PROPERTY:zephyr_interface,INTERFACE_INCLUDE_DIRECTORIES>)
+  list(TRANSFORM LLEXT_REMOVE_FLAGS REPLACE "(.+)" "^\\1$" OUTPUT_VARIABLE unwanted)
+  list(JOIN unwanted "|" unwanted)
+  foreach(property IN ITEMS COMPILE_OPTIONS COMPILE_DEFINITIONS INCLUDE_DIRECTORIES)
+    set(firmware_${property} $<TARGET_PROPERTY:zephyr_interface,INTERFACE_${property}>)
+  endforeach()
+  target_compile_options(${lib} PRIVATE "$<FILTER:${firmware_COMPILE_OPTIONS},EXCLUDE,${unwanted}>" ${LLEXT_APPEND_FLAGS})
+  target_compile_definitions(${lib} PRIVATE ${firmware_COMPILE_DEFINITIONS} LL_EXTENSION_BUILD)
+  target_include_directories(${lib} PRIVATE ${firmware_INCLUDE_DIRECTORIES})
   add_dependencies(${lib} zephyr_interface zephyr_generated_headers)
 
+  # From what is linked to the input of the packaging, as a copy or by commands of POST_BUILD.
+  set(proc ${target_name}_llext_proc)
+  set(noop "${CMAKE_COMMAND}" -E true)
+  set(convert
+    COMMAND $<TARGET_PROPERTY:bintools,elfconvert_command> $<TARGET_PROPERTY:bintools,elfconvert_flag>
+            $<TARGET_PROPERTY:bintools,elfconvert_flag_strip_unneeded>
+            $<TARGET_PROPERTY:bintools,elfconvert_flag_section_remove>.ARM.exidx*
+            $<TARGET_PROPERTY:bintools,elfconvert_flag_section_remove>.rel.ARM.exidx*)
   file(MAKE_DIRECTORY "${folder}")
-  set(pkg_input "${folder}/${target_name}_debug.elf")
-  add_custom_target(${proc} DEPENDS ${lib} ${lib_output})
+  if(STANDIN_PACKAGES VERSION_LESS 4.3)
+    set(pkg_input "${PROJECT_BINARY_DIR}/${target_name}.llext.pkg_input")
+    set(input_depends ${lib} ${lib_output})
+    set(proc_depends "${pkg_input}")
+    set(output_depends ${proc})
+    if(CONFIG_LLEXT_TYPE_ELF_OBJECT)
+      set(convert COMMAND "${CMAKE_COMMAND}" -E copy)
+    endif()
+  else()
+    set(pkg_input "${folder}/${target_name}_debug.elf")
+    set(input_depends ${proc}) # a target without a file: nothing is packaged because a source has changed
+    set(proc_depends ${lib} ${lib_output})
+    set(output_depends "")
+  endif()
+  add_custom_target(${proc} DEPENDS ${proc_depends})
   set_property(TARGET ${proc} PROPERTY has_post_build_cmds 0)
   set(copy "${CMAKE_COMMAND}" -E copy ${lib_output} ${pkg_input})
   add_custom_command(OUTPUT ${pkg_input}
-    COMMAND "$<IF:$<TARGET_PROPERTY:${proc},has_post_build_cmds>,${CMAKE_COMMAND};-E;true,${copy}>"
-    DEPENDS ${proc} ${lib_output}
+    COMMAND "$<IF:$<TARGET_PROPERTY:${proc},has_post_build_cmds>,${noop},${copy}>"
+    DEPENDS ${input_depends}
     COMMAND_EXPAND_LISTS)
-  set(slids "${CMAKE_COMMAND}" -E true)
+  set(slids ${noop})
   if(CONFIG_LLEXT_EXPORT_BUILTINS_BY_SLID AND NOT STANDIN_FORGETS_SLIDS)
     set(slids ${LLEXT_COMMAND} slid ${arg_OUTPUT})
   endif()
   add_custom_command(OUTPUT ${arg_OUTPUT}
-    COMMAND $<TARGET_PROPERTY:bintools,elfconvert_command> $<TARGET_PROPERTY:bintools,elfconvert_flag_strip_unneeded>
-            $<TARGET_PROPERTY:bintools,elfconvert_flag_section_remove>.ARM.exidx*
-            $<TARGET_PROPERTY:bintools,elfconvert_flag_section_remove>.rel.ARM.exidx*
-            ${pkg_input} ${arg_OUTPUT}
+    ${convert} ${pkg_input} ${arg_OUTPUT}
     COMMAND ${slids}
-    DEPENDS ${pkg_input}
+    DEPENDS ${output_depends} ${pkg_input}
     COMMAND_EXPAND_LISTS)
   get_filename_component(name ${arg_OUTPUT} NAME)
   add_custom_target(${target_name} COMMENT "Generating ${name}" DEPENDS ${arg_OUTPUT})
@@ -83,6 +107,10 @@ function(add_llext_command)
     set(target ${arg_TARGET})
   else()
     message(FATAL_ERROR "add_llext_command: build step must be provided")
+  endif()
+  list(GET arg_UNPARSED_ARGUMENTS 0 word)
+  if(NOT word STREQUAL "COMMAND")
+    message(FATAL_ERROR "add_llext_command: the first word is '${word}', not COMMAND")
   endif()
   add_custom_command(TARGET ${target} ${step} ${arg_UNPARSED_ARGUMENTS} COMMAND_EXPAND_LISTS)
 endfunction()

@@ -1,0 +1,1 @@
+#define STANDIN_STDINT 1
