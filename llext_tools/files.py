@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -110,6 +111,17 @@ def _write(path: str, data: Data, how: int) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+CURES = {
+    errno.ENOTDIR: "what stands before the last `/` has to be a folder",
+    errno.EEXIST: "something else has this name: choose another one",
+    errno.ENOSPC: "make room, or name one on another disk",
+    errno.EDQUOT: "make room, or name one on another disk",
+    errno.EROFS: "name one on a disk that can be written",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""What cannot be written, and why -> what to do."""
+
+
 def _cure(error: Exception, path: Path, done: str) -> str:
     """What to do about a file that cannot be ``read`` or ``written``, as far as the error tells."""
     if isinstance(error, IsADirectoryError):
@@ -119,7 +131,12 @@ def _cure(error: Exception, path: Path, done: str) -> str:
     folder = os.path.dirname(os.fspath(path))
     if isinstance(error, FileNotFoundError) and done == "written" and folder:
         return f"make the folder `{os.fsdecode(folder)}` first"
-    return ""
+    return CURES.get(getattr(error, "errno", None) or 0, "") if done == "written" else ""
+
+
+def write_cure(error: Exception, path: Path) -> str:
+    """What to do where a file or folder cannot be written: the help of ``file-unwritable``."""
+    return _cure(error, path, "written")
 
 
 def _reason(error: Exception) -> str:

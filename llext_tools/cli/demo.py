@@ -14,6 +14,7 @@ from llext_tools.build import exit_code
 from llext_tools.cli import matrix
 from llext_tools.cli.results import print_end, print_wrapped
 from llext_tools.diag import fail
+from llext_tools.files import write_cure
 from llext_tools.paths import samples_dir
 
 DESCRIPTION = (
@@ -85,7 +86,8 @@ def copy_samples(folder: Path, name: str) -> bool:
         copy_tree(Path(samples_dir()), folder)
         mark.write_text(f"{__version__}\n", encoding="utf-8")
     except OSError as error:
-        fail("file-unwritable", f"cannot copy the samples to `{name}`: {os.strerror(error.errno or 0).lower()}")
+        text = f"cannot copy the samples to `{name}`: {os.strerror(error.errno or 0).lower()}"
+        fail("file-unwritable", text, help=write_cure(error, name))
     return False
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from llext_tools import __version__, templates
 from llext_tools import arch as archs
 from llext_tools.diag import fail
-from llext_tools.files import write_all
+from llext_tools.files import write_all, write_cure
 
 DESCRIPTION = (
     "Make a project: an extension, tests that call it from Python, a wheel that carries it for all targets, "
@@ -223,5 +223,6 @@ def write_project(folder: Path, files: Mapping[str, str]) -> None:
             for each in reversed(made):
                 each.rmdir()
         if isinstance(error, OSError):
-            fail("file-unwritable", f"cannot write `{error.filename}`: {(error.strerror or '').lower()}")
+            text = f"cannot write `{error.filename}`: {(error.strerror or '').lower()}"
+            fail("file-unwritable", text, help=write_cure(error, error.filename))
         raise

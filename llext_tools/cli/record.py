@@ -25,7 +25,7 @@ import llext_tools
 from llext_tools.artifact import digest, named_file
 from llext_tools.artifact.runs import FORMAT
 from llext_tools.diag import fail
-from llext_tools.files import read_bytes, spare, write_atomically
+from llext_tools.files import read_bytes, spare, write_atomically, write_cure
 
 AT_LARGE = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
 """Audit events after which nobody knows what a run depends on."""
@@ -53,7 +53,8 @@ class Record:
             with suppress(FileNotFoundError):
                 os.unlink(args.record)
         except OSError as error:
-            fail("file-unwritable", f"cannot write `{args.record}`: {(error.strerror or '').lower()}")
+            text = f"cannot write `{args.record}`: {(error.strerror or '').lower()}"
+            fail("file-unwritable", text, help=write_cure(error, args.record))
         sys.addaudithook(self._heard)
 
     def write(self) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from llext_tools.build import Result
 from llext_tools.diag import fail
-from llext_tools.files import write_atomically
+from llext_tools.files import write_atomically, write_cure
 
 HEAD = ("job", "", "extensions", "bytes", "tests", "time")
 SIZES = ("extension", "bytes", "regions", "checked against")
@@ -43,7 +43,8 @@ def write_summary(text: str, path: str | None, append: str) -> None:
             with open(append, "a", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            fail("file-unwritable", f"cannot write `{append}`: {(error.strerror or '').lower()}")
+            text = f"cannot write `{append}`: {(error.strerror or '').lower()}"
+            fail("file-unwritable", text, help=write_cure(error, append))
 
 
 def _cells(result: Result) -> list[str]:

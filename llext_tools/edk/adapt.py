@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from llext_tools.arch.base import Cpu, Target
-from llext_tools.diag import Diagnostic, Location, listed, number
+from llext_tools.diag import Diagnostic, Location, Severity, listed, number
 from llext_tools.edk.compiler import architecture, firmware_cpu, refused
 from llext_tools.edk.read import Edk
 from llext_tools.edk.words import Dropped, Words, sort, spare
@@ -16,6 +16,8 @@ from llext_tools.toolchains import Toolchain
 
 Asked = Literal["C", "CXX"]
 LANGUAGES: tuple[Asked, ...] = ("C", "CXX")
+NO_TARGET = "`llext targets` lists the CPUs that extensions can be built for"
+WHOLE = "unpack the whole archive, or make it anew: `west build -t llext-edk`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def _missing(edk: Edk, words: Words, folders: Sequence[str]) -> list[Diagnostic]
             f"the EDK names `{os.path.relpath(file, edk.folder)}`, which is not there",
             location=Location(edk.file),
             notes=(f"each source is compiled with `{option}` of it",),
-            help="unpack the whole archive, or make it anew: `west build -t llext-edk`",
+            help=WHOLE,
         )
         for option, file in words.files
         if not os.path.isfile(file)
@@ -119,7 +121,7 @@ def _missing(edk: Edk, words: Words, folders: Sequence[str]) -> list[Diagnostic]
     if folders:
         names = [os.path.relpath(folder, edk.folder) for folder in folders]
         message = f"the EDK lacks {number(len(names), 'folder')} of headers: {listed(names)}"
-        found.append(Diagnostic("edk-incomplete", message, "warning", Location(edk.file)))
+        found.append(Diagnostic("edk-incomplete", message, "warning", Location(edk.file), help=WHOLE))
     return found
 
 
@@ -133,7 +135,9 @@ def _target(edk: Edk, words: Words, target: Target, toolchain: Toolchain) -> lis
         message = f"no compiler here knows the CPU of the EDK, so nobody can say whether `{target.name}` fits"
         # An option with a value that begins as that of the target: -march=rv, -mcpu=cor. So it is only a newer one.
         newer = any(word[:9] == own[:9] for word in words.cpu for own in target.cpu_flags if "=" in own[:9])
-        return [Diagnostic("edk-target", message, "warning" if newer else "error", Location(edk.file), notes=(flags,))]
+        severity: Severity = "warning" if newer else "error"
+        cure = "install a newer compiler: that of the firmware, or zig by `pip install --upgrade ziglang`"
+        return [Diagnostic("edk-target", message, severity, Location(edk.file), notes=(flags,), help=cure)]
     its = architecture(cpu)
     if its.goes_with(cpu, target):
         return []
@@ -143,8 +147,8 @@ def _target(edk: Edk, words: Words, target: Target, toolchain: Toolchain) -> lis
             "edk-target",
             f"the EDK is of a firmware for {_described(cpu)}, and extensions are built for `{target.name}`",
             location=Location(edk.file),
-            notes=(flags,) if suited else (flags, "none of the targets fits, see `llext targets`"),
-            help=f"set LLEXT_TARGET to {' or '.join(suited)}" if suited else "",
+            notes=(flags,),
+            help=f"set LLEXT_TARGET to {' or '.join(suited)}" if suited else NO_TARGET,
         )
     ]
 

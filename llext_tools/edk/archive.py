@@ -2,9 +2,9 @@
 
 Zephyr packs an EDK as tar with xz or zstd, or as zip. An archive comes from elsewhere, so nothing in it is believed: a
 name must lead below the folder, only regular files are written, and sizes are counted, not read from a header. A link
-to a file of the same archive becomes a copy of that file; no link is ever made. The folder is named by the archive's
-digest, and gets its name by one rename when it is complete: two processes at a time end with the same folder. What a
-process that was killed has left is removed by the next one.
+to a file or folder of the same archive becomes a copy of it; no link is ever made: CMake packs links of a vendor's
+headers as links. The folder is named by the archive's digest, and gets its name by one rename when it is complete: two
+processes at a time end with the same folder. What a process that was killed has left is removed by the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, NamedTuple, NoReturn, cast
 
@@ -33,6 +34,10 @@ MOST_BYTES = 2 << 30
 
 PIECE = 1 << 20
 SCRATCH = ".unpacking-"
+ANEW = "copy it once more, or make it anew: `west build -t llext-edk`"
+BY_HAND = "if you trust who made it, unpack it yourself, and give the folder"
+LONGEST_LINK, MOST_LINKS = 4096, 40
+"""Bytes of a link's target, and links in a row: what Linux follows."""
 
 
 class Member(NamedTuple):
@@ -80,7 +85,7 @@ def _make(path: str, folder: str, scratch: str) -> None:
         with suppress(OSError):  # another process was first, where there are no locks
             os.rename(scratch, folder)
         if not os.path.isdir(folder):
-            fail("file-unwritable", f"cannot write `{folder}`")
+            fail("file-unwritable", f"cannot write `{folder}`", help="remove what has this name")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -115,26 +120,32 @@ def _digest(path: str) -> str:
 
 def _unpack(path: str, folder: str) -> None:
     links: dict[str, str] = {}
-    left, files = MOST_BYTES, 0
+    names: list[str] = []
+    left = MOST_BYTES
     try:
         with ExitStack() as stack:
             for member in _members(path, stack):
                 name = _safe(path, member.name)
-                files += 1
-                if files > MOST_FILES:
-                    fail("edk-unsafe", f"`{path}` has more than {MOST_FILES:,} files")
                 if member.data is None:
                     links[name] = _safe(path, member.link)
                 else:
+                    names.append(name)
                     left -= _write(member.data, os.path.join(folder, name), left)
+                _count(path, len(links) + len(names))
+            names.sort()
+            copies = 0
             for name, target in links.items():
-                source = os.path.join(folder, target)
-                if not os.path.isfile(source):
-                    fail("edk-unsafe", f"`{path}`: `{name}` is a link to `{target}`, which is no file of the archive")
-                with open(source, "rb") as data:
-                    left -= _write(data, os.path.join(folder, name), left)
+                found = _behind(target, links, names)
+                copies += len(found)
+                _count(path, copies + len(names))
+                if not found:
+                    text = f"`{path}`: `{name}` is a link to `{target}`, which is no file of the archive"
+                    fail("edk-unsafe", text, help=BY_HAND)
+                for end, source in found:
+                    with open(os.path.join(folder, source), "rb") as data:
+                        left -= _write(data, os.path.join(folder, name + end), left)
     except TooMuchError:
-        fail("edk-unsafe", f"`{path}` unpacks to more than {MOST_BYTES:,} bytes")
+        fail("edk-unsafe", f"`{path}` unpacks to more than {MOST_BYTES:,} bytes", help=BY_HAND)
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError) as error:
         _damaged(path, error)
     except (RuntimeError, ValueError) as error:  # also what zstd.py says; an encrypted member; a number that is none
@@ -143,12 +154,32 @@ def _unpack(path: str, folder: str) -> None:
         if error.filename is None:  # gzip says so of what is no gzip
             _damaged(path, error)
         what = os.path.relpath(os.fsdecode(error.filename), folder)
-        fail("edk-unreadable", f"cannot unpack `{path}`: `{what}`: {error.strerror}")
+        fail("edk-unreadable", f"cannot unpack `{path}`: `{what}`: {error.strerror}", help=BY_HAND)
+
+
+def _count(path: str, files: int) -> None:
+    if files > MOST_FILES:
+        fail("edk-unsafe", f"`{path}` has more than {MOST_FILES:,} files", help=BY_HAND)
+
+
+def _behind(target: str, links: Mapping[str, str], names: Sequence[str]) -> list[tuple[str, str]]:
+    """What a link leads to, over other links: ``("", file)``, or ``("/" and the rest, file)`` for each of a folder's.
+
+    Args:
+        names: of all files of the archive, in order.
+    """
+    for _ in range(MOST_LINKS):
+        target = links.get(target, target)
+    at = bisect_left(names, target)
+    if names[at : at + 1] == [target]:
+        return [("", target)]
+    below = names[bisect_left(names, f"{target}/") : bisect_left(names, f"{target}0")]  # "0" follows "/"
+    return [(name[len(target) :], name) for name in below]
 
 
 def _damaged(path: str, error: Exception) -> NoReturn:
     text = str(error).rstrip(".")
-    fail("edk-unreadable", f"cannot unpack `{path}`: {text[:1].lower() + text[1:] or 'it is damaged'}")
+    fail("edk-unreadable", f"cannot unpack `{path}`: {text[:1].lower() + text[1:] or 'it is damaged'}", help=ANEW)
 
 
 def _safe(path: str, name: str) -> str:
@@ -156,7 +187,8 @@ def _safe(path: str, name: str) -> str:
     plain = posixpath.normpath(name)
     parts = plain.split("/")
     if not name or "\0" in name or "\\" in name or ".." in parts or plain == "." or re.match(r"/|[A-Za-z]:", plain):
-        fail("edk-unsafe", f"`{path}`: `{name}` does not lead below the folder that the archive is unpacked to")
+        text = f"`{path}`: `{name}` does not lead below the folder that the archive is unpacked to"
+        fail("edk-unsafe", text, help=BY_HAND)
     return plain
 
 
@@ -210,7 +242,7 @@ def _tar_members(path: str, stream: _Limited, archive: tarfile.TarFile) -> Itera
         elif member.islnk():
             yield Member(member.name, None, member.linkname)
         elif not member.isdir():
-            fail("edk-unsafe", f"`{path}`: `{member.name}` is a device or the like, not a file")
+            fail("edk-unsafe", f"`{path}`: `{member.name}` is a device or the like, not a file", help=BY_HAND)
     while stream.read(PIECE):  # the checksum of the whole comes last
         pass
 
@@ -220,10 +252,14 @@ def _zip_members(path: str, archive: zipfile.ZipFile) -> Iterator[Member]:
         kind = info.external_attr >> 28  # the upper bits of Unix's st_mode: 10 is a symbolic link, 8 a regular file
         if info.is_dir():
             continue
-        if kind not in (0, 8):
-            fail("edk-unsafe", f"`{path}`: `{info.filename}` is a link or a device, not a file")
+        if kind not in (0, 8, 10):
+            fail("edk-unsafe", f"`{path}`: `{info.filename}` is a device or the like, not a file", help=BY_HAND)
         with archive.open(info) as data:
-            yield Member(info.filename, data)
+            if kind == 10:
+                target = data.read(LONGEST_LINK).decode(errors="surrogateescape")
+                yield Member(info.filename, None, posixpath.join(posixpath.dirname(info.filename), target))
+            else:
+                yield Member(info.filename, data)
 
 
 class _Limited:

@@ -15,9 +15,12 @@ from llext_tools.files import read_bytes
 FILES = {"cmake.cflags": read_cmake, "Makefile.cflags": read_make}
 """The files with a kit's variables, the better one first: Make and a shell would each quote in their own way."""
 
+FORMS = {"cmake.cflags": 'set(NAME "WORD;WORD")', "Makefile.cflags": 'NAME = "WORD" "WORD"'}
+
 LONGEST = 16 << 20
 ALL, PARTS = "LLEXT_CFLAGS", ("LLEXT_BASE_CFLAGS", "LLEXT_GENERATED_IMACROS_CFLAGS", "LLEXT_ALL_INCLUDE_CFLAGS")
 """The variable with all flags, and those that it is made of; those that there are depend on Zephyr's version."""
+ANEW = "a firmware's build makes it: `west build -t llext-edk`"
 OWN = "-DLL_EXTENSION_BUILD"
 
 
@@ -55,11 +58,11 @@ def read_edk(source: str, into: str = "") -> Edk:
         fail(
             "edk-unreadable",
             f"`{source}` is no EDK: there is neither cmake.cflags nor Makefile.cflags in it",
-            help="a firmware's build makes it: `west build -t llext-edk`",
+            help=ANEW,
         )
     data = read_bytes(file)
     if len(data) > LONGEST:
-        fail("edk-unreadable", f"`{file}` is longer than {LONGEST:,} bytes")
+        fail("edk-unreadable", f"`{file}` is longer than {LONGEST:,} bytes", help=ANEW)
     folder, name = os.path.split(file)
     variables = FILES[name](data.decode(errors="surrogateescape"), folder.replace(os.sep, "/"))
     values = variables.values
@@ -69,7 +72,7 @@ def read_edk(source: str, into: str = "") -> Edk:
     if _escaped(variables, words):
         words = _unescaped(words, folder)
     if not words:
-        fail("edk-unreadable", f"`{file}` does not set `{ALL}`, or nothing in it")
+        fail("edk-unreadable", f"`{file}` does not set `{ALL}`, or nothing in it", help=ANEW)
     odd = [*variables.odd, *(Odd(1, f"the semicolon in `{word}`") for word in split)]
     return Edk(
         source=source,
@@ -79,7 +82,11 @@ def read_edk(source: str, into: str = "") -> Edk:
         board=_board(variables),
         findings=tuple(
             Diagnostic(
-                "edk-syntax", f"{what} is not understood, and was left out", "warning", Location(file, line=line)
+                "edk-syntax",
+                f"{what} is not understood, and was left out",
+                "warning",
+                Location(file, line=line),
+                help=f"write it as Zephyr does: `{FORMS[name]}`",
             )
             for line, what in odd
         ),
