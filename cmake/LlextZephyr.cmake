@@ -46,7 +46,8 @@ endif()
 
    The compiler, its flags and the CPU are Zephyr's: ``LLEXT_TARGET`` and the toolchain file are not used.
    ``<target>`` can be used in ``llext_add_test(... EXTENSION <target> EXPORTS zephyr_exports)`` afterwards, for tests
-   that ctest runs. Beside the extension lies ``<name>.debug.elf`` with its debug information.
+   that ctest runs. Beside the extension lies ``<name>.debug.elf`` with its debug information, and, when the second check
+   has found no error, its manifest ``<name>.json``: ``llext pack`` takes all three.
 
    ``llext.toml`` holds as for :cmake:command:`llext_add_extension`; what is given here goes before what it says, and that
    before what Zephyr's configuration says.
@@ -205,7 +206,8 @@ function(_llext_zephyr_check who target calls)
 
   cmake_path(GET file FILENAME name)
   set(stamp "${folder}/checked")
-  set(command ${check} ${exports_options})
+  cmake_path(REPLACE_EXTENSION file LAST_ONLY json OUTPUT_VARIABLE manifest)
+  set(command ${check} ${exports_options} "--manifest=${manifest}" "--debug-file=${debug}")
   if(arg_WARN_ONLY)
     _llext_zephyr_quoted(code ${command})
     set(script "set(llext_who [====[${who}]====])\nset(llext_check ${code})\n")
@@ -223,6 +225,8 @@ function(_llext_zephyr_check who target calls)
     COMMENT "Checking ${name}"
     VERBATIM)
   add_custom_target(${target}_llext_check ALL DEPENDS "${stamp}")
+  # No byproduct: where findings are warnings only, there may be none, and Ninja would check again in every build.
+  set_property(TARGET ${target}_llext_check APPEND PROPERTY ADDITIONAL_CLEAN_FILES "${manifest}")
 endfunction()
 
 # _llext_zephyr_call(<who> <target> <run> CALL <argument>...): one run, a step of the build. Low level.

@@ -26,6 +26,8 @@ from llext_tools.cli.zephyr_build import (
     find_build,
     version_in,
 )
+from llext_tools.cli.zephyr_manifest import add_arguments as add_manifest
+from llext_tools.cli.zephyr_manifest import check_and_write
 from llext_tools.diag import fail
 
 DESCRIPTION = """Check or run extensions that were built with Zephyr: against the firmware, the `.config` and the loader
@@ -57,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 def run_check(arguments: list[str]) -> int:
     parser = parser_for("check", CHECK, "llext zephyr check -d build hello --ignore no-exports")
     parser.add_argument("--no-firmware", action="store_true", help="it is not linked yet: imports go unchecked")
+    add_manifest(parser)
     take_over(parser, check.add_arguments, "an extension: its name, or a path (default: all)", "*")
     try:
         args = parser.parse(arguments)
@@ -82,7 +85,7 @@ def _check(args: argparse.Namespace) -> int:
         args.werror = [*args.werror, "slid-missing", *(() if args.werror else settings_of(args).werror)]
     if not config_file(args.config) and not in_settings(args, "config"):
         args.config = [build.config, *args.config]
-    return check.run(args)
+    return check_and_write(args, args.target or facts.target) if args.manifest else check.run(args)
 
 
 def run_run(arguments: list[str]) -> int:

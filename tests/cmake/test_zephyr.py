@@ -5,6 +5,7 @@ Oracles: what the stand-in's kernel computes, bytes of the files, what CMake and
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -75,6 +76,10 @@ def configure(project: Project, *arguments: str, generator: str = "Ninja") -> su
     )
 
 
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def refused(project: Project, *arguments: str) -> str:
     done = project.build(*arguments)
     assert done.returncode != 0, done.stdout
@@ -101,6 +106,19 @@ def test_an_extension_inside_the_firmware_that_it_is_checked_against(
     linked = "hello.llext.pkg_input" if packages == "4.2" else "llext/hello_debug.elf"
     assert project.path("llext/hello.debug.elf").read_bytes() == project.path(linked).read_bytes()
 
+    document = json.loads(project.path("llext/hello.json").read_text())
+    files = {name: entry["sha256"] for name, entry in document["files"].items()}
+    assert files == {name: digest(project.path(f"llext/{name}")) for name in ("hello.llext", "hello.debug.elf")}
+    assert document["checked"]["firmware"] == [
+        {"file": "zephyr.elf", "sha256": digest(project.path("zephyr/zephyr.elf"))}
+    ]
+    assert document["target"]["name"] == cpu
+    packed = subprocess.run(
+        [*LLEXT_COMMAND.split(";"), "pack", project.path("llext/hello.json"), "-o", project.path("hello.llextpack")],
+        check=False, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert packed.returncode == 0, packed.stderr
+
     def done_again() -> list[bool]:
         log = project.built()
         return [CHECKED in log, "hello(2) = 11" in log]
@@ -124,6 +142,7 @@ def test_what_the_firmware_does_not_have_fails_the_build(project: Project) -> No
         log = refused(project)
         assert "error[undefined-symbol]: `rescale`" in log
         assert "hello.c:3, in `hello`" in log
+        assert not project.path("llext/hello.json").exists(), "nobody has found it right"
     project.write(hello__c=HELLO)
     assert CHECKED in project.built()
 
@@ -304,7 +323,7 @@ MESSAGES = {
     "llext_check_target(hello): PLACEMENTS 'many' is not a number from 1 to 64": (
         'add_executable(zephyr_final IMPORTED)\nllext_check_target(hello CALL "f()" PLACEMENTS many)'
     ),
-    "llext_install(hello): 'hello' is of Zephyr's build and has no manifest; install its file: install(FILES)": (
+    "llext_install(hello): 'hello' is of Zephyr's build; install its files: install(FILES)": (
         "add_executable(zephyr_final IMPORTED)\nllext_check_target(hello)\nllext_install(hello)"
     ),
     "llext_check_target(hello): LLEXT_CHECK_OPTIONS '--json' is none of": (
@@ -398,6 +417,11 @@ def test_the_command_line_finds_what_a_build_has_made(built: Project) -> None:
     assert (done.returncode, "hello.c:3, in `hello`" in done.stderr) == (5, True), (
         "by the debug file that Zephyr leaves"
     )
+    (built.root / "second.llext").write_bytes(built.path("llext/hello.llext").read_bytes())
+    done = llext(built, "check", "-d", "build it", "hello", "second.llext", "--manifest", "x.json")
+    assert (done.returncode, "--manifest is of one extension" in done.stderr) == (2, True)
+    done = llext(built, "check", "-d", "build it", "second.llext", "--manifest", "second.llext")
+    assert (done.returncode, "`second.llext` is one of the files that are read" in one_line(done.stderr)) == (2, True)
     done = llext(built, "check", "-d", "build it", "helo")
     assert done.returncode == 2
     assert "did you mean `hello`?" in done.stderr
