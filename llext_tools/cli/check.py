@@ -28,7 +28,7 @@ from llext_tools.diag import Diagnostic, Reporter, fail
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import FormatError, LlextError
-from llext_tools.files import write_atomically
+from llext_tools.files import spare, write_atomically
 from llext_tools.host.firmware import Firmware, read_firmware
 from llext_tools.mem import PERM
 from llext_tools.profile import Profile
@@ -115,7 +115,7 @@ def examine(args: argparse.Namespace) -> tuple[Report, Settings]:
         fail("usage", f"llext check: --json is short for --format json, and --format is {args.format}", help="give one")
     form = "json" if args.json else args.format
     if args.output is not None:
-        spare(args.output, [*args.files, *args.exports])
+        spare(args.output, [*args.files, *args.exports, *args.first], "llext check: --output")
     chosen = Settings()
     try:
         chosen = settings_of(args)
@@ -129,18 +129,6 @@ def examine(args: argparse.Namespace) -> tuple[Report, Settings]:
         found = check_files(args.files, job)
     publish(found, form or "text", args.output, quiet=args.quiet)
     return found, chosen
-
-
-def spare(output: str, read: Sequence[str]) -> None:
-    """Write over none of the files that are read.
-
-    Raises:
-        UsageError: ``usage``.
-    """
-    for path in read:
-        with suppress(OSError, ValueError):
-            if os.path.samefile(output, path) and os.path.isfile(path):
-                fail("usage", f"-o: `{output}` is a file that is checked, or checked against")
 
 
 def settings_of(args: argparse.Namespace) -> Settings:

@@ -137,7 +137,7 @@ def test_nothing_is_written_over_what_is_checked(form: str, extension: str) -> N
     for output in (extension, "link"):
         code, text = llext("check", extension, "--format", form, "-o", output)
         assert code == 2
-        assert f"-o: `{output}` is a file that is checked" in text
+        assert f"llext check: --output: `{output}` is one of the files that are read" in " ".join(text.split())
         assert Path(extension).read_bytes() == before
 
 
