@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from llext_tools import quote
+
 
 class Tree(NamedTuple):
     """What a build folder is for."""
@@ -35,8 +37,7 @@ def initial_cache(words: Iterable[str]) -> str:
     for name, word in last.items():
         given, _, value = word.partition("=")
         kind = given.partition(":")[2].replace("UNINITIALIZED", "") or "STRING"
-        quoted = re.sub(r'([\\"$])', r"\\\1", value)
-        lines.append(f'set({name} "{quoted}" CACHE {kind} "")')
+        lines.append(f'set({name} {quote.cmake(value)} CACHE {kind} "")')
     return "\n".join(lines) + "\n"
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterable
 
-from llext_tools import arch, toolchains
+from llext_tools import arch, quote, toolchains
 from llext_tools.cli.cflags import add_target
 from llext_tools.cli.render import report
 from llext_tools.diag import Reporter
@@ -66,9 +65,9 @@ def to_cmake(edk: Edk, adapted: Adapted) -> str:
     every = [f"-isystem{folder}" for folder in adapted.includes]
     every += [option + file for option, file in adapted.files]
     lines = [
-        f"set(LLEXT_EDK_FOLDER {_quoted(edk.folder)})",
-        f"set(LLEXT_EDK_BOARD {_quoted(edk.board)})",
-        f"set(LLEXT_EDK_DEPENDS {' '.join(map(_quoted, edk.depends))})",
+        f"set(LLEXT_EDK_FOLDER {quote.cmake(edk.folder)})",
+        f"set(LLEXT_EDK_BOARD {quote.cmake(edk.board)})",
+        f"set(LLEXT_EDK_DEPENDS {quote.cmake_list(edk.depends)})",
         f"set(LLEXT_EDK_DEFINITIONS {_words(adapted.defines)})",
         f"set(LLEXT_EDK_OPTIONS {_words(every)})",
     ]
@@ -81,9 +80,4 @@ def to_cmake(edk: Edk, adapted: Adapted) -> str:
 
 def _words(words: Iterable[str]) -> str:
     """A list of words that come through generator expressions as they are."""
-    return " ".join(_quoted("".join(SPECIAL.get(letter, letter) for letter in word)) for word in words)
-
-
-def _quoted(text: str) -> str:
-    """A quoted argument of CMake's language."""
-    return '"' + re.sub(r'([\\"$])', r"\\\1", text) + '"'
+    return quote.cmake_list("".join(SPECIAL.get(letter, letter) for letter in word) for word in words)

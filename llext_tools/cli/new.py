@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import keyword
 import os
 import re
@@ -13,7 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from llext_tools import __version__, templates
+from llext_tools import __version__, quote, templates
 from llext_tools import arch as archs
 from llext_tools.diag import fail
 from llext_tools.files import write_all, write_cure
@@ -171,11 +170,11 @@ def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[st
         "SUFFIX": "cpp" if args.cpp else "c",
         "FEATURES": f"target_compile_features({name} PRIVATE cxx_std_17)\n" if args.cpp else "",
         "BOARD": board.removeprefix("\n") + "\n" if board else "",
-        "IMAGES": FOR_FIRMWARE.format(json.dumps(firmware, ensure_ascii=False)) if firmware else "",
+        "IMAGES": FOR_FIRMWARE.format(quote.toml(firmware)) if firmware else "",
         "HEADERS": header,
         "SAY": say,
         "TESTS": "" if alone else said,
-        "FIRMWARE": f", firmware={json.dumps(firmware)}" if firmware else "",
+        "FIRMWARE": f", firmware={quote.toml(firmware)}" if firmware else "",
         "FOR": f", checked against the firmware `{os.path.basename(firmware)}`" if firmware else "",
         "TARGET": targets[0],
         "TARGETS": ", ".join(targets),
@@ -195,7 +194,7 @@ def from_project(path: str, folder: Path) -> str:
 
 def _cmake(path: str) -> str:
     """A path as an argument for CMake, which makes variables and escapes of some characters."""
-    return '"' + re.sub(r'([\\"$])', r"\\\1", path) + '"' if re.search(r"[^\w./+-]", path) else path
+    return quote.cmake(path) if re.search(r"[^\w./+-]", path) else path
 
 
 def write_project(folder: Path, files: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterable
 
-from llext_tools import __version__, arch, toolchains
+from llext_tools import __version__, arch, quote, toolchains
 from llext_tools.arch.base import Target
 from llext_tools.cli.cflags import add_root, add_target, root
 from llext_tools.diag import fail
@@ -129,7 +129,7 @@ def to_cmake(target: Target, toolchain: Toolchain, _root: str) -> str:
         f"set(LLEXT_TOOLCHAIN_VERSION {toolchain.version})",
         f"set(LLEXT_TOOLCHAIN_MAPS {_list(f'{old}={new}' for old, new in toolchains.prefix_maps(toolchain).items())})",
         f"set(LLEXT_TOOLCHAIN_FOLDERS {_list(folders)})",
-        f"set(LLEXT_TOOLCHAIN_PROGRAM {_quoted(toolchain.path)})",
+        f"set(LLEXT_TOOLCHAIN_PROGRAM {_path(toolchain.path)})",
         f"set(LLEXT_LINK_OPTIONS {_list(toolchains.link_options(toolchain.name))})",
     ]
     for language in toolchains.LANGUAGES:
@@ -138,12 +138,12 @@ def to_cmake(target: Target, toolchain: Toolchain, _root: str) -> str:
         flags = toolchains.flags(target, toolchain.name, language)
         lines += [
             f"set(CMAKE_{language}_COMPILER {_list(compiler)})",
-            f"set(CMAKE_{language}_FLAGS_INIT {_quoted(' '.join(flags))})",
+            f"set(CMAKE_{language}_FLAGS_INIT {quote.cmake(' '.join(flags))})",
         ]
     if toolchain.name == "gcc":
         lines.append('set(CMAKE_EXE_LINKER_FLAGS_INIT "-nostdlib")')
     else:
-        lines += [f"set({tool} {_quoted(toolchain.path)})" for tool in ("CMAKE_LINKER", "CMAKE_AR", "CMAKE_RANLIB")]
+        lines += [f"set({tool} {_path(toolchain.path)})" for tool in ("CMAKE_LINKER", "CMAKE_AR", "CMAKE_RANLIB")]
         lines += ["set(CMAKE_ASM_COMPILER_ID Clang)", f"set(CMAKE_ASM_COMPILER_VERSION {toolchain.version})"]
     return "\n".join(lines) + "\n"
 
@@ -169,13 +169,16 @@ def _meson_string(text: str) -> str:
 
 
 def _list(words: Iterable[str]) -> str:
-    return " ".join(_quoted(word) for word in words)
+    return quote.cmake_list(map(_slashes, words))
 
 
-def _quoted(text: str) -> str:
-    """A CMake string; backslashes only separate folders here, and CMake wants slashes."""
-    text = text.replace("\\", "/").replace('"', '\\"').replace("$", "\\$").replace(";", "\\;")
-    return f'"{text}"'
+def _path(path: str) -> str:
+    return quote.cmake(_slashes(path))
+
+
+def _slashes(text: str) -> str:
+    """Backslashes only separate folders here, and CMake wants slashes."""
+    return text.replace("\\", "/")
 
 
 FORMATS: dict[str, Callable[[Target, Toolchain, str], str]] = {

@@ -17,12 +17,12 @@ release, and ``was`` is the hash that it had then: from these follows the number
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from llext_tools import quote
 from llext_tools.abi.notation import notation, prototype
 from llext_tools.abi.text import (
     Entry,
@@ -346,25 +346,19 @@ def released(ledger: Ledger) -> Ledger:
 
 
 def write_ledger(ledger: Ledger) -> str:
-    out = [*ledger.head, f"version = {json.dumps(ledger.version)}", f"released = {json.dumps(ledger.released)}"]
+    out = [*ledger.head, f"version = {quote.toml(ledger.version)}", f"released = {quote.toml(ledger.released)}"]
     out += ["", "[api]"]
     for name, line in sorted(ledger.lines.items()):
         values = {"status": line.status, "change": line.change, "was": line.was, **line.entry, "hash": line.hash}
-        pairs = [f"{key} = {_quoted(values[key])}" for key in KEYS if values.get(key) or key == "status"]
-        key = name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
-        out += [*line.comments, f"{key} = {{ {', '.join(pairs)} }}{line.remark}"]
+        pairs = [f"{key} = {quote.toml(values[key])}" for key in KEYS if values.get(key) or key == "status"]
+        out += [*line.comments, f"{quote.toml_key(name)} = {{ {', '.join(pairs)} }}{line.remark}"]
     out += ledger.tail
     types = types_entry(ledger.types)
     out += ["", TYPES] if types else []
     for tag, entry in sorted(types.items()):
-        members = [f"    {_quoted(member)}," for member in entry["members"]]
-        out += ["", f"[types.{_quoted(tag)}]", f"size = {entry['size']}", "members = [", *members, "]"]
+        members = [f"    {quote.toml(member)}," for member in entry["members"]]
+        out += ["", f"[types.{quote.toml(tag)}]", f"size = {entry['size']}", "members = [", *members, "]"]
     return "\n".join(out) + "\n"
-
-
-def _quoted(value: object) -> str:
-    """Also as TOML wants it."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 _KEY = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)\s*=""")
@@ -408,7 +402,7 @@ def read_ledger(text: str, path: str) -> Ledger:
         try:
             layouts[tag] = read_layout(tag, entry)
         except ValueError as error:
-            where = at._replace(line=_line_of(text, f"[types.{_quoted(tag)}]"))
+            where = at._replace(line=_line_of(text, f"[types.{quote.toml(tag)}]"))
             reporter.error("api-syntax", f"`{_shown(tag)}`: {error}", at=where)
     reporter.checkpoint()
     return Ledger(path, version, release, lines, layouts, head, tail)

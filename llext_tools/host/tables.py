@@ -34,6 +34,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from llext_tools import quote
 from llext_tools.abi.notation import prototype
 from llext_tools.abi.text import (
     closure,
@@ -733,17 +734,13 @@ def _write_toml(table: Table) -> str:
     lines = [f"{key} = {_toml(value)}" for key, value in _head(table.exports).items()]
     lines += [*([""] if lines else []), "[exports]"]
     for export, address in zip(table.exports.symbols, _addresses(table.exports), strict=True):
-        more = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in _extras(table, export).items()]
+        more = [f"{key} = {quote.toml(value)}" for key, value in _extras(table, export).items()]
         value = f"{{ {', '.join([f'address = {address}', *more])} }}" if more else address
-        lines.append(f"{_key(export.name)} = {_escaped(value)}")
+        lines.append(f"{quote.toml_key(export.name)} = {value}")
     for tag, entry in sorted(types_entry(table.whole.types).items()):
-        lines += ["", f"[types.{_quoted(tag)}]", f"size = {entry['size']}", "members = ["]
-        lines += [*(f"    {_escaped(json.dumps(m, ensure_ascii=False))}," for m in entry["members"]), "]"]
+        lines += ["", f"[types.{quote.toml(tag)}]", f"size = {entry['size']}", "members = ["]
+        lines += [*(f"    {quote.toml(m)}," for m in entry["members"]), "]"]
     return "\n".join(lines) + "\n"
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
 
 
 def _write_json(table: Table) -> str:
@@ -788,7 +785,7 @@ def _toml(value: Any) -> str:
         return f"{{ {', '.join(f'{key} = {_toml(item)}' for key, item in value.items())} }}"
     if isinstance(value, tuple):
         return f"[{', '.join(map(_toml, value))}]"
-    return _quoted(value) if isinstance(value, str) else str(value)
+    return quote.toml(value) if isinstance(value, str) else str(value)
 
 
 def _addresses(table: ExportTable) -> list[str]:
@@ -803,15 +800,6 @@ def _extras(table: Table, export: Export) -> dict[str, Any]:
     entry = signature_entry(export.name, signature) if signature else {"prototype": export.prototype}
     known = type_hash(export.name, table.whole) or table.hashes.get(export.name, "")
     return {key: value for key, value in {"kind": export.kind, **entry, "hash": known}.items() if value}
-
-
-def _quoted(text: str) -> str:
-    return _escaped(json.dumps(text, ensure_ascii=False))
-
-
-def _escaped(text: str) -> str:
-    """JSON allows this character in a text, and TOML does not."""
-    return text.replace("\x7f", "\\u007f")
 
 
 class Format(NamedTuple):
