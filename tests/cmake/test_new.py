@@ -27,12 +27,12 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def passes(*arguments: str, tests: int) -> str:
-    """The CMakeLists.txt of a new project, which builds with GCC and passes."""
-    need_toolchain("cortex-m4", "gcc")
+def passes(*arguments: str, tests: int, target: str = "cortex-m4", toolchain: str = "gcc") -> str:
+    """The CMakeLists.txt of a new project, which builds and passes."""
+    need_toolchain(target, toolchain)
     code, text = llext("new", "blink", *arguments)
     assert code == 0, text
-    code, text = llext("build", "blink", "--toolchain", "gcc", "--target", "cortex-m4")
+    code, text = llext("build", "blink", "--toolchain", toolchain, "--target", target)
     assert code == 0, text
     checked = "checked" if "--firmware" in arguments else "checked without a firmware"
     assert f"1 extension for 1 target built and {checked}, 1 test run" in one_line(text)
@@ -72,3 +72,16 @@ def test_with_an_edk(empty: Path) -> None:
     kit = edk.make(empty / "kit", "cortex-m4")
     text = passes("--edk", str(kit), tests=3)
     assert f"llext_import_edk(../{kit.relative_to(empty).as_posix()})" in text
+
+
+def test_with_an_edk_for_risc_v(empty: Path) -> None:
+    """Its flags say which target it is for; as an archive, and with zig, which does not know all of them."""
+    kit = edk.pack(edk.make(empty / "kit", "rv32imac"), "zip")
+    passes("--edk", str(kit), tests=3, target="rv32imac", toolchain="zig")
+    assert tomllib.loads(Path("blink/llext.toml").read_text())["build"]["targets"] == ["rv32imac"]
+
+
+def test_with_all_of_them(empty: Path) -> None:
+    kit = edk.make(empty / "kit", "cortex-m4")
+    passes("--cpp", "--edk", str(kit), "--firmware", str(fw.build(empty)), tests=2, toolchain="zig")
+    assert checked_against("blink/dist/cortex-m4-zig-board/blink.json") == ["fw.elf"]
