@@ -23,11 +23,23 @@ cmake_minimum_required(VERSION 3.25)
 project(test LANGUAGES {languages})
 find_package(LlextTools REQUIRED)
 """
+HELLO = """\
+#include <llext/host.h>
+#include <llext/symbol.h>
+int hello(int a)
+{
+    printk("hello");
+    return a + 1;
+}
+EXPORT_SYMBOL(hello);
+"""
 LLEXT_COMMAND = f"{sys.executable};-P;-m;llext_tools"
 GCC = {
     "cortex": ("arm-none-eabi-gcc",),
     "rv": ("riscv64-unknown-elf-gcc", "riscv32-unknown-elf-gcc", "riscv-none-elf-gcc"),
 }
+NOTHING_TO_DO = "ninja: no work to do."
+BOTH = pytest.mark.parametrize(("target", "toolchain"), [("cortex-m4", "gcc"), ("rv32imac", "zig")])
 
 
 def tool(name: str) -> str:
