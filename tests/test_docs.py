@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 
 import generate
 from llext_tools.cli import EVERY
+from llext_tools.cli.parser import parser_for
+from llext_tools.errors import LlextError
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/*.md")])
@@ -71,6 +75,25 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_commands_named_in_the_text_exist(path: Path) -> None:
     for command in re.findall(r"(?:^|[`$;&] ?)llext ([a-z][a-z-]*)", path.read_text(encoding="utf-8"), re.MULTILINE):
         assert command in {*EVERY, "help"}, command
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_on_a_page_can_be_given(path: Path) -> None:
+    """Their options are there and have the values that they want; what the text has in passing may lack arguments."""
+    text = path.read_text(encoding="utf-8")
+    blocks = "\n".join(re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE)).replace("\\\n", " ")
+    shown = re.findall(r"^\$ (?:\w+=\S+ )*llext ([a-z].*)", blocks, re.MULTILINE)
+    named = re.findall(r"`llext ([a-z][^`]*)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    for command in [*shown, *named]:
+        words = shlex.split(command, comments=True)
+        name, *arguments = takewhile(lambda word: word not in ("|", ">", "&&"), words)
+        try:
+            if name != "help":
+                parser_for(name).parse(arguments)
+        except LlextError as error:
+            message = error.diagnostics[0].message
+            assert command in named, message
+            assert re.search("missing argument: |expected (at least )?one argument$", message), message
 
 
 def test_every_page_of_the_documentation_is_reached() -> None:
