@@ -1,4 +1,7 @@
-"""The tutorial, followed as written, prints what it shows. Oracles: the page; CMake, CTest and pytest, which pass."""
+"""The tutorial and the first lines of the README, followed as written, print what they show.
+
+Oracles: the pages; CMake, CTest and pytest, which pass.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,15 @@ from cmake_project import need_toolchain
 
 pytestmark = pytest.mark.cmake
 
-PAGE = Path(__file__).parents[2] / "docs/tutorial/first-extension.md"
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PLACES = {"c": "src/scale.c", "cmake": "CMakeLists.txt", "python": "tests/test_scale.py"}
 """Where the reader puts a block of the page."""
 
 
 def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need_toolchain("cortex-m4", "zig")
-    blocks = re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    blocks = BLOCK.findall((ROOT / "docs/tutorial/first-extension.md").read_text(encoding="utf-8"))
     assert [kind for kind, _ in blocks] == ["console", "c", "cmake", "console", "console", "python"]
     pip, new, cd = transcript.commands(blocks[0][1].splitlines())
     assert (pip, cd) == ('pip install "llext-tools[zig]"', "cd scale")
@@ -40,6 +44,23 @@ def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+def test_the_readme_begins_with_what_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows a machine where zig is the only toolchain."""
+    need_toolchain("cortex-m4", "zig")
+    lines = BLOCK.findall((ROOT / "README.md").read_text(encoding="utf-8"))[0][1].splitlines()
+    assert [line.partition("#")[0].rstrip() for line in lines[:3]] == [
+        '$ pip install "llext-tools[zig]"',
+        "$ llext new blink && cd blink",
+        "$ llext build",
+    ]
+    monkeypatch.chdir(tmp_path)
+    assert transcript.llext("new", "blink")[0] == 0
+    monkeypatch.chdir(tmp_path / "blink")
+    code, printed = transcript.llext("build", "--toolchain", "zig")
+    assert code == 0, printed
+    assert timeless(printed.splitlines()) == timeless(lines[3:])
 
 
 def timeless(lines: list[str]) -> list[str]:
