@@ -19,6 +19,7 @@ from llext_tools.cli.github import at_work
 from llext_tools.cli.parser import choice_help
 from llext_tools.cli.results import print_end
 from llext_tools.cli.settings_build import BuildSettings
+from llext_tools.cli.signals import ends_like_ctrl_c
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
 
@@ -82,6 +83,7 @@ def definition(text: str) -> str:
     return text
 
 
+@ends_like_ctrl_c()
 def run(args: argparse.Namespace) -> int:
     source = matrix.project(args.dir)
     path = args.settings or ("" if args.no_settings else settings.find(str(source)))

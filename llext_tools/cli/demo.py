@@ -13,6 +13,7 @@ from llext_tools import __version__
 from llext_tools.build import exit_code
 from llext_tools.cli import matrix
 from llext_tools.cli.results import print_end, print_wrapped
+from llext_tools.cli.signals import ends_like_ctrl_c
 from llext_tools.diag import fail
 from llext_tools.files import write_cure
 from llext_tools.paths import samples_dir
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     matrix.add_arguments(parser)
 
 
+@ends_like_ctrl_c()
 def run(args: argparse.Namespace) -> int:
     folder = Path(args.dir).absolute()
     jobs, notes = matrix.choose_jobs(args, folder / "build", folder / "dist")

@@ -1,7 +1,7 @@
-"""Ctrl-C in the middle of `llext build`. Oracle: the digests in the manifests, and the files of before.
+"""Ctrl-C and other signals in the middle of `llext build`. Oracle: the digests in manifests, and the files of before.
 
 A wrapper stands before the compiler and before our own command. At the moment that is asked for it writes to a FIFO and
-waits for ever, so that what is interrupted is where the test wants it.
+waits for ever, so that what is interrupted is where the test wants it. The FIFO ends when all who wait have ended.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,9 +42,9 @@ import os, signal, subprocess, sys
 def stop_at(moment):
     if moment == os.environ.get("STOP_AT"):
         with open(os.environ["FIFO"], "w") as fifo:
-            fifo.write(".")
-        while True:
-            signal.pause()
+            print(end=".", file=fifo, flush=True)
+            while True:
+                signal.pause()
 
 kind, *command = sys.argv[1:]
 if kind == "llext":
@@ -54,6 +55,7 @@ stop_at(f"after {kind}")
 sys.exit(code)
 """
 MOMENTS = ("after toolchain", "after compile", "after finish", "after run")
+CTRL_C = 130
 TIMEOUT = 120  # seconds, for a build that never gets there
 
 
@@ -65,12 +67,13 @@ class Build:
         os.mkfifo(self.fifo)
         (folder / "CMakeLists.txt").write_text(LISTS, encoding="utf-8")
         (folder / "wrapper.py").write_text(WRAPPER, encoding="utf-8")
+        self.write("one", 0)
         self.write("two", 0)
 
     def write(self, name: str, value: int) -> None:
         (self.folder / f"{name}.c").write_text(SOURCE.format(name, value), encoding="utf-8")
 
-    def start(self, moment: str = "", *more: str) -> subprocess.Popen[str]:
+    def start(self, moment: str = "", *more: str, on_int: Any = signal.default_int_handler) -> subprocess.Popen[str]:
         wrapper = f"{sys.executable};{self.folder / 'wrapper.py'}"
         command = [sys.executable, "-m", "llext_tools", "build", ".", "--target=cortex-m4", "--toolchain=gcc", *more]
         command += [f"-DCMAKE_C_COMPILER_LAUNCHER={wrapper};compile", f"-DLLEXT_COMMAND={wrapper};llext"]
@@ -81,7 +84,7 @@ class Build:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - behind a `&`
+            preexec_fn=lambda: signal.signal(signal.SIGINT, on_int),  # noqa: PLW1509 - tests may run behind a `&`
         )
 
     def succeed(self, *more: str) -> None:
@@ -89,17 +92,21 @@ class Build:
             output, errors = driver.communicate()
         assert driver.returncode == 0, output + errors
 
-    def interrupt(self, moment: str, *more: str) -> None:
+    def interrupt(self, moment: str, *more: str, number: int = signal.SIGINT, **how: Any) -> int:
+        """The driver's answer to a signal at a moment."""
         reader = os.open(self.fifo, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            with self.start(moment, *more) as driver:
+            with self.start(moment, *more, **how) as driver:
                 assert select.select([reader], [], [], TIMEOUT)[0], f"never {moment}"
-                driver.send_signal(signal.SIGINT)
+                driver.send_signal(number)
                 output, errors = driver.communicate()
+            os.set_blocking(reader, False)
+            assert not os.read(reader, 100).strip(b"."), output + errors
+            assert os.read(reader, 1) == b"", "somebody still waits"
         finally:
             os.close(reader)
-        assert driver.returncode == 130, output + errors
         assert "Traceback" not in errors
+        return driver.returncode
 
     def whole(self) -> set[str]:
         """The extensions that are there, all of which belong to the files beside them."""
@@ -125,17 +132,26 @@ def build(tmp_path: Path) -> Build:
 
 def test_no_half_artifact_is_left(build: Build) -> None:
     shipped = {f"dist/cortex-m4-gcc/{name}.llext" for name in ("one", "two")}
-    build.write("one", 0)
-    build.interrupt("before compile")
+    assert build.interrupt("before compile") == CTRL_C
     assert build.whole() == set(), "the first build has nothing to keep"
     build.succeed()
     for value, moment in enumerate(MOMENTS, 1):
         before = build.dist()
         build.write("one", value)
         again = (f"-DAGAIN={value}",) if "toolchain" in moment else ()
-        build.interrupt(moment, *again)
+        assert build.interrupt(moment, *again) == CTRL_C, moment
         assert shipped <= build.whole(), moment
         assert build.dist() == before, moment
         build.succeed()
         assert shipped <= build.whole(), moment
         assert build.dist()["one.llext"] != before["one.llext"], moment
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"), [(signal.SIGTERM, "after run"), (signal.SIGHUP, "before compile")], ids=["TERM", "HUP"]
+)
+def test_a_signal_ends_what_it_would_have_left_behind(build: Build, number: signal.Signals, moment: str) -> None:
+    """Behind a `&` of a script SIGINT is ignored, and by all children, too. Oracle: the status that a shell sees."""
+    assert build.interrupt(moment, number=number, on_int=signal.SIG_IGN) == -number
+    assert build.dist() == {}
+    assert not any("dist" in path for path in build.whole())

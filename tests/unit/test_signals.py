@@ -1,0 +1,57 @@
+"""Signals that end a command. Oracle: the status that the system gives of a process, and what children print."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+SCRIPT = """
+import signal, subprocess, sys
+from llext_tools.cli.signals import ends_like_ctrl_c
+
+@ends_like_ctrl_c()
+def command(word):
+    try:
+        if word == "child":
+            print_handler = "import signal; print(signal.getsignal(signal.SIGINT))"
+            subprocess.run([sys.executable, "-c", print_handler], check=True)
+        else:
+            signal.raise_signal(getattr(signal, word))
+        print("goes on", flush=True)
+    finally:
+        print("in order", flush=True)
+
+command(sys.argv[1])
+"""
+
+
+def run(word: str, ignored: int | None = None) -> tuple[int, list[str]]:
+    def ignore() -> None:
+        if ignored is not None:
+            signal.signal(ignored, signal.SIG_IGN)
+
+    command = [sys.executable, "-c", SCRIPT, word]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=ignore)
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_in_order(number: signal.Signals) -> None:
+    assert run(number.name) == (-number, ["in order"])
+
+
+def test_what_is_ignored_stays_so() -> None:
+    assert run("SIGHUP", ignored=signal.SIGHUP) == (0, ["goes on", "in order"])
+
+
+def test_children_hear_ctrl_c_where_the_command_does_not() -> None:
+    code, (handler, *lines) = run("child", ignored=signal.SIGINT)
+    assert "default_int_handler" in handler
+    assert (code, lines) == (0, ["goes on", "in order"])
+    assert run("SIGINT", ignored=signal.SIGINT) == (0, ["goes on", "in order"])
