@@ -1,4 +1,4 @@
-"""The folders that a build works in: that CMake can use them, and that nobody else does at the same time."""
+"""What CMake cannot use of folders and files; and that no other build works in a folder at the same time."""
 
 from __future__ import annotations
 
@@ -26,6 +26,17 @@ def check_folders(folders: Iterable[Path]) -> None:
             what = "has a name that is not in UTF-8"
         if what:
             fail("usage", f"CMake cannot work in `{text}`: it {what}", help="give the folder another name")
+
+
+def check_files(files: Iterable[str]) -> None:
+    """Say before anything is built that CMake cannot have a file in a list.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    for file in files:
+        if what := next((UNFIT[letter] for letter in ";\n" if letter in file), ""):
+            fail("usage", f"CMake would take `{file}` for two files: it has {what} in its name", help="rename it")
 
 
 @contextmanager

@@ -29,7 +29,12 @@ class Firmware:
     targets: tuple[str, ...] = ()
     heap: str = ""
     profile: str = ""
-    config: tuple[str, ...] = ()
+    config: tuple[str, ...] = ()  # files, and options as CONFIG_X=y
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All files that are read."""
+        return (*self.files, *(word for word in self.config if "=" not in word))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

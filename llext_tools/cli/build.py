@@ -165,10 +165,13 @@ def variables_said(args: argparse.Namespace) -> frozenset[str]:
     """The variables for CMake that the command line itself gives.
 
     Raises:
-        UsageError: ``usage``: options that do not go together.
+        UsageError: ``usage``: options that do not go together, or variables that are ours.
     """
     if args.preset and (args.target or args.toolchain or args.firmware):
         fail("usage", "--preset: the preset says what is built for; leave out --target, --toolchain and --firmware")
+    for name in map(variable, args.define):
+        if name in settings_build.OURS and not (args.preset and name in settings_build.OF_PRESETS):
+            fail("usage", f"-D: `{name}` is for `llext build` to set", help=settings_build.OURS[name])
     options = {"LLEXT_PROFILE": args.profile, "LLEXT_HEAP": args.heap, "LLEXT_FIRMWARE": args.firmware}
     return frozenset(name for name, value in options.items() if value) | frozenset(map(variable, args.define))
 

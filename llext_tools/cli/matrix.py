@@ -22,7 +22,7 @@ from llext_tools.build import (
     diagnose_warnings,
     job_name,
 )
-from llext_tools.build.folders import alone, check_folders
+from llext_tools.build.folders import alone, check_files, check_folders
 from llext_tools.build.output import read_text
 from llext_tools.cli.render import report
 from llext_tools.cli.results import summary, to_json
@@ -138,9 +138,10 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) ->
     """Build all jobs and show them; then print what failed on stderr and write the JSON file.
 
     Raises:
-        UsageError: ``usage``: CMake cannot use a folder, or another build is at work there.
+        UsageError: ``usage``: CMake cannot use a folder or file, or another build is at work there.
     """
     check_folders([options.source, *(folder for job in jobs for folder in (job.build, job.output))])
+    check_files(os.path.abspath(path) for job in jobs if job.firmware for path in job.firmware.paths)
     start = time.monotonic()
     with alone(dict.fromkeys(job.build for job in jobs)), view(jobs) as table:
         results = list(build(jobs, options, table.observe))

@@ -11,6 +11,17 @@ from llext_tools.cli.settings import Key, Source, config, heap, kind, one_path, 
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
+OURS = {
+    "LLEXT_TARGET": "`--target T`, or `targets` of [build]",
+    "LLEXT_TOOLCHAIN": "`--toolchain C`, or `toolchains` of [build]",
+    "CMAKE_TOOLCHAIN_FILE": "`--toolchain C`, or `--preset NAME` for a toolchain file that includes ours",
+    "CMAKE_MAKE_PROGRAM": "Ninja is the one that pip has installed beside llext, else the first one in PATH",
+    "CMAKE_GENERATOR": "for others than Ninja, call CMake itself: `llext cmake-dir` says where our package is",
+}
+"""Variables for CMake that nobody but ``llext build`` sets, with what to use instead."""
+OF_PRESETS = ("LLEXT_TARGET", "LLEXT_TOOLCHAIN", "CMAKE_TOOLCHAIN_FILE")
+"""Those that a preset may leave to the command line."""
+
 
 class BuildSettings(NamedTuple):
     """What the table says, None or empty where it says nothing."""
@@ -58,6 +69,8 @@ def _define(source: Source, key: str, value: Any) -> tuple[str, ...]:
     for name, given in value.items():
         if not re.fullmatch(r"[^\s=:]+", name):
             source.error(f"`{key}`: `{name}` is not the name of a variable", name)
+        elif name in OURS:
+            source.error(f"`{key}`: `{name}` is for `llext build` to set", name, OURS[name])
         elif isinstance(given, bool):
             found.append(f"{name}={'ON' if given else 'OFF'}")
         elif isinstance(given, (str, int)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -24,6 +25,21 @@ def test_what_cmake_cannot_use_is_refused(name: str, tmp_path: Path) -> None:
 
 def test_other_names_are_fit() -> None:
     check_folders(map(Path, ["a b", "x[1]", "a$b", "\xfc", "a=b", "a'b", "a#b", "a,b"]))
+
+
+@pytest.mark.parametrize("name", ["a;b.toml", "a\nb.toml"])
+def test_a_firmware_that_would_be_two_is_refused(name: str, tmp_path: Path) -> None:
+    """As a file, or as a configuration in the settings."""
+    (tmp_path / "CMakeLists.txt").touch()
+    for file in (name, "table.toml"):
+        (tmp_path / file).write_text("[exports]\nprintk = 4096\n", encoding="utf-8")
+    firmware = {"name": "v1", "file": name}
+    for table in (firmware, {**firmware, "file": "table.toml", "config": name}):
+        text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+        (tmp_path / "llext.toml").write_text(f"[[build.firmware]]\n{text}", encoding="utf-8")
+        code, printed = llext("build", str(tmp_path), "--target=cortex-m4", "--toolchain=gcc")
+        assert (code, "error[usage]: CMake would take" in printed) == (2, True), printed
+        assert not (tmp_path / "build").exists()
 
 
 def test_two_builds_do_not_share_a_folder(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from llext_tools.build import Firmware, Job
 from llext_tools.cli import build as cli_build
 from llext_tools.cli import settings, settings_build
 from llext_tools.errors import LlextError, UsageError
+from transcript import llext
 
 ALL = """\
 werror = true
@@ -136,7 +137,7 @@ def test_all_that_is_wrong_comes_at_once_with_its_line() -> None:
         'heap = "8Q"\n'
         "jobs = 0\n"
         'run = "no"\n'
-        "define = { A = [1] }\n"
+        'define = { A = [1], LLEXT_TARGET = "cortex-m4" }\n'
         "[[build.firmware]]\n"
         'name = "v1"\n'
         'file = "a.elf"\n'
@@ -150,5 +151,22 @@ def test_all_that_is_wrong_comes_at_once_with_its_line() -> None:
     with pytest.raises(UsageError) as caught:
         settings_build.read("llext.toml")
     found = [(d.location.line, d.message) for d in caught.value.diagnostics if d.location]
-    assert [line for line, _ in found] == [3, 4, 5, 6, 7, 12, 15]
+    assert [line for line, _ in found] == [3, 4, 5, 6, 7, 7, 12, 15]
     assert caught.value.diagnostics[0].help == "did you mean `targets`?"
+    assert caught.value.diagnostics[5].help == "`--target T`, or `targets` of [build]"
+
+
+@pytest.mark.parametrize("name", settings_build.OURS)
+def test_variables_that_are_ours(name: str) -> None:
+    Path("CMakeLists.txt").touch()
+    code, printed = llext("build", f"-D{name}:STRING=x")
+    assert (code, f"error[usage]: -D: `{name}` is for `llext build` to set" in printed) == (2, True), printed
+    assert "= help: " in printed
+    assert [path.name for path in Path().iterdir()] == ["CMakeLists.txt"]
+
+
+def test_a_preset_may_leave_the_target_to_the_command_line() -> None:
+    said = cli_build.variables_said(arguments("--preset=p", "-DLLEXT_TARGET=cortex-m4"))
+    assert said == {"LLEXT_TARGET"}
+    with pytest.raises(UsageError, match="CMAKE_GENERATOR"):
+        cli_build.variables_said(arguments("--preset=p", "-DCMAKE_GENERATOR=Xcode"))
