@@ -120,6 +120,11 @@ class Project:
         )
 
 
+def llext_build(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llext_tools", "build", ".", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
+
+
 def one_line(text: str) -> str:
     """CMake wraps its messages: undo that."""
     return re.sub(r"\s+", " ", text)

@@ -1,8 +1,8 @@
 """``CMakeUserPresets.json``: presets of the jobs, so that CMake alone can do what ``llext build`` does.
 
-Configure, build, test and workflow presets have the job's name. Ours are marked by a vendor key; what else is in the
-file stays as it is. A preset of the project itself, or of the user, keeps its name: then ours is not written, and goes
-if it is there, for CMake refuses all presets where two have one name.
+Configure, build, test and workflow presets have the job's name, and the environment that ``llext build`` gives. Ours
+are marked by a vendor key; what else is in the file stays as it is. A preset of the project itself, or of the user,
+keeps its name: then ours is not written, and goes if it is there, for CMake refuses all where two have one name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from llext_tools.build.job import Job
 from llext_tools.build.preset_files import KINDS, USER, VENDOR, foreign, is_ours, of_kind, read, usable
-from llext_tools.build.process import HOST_VARIABLES
+from llext_tools.build.process import HOST_VARIABLES, source_date_epoch
 from llext_tools.files import read_bytes, write_atomically
 
 VERSION = 6  # the first with workflow presets; CMake 3.25 has it
@@ -74,7 +74,7 @@ def _preset(kind: str, source: Path, job: Job, words: Sequence[str]) -> dict[str
         **ours,
         "generator": "Ninja",
         "binaryDir": f"${{sourceDir}}/{job.build.relative_to(source).as_posix()}" if below else str(job.build),
-        "environment": dict.fromkeys(HOST_VARIABLES),
+        "environment": {**dict.fromkeys(HOST_VARIABLES), "SOURCE_DATE_EPOCH": source_date_epoch()},
         "cacheVariables": dict(map(_variable, words)),
     }
 

@@ -149,13 +149,17 @@ class Shell:
 def environment() -> dict[str, str]:
     """Ours, without what belongs to builds for the host, and so that children find this very package.
 
-    ``LLEXT_CMAKE_DIR`` is for presets of the project, whose toolchain file lies there. What a
-    compiler makes of ``__DATE__`` is the same at any time.
+    ``LLEXT_CMAKE_DIR`` is for presets of the project, whose toolchain file lies there.
     """
     environment = {name: value for name, value in os.environ.items() if name not in HOST_VARIABLES}
     environment.setdefault("LLEXT_CMAKE_DIR", paths.cmake_dir())
     home = os.path.dirname(os.path.dirname(os.path.abspath(llext_tools.__file__)))
     if home not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):  # a checkout
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    environment["SOURCE_DATE_EPOCH"] = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+    environment["SOURCE_DATE_EPOCH"] = source_date_epoch()
     return environment | {"NINJA_STATUS": "[%f/%t] ", "NO_COLOR": "1", "CLICOLOR_FORCE": "0", "COLUMNS": WIDE}
+
+
+def source_date_epoch() -> str:
+    """What a compiler makes ``__DATE__`` of: the same at any time, unless the caller says otherwise."""
+    return os.environ.get("SOURCE_DATE_EPOCH") or "0"

@@ -4,49 +4,21 @@ a test returns, and CMake's own word on which presets there are."""
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cmake_project import need_toolchain
+from cmake_project import llext_build
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain, pytest.mark.emulator]
 
-LISTS = """\
-cmake_minimum_required(VERSION 3.25)
-project(one LANGUAGES C)
-find_package(LlextTools REQUIRED)
-set(VALUE 1 CACHE STRING "what one() returns")
-llext_add_extension(one SOURCES one.c)
-target_compile_definitions(one PRIVATE VALUE=${VALUE})
-llext_add_test(runs EXTENSION one CALL "one()" EXPECT_RETURN ${VALUE})
-file(WRITE "${CMAKE_BINARY_DIR}/seen.txt" "${VALUE} ${LLEXT_HEAP} ${LLEXT_TARGET} ${CMAKE_GENERATOR}")
-"""
-SOURCE = "#include <llext/symbol.h>\nint one(void) { return VALUE; }\nEXPORT_SYMBOL(one);\n"
 NATIVE = "cmake_minimum_required(VERSION 3.25)\nproject(n LANGUAGES NONE)\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    need_toolchain("cortex-m4", "gcc")
-    folder = tmp_path / "a project"
-    folder.mkdir()
-    (folder / "CMakeLists.txt").write_text(LISTS, encoding="utf-8")
-    (folder / "one.c").write_text(SOURCE, encoding="utf-8")
-    return folder
 
 
 def write_presets(folder: Path, *presets: dict[str, Any], name: str = "CMakePresets.json", **more: Any) -> None:
     text = json.dumps({"version": 6, **more, "configurePresets": presets})
     (folder / name).write_text(text, encoding="utf-8")
-
-
-def llext_build(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "llext_tools", "build", ".", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
 
 
 def seen(folder: Path, job: str) -> list[str]:
