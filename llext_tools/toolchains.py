@@ -82,6 +82,11 @@ class Toolchain:
         """The program itself."""
         return self.cc[0]
 
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys(each[0] for each in (self.cc, self.cxx, self.ld, self.ar, self.ranlib)))
+
 
 def find(target: Target, name: str = "auto") -> Toolchain:
     """The toolchain of that name for a target; ``auto`` is gcc if it is installed, else zig.

@@ -11,10 +11,11 @@ from llext_tools import quote
 
 
 class Tree(NamedTuple):
-    """What a build folder is for."""
+    """What a build folder is for, and the compiler."""
 
     target: str
     toolchain: str
+    program: str
 
 
 def tree(build: Path) -> Tree | None:
@@ -27,7 +28,8 @@ def tree(build: Path) -> Tree | None:
     except (OSError, UnicodeDecodeError, KeyError):
         return None
     found = re.search(r'LLEXT_TOOLCHAIN_FOUND "?(\w+)', answer)
-    return Tree(target, found[1] if found else wanted)
+    program = re.search(r'LLEXT_TOOLCHAIN_PROGRAM "(.*)"', answer)
+    return Tree(target, found[1] if found else wanted, program[1] if program else "")
 
 
 def initial_cache(words: Iterable[str]) -> str:

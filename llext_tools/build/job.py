@@ -51,6 +51,7 @@ class Job:
     output: Path
     firmware: Firmware | None = None
     preset: str = ""
+    programs: tuple[str, ...] = ()  # of the toolchain; unknown with a preset
 
     @property
     def name(self) -> str:

@@ -65,6 +65,11 @@ def configures_again(lines: Sequence[str]) -> bool:
     )
 
 
+def never_ends(lines: Iterable[str]) -> bool:
+    """Whether Ninja has given up running CMake: ``build.ninja`` was not up to date after 100 times."""
+    return any(line.startswith("ninja: error: manifest 'build.ninja' still dirty") for line in lines)
+
+
 OUR_ERROR = re.compile(r"^\s*error\[([a-z-]+)\]: ", re.MULTILINE)
 
 

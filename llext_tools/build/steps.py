@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from llext_tools.build.logs import (
     configures_again,
     failures_of_cmake,
     failures_of_ninja,
+    never_ends,
     shorten,
     unexplained,
     warnings_of,
@@ -31,6 +33,7 @@ from llext_tools.build.output import checked_against, discard, extensions, firmw
 from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
 from llext_tools.build.runs import excluding, others, up_to_date
+from llext_tools.diag import listed
 from llext_tools.files import write_atomically
 
 STAMP = "llext-configured.json"
@@ -96,7 +99,7 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
     job = shell.job
     arguments = ["-S", str(options.source), "-B", str(job.build), "-G", "Ninja"]
     words = cmake_variables(job, options, tools["ninja"])
-    state: dict[str, object] = {"version": llext_tools.__version__, "cmake": tools["cmake"]}
+    state: dict[str, object] = {"version": llext_tools.__version__}
     if job.preset:
         state |= {"variables": words, "presets": foreign(options.source)}
         given = [word for word in words if variable(word) in options.said]
@@ -106,8 +109,8 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
     else:
         arguments += [f"-D{word}" for word in words]
     stamp = job.build / STAMP
-    wanted = json.dumps({**state, "arguments": arguments}, indent=1)
-    if (job.build / "build.ninja").exists() and read_text(stamp) == wanted:
+    state["arguments"] = arguments
+    if (job.build / "build.ninja").exists() and read_text(stamp) == _with_programs(state, job, tools["cmake"]):
         return ()
     with suppress(FileNotFoundError):
         stamp.unlink()
@@ -116,9 +119,23 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
         why = f"the preset does not use our toolchain file, {toolchain_file()}"
         return (Failure(step=Step.CONFIGURE, what=job.preset, lines=(why,)),)
     if code == 0:
-        write_atomically(stamp, wanted)
+        write_atomically(stamp, _with_programs(state, job, tools["cmake"]))
         return ()
     return failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
+
+
+def _with_programs(state: Mapping[str, object], job: Job, cmake: str) -> str:
+    """What a job is configured with; a program that is replaced by a new version of it has another size or time.
+
+    Neither CMake nor Ninja looks at that.
+    """
+    found = None if job.programs else tree(job.build)
+    programs = {}
+    for path in (cmake, *(job.programs or ((found.program,) if found else ()))):
+        with suppress(OSError):
+            stat = os.stat(path)
+            programs[path] = [stat.st_size, stat.st_mtime_ns]
+    return json.dumps({**state, "programs": programs}, indent=1)
 
 
 def cmake_variables(job: Job, options: Options, ninja: str) -> list[str]:
@@ -168,10 +185,26 @@ def build(
     code, lines = shell.run([*command, "-k", "0"] if options.keep_going else command, count)
     if code == 0:
         return lines, ()
+    if never_ends(lines):
+        return lines, (_from_the_future(shell, options.source, tools["ninja"]),)
     if options.keep_going:
         _remove_outdated(shell, tools["ninja"], everything=configures_again(lines))
     failures = failures_of_cmake(lines) if configures_again(lines) else failures_of_ninja(lines)
     return lines, failures or unexplained(Step.BUILD, "ninja", code, lines)
+
+
+def _from_the_future(shell: Shell, source: Path, ninja: str) -> Failure:
+    """Why Ninja gives up: what CMake has made is older than a file that it has read, whenever it was made."""
+    _, lines = shell.run([ninja, "-C", str(shell.job.build), "-t", "query", "build.ninja"])
+    names = []
+    for line in lines:
+        path = shell.job.build / line.strip().lstrip("| ")
+        with suppress(OSError):
+            if line.startswith("    ") and path.stat().st_mtime > time.time():
+                names.append(os.path.relpath(path, source))
+    what = f"the time of {listed(names)} is in the future" if names else "the clock of this computer goes wrong"
+    cure = f"`touch {shlex.join(names)}`, or set the clock" if names else "set the clock"
+    return Failure(step=Step.BUILD, what="build.ninja", lines=(f"{what}, so that CMake runs again and again", cure))
 
 
 def _remove_outdated(shell: Shell, ninja: str, *, everything: bool) -> None:

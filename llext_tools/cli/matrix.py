@@ -105,6 +105,7 @@ def choose_jobs(
                     build=build_dir / folder,
                     output=output / folder,
                     firmware=image,
+                    programs=found.programs,
                 )
                 jobs.setdefault(folder, job)
     if error is not None and not jobs:

@@ -9,14 +9,16 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cmake_project import need_toolchain
+from cmake_project import need_toolchain, tool
 from llext_tools.build import Job, Options, Result, build
 from llext_tools.build.runs import excluding
+from needs import need
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain, pytest.mark.emulator]
 
@@ -64,6 +66,12 @@ def ran(result: Result) -> set[str]:
     return {test.name for test in result.tests}
 
 
+def called(result: Result) -> list[str]:
+    """The programs that the driver has called."""
+    log = result.job.log.read_text(encoding="utf-8")
+    return [line.split()[1].rpartition("/")[2] for line in log.splitlines() if line.startswith("$ ")]
+
+
 def change(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
@@ -72,8 +80,7 @@ def test_only_what_a_change_concerns_runs_again(first: Path) -> None:
     assert excluding(("a+b (c)",)) == ["-E", r"^(a\+b \(c\))$"]
     again = once(first)
     assert (again.passed, ran(again), set(again.up_to_date)) == (True, set(), {"reads", *ALIKE})
-    log = again.job.log.read_text(encoding="utf-8")
-    assert [line.split()[1].rpartition("/")[2] for line in log.splitlines() if line.startswith("$ ")] == ["ninja"]
+    assert called(again) == ["ninja"]
 
     change(first / "levels.py", "7", "8")
     failed = once(first)
@@ -87,6 +94,54 @@ def test_only_what_a_change_concerns_runs_again(first: Path) -> None:
 
     assert ran(once(first, rerun=True)) == {"reads", *ALIKE}
     assert not once(first, run=False).tests
+
+
+def test_programs_of_a_new_version_at_the_same_path(
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(first, tmp_path / "p", ignore=shutil.ignore_patterns("build", "dist"))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("ld", "ar", "ranlib"):
+        (programs / f"arm-none-eabi-{name}").symlink_to(need(f"arm-none-eabi-{name}"))
+    gcc, cmake, real = programs / "arm-none-eabi-gcc", programs / "cmake", need("arm-none-eabi-gcc")
+
+    def install(version: str) -> None:
+        gcc.write_text(f'#!/bin/sh\n[ "$1" = -dumpfullversion ] && exec echo {version}\nexec {real} "$@"\n')
+        gcc.chmod(0o755)
+
+    def install_cmake(comment: str) -> None:
+        cmake.write_text(f'#!/bin/sh\n# {comment}\nexec {tool("cmake")} "$@"\n')
+        cmake.chmod(0o755)
+
+    install("99.8")
+    install_cmake("")
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr("llext_tools.build.find_tool", lambda name: str(cmake) if name == "cmake" else tool(name))
+    assert once(folder).passed
+    assert called(once(folder)) == ["ninja"]
+    install("99.10")
+    result = once(folder)
+    assert called(result) == ["cmake", "ninja", "ctest"]
+    manifest = json.loads(result.artifacts[0].with_suffix(".json").read_text(encoding="utf-8"))
+    assert manifest["toolchain"]["version"] == "99.10"
+    install_cmake("new")
+    assert called(once(folder, run=False)) == ["cmake", "ninja"]
+
+
+def test_a_file_from_the_future(first: Path, tmp_path: Path) -> None:
+    """Oracle: Ninja, which gives up."""
+    folder = shutil.copytree(first, tmp_path / "p", ignore=shutil.ignore_patterns("build", "dist"))
+    assert once(folder, run=False).passed
+    lists = folder / "CMakeLists.txt"
+    os.utime(lists, (time.time() + 90_000, time.time() + 90_000))
+    failed = once(folder, run=False)
+    (failure,) = failed.failures
+    assert "still dirty" in failed.job.log.read_text(encoding="utf-8")
+    assert failure.lines[0].startswith("the time of `CMakeLists.txt` is in the future")
+    assert failure.lines[1].startswith("`touch CMakeLists.txt`")
+    lists.touch()
+    assert once(folder, run=False).passed
 
 
 def test_tests_of_others_always_run(first: Path, tmp_path: Path) -> None:

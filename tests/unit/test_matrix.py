@@ -73,6 +73,7 @@ def test_targets_without_a_toolchain_are_left_out_by_default() -> None:
     assert {j.name for j in jobs} >= {"cortex-m0plus-gcc", "cortex-m33-gcc"}
     assert all(j.target.startswith("cortex") for j in jobs)
     assert jobs[0].output == ROOT / "dist" / jobs[0].name
+    assert jobs[0].programs == ("arm-none-eabi-gcc",)
     assert notes == ("not built: rv32imac, rv32imafc, rv64gc; to build them: install gcc-riscv64-unknown-elf",)
 
 
