@@ -1,7 +1,8 @@
 """Which tests need not run again: those whose records of ``llext run --record`` hold.
 
-A record holds while it is newer than what CTest knows of the test, which CMake writes whenever it runs, and while each
-file that was read in the run has the size and the time of then. Tests of others leave no record, and always run.
+A record holds while it is newer than what CTest knows of the test, which CMake writes whenever it runs, while each file
+that was read in the run has the size and the time of then, and while none has come that the run looked for. Tests of
+others leave no record, and always run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import llext_tools
+from llext_tools.artifact.runs import modules_in
 from llext_tools.build.job import Job
+from llext_tools.build.process import environment
 
 RUNS = "llext-runs.txt"  # written by the CMake package: record, test, CTest's file ("" for a build step)
 LONGEST = 12_000  # characters of an expression for CTest
@@ -41,7 +44,8 @@ def runs_of(job: Job) -> list[Run]:
 
 def up_to_date(job: Job) -> tuple[str, ...]:
     """The tests for CTest whose records hold, as many of them as CTest can be told to leave out."""
-    names = [run.test for run in runs_of(job) if run.listed and _holds(run)]
+    pythonpath = environment().get("PYTHONPATH", "")
+    names = [run.test for run in runs_of(job) if run.listed and _holds(run, pythonpath)]
     if sum(map(len, names)) > LONGEST and others(job, set(names)):
         return ()
     return tuple(names)
@@ -58,7 +62,7 @@ def excluding(names: tuple[str, ...]) -> list[str]:
     return ["-E", f"^({expression})$"] if names else []
 
 
-def _holds(run: Run) -> bool:
+def _holds(run: Run, pythonpath: str) -> bool:
     try:
         if os.stat(run.record).st_mtime_ns <= os.stat(run.listed).st_mtime_ns:
             return False
@@ -68,7 +72,15 @@ def _holds(run: Run) -> bool:
             return False
         if not all(os.path.exists(path) for path in record["outputs"]):
             return False
+        if record["pythonpath"] != pythonpath:
+            return False
+        if any(modules_in(folder) != names for folder, names in record["modules"].items()):
+            return False
         for path, then in record["inputs"].items():
+            if then is None:
+                if os.path.lexists(path):
+                    return False
+                continue
             now = os.stat(path)
             if [now.st_size, now.st_mtime_ns] != then:
                 return False

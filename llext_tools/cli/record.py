@@ -2,11 +2,14 @@
 
     {"format": 1, "test": "hello.greets", "calls": ["hello()"], "placements": 3, "firmware": [{"file", "sha256"}],
      "files": {"hello.llext": "<sha256>"}, "version": "1.0",
-     "inputs": {"/p/hello.llext": [size, mtime in ns]}, "outputs": []}
+     "inputs": {"/p/hello.llext": [size, mtime in ns], "/p/sought": null}, "modules": {"/p": ["board.py"]},
+     "pythonpath": "", "outputs": []}
 
 What stands before ``version`` goes into the manifest of the extension, see ``artifact.runs``. The rest is for ``llext
-build``: a test whose inputs are what they were need not run again. ``inputs`` is null for a run that cannot be compared
-so, for it has started other programs or used the network.
+build``: a test whose inputs are what they were need not run again; one that is null was looked for, and is not there.
+``modules`` is what could be imported from the folders where modules were looked for. ``inputs`` is null for a run that
+cannot be compared so, for it has started other programs or used the network. What nobody notices: variables of the
+environment that an override reads, the time, and files that it only asks for whether they are there.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import Any
 
 import llext_tools
 from llext_tools.artifact import digest, named_file
-from llext_tools.artifact.runs import FORMAT
+from llext_tools.artifact.runs import FORMAT, modules_in
 from llext_tools.diag import fail
 from llext_tools.files import read_bytes, spare, write_atomically, write_cure
 
@@ -44,7 +47,8 @@ class Record:
         read = [args.extension, *args.first, *args.firmware, *args.exports]
         spare(args.record, read, "llext run: --record")
         self._args = args
-        self._inputs: dict[str, tuple[int, int]] | None = {}
+        self._inputs: dict[str, tuple[int, int] | None] | None = {}
+        self._modules: dict[str, list[str]] = {}
         self._own = _folders(os.path.dirname(llext_tools.__file__))
         self._library = _folders(sysconfig.get_path("stdlib"))
         self._packages = _folders(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
@@ -65,6 +69,8 @@ class Record:
         """
         args, inputs = self._args, self._inputs
         self._inputs = None
+        if inputs is not None:  # some were not there, and then written
+            inputs = {path: found for path, found in inputs.items() if found or not os.path.exists(path)}
         outputs = [args.coverage, args.cpu_profile, args.trace, args.json]
         document = {
             "format": FORMAT,
@@ -75,6 +81,8 @@ class Record:
             "files": {os.path.basename(path): digest(read_bytes(path)) for path in (*args.first, args.extension)},
             "version": llext_tools.__version__,
             "inputs": inputs,
+            "modules": self._modules,
+            "pythonpath": os.environ.get("PYTHONPATH", ""),
             "outputs": [os.path.abspath(path) for path in outputs if path and path != "-"],
         }
         write_atomically(args.record, json.dumps(document, indent=1) + "\n")
@@ -88,6 +96,9 @@ class Record:
         elif event == "open":
             with suppress(OSError, ValueError, TypeError, NotImplementedError):
                 self._opened(given[0], given[2])
+        elif event == "os.listdir":  # as an import does
+            with suppress(OSError, ValueError, TypeError):
+                self._listed(os.path.abspath(os.fsdecode(given[0] or ".")))
 
     def _opened(self, name: Any, flags: int) -> None:
         if isinstance(name, int) or flags & (os.O_WRONLY | os.O_RDWR) or self._inputs is None:
@@ -101,9 +112,18 @@ class Record:
             return
         if real.endswith(".py") if installed else real.startswith(self._library):
             return
-        found = os.stat(path)
+        try:
+            found = os.stat(path)
+        except FileNotFoundError:
+            self._inputs[path] = None
+            return
         if stat.S_ISREG(found.st_mode):
             self._inputs[path] = (found.st_size, found.st_mtime_ns)
+
+    def _listed(self, folder: str) -> None:
+        inside = os.path.join(os.path.realpath(folder), "")
+        if folder not in self._modules and not inside.startswith((*self._own, *self._packages, *self._library)):
+            self._modules[folder] = modules_in(folder)
 
 
 def _folders(*paths: str) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
-def test_only_what_a_change_concerns_runs_again(first: Path) -> None:
+def test_only_what_a_change_concerns_runs_again(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert excluding(("a+b (c)",)) == ["-E", r"^(a\+b \(c\))$"]
     again = once(first)
     assert (again.passed, ran(again), set(again.up_to_date)) == (True, set(), {"reads", *ALIKE})
@@ -91,6 +91,16 @@ def test_only_what_a_change_concerns_runs_again(first: Path) -> None:
     mended = once(first)
     assert mended.passed
     assert (ran(mended), mended.up_to_date) == ({"reads"}, ALIKE)
+
+    for name in ("math.py", "random/__init__.py"):  # they go before those of Python where board.py imports them
+        (first / name).parent.mkdir(exist_ok=True)
+        (first / name).touch()
+        assert (ran(once(first)), ran(once(first))) == ({"reads"}, set()), name
+    (first / "notes.txt").touch()
+    assert ran(once(first)) == set()
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        assert ran(once(first)) == {"reads", *ALIKE}
 
     assert ran(once(first, rerun=True)) == {"reads", *ALIKE}
     assert not once(first, run=False).tests

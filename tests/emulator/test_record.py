@@ -75,7 +75,21 @@ def test_a_record_says_what_has_passed_and_what_was_read(folder: Path) -> None:
         assert found["files"] == {"answer.llext": digest.decode().split()[0]}
         names = ("answer.llext", "board.py", "levels.py")
         stats = {str(folder / name): os.stat(folder / name) for name in names}
-        assert found["inputs"] == {path: [each.st_size, each.st_mtime_ns] for path, each in stats.items()}
+        inputs = {path: each for path, each in found["inputs"].items() if each}
+        assert inputs == {path: [each.st_size, each.st_mtime_ns] for path, each in stats.items()}
+
+
+def test_a_record_says_what_was_looked_for(folder: Path) -> None:
+    text = f"try:\n    open('more.txt')\nexcept OSError:\n    pass\n{BOARD}"
+    (folder / "board.py").write_text(text, encoding="utf-8")
+    (folder / "pack").mkdir()
+    (folder / "pack" / "__init__.py").touch()
+    (folder / "build").mkdir()
+    run(folder, "--test=works", "--override=read_adc=board.py:adc")
+    found = record(folder)
+    assert found["inputs"][str(folder / "more.txt")] is None
+    assert found["modules"][str(folder)] == ["board.py", "levels.py", "pack"]
+    assert found["pythonpath"] == os.environ.get("PYTHONPATH", "")
 
 
 def test_a_run_that_fails_leaves_no_record(folder: Path) -> None:
