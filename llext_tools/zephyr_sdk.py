@@ -37,7 +37,7 @@ def installed() -> list[str]:
             continue
     for place in PLACES:
         found |= dict.fromkeys(sorted(glob(os.path.join(os.path.expanduser(place), "zephyr-sdk*"))))
-    return sorted((sdk for sdk in found if os.path.isdir(sdk)), key=lambda sdk: _numbers(version(sdk)), reverse=True)
+    return sorted((sdk for sdk in found if os.path.isdir(sdk)), key=lambda sdk: _order(version(sdk)), reverse=True)
 
 
 def version(sdk: str) -> str:
@@ -49,8 +49,10 @@ def version(sdk: str) -> str:
         return ""
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", text)]
+def _order(text: str) -> tuple[list[int], bool, str]:
+    """What versions are sorted by: ``0.17.0-rc1`` comes before ``0.17.0``."""
+    numbers, _, candidate = text.partition("-")
+    return [int(digits) for digits in re.findall(r"\d+", numbers)], not candidate, candidate
 
 
 def compiler(sdk: str, prefix: str) -> str:

@@ -9,8 +9,14 @@ from pathlib import Path
 
 from llext_tools.diag import fail
 
-UNFIT = {";": "`;`", '"': '`"`', "\\": "`\\`", "\n": "a line break"}
-"""Characters that separate or quote words in CMake."""
+UNFIT = {
+    ";": "`;`",
+    '"': '`"`',
+    "\\": "`\\`",
+    "\t": "a tab",
+    **dict.fromkeys("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", "a line break"),
+}
+"""Characters that separate or quote words in CMake, or in the lists that it writes."""
 
 
 def check_folders(folders: Iterable[Path]) -> None:
@@ -22,6 +28,8 @@ def check_folders(folders: Iterable[Path]) -> None:
     for folder in folders:
         text = folder.as_posix()
         what = next((f"has {shown} in its name" for letter, shown in UNFIT.items() if letter in text), "")
+        if text.count("[") != text.count("]"):
+            what = "has a bracket without its partner in its name"
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             what = "has a name that is not in UTF-8"
         if what:

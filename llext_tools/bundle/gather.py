@@ -163,9 +163,9 @@ def _packed(artifact: Artifact, job: str, wanted: Wanted, reporter: Reporter) ->
         "debug": (artifact.debug or "") if wanted.debug else "",
     }
     names = {role: f"{job}/{os.path.basename(path)}" if path else "" for role, path in paths.items()}
-    for word in (os.path.basename(path) for path in paths.values() if path):
+    for word in (job, *(os.path.basename(path) for path in paths.values() if path)):
         if not is_safe(word):
-            text = f"`{word}` cannot be the name of a file on every system"
+            text = f"`{word}` cannot be a name in a bundle: not every system can have it"
             reporter.error("usage", text, at=at(artifact), help="give it another name")
             return None
     if not is_job(job):

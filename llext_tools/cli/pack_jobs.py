@@ -75,7 +75,9 @@ def asked_for(build: BuildSettings, there: Iterable[str]) -> list[Asked]:
     """The jobs that the settings ask for; none if they do not say. ``there``: those that somebody has built."""
     if not (build.targets or build.toolchains or build.firmware):
         return []
-    built = [name for name in targets() if any(job.startswith(f"{name}-{tool}") for job in there for tool in NAMES)]
+    built = [
+        name for name in targets() if any(f"{job}-".startswith(f"{name}-{tool}-") for job in there for tool in NAMES)
+    ]
     named = build.targets or [name for image in build.firmware for name in image.targets]
     found = []
     for target in build.targets or dict.fromkeys([*named, *built]):

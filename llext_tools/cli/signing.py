@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import NoReturn
 
@@ -37,16 +38,16 @@ def _cure(fault: str, data: bytes, path: str) -> str:
     if fault == keys.LOCKED:
         return f"set {PASSWORD}, or call it in a terminal, which asks for it"
     if fault == keys.WRONG:
-        return f"{PASSWORD} has that of another key" if PASSWORD in os.environ else "type it again"
+        return f"{PASSWORD} has that of another key" if os.environ.get(PASSWORD) else "type it again"
     if data.startswith(keys.OPENSSH) and keys.is_protected(data):
-        return f"`ssh-keygen -p -f {path}` writes it anew, with a cipher that is known everywhere"
+        return f"`ssh-keygen -p -f {shlex.quote(path)}` writes it anew, with a cipher that is known everywhere"
     return "`llext sign --new-key FILE` makes a pair of keys"
 
 
 def password(path: str) -> str:
     """The password of a key; "" if nobody can be asked."""
-    if PASSWORD in os.environ:
-        return os.environ[PASSWORD]
+    if said := os.environ.get(PASSWORD):
+        return said
     if not sys.stdin.isatty():
         return ""
     from getpass import getpass

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_and_write(args: argparse.Namespace, target: str) -> int:
-    """Check one extension; its manifest is there afterwards if nothing was found, else it is not.
+    """Check one extension; its manifest is there afterwards if no error was found, else it is not.
 
     Raises:
         UsageError: ``usage``.
@@ -34,7 +34,7 @@ def check_and_write(args: argparse.Namespace, target: str) -> int:
     if len(args.files) != 1:
         fail("usage", "llext zephyr check: --manifest is of one extension", help="name it")
     (path,) = args.files
-    spare(args.manifest, [path, args.debug_file, *args.exports], "llext zephyr check: --manifest")
+    spare(args.manifest, [path, args.debug_file, *args.exports, *args.first], "llext zephyr check: --manifest")
     with suppress(OSError):
         os.unlink(args.manifest)
     found, chosen = check.examine(args)

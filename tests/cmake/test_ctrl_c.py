@@ -77,6 +77,13 @@ class Build:
         wrapper = f"{sys.executable};{self.folder / 'wrapper.py'}"
         command = [sys.executable, "-m", "llext_tools", "build", ".", "--target=cortex-m4", "--toolchain=gcc", *more]
         command += [f"-DCMAKE_C_COMPILER_LAUNCHER={wrapper};compile", f"-DLLEXT_COMMAND={wrapper};llext"]
+
+        def hear() -> None:
+            """Tests may run behind a `&` or `nohup`, where signals are ignored."""
+            signal.signal(signal.SIGINT, on_int)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -84,7 +91,7 @@ class Build:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
-            preexec_fn=lambda: signal.signal(signal.SIGINT, on_int),  # noqa: PLW1509 - tests may run behind a `&`
+            preexec_fn=hear,  # noqa: PLW1509
         )
 
     def succeed(self, *more: str) -> None:
@@ -99,7 +106,11 @@ class Build:
             with self.start(moment, *more, **how) as driver:
                 assert select.select([reader], [], [], TIMEOUT)[0], f"never {moment}"
                 driver.send_signal(number)
-                output, errors = driver.communicate()
+                try:
+                    output, errors = driver.communicate(timeout=TIMEOUT)
+                except subprocess.TimeoutExpired:
+                    driver.kill()
+                    raise
             os.set_blocking(reader, False)
             assert not os.read(reader, 100).strip(b"."), output + errors
             assert os.read(reader, 1) == b"", "somebody still waits"

@@ -13,7 +13,9 @@ from llext_tools.errors import UsageError
 from transcript import llext
 
 
-@pytest.mark.parametrize("name", ["a;b", 'a"b', "a\\b", "a\nb", "a\udcff"])
+@pytest.mark.parametrize(
+    "name", ["a;b", 'a"b', "a\\b", "a\nb", "a\rb", "a\tb", "a\x0cb", "a\u2028b", "a[b", "a]b", "a\udcff"]
+)
 def test_what_cmake_cannot_use_is_refused(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     folder.mkdir()

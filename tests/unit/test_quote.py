@@ -24,6 +24,7 @@ def test_cmake_reads_what_was_written(listed: bool, tmp_path: Path) -> None:
     lines = [f"set(x {quote.cmake_list([word, 'next']) if listed else quote.cmake(word)})" for word in words]
     get = "list(GET x 0 x)\n" if listed else ""
     text = "".join(f'{line}\n{get}file(APPEND out.txt "${{x}}|")\n' for line in lines)
+    text = f"cmake_minimum_required(VERSION 3.25)\n{text}"
     (tmp_path / "script.cmake").write_text(text, encoding="utf-8")
     subprocess.run([tool("cmake"), "-P", "script.cmake"], cwd=tmp_path, check=True)
     assert (tmp_path / "out.txt").read_text(encoding="utf-8").split("|")[:-1] == words

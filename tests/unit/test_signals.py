@@ -33,8 +33,8 @@ command(sys.argv[1])
 
 def run(word: str, ignored: int | None = None) -> tuple[int, list[str]]:
     def ignore() -> None:
-        if ignored is not None:
-            signal.signal(ignored, signal.SIG_IGN)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):  # tests may run behind `nohup` or a `&`
+            signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
 
     command = [sys.executable, "-c", SCRIPT, word]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=ignore)
