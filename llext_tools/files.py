@@ -42,6 +42,11 @@ def read_bytes(path: Path) -> bytes:
         fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}", help=_cure(error, path, "read"))
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text, such as a path as Python has it, can be written in UTF-8."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def spare(output: Path, read: Iterable[Path], option: str) -> None:
     """Write over none of the files that a command reads, which ``option`` would do.
 

@@ -11,6 +11,9 @@ import sys
 from contextlib import suppress
 from functools import lru_cache
 
+BUILD, OUTPUT = "build", "dist"
+"""Where ``llext build`` builds, and where it puts what has passed: in both, a folder for each target and toolchain."""
+
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 _CHECKOUT = os.path.dirname(_PACKAGE)
 

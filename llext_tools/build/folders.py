@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llext_tools.diag import fail
+from llext_tools.files import is_utf8
 
 UNFIT = {
     ";": "`;`",
@@ -30,7 +31,7 @@ def check_folders(folders: Iterable[Path]) -> None:
         what = next((f"has {shown} in its name" for letter, shown in UNFIT.items() if letter in text), "")
         if text.count("[") != text.count("]"):
             what = "has a bracket without its partner in its name"
-        if any("\ud800" <= letter <= "\udfff" for letter in text):
+        if not is_utf8(text):
             what = "has a name that is not in UTF-8"
         if what:
             fail("usage", f"CMake cannot work in `{text}`: it {what}", help="give the folder another name")

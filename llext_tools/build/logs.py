@@ -100,7 +100,10 @@ def codes_in(*text: str) -> tuple[str, ...]:
 
 
 COMPILER_WARNING = re.compile(r"(?:.*: )?warning: ")
-COMPILER_ERROR = re.compile(r"(.*?):(\d+):(?:\d+:)? (?:fatal )?error: (.*)")
+PLACED = r"(.*?):(\d+):(?:\d+:)? "
+PLACED_WARNING = re.compile(rf"{PLACED}warning: (.*)")
+PLACED_ERROR = re.compile(rf"{PLACED}(?:fatal )?error: (.*)")
+"""File, line and text of what a compiler says of a source."""
 OUR_FINDING = re.compile(r"(warning|error)\[([a-z-]+)\]: (.*)")
 OUR_ITEM = re.compile(r"  (-->)|   (\||= note:|= help:) ?")
 

@@ -61,9 +61,8 @@ def checked_against(artifacts: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
     """Of each extension the names of the ELF files and tables that its imports were looked up in."""
     found = {}
     for path in artifacts:
-        with suppress(
-            LlextError, KeyError, TypeError
-        ):  # of an OUTPUT of its own name; gathering has said what is wrong
+        # Not so of an OUTPUT of its own name; gathering has said what is wrong.
+        with suppress(LlextError, KeyError, TypeError):
             checked = read_artifact(path.with_suffix(".json")).document["checked"]
             found[path] = tuple(each["file"] for each in checked["firmware"])
     return found

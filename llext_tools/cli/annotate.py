@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from llext_tools.build import Failure, Job, Result, Step, diagnose_warnings
-from llext_tools.build.logs import COMPILER_ERROR, our_findings
+from llext_tools.build.logs import PLACED_ERROR, PLACED_WARNING, our_findings
 from llext_tools.build.report import compiler_warnings, failures_alike, said
 from llext_tools.cli.github import annotation, command
 from llext_tools.diag import Diagnostic
 
 MOST = 10  # of errors and of warnings each: GitHub shows no more of one step
 PLACE = re.compile(r"([^:()]+):(\d+)(?=,| \(|$)")
-COMPILER_WARNING = re.compile(r"(.*?):(\d+):(?:\d+:)? warning: (.*)")
 IN_CMAKE = re.compile(r"(.+):(\d+)")
 
 
@@ -28,7 +27,7 @@ def annotate(results: Sequence[Result], source: Path) -> list[str]:
     errors = [line for same in failures_alike(results) for line in _of_failure(same, source)]
     warnings = [annotation(each, place=_place(each, (source,))) for each in diagnose_warnings(results)]
     for text, jobs in compiler_warnings(results):
-        place = COMPILER_WARNING.match(text)
+        place = PLACED_WARNING.match(text)
         file, line = _found(place, (jobs[0].build,)) if place else ("", None)
         said_once = [place[3] if place else text, *_for([job.name for job in jobs], results)]
         warnings.append(command("warning", "compiler warning", said_once, file, line))
@@ -41,7 +40,7 @@ def _of_failure(same: Sequence[tuple[Job, Failure]], source: Path) -> Iterator[s
     notes = [said(job, failure), *(f"and {said(*each)}" for each in same[1:4])]
     notes += [f"and {len(same) - 4} more"] if len(same) > 4 else []
     ours = our_findings(failure.lines, "error")
-    theirs = [found for line in failure.lines if (found := COMPILER_ERROR.match(line))]
+    theirs = [found for line in failure.lines if (found := PLACED_ERROR.match(line))]
     for each in ours:
         yield annotation(each, notes, place=_place(each, (source, job.build)))
     for found in theirs:

@@ -22,6 +22,8 @@ from llext_tools.cli.settings_build import BuildSettings
 from llext_tools.cli.signals import ends_like_ctrl_c
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
+from llext_tools.files import is_utf8
+from llext_tools.paths import BUILD, OUTPUT
 
 DESCRIPTION = (
     "Build the extensions of a CMake project, check them, and run their tests in the emulator, for each target and "
@@ -78,7 +80,7 @@ def definition(text: str) -> str:
     """What CMake takes after ``-D``: ``NAME=VALUE`` or ``NAME:TYPE=VALUE``."""
     if not re.match(r"[^\s=:]+(:(BOOL|PATH|FILEPATH|STRING|INTERNAL|UNINITIALIZED))?=", text):
         raise argparse.ArgumentTypeError(f"`{text}` is not NAME=VALUE or NAME:TYPE=VALUE")
-    if any("\ud800" <= letter <= "\udfff" for letter in text):  # a file of presets is written in UTF-8
+    if not is_utf8(text):  # a file of presets is written in UTF-8
         raise argparse.ArgumentTypeError(f"`{text}` is no text in UTF-8")
     return text
 
@@ -91,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     elsewhere = bool(args.build_dir)  # for this time: a preset would lead there for good
     said = variables_said(args)
     firmware = merge(args, chosen)
-    output = Path(args.output).absolute() if args.output else source / "dist"
-    build_dir = Path(args.build_dir).absolute() if args.build_dir else source / "build"
+    output = Path(args.output).absolute() if args.output else source / OUTPUT
+    build_dir = Path(args.build_dir).absolute() if args.build_dir else source / BUILD
     notes: tuple[str, ...] = ()
     if args.preset:
         jobs = preset_jobs(args.preset, source, build_dir, output)

@@ -16,7 +16,7 @@ from llext_tools.cli.results import print_end, print_wrapped
 from llext_tools.cli.signals import ends_like_ctrl_c
 from llext_tools.diag import fail
 from llext_tools.files import write_cure
-from llext_tools.paths import samples_dir
+from llext_tools.paths import BUILD, OUTPUT, samples_dir
 
 DESCRIPTION = (
     "Copy the sample extensions to a folder, build and check them for each target, and run them in the emulator.\n\n"
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @ends_like_ctrl_c()
 def run(args: argparse.Namespace) -> int:
     folder = Path(args.dir).absolute()
-    jobs, notes = matrix.choose_jobs(args, folder / "build", folder / "dist")
+    jobs, notes = matrix.choose_jobs(args, folder / BUILD, folder / OUTPUT)
     kept = copy_samples(folder, args.dir)
     names = sorted(path.name for path in folder.iterdir() if (path / "CMakeLists.txt").is_file())
     print_wrapped(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}")
@@ -97,7 +97,7 @@ def copy_tree(source: Path, folder: Path) -> None:
     """Copy files without their permissions: an installed package may be read-only, the copy is there to be edited."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
-        if path.name in ("build", "dist", "__pycache__", ".pytest_cache"):  # of work in a checkout
+        if path.name in (BUILD, OUTPUT, "__pycache__", ".pytest_cache"):  # of work in a checkout
             continue
         if path.is_dir():
             copy_tree(path, folder / path.name)

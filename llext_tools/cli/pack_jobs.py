@@ -20,6 +20,7 @@ from llext_tools.cli import settings, settings_build
 from llext_tools.cli.matrix import suiting
 from llext_tools.cli.settings_build import BuildSettings
 from llext_tools.diag import Diagnostic, Location, listed
+from llext_tools.paths import BUILD, OUTPUT
 from llext_tools.toolchains import NAMES
 
 
@@ -32,11 +33,11 @@ class Project(NamedTuple):
     @property
     def output(self) -> str:
         """Where ``llext build`` leaves what it has built."""
-        return self.build.output or "dist"
+        return self.build.output or OUTPUT
 
     @property
     def build_dir(self) -> str:
-        return self.build.build_dir or "build"
+        return self.build.build_dir or BUILD
 
 
 class Asked(NamedTuple):

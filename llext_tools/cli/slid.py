@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from llext_tools.abi.manifest import follow
 from llext_tools.cli.render import diagnostics_to_json, report
-from llext_tools.diag import CODES, Reporter, fail
+from llext_tools.diag import CODES, Reporter, fail, number
 from llext_tools.elf.read import load_object
 from llext_tools.elf.slid import WIDTHS, inject, prepare, report_shared, slid, slid_from, slid_text
 from llext_tools.files import write_all
@@ -87,7 +87,7 @@ def _inject(args: argparse.Namespace, exports: ExportTable, reporter: Reporter) 
         files.append(
             {"file": path, "output": output, "bits": obj.bits, "imports": found, "without": list(done.without)}
         )
-        lines.append(f"{output}: {_count(len(found), 'SLID')} of {obj.bits} bits")
+        lines.append(f"{output}: {number(len(found), 'SLID')} of {obj.bits} bits")
     reporter.checkpoint()
     write_all(written)
     return {"files": files}, lines
@@ -109,7 +109,7 @@ def _prepare(args: argparse.Namespace, reporter: Reporter) -> Result:
     facts = {"file": firmware.path, "output": output, "bits": firmware.bits, "prepared_before": done.done}
     symbols = [{"name": name, "slid": value} for value, name in entries]
     text = (
-        "nothing to do" if done.done else f"{_count(len(entries), 'symbol')}, sorted by SLIDs of {firmware.bits} bits"
+        "nothing to do" if done.done else f"{number(len(entries), 'symbol')}, sorted by SLIDs of {firmware.bits} bits"
     )
     return {**facts, "symbols": symbols}, [f"{output}: {text}"]
 
@@ -149,7 +149,3 @@ def _found(text: str, known: Iterable[Entry], source: str, widths: Iterable[int]
         text = f"llext slid: no name is known for the SLID `{text}`"
         fail("usage", text + (f" in {source}" if source else ""), help="" if source else "--exports says where to look")
     return found
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -87,9 +87,8 @@ def read_cmake(text: str, folder: str) -> Variables:
                 command = None
                 continue
         argument = token[0] if inner else _argument(token, values, odd, line)
-        if (
-            arguments and end == token.start() and (inner or after_inner)
-        ):  # -DSIZE=(4*1024), which the script did not quote
+        # -DSIZE=(4*1024), which the script did not quote
+        if arguments and end == token.start() and (inner or after_inner):
             arguments[-1] += argument
         else:
             arguments.append(argument)

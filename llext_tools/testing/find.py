@@ -10,15 +10,13 @@ from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools.diag import Diagnostic, listed
-from llext_tools.distributions import find_installed
+from llext_tools.distributions import ENDING, find_installed
 from llext_tools.errors import FormatError
+from llext_tools.paths import BUILD, OUTPUT
 from llext_tools.toolchains import NAMES
 
-ENDING = ".llext"
-BUILD, OUTPUT = "build", "dist"
-"""Where ``llext build`` builds, and where it puts what has passed: in both, a folder for each target and toolchain."""
 JOB = re.compile(rf"(.+?)-({'|'.join(NAMES)})(-.+)?")
-"""The name of such a folder: target, toolchain and perhaps a firmware."""
+"""The name of a folder in ``BUILD`` and ``OUTPUT``: target, toolchain and perhaps a firmware."""
 
 
 class Which(NamedTuple):

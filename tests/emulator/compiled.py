@@ -16,6 +16,18 @@ from llext_tools.paths import cmake_dir, include_dir
 
 TARGETS = tuple(arch.targets())
 CHAINS = ("gcc", "zig")
+CALLS_READ_ADC = """\
+.syntax unified
+.thumb
+.globl answer
+.type answer, %function
+answer:
+    push {r3, lr}
+    ldr r3, =read_adc
+    blx r3
+    pop {r3, pc}
+"""
+"""A function for Arm that calls one of the host, in assembly."""
 
 
 PRELUDE = "#include <stdbool.h>\n#include <llext/host.h>\n#include <llext/symbol.h>"

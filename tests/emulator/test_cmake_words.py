@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from emulator.compiled import CALLS_READ_ADC
 from llext_tools.cli.cmake_words import WORDS, in_cmake
 from llext_tools.cli.parser import parser_for
 from llext_tools.diag import Diagnostic
@@ -15,17 +16,6 @@ from llext_tools.paths import cmake_dir
 from needs import need
 from transcript import llext
 
-CALLS_READ_ADC = """\
-.syntax unified
-.thumb
-.globl answer
-.type answer, %function
-answer:
-    push {r3, lr}
-    ldr r3, =read_adc
-    blx r3
-    pop {r3, pc}
-"""
 NEITHER = {"EXTENSION", "AT_BUILD"}
 """Of `llext_add_test()`: the operand of `llext run`, and what is none of its business."""
 

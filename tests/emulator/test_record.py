@@ -12,21 +12,12 @@ from typing import Any
 
 import pytest
 
+from emulator.compiled import CALLS_READ_ADC
 from needs import need
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
 
-ANSWER = """\
-.syntax unified
-.thumb
-.text
-.globl answer
-.type answer, %function
-answer:
-    push {r3, lr}
-    ldr r3, =read_adc
-    blx r3
-    pop {r3, pc}
+ANSWER = f"""{CALLS_READ_ADC}
 .ltorg
 .section .exported_sym, "a"
 .balign 4
