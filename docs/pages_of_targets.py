@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from llext_tools import arch as archs
 from llext_tools import profile, toolchains
-from llext_tools.arch.base import Arch, Target
+from llext_tools.arch.base import Arch
+from llext_tools.arch.model import Target
 from llext_tools.cli import EVERY
 from llext_tools.cli.parser import parser_for
 from llext_tools.reloc import Range, Reloc

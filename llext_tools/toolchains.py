@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from typing import Literal
 
 from llext_tools import zephyr_sdk
-from llext_tools.arch.base import Flag, Target
+from llext_tools.arch.model import Flag, Target
 from llext_tools.diag import fail
 from llext_tools.paths import cache_dir, include_dir, source_dirs
 

@@ -15,7 +15,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from llext_tools import arch, toolchains
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.errors import ToolError
 from llext_tools.mem import Domain, Mem
 from llext_tools.paths import cmake_dir

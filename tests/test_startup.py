@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,34 @@ def test_explain_loads_no_library(what: str) -> None:
     assert not modules & HEAVY
 
 
+@pytest.mark.parametrize("arguments", ["targets", "cflags --target cortex-m4", "ldflags --target rv64gc"])
+def test_what_is_known_of_a_target_needs_no_library(arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")  # cflags and ldflags may find no compiler
+    code, modules = loaded_by(*arguments.split())
+    assert code in (0, 11)
+    assert {"llext_tools.arch.arm.targets", "llext_tools.arch.riscv.targets"} <= modules
+    assert not modules & HEAVY
+
+
+def test_pytest_starts_without_any_library(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_it(llext_extension): pass\n")
+    start = "import sys, pytest; code = pytest.main(sys.argv[1:]); print(); print(int(code), *sys.modules)"
+    options = ["-p", "llext_tools.pytest_plugin", "--collect-only", "-q", "--rootdir=.", "-c", os.devnull]
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", start, *options],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "test_it.py::test_it" in done.stdout
+    code, *modules = done.stdout.splitlines()[-1].split()
+    assert code == "0"
+    assert "llext_tools.pytest_plugin" in modules
+    assert not HEAVY & set(modules)
+
+
 @pytest.mark.parametrize("command", ["link", "check"])
 def test_link_and_check_load_only_numpy(command: str, tmp_path: Path) -> None:
     extension = tmp_path / "e.llext"
@@ -66,6 +95,7 @@ def test_build_loads_nothing_of_the_check(tmp_path: Path) -> None:
     code, modules = loaded_by("build", str(tmp_path))
     assert code == 2
     assert {"llext_tools.cli.settings_build", "llext_tools.toolchains"} <= modules
+    assert not modules & HEAVY
     assert not {m for m in modules if m.startswith(("llext_tools.check", "llext_tools.host", "llext_tools.llext"))}
 
 

@@ -1,13 +1,21 @@
-"""The architectures: each a sub-package whose ``ARCH`` is found by looking, not by being listed here."""
+"""The architectures: each a sub-package that is found by looking, not by being listed here.
+
+``targets.py`` in it says which CPUs there are; it loads nothing of the rest, which needs numpy.
+"""
 
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from llext_tools.arch.base import Arch, Target
+from llext_tools.arch.model import Target
 from llext_tools.diag import fail
+
+if TYPE_CHECKING:
+    from llext_tools.arch.base import Arch
 
 
 @cache
@@ -18,7 +26,7 @@ def names() -> tuple[str, ...]:
 
 def load(name: str) -> Arch:
     """The ``ARCH`` of one sub-package."""
-    arch: Arch = import_module(f"{__name__}.{name}").ARCH
+    arch: Arch = import_module(f"{__name__}.{name}.arch").ARCH
     return arch
 
 
@@ -34,7 +42,8 @@ def by_machine(machine: int) -> Arch | None:
 
 def targets() -> dict[str, Target]:
     """All targets by name."""
-    return {target.name: target for arch in discover() for target in arch.targets}
+    tables: Iterator[tuple[Target, ...]] = (import_module(f"{__name__}.{name}.targets").TARGETS for name in names())
+    return {target.name: target for table in tables for target in table}
 
 
 def target(name: str) -> Target:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
 from llext_tools import arch as archs
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.cli import host
 from llext_tools.cli.render import printable, report
 from llext_tools.cli.run import Screen, exit_code, show_result

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from llext_tools import arch, toolchains
-from llext_tools.arch.base import Flag, Target
+from llext_tools.arch.model import Flag, Target
 
 DESCRIPTION = "List the targets, each a CPU with its floating-point ABI, or the compiler flags of one of them."
 EXAMPLE = """

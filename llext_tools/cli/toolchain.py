@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Iterable
 
 from llext_tools import __version__, arch, quote, toolchains
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.cli.cflags import add_root, add_target, root
 from llext_tools.diag import fail
 from llext_tools.files import write_atomically

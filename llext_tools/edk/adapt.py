@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from llext_tools.arch.base import Cpu, Target
+from llext_tools.arch.base import Cpu
+from llext_tools.arch.model import Target
 from llext_tools.diag import Diagnostic, Location, Severity, listed, number
 from llext_tools.edk.compiler import architecture, firmware_cpu, refused
 from llext_tools.edk.read import Edk

@@ -18,7 +18,8 @@ from functools import partial
 from typing import Any
 
 from llext_tools import arch, toolchains
-from llext_tools.arch.base import Arch, Cpu, Target
+from llext_tools.arch.base import Arch, Cpu
+from llext_tools.arch.model import Target
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
 from llext_tools.files import write_atomically

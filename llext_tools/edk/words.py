@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from llext_tools import toolchains
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 
 NEVER: tuple[tuple[str, str], ...] = (
     (r"-O.*", "how much to optimize is the extension's own choice"),

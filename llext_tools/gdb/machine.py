@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from llext_tools.arch.base import Arch, Target
+from llext_tools.arch.base import Arch
+from llext_tools.arch.model import Target
 from llext_tools.gdb.program import SIGABRT, SIGINT, SIGNALS, SIGTRAP, WATCH_NAMES, Device, Program
 from llext_tools.gdb.server import PATIENCE, GoneError, Server
 from llext_tools.gdb.stub import Halt, Monitor, Resume, Stub

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from llext_tools.arch.base import Arch, Target
+from llext_tools.arch.base import Arch
+from llext_tools.arch.model import Target
 from llext_tools.gdb.registers import Registers, masked
 from llext_tools.machine.protocol import Machine, Stop
 from llext_tools.mem import Perm

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from xml.sax.saxutils import quoteattr
 
-from llext_tools.arch.base import Arch, GdbRegister, Target
+from llext_tools.arch.base import Arch, GdbRegister
+from llext_tools.arch.model import Target
 
 
 class Registers:

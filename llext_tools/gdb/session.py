@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Callable, Mapping, Sequence
 
 from llext_tools import arch as archs
-from llext_tools.arch.base import Emulator
+from llext_tools.arch.model import Emulator
 from llext_tools.errors import LlextError
 from llext_tools.gdb.machine import DebugMachine
 from llext_tools.gdb.monitor import Command, Monitor

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from llext_tools.arch.base import Arch, Placer, Target
+from llext_tools.arch.base import Arch, Placer
+from llext_tools.arch.model import Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.diag import Location, fail, number

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NoReturn
 
-from llext_tools.arch.base import Arch, Target
+from llext_tools.arch.base import Arch
+from llext_tools.arch.model import Target
 from llext_tools.diag import Location, fail, number
 from llext_tools.errors import LlextError
 from llext_tools.host.areas import Area

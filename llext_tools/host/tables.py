@@ -46,7 +46,8 @@ from llext_tools.abi.text import (
 )
 from llext_tools.abi.types import Interface, Layout, Signature
 from llext_tools.arch import by_machine
-from llext_tools.arch.base import Cpu, FloatAbi
+from llext_tools.arch.base import Cpu
+from llext_tools.arch.model import FloatAbi
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.elf.model import Bytes, ElfObject, string_at
 from llext_tools.elf.read import read_object

@@ -22,7 +22,8 @@ from typing import Any, Literal
 import numpy as np
 
 from llext_tools import arch as archs
-from llext_tools.arch.base import Arch, Target
+from llext_tools.arch.base import Arch
+from llext_tools.arch.model import Target
 from llext_tools.c.types import Prototype
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject

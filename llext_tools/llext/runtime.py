@@ -35,7 +35,7 @@ from llext_tools.profile import Profile
 if TYPE_CHECKING:
     from typing import Self
 
-    from llext_tools.arch.base import Target
+    from llext_tools.arch.model import Target
     from llext_tools.elf.model import ElfObject
     from llext_tools.host.function import HostFunction
     from llext_tools.llext.execute import Cpu

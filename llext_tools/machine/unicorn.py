@@ -32,7 +32,7 @@ from typing import Any, NamedTuple, NoReturn
 import unicorn
 from unicorn import unicorn_const as const
 
-from llext_tools.arch.base import Emulator
+from llext_tools.arch.model import Emulator
 from llext_tools.diag import fail
 from llext_tools.elf.model import Bytes
 from llext_tools.machine.batch import Batch

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.diag import Diagnostic, Location, Reporter, fail, listed, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from llext_tools import arch as archs
 from llext_tools.abi.c import Known
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.c.prototype import parse_prototype
 from llext_tools.c.types import CType, DataModel, Prototype
 from llext_tools.elf.model import ElfObject

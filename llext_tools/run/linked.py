@@ -10,7 +10,7 @@ import numpy as np
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject

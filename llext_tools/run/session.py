@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llext_tools import arch as archs
-from llext_tools.arch.base import Emulator, Target
+from llext_tools.arch.model import Emulator, Target
 from llext_tools.c.call import show_value, value_of
 from llext_tools.c.types import CType, Prototype
 from llext_tools.diag import Diagnostic, Location, Reporter

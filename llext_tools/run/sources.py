@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llext_tools import arch as archs
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.check.cpu import same_machine
 from llext_tools.check.target import check_target
 from llext_tools.diag import Location, Reporter, fail

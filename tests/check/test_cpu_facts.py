@@ -13,7 +13,8 @@ from elftools.elf.elffile import ELFFile
 from llext_tools import arch as archs
 from llext_tools.abi.c import ctype_of
 from llext_tools.abi.types import Layout, Member
-from llext_tools.arch.base import Cpu, FloatAbi
+from llext_tools.arch.base import Cpu
+from llext_tools.arch.model import FloatAbi
 from llext_tools.c.byvalue import scalars
 from llext_tools.c.types import DataModel
 from llext_tools.elf.read import load_object

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llext_tools import arch, toolchains
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
 from llext_tools.errors import ToolError

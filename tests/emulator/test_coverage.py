@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from emulator.compiled import TARGETS, call, compile_file
 from emulator.gcov import CASES, Case, Counts, gcov
 from llext_tools.arch import target
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.elf.read import load_object
 from llext_tools.measure import Wanted
 from llext_tools.measure.coverage import Coverage, merged, to_lcov

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from llext_tools import arch
-from llext_tools.arch.base import FloatAbi
+from llext_tools.arch.model import FloatAbi
 from llext_tools.c.types import DataModel, encode, widen
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llext_tools.arch import targets
-from llext_tools.arch.riscv.fit import extensions
+from llext_tools.arch.riscv.isa import extensions
 from llext_tools.check.target import fitting_targets
 from llext_tools.elf.attributes import read_attributes
 from llext_tools.elf.read import load_object

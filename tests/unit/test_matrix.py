@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from llext_tools import __version__, toolchains
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.build import Case, Failure, Job, Progress, Result, Step
 from llext_tools.cli import build as cli_build
 from llext_tools.cli import demo, matrix, results, rows

@@ -14,7 +14,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from llext_tools import arch, paths, toolchains, zephyr_sdk
-from llext_tools.arch.base import Target
+from llext_tools.arch.model import Target
 from llext_tools.errors import LlextError, ToolError, UsageError
 from llext_tools.toolchains import Toolchain
 from needs import need

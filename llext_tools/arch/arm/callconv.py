@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from llext_tools.arch.base import CallConv, FloatAbi, Piece
+from llext_tools.arch.base import CallConv, Piece
+from llext_tools.arch.model import FloatAbi
 from llext_tools.c.byvalue import INTEGERS, UNION, leaves
 from llext_tools.c.types import CType
 

@@ -10,7 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from llext_tools.arch.base import Cpu, Target, instruction_starts
+from llext_tools.arch.base import Cpu, instruction_starts
+from llext_tools.arch.model import Target
 from llext_tools.elf.attributes import read_attributes
 from llext_tools.elf.model import I64, Bytes, ElfObject
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llext_tools.arch.base import Gdb, GdbFeature, GdbRegister, Target
+from llext_tools.arch.base import Gdb, GdbFeature, GdbRegister
+from llext_tools.arch.model import Target
 
 CORE = GdbFeature(
     "org.gnu.gdb.arm.m-profile",

@@ -7,7 +7,7 @@ A hard-float target passes `double` in D registers even where its FPU computes o
 
 from __future__ import annotations
 
-from llext_tools.arch.base import Emulator, Flag, Target
+from llext_tools.arch.model import Emulator, Flag, Target
 
 FLAGS = (
     Flag(

@@ -10,7 +10,9 @@ from functools import cache
 
 import numpy as np
 
-from llext_tools.arch.base import Cpu, FloatAbi, Target, instruction_starts
+from llext_tools.arch.base import Cpu, instruction_starts
+from llext_tools.arch.model import FloatAbi, Target
+from llext_tools.arch.riscv.isa import extensions
 from llext_tools.elf.attributes import read_attributes
 from llext_tools.elf.model import I64, Bytes, ElfObject
 from llext_tools.elf.structs import ET_REL
@@ -69,20 +71,6 @@ def unfit(code: Cpu, target: Target, lacking: tuple[str, ...]) -> str:
         return f"compiled for the {code.floats}-float ABI"
     named = ", ".join(sorted(lacking))
     return f"compiled with the extension{'s' if len(lacking) > 1 else ''} {named}" if lacking else ""
-
-
-def extensions(isa: str) -> tuple[str, ...]:
-    """``rv32i2p1_m2p0_zba1p0`` and ``rv32im_zba`` alike as ``("i", "m", "zba")``."""
-    first, *others = isa.lower().removeprefix("rv32").removeprefix("rv64").split("_")
-    version_free = [other.rstrip("0123456789").removesuffix("p").rstrip("0123456789") for other in others]
-    letters = "".join(letter for i, letter in enumerate(first) if letter.isalpha() and not _is_version(first, i))
-    words = dict.fromkeys([*letters.replace("g", "imafd"), *version_free])
-    return tuple(word for word in words if word)
-
-
-def _is_version(text: str, i: int) -> bool:
-    """Whether the ``p`` at ``i`` stands between two numbers."""
-    return text[i] == "p" and text[i - 1 : i].isdecimal() and text[i + 1 : i + 2].isdecimal()
 
 
 def _name(bits: int, isa: tuple[str, ...]) -> str:

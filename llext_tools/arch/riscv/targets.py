@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from llext_tools.arch.base import Emulator, Flag, Target
-from llext_tools.arch.riscv.fit import extensions
+from llext_tools.arch.model import Emulator, Flag, Target
+from llext_tools.arch.riscv.isa import extensions
 
 FLAGS = (
     Flag(
