@@ -27,9 +27,9 @@ from llext_tools.build.output import read_text
 from llext_tools.cli.render import report
 from llext_tools.cli.results import summary, to_json
 from llext_tools.cli.rows import view
-from llext_tools.cli.summary import to_markdown, write_summary
+from llext_tools.cli.summary import append_to, to_markdown
 from llext_tools.diag import fail
-from llext_tools.errors import ToolError
+from llext_tools.errors import LlextError, ToolError
 from llext_tools.files import write_atomically
 
 EXIT_CODES = "The exit code is that of the class which all failures share, 12 if their classes differ."
@@ -136,9 +136,10 @@ def options_of(args: argparse.Namespace, source: Path, define: Sequence[str] = (
 
 
 def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) -> list[Result]:
-    """Build all jobs and show them; then print what failed on stderr and write the JSON file.
+    """Build all jobs and show them; then print what failed on stderr, and write the files that were asked for.
 
     Raises:
+        FormatError: ``file-unwritable``: one of these.
         UsageError: ``usage``: CMake cannot use a folder or file, or another build is at work there.
     """
     check_folders([options.source, *(folder for job in jobs for folder in (job.build, job.output))])
@@ -146,17 +147,21 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) ->
     start = time.monotonic()
     with alone(dict.fromkeys(job.build for job in jobs)), view(jobs) as table:
         results = list(build(jobs, options, table.observe))
-    if args.json:
-        write_atomically(args.json, to_json(results, time.monotonic() - start))
-    append = os.environ.get("GITHUB_STEP_SUMMARY", "")
-    file = getattr(args, "summary", None)
-    if file or append:
-        write_summary(to_markdown(results, summary(results, time.monotonic() - start)), file, append)
-    problems = (*diagnose_warnings(results), *diagnose(results))
+    took = time.monotonic() - start
+    page = to_markdown(results, summary(results, took))
+    problems = [*diagnose_warnings(results), *diagnose(results)]
+    try:
+        append_to(os.environ.get("GITHUB_STEP_SUMMARY", ""), page)
+    except LlextError as error:  # the service has named it, and the build is what was asked for
+        problems += [each._replace(severity="warning") for each in error.diagnostics]
     sys.stdout.flush()
     if problems:
         print(file=sys.stderr)
         report(problems)
+    if args.json:
+        write_atomically(args.json, to_json(results, took))
+    if file := getattr(args, "summary", None):
+        write_atomically(file, page)
     return results
 
 

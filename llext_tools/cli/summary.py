@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from llext_tools.build import Result
 from llext_tools.diag import fail
-from llext_tools.files import write_atomically, write_cure
+from llext_tools.files import write_cure
 
 HEAD = ("job", "", "extensions", "bytes", "tests", "time")
 SIZES = ("extension", "bytes", "regions", "checked against")
@@ -30,21 +30,20 @@ def to_markdown(results: Sequence[Result], sentence: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_summary(text: str, path: str | None, append: str) -> None:
-    """Write the text to a file, and append it to another one.
+def append_to(path: str, text: str) -> None:
+    """Append the text to a file, unless its name is empty.
 
     Raises:
         FormatError: ``file-unwritable``.
     """
-    if path:
-        write_atomically(path, text)
-    if append:
-        try:
-            with open(append, "a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            text = f"cannot write `{append}`: {(error.strerror or '').lower()}"
-            fail("file-unwritable", text, help=write_cure(error, append))
+    if not path:
+        return
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        what = f"cannot write `{path}`: {(error.strerror or '').lower()}"
+        fail("file-unwritable", what, help=write_cure(error, path))
 
 
 def _cells(result: Result) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from markdown_it import MarkdownIt
 from llext_tools.build import Case, Failure, Job, Options, Result, Step
 from llext_tools.cli import matrix, rows
 from llext_tools.cli.results import to_json
+from llext_tools.errors import FormatError
 
 
 class Page(HTMLParser):
@@ -135,3 +137,20 @@ def test_a_failed_test_that_is_a_build_step_is_counted(tmp_path: Path, monkeypat
     run_jobs([result], tmp_path, monkeypatch, str(tmp_path / "page.md"))
     page = Page((tmp_path / "page.md").read_text(encoding="utf-8"))
     assert page.rows[1][4] == rows.cells(result)[4] == "1 of 3"
+
+
+def test_a_page_that_cannot_be_written_hides_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The service's one is a warning; the one that was asked for is an error, after what the build has to say."""
+    nowhere = tmp_path / "not there" / "page.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(nowhere))
+    monkeypatch.setenv("NO_COLOR", "1")
+    run_jobs(results(tmp_path), tmp_path, monkeypatch, str(tmp_path / "asked.md"))
+    said = re.sub(r"\s+", " ", capsys.readouterr().err)
+    assert "error[build-failed]" in said
+    assert f"warning[file-unwritable]: cannot write `{nowhere}`" in said
+    assert (tmp_path / "asked.md").exists()
+    with pytest.raises(FormatError, match="not there"):
+        run_jobs(results(tmp_path), tmp_path, monkeypatch, str(nowhere))
+    assert "error[build-failed]" in capsys.readouterr().err
