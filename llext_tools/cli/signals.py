@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
@@ -13,9 +14,9 @@ from types import FrameType
 def ends_like_ctrl_c() -> Iterator[None]:
     """Let these signals raise KeyboardInterrupt, so that a command ends its children and leaves nothing half.
 
-    Then the signal does what it does anyway, for the caller to see. Where it is ignored, as behind ``nohup``, it stays
-    so. Children take over that a signal is ignored, but no handler: where SIGINT is ignored, as behind ``&`` in a
-    script, they are to hear it nevertheless, for it ends them.
+    Then the signal does what it does anyway, for the caller to see; one more in the meantime cuts the ending short.
+    Where it is ignored, as behind ``nohup``, it stays so. Children take over that a signal is ignored, but no handler:
+    where SIGINT is ignored, as behind ``&`` in a script, they are to hear it nevertheless, for it ends them.
     """
     came: list[int] = []
 
@@ -37,4 +38,6 @@ def ends_like_ctrl_c() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         if came:
+            with suppress(OSError):  # a reader that has gone
+                sys.stdout.flush()  # the signal ends the process, and what it has not written yet
             signal.raise_signal(came[0])
