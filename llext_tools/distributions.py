@@ -18,6 +18,7 @@ from typing import NamedTuple
 from llext_tools.artifact import Artifact, changed_files, read_artifact
 from llext_tools.diag import Diagnostic, Location, fail, listed
 from llext_tools.errors import LlextError
+from llext_tools.jobs import job_name, parts
 
 GROUP = "llext.extensions"
 FOLDER, ENDING = "llext", ".llext"
@@ -63,9 +64,8 @@ def installed_extensions(warn: Callable[[Diagnostic], None] = lambda _: None) ->
         for path in (path for folder in folders for path in _manifests(folder)):
             for each in _read(path, warn):
                 file = each.extension
-                toolchain = each.document.get("toolchain")
                 found[os.path.realpath(file)] = Installed(
-                    title, version, each.name, *_built_for(each, toolchain), os.path.getsize(file), file
+                    title, version, each.name, *_built_for(each), os.path.getsize(file), file
                 )
     return tuple(sorted(found.values(), key=lambda each: (*each[:5], each.job, each.path)))
 
@@ -161,7 +161,7 @@ def matching(word: str, every: Iterable[Installed]) -> list[Installed]:
     source, chosen = _normal(parts["distribution"] or ""), parts["chosen"] or ""
     named = [each for each in every if each.name == parts["name"] and source in ("", _normal(each.distribution))]
     built = [each for each in named if chosen == each.job]
-    return built or [each for each in named if chosen in ("", each.target, f"{each.target}-{each.toolchain}")]
+    return built or [each for each in named if chosen in ("", each.target, job_name(each.target, each.toolchain))]
 
 
 def _normal(distribution: str) -> str:
@@ -209,12 +209,11 @@ def _read(manifest: str, warn: Callable[[Diagnostic], None]) -> Iterator[Artifac
     yield artifact
 
 
-def _built_for(artifact: Artifact, toolchain: object) -> tuple[str, str]:
-    """Target and toolchain, as the manifest has them, else as the folder is called."""
+def _built_for(artifact: Artifact) -> tuple[str, str]:
+    """Target and toolchain, as the manifest has them, else the folder: ``cortex-m4-gcc``, or ``cortex-m4`` alone."""
     job = os.path.basename(os.path.dirname(artifact.manifest))
-    target = artifact.document.get("target")
-    guess = job.rpartition("-")
-    return _name_of(target) or guess[0] or job, _name_of(toolchain) or guess[2]
+    target, toolchain = (_name_of(artifact.document.get(key)) for key in ("target", "toolchain"))
+    return target or parts(job).target or job, toolchain or parts(job).toolchain
 
 
 def _name_of(value: object) -> str:

@@ -23,10 +23,10 @@ import pytest
 if TYPE_CHECKING:
     from llext_tools.cli.settings import Settings
     from llext_tools.errors import LlextError
+    from llext_tools.jobs import Which
     from llext_tools.measure import Wanted
     from llext_tools.testing import Extension
     from llext_tools.testing.extension import Leaks
-    from llext_tools.testing.find import Which
     from llext_tools.testing.program import Program
 
 OPTIONS = {
@@ -129,8 +129,8 @@ class Loader:
     def __call__(
         self, path: str | os.PathLike[str], *, bringup: bool = True, leaks: Leaks = "fail", **given: Any
     ) -> Extension:
+        from llext_tools.jobs import Which
         from llext_tools.testing import Extension
-        from llext_tools.testing.find import Which
         from llext_tools.testing.options import options
 
         which = Which(given.get("target") or _target(self._config), _toolchain(self._config))
@@ -227,7 +227,7 @@ def _toolchain(config: pytest.Config) -> str:
 def _usual(config: pytest.Config, host: Sequence[str]) -> Which:
     """What the settings of ``llext build`` say where they name one; the firmware whose files an extension runs on."""
     from llext_tools.cli import settings, settings_build
-    from llext_tools.testing.find import Which
+    from llext_tools.jobs import Which
 
     path = settings.find(str(config.rootpath))
     build = settings_build.read(path) if path else settings_build.BuildSettings()
@@ -269,7 +269,8 @@ def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:
 
 def _stale(config: pytest.Config, path: str) -> str:
     """That an extension is older than its sources, in a session once."""
-    from llext_tools.testing.find import JOB, shown
+    from llext_tools.jobs import parts
+    from llext_tools.testing.find import shown
     from llext_tools.testing.stale import find_stale
 
     seen = config.stash.setdefault(SEEN, set())
@@ -279,7 +280,7 @@ def _stale(config: pytest.Config, path: str) -> str:
         return ""
     newest, *others = map(shown, found.sources)
     more = f" and {len(others)} more" if others else ""
-    cure = "llext build" if JOB.fullmatch(found.build.name) else f"cmake --build {shown(found.build)}"
+    cure = "llext build" if parts(found.build.name).target else f"cmake --build {shown(found.build)}"
     return f"`{shown(Path(path))}` was built before `{newest}`{more} changed: build it again, `{cure}`"
 
 

@@ -25,11 +25,10 @@ from typing import Literal
 from llext_tools import zephyr_sdk
 from llext_tools.arch.model import Flag, Target
 from llext_tools.diag import fail
+from llext_tools.jobs import TOOLCHAINS, ToolchainName
 from llext_tools.paths import cache_dir, include_dir, source_dirs
 
-Name = Literal["gcc", "zig"]
 Language = Literal["C", "CXX", "ASM"]
-NAMES: tuple[Name, ...] = ("gcc", "zig")
 
 RESOURCES = "-resource-dir="
 """Clang's option for the folder above its own headers."""
@@ -69,7 +68,7 @@ UNUSED_FLAGS = "-Wno-unused-command-line-argument"
 class Toolchain:
     """A compiler that was found. Each tool is the first words of its command line: path, then sub-command."""
 
-    name: Name
+    name: ToolchainName
     version: str
     cc: tuple[str, ...]
     cxx: tuple[str, ...]
@@ -104,7 +103,7 @@ def find(target: Target, name: str = "auto") -> Toolchain:
                 help=f"{install_command(target, 'zig')}, or {install_command(target, 'gcc')}{_sdk_cure(target)}",
             )
         return found
-    if name not in NAMES:
+    if name not in TOOLCHAINS:
         fail("usage", f"there is no toolchain `{name}`", help="the toolchains are gcc, zig and auto")
     found = find_gcc(target) if name == "gcc" else find_zig()
     if found is None:
@@ -178,19 +177,19 @@ def find_zig() -> Toolchain | None:
     )
 
 
-def install_command(target: Target, name: Name) -> str:
+def install_command(target: Target, name: ToolchainName) -> str:
     """The command that installs a toolchain for a target."""
     return f"apt-get install {target.debian}" if name == "gcc" else 'pip install "llext-tools[zig]"'
 
 
-def default_flags(target: Target, name: Name, language: Language) -> tuple[Flag, ...]:
+def default_flags(target: Target, name: ToolchainName, language: Language) -> tuple[Flag, ...]:
     """The defaults beyond CPU and ABI, each with its reason, in the order of the command line."""
     return tuple(
         flag for flag in (*FLAGS, *target.flags) if flag.only in ("", name) and flag.language in ("", language)
     )
 
 
-def flags(target: Target, name: Name, language: Language) -> tuple[str, ...]:
+def flags(target: Target, name: ToolchainName, language: Language) -> tuple[str, ...]:
     """All flags to compile for a target with: CPU and ABI, then the other defaults, one word each."""
     words = [f"--target={target.clang_target}"] if name == "zig" else []
     words += target.cpu_flags
@@ -244,7 +243,7 @@ def link_command(toolchain: Toolchain) -> tuple[str, ...]:
     return toolchain.ld if toolchain.name == "zig" else toolchain.cc
 
 
-def link_options(name: Name) -> tuple[str, ...]:
+def link_options(name: ToolchainName) -> tuple[str, ...]:
     """The options of the partial link for ``link_command()``, but for the CPU and the merge script.
 
     ``-d``: room for common symbols. ``--no-gc-sections``: picolibc's specs, the default of the Zephyr SDK 1.0, ask for
@@ -259,7 +258,7 @@ def link_options(name: Name) -> tuple[str, ...]:
     return ("-r", "-nostdlib", "-flinker-output=nolto-rel", linker)
 
 
-def link_flags(target: Target, name: Name, script: str) -> tuple[str, ...]:
+def link_flags(target: Target, name: ToolchainName, script: str) -> tuple[str, ...]:
     """All flags to link partially with, one word each; ``script`` is the merge script."""
     cpu = () if name == "zig" else target.cpu_flags
     return (*cpu, *link_options(name), f"-T{script}")

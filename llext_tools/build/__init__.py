@@ -27,7 +27,6 @@ from llext_tools.build.job import (
     Result,
     Step,
     Warned,
-    job_name,
 )
 from llext_tools.build.process import Children, find_tool
 from llext_tools.build.report import (
@@ -59,7 +58,6 @@ __all__ = [
     "exit_code",
     "find_tool",
     "honoured_presets",
-    "job_name",
     "keep_presets",
     "noun",
     "show_compiler_warnings",

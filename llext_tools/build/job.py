@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from llext_tools.diag import Diagnostic
+from llext_tools.jobs import job_name
 
 LOG = "llext.log"
 
@@ -55,15 +56,16 @@ class Job:
 
     @property
     def name(self) -> str:
-        return self.preset or job_name(self.target, self.toolchain, self.firmware)
+        return self.preset or self.usual_name
+
+    @property
+    def usual_name(self) -> str:
+        """That of a job without a preset."""
+        return job_name(self.target, self.toolchain, self.firmware.name if self.firmware else "")
 
     @property
     def log(self) -> Path:
         return self.build / LOG
-
-
-def job_name(target: str, toolchain: str, firmware: Firmware | None) -> str:
-    return f"{target}-{toolchain}" + (f"-{firmware.name}" if firmware else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from llext_tools.bundle.pack import Packed, at
 from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
+from llext_tools.jobs import belongs, job_name
 
 ENDS = (".debug.elf", ".json.sig")
 """Of files of an artifact, where the end is more than the last dot and what follows."""
@@ -30,7 +31,7 @@ class Wanted(NamedTuple):
         return self.takes_job(job, target_of(artifact.document))
 
     def takes_job(self, job: str, target: str = "") -> bool:
-        return not self.targets or any(each in (job, target) or job.startswith(f"{each}-") for each in self.targets)
+        return not self.targets or any(each == target or belongs(job, each) for each in self.targets)
 
 
 def gather(paths: Iterable[str], wanted: Wanted, reporter: Reporter) -> list[Packed]:
@@ -125,10 +126,9 @@ def _job(artifact: Artifact, folder: str) -> str:
     if inside != ".":
         return inside.replace(os.sep, "-")
     document = artifact.document
-    words = [target_of(document), name_of(document.get("toolchain"))]
-    job = "-".join(word for word in words if word)
+    job = job_name(target_of(document), name_of(document.get("toolchain")))
     here = os.path.basename(os.path.abspath(artifact.folder))
-    return here if job and here.startswith(f"{job}-") else job or _machine(document)
+    return (here if belongs(here, job) else job) if job else _machine(document)
 
 
 def _machine(document: dict[str, Any]) -> str:

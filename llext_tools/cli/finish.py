@@ -17,6 +17,7 @@ from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object, read_object
 from llext_tools.elf.write import Section
 from llext_tools.files import write_all
+from llext_tools.jobs import TOOLCHAINS
 
 if TYPE_CHECKING:
     from llext_tools.cli.findings import Report
@@ -114,7 +115,7 @@ def _check(output: str, args: argparse.Namespace) -> tuple[Report, Settings]:
 
 def _made(args: argparse.Namespace) -> Made:
     name, _, version = (args.toolchain or "").partition("-")
-    if args.toolchain == "auto" or (args.target and args.toolchain in toolchains.NAMES):
+    if args.toolchain == "auto" or (args.target and args.toolchain in TOOLCHAINS):
         name, version = _installed(args)
     flags = {}
     for text in args.flags:

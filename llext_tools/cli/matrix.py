@@ -20,7 +20,6 @@ from llext_tools.build import (
     cores,
     diagnose,
     diagnose_warnings,
-    job_name,
 )
 from llext_tools.build.folders import alone, check_files, check_folders
 from llext_tools.build.output import read_text
@@ -31,6 +30,7 @@ from llext_tools.cli.summary import append_to, to_markdown
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError, ToolError
 from llext_tools.files import write_atomically
+from llext_tools.jobs import job_name
 
 EXIT_CODES = "The exit code is that of the class which all failures share, 12 if their classes differ."
 
@@ -98,7 +98,7 @@ def choose_jobs(
                 missing.setdefault(absent.diagnostics[0].help, []).append(each.name)
                 continue
             for image in suiting(each.name, firmware):
-                folder = job_name(each.name, found.name, image)
+                folder = job_name(each.name, found.name, image.name if image else "")
                 job = Job(
                     target=each.name,
                     toolchain=found.name,

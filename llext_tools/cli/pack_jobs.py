@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llext_tools.arch import targets
-from llext_tools.build import job_name, shown
+from llext_tools.build import shown
 from llext_tools.build.job import LOG
 from llext_tools.build.output import did_not_pass, ships_nothing
 from llext_tools.bundle.gather import Wanted
@@ -20,8 +20,8 @@ from llext_tools.cli import settings, settings_build
 from llext_tools.cli.matrix import suiting
 from llext_tools.cli.settings_build import BuildSettings
 from llext_tools.diag import Diagnostic, Location, listed
+from llext_tools.jobs import TOOLCHAINS, job_name, parts
 from llext_tools.paths import BUILD, OUTPUT
-from llext_tools.toolchains import NAMES
 
 
 class Project(NamedTuple):
@@ -76,16 +76,15 @@ def asked_for(build: BuildSettings, there: Iterable[str]) -> list[Asked]:
     """The jobs that the settings ask for; none if they do not say. ``there``: those that somebody has built."""
     if not (build.targets or build.toolchains or build.firmware):
         return []
-    built = [
-        name for name in targets() if any(f"{job}-".startswith(f"{name}-{tool}-") for job in there for tool in NAMES)
-    ]
+    seen = {parts(job).target for job in there}
+    built = [name for name in targets() if name in seen]
     named = build.targets or [name for image in build.firmware for name in image.targets]
     found = []
     for target in build.targets or dict.fromkeys([*named, *built]):
         for image in suiting(target, build.firmware):
             for toolchain in build.toolchains or ("auto",):
-                chosen = NAMES if toolchain == "auto" else (toolchain,)
-                names = tuple(job_name(target, name, image) for name in chosen)
+                chosen = TOOLCHAINS if toolchain == "auto" else (toolchain,)
+                names = tuple(job_name(target, name, image.name if image else "") for name in chosen)
                 label = names[0] if len(names) == 1 else f"{target}-{image.name}" if image else target
                 found.append(Asked(names, label, target in named))
     return found

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Self, TextIO
 
-from llext_tools.build import Job, Progress, Result, Step, job_name
+from llext_tools.build import Job, Progress, Result, Step
 from llext_tools.cli.render import RED, Paint
 from llext_tools.cli.terminal import bare
 
@@ -51,7 +51,7 @@ def head(job: Job) -> tuple[str, str]:
     """The first two cells of a row; a firmware or a preset stands behind the toolchain."""
     if not job.target:
         return job.preset, ""
-    preset = "" if job.preset == job_name(job.target, job.toolchain, job.firmware) else job.preset
+    preset = "" if job.preset == job.usual_name else job.preset
     further = job.firmware.name if job.firmware and not preset else preset
     return job.target, f"{job.toolchain} {further}".strip()
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from llext_tools import toolchains
 from llext_tools.arch.model import Target
+from llext_tools.jobs import ToolchainName
 
 NEVER: tuple[tuple[str, str], ...] = (
     (r"-O.*", "how much to optimize is the extension's own choice"),
@@ -94,7 +95,7 @@ def pairs(words: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield (start, word[len(start) :]) if start else (word, "")
 
 
-def sort(words: Iterable[str], target: Target, toolchain: toolchains.Name) -> Words:
+def sort(words: Iterable[str], target: Target, toolchain: ToolchainName) -> Words:
     """Sort a kit's words for a target and a toolchain."""
     defines: dict[str, None] = {}
     folders: dict[str, list[str]] = {"-I": [], "-isystem": [], "-idirafter": []}
@@ -150,7 +151,7 @@ def spare(word: str) -> str:
     return next((why for pattern, why in SPARE if re.fullmatch(pattern, word)), "")
 
 
-def against(target: Target, toolchain: toolchains.Name) -> dict[str, str]:
+def against(target: Target, toolchain: ToolchainName) -> dict[str, str]:
     """What is, or contradicts, a flag that extensions need: word, or its part up to ``=`` -> why ours stays.
 
     Not so the size of an enumeration: that is the firmware's to say.

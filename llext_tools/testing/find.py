@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools.diag import Diagnostic, listed
 from llext_tools.distributions import ENDING, find_installed
 from llext_tools.errors import FormatError
+from llext_tools.jobs import OPEN, Which, parts
 from llext_tools.paths import BUILD, OUTPUT
-from llext_tools.toolchains import NAMES
-
-JOB = re.compile(rf"(.+?)-({'|'.join(NAMES)})(-.+)?")
-"""The name of a folder in ``BUILD`` and ``OUTPUT``: target, toolchain and perhaps a firmware."""
-
-
-class Which(NamedTuple):
-    """Which of several builds is meant; "" leaves it open."""
-
-    target: str = ""
-    toolchain: str = ""
-    firmware: str = ""
-
-
-OPEN = Which()
 
 
 def find_extension(
@@ -70,16 +54,10 @@ def find_extension(
 
 
 def _jobs(top: Path) -> list[Path]:
-    """The folders of one target and toolchain each: ``cortex-m4-gcc``, or ``cortex-m4-gcc-v2`` for one firmware."""
+    """The folders of jobs."""
     if not top.is_dir():
         return []
-    return [each for each in sorted(top.iterdir()) if _parts(each).target in archs.targets() and each.is_dir()]
-
-
-def _parts(job: Path) -> Which:
-    """``cortex-m4``, ``gcc`` and ``v2`` of ``cortex-m4-gcc-v2``; nothing of another folder."""
-    found = JOB.fullmatch(job.name)
-    return Which(found[1], found[2], (found[3] or "")[1:]) if found else OPEN
+    return [each for each in sorted(top.iterdir()) if parts(each.name).target in archs.targets() and each.is_dir()]
 
 
 def _below(folder: Path, names: list[Path]) -> list[Path]:
@@ -95,21 +73,21 @@ def _chosen(
     for job in built:
         fit.setdefault(job.name, job)
     for i, part in enumerate(which):
-        there = list(dict.fromkeys(_parts(job)[i] for job in fit.values()))
-        fit = {job: folder for job, folder in fit.items() if part in ("", _parts(folder)[i])}
+        there = list(dict.fromkeys(parts(job.name)[i] for job in fit.values()))
+        fit = {job: folder for job, folder in fit.items() if part in ("", parts(folder.name)[i])}
         if not fit:
             text = f"`{name}` is not built {HOW[i]} `{part}`, but {HOW[i]} {listed(there, 6)}"
             options = zip(which._fields[: i + 1], which, strict=False)
             cure = f"build it, `llext build {' '.join(f'--{field} {value}' for field, value in options if value)}`"
             raise _unclear(text, f"{cure}, or choose one: `--llext-{which._fields[i]} {there[0]}`")
     for i, part in enumerate(usual() if len(fit) > 1 else ()):
-        fit = {job: folder for job, folder in fit.items() if part == _parts(folder)[i]} or fit
+        fit = {job: folder for job, folder in fit.items() if part == parts(folder.name)[i]} or fit
     first, *others = fit.values()
     if not others:
         return first, built[first]
-    i = next(i for i in range(len(which)) if any(_parts(job)[i] != _parts(first)[i] for job in others))
+    i = next(i for i in range(len(which)) if any(parts(job.name)[i] != parts(first.name)[i] for job in others))
     text = f"`{name}` is built {HOW[i]} several {Which._fields[i]}s: {listed(map(shown, fit.values()), 6)}"
-    raise _unclear(text, CURES[i].format(_parts(first)[i], shown(first)))
+    raise _unclear(text, CURES[i].format(parts(first.name)[i], shown(first)))
 
 
 HOW = ("for", "by", "for")

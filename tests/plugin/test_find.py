@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from llext_tools.errors import FormatError
-from llext_tools.testing.find import OPEN, Which, find_extension
+from llext_tools.jobs import OPEN, Which
+from llext_tools.testing.find import find_extension
 
 
 def tree(folder: Path, *names: str) -> Path:

@@ -18,7 +18,8 @@ from conformance.cases import files
 from llext_tools import LlextError, installed
 from llext_tools.cli.named import MANIFESTS, OPERANDS
 from llext_tools.cli.parser import parser_for
-from llext_tools.testing.find import Which, find_extension
+from llext_tools.jobs import Which
+from llext_tools.testing.find import find_extension
 from transcript import llext
 
 DATA = files()["ptrs_arm_gcc/e.llext"]
@@ -43,7 +44,7 @@ class Site:
         for job in jobs:
             folder = self.root / package / "llext" / job
             folder.mkdir(parents=True)
-            target, toolchain = re.findall(r"^(.+)-(gcc|zig)", job)[0]
+            target, toolchain = re.findall(r"^(.+?)(?:-(gcc|zig).*)?$", job)[0]
             entry = {"kind": "extension", "size": len(DATA), "sha256": hashlib.sha256(DATA).hexdigest()}
             document = {"format": 2, "name": name, "target": {"name": target}, "toolchain": {"name": toolchain}}
             (folder / f"{name}.llext").write_bytes(DATA)
@@ -81,6 +82,22 @@ def test_all_are_listed(site: Site) -> None:
     code, text = llext("list", "blnk")
     assert code == 2
     assert "did you mean `blink`?" in text
+
+
+def test_what_the_manifest_does_not_say_is_in_the_folders_name(site: Site) -> None:
+    jobs = {
+        "cortex-m4": ("cortex-m4", ""),
+        "rv32imac-zig": ("rv32imac", "zig"),
+        "rv64gc-gcc-v1-rc2": ("rv64gc", "gcc"),
+        "m-profile": ("m-profile", ""),
+    }
+    for i, job in enumerate(jobs):
+        folder = site.add(f"d{i}", "blink", job)
+        document = json.loads((folder / "blink.json").read_text())
+        del document["target"], document["toolchain"]
+        (folder / "blink.json").write_text(json.dumps(document))
+    found = json.loads(llext("list", "blink", "--json")[1])
+    assert {each["job"]: (each["target"], each["toolchain"]) for each in found} == jobs
 
 
 def test_nothing_is_installed(site: Site) -> None:

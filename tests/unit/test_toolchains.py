@@ -16,16 +16,17 @@ from elftools.elf.elffile import ELFFile
 from llext_tools import arch, paths, toolchains, zephyr_sdk
 from llext_tools.arch.model import Target
 from llext_tools.errors import LlextError, ToolError, UsageError
+from llext_tools.jobs import TOOLCHAINS, ToolchainName
 from llext_tools.toolchains import Toolchain
 from needs import need
 from transcript import llext
 
 TARGETS = list(arch.targets().values())
 EVERY_TARGET = pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.name)
-EVERY_TOOLCHAIN = pytest.mark.parametrize("name", toolchains.NAMES)
+EVERY_TOOLCHAIN = pytest.mark.parametrize("name", TOOLCHAINS)
 
 
-def found(target: Target, name: toolchains.Name) -> Toolchain:
+def found(target: Target, name: ToolchainName) -> Toolchain:
     """The toolchain, or the test is skipped by the compiler's name."""
     if name == "gcc":
         need(*(f"{prefix}gcc" for prefix in target.gcc_prefixes))
@@ -59,7 +60,7 @@ def test_targets_are_those_of_the_documentation() -> None:
 
 @EVERY_TOOLCHAIN
 @EVERY_TARGET
-def test_compilers_take_the_flags(target: Target, name: toolchains.Name, tmp_path: Path) -> None:
+def test_compilers_take_the_flags(target: Target, name: ToolchainName, tmp_path: Path) -> None:
     """Each language compiles without a warning; the object is for the CPU, ABI and code model that the target says."""
     toolchain = found(target, name)
     (tmp_path / "a.c").write_text("#include <stdint.h>\n#include <stdarg.h>\nuint32_t f(int x) { return x; }\n")
@@ -137,7 +138,7 @@ def test_an_unknown_toolchain_is_a_usage_error() -> None:
 
 
 @EVERY_TOOLCHAIN
-def test_compiler_runtime_is_an_archive_with_helpers(name: toolchains.Name) -> None:
+def test_compiler_runtime_is_an_archive_with_helpers(name: ToolchainName) -> None:
     """The archiver finds a member, and the helper for 64-bit division is defined."""
     target = arch.target("cortex-m0plus")
     toolchain = found(target, name)
