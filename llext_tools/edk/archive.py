@@ -2,9 +2,10 @@
 
 Zephyr packs an EDK as tar with xz or zstd, or as zip. An archive comes from elsewhere, so nothing in it is believed: a
 name must lead below the folder, only regular files are written, and sizes are counted, not read from a header. A link
-to a file or folder of the same archive becomes a copy of it; no link is ever made: CMake packs links of a vendor's
-headers as links. The folder is named by the archive's digest, and gets its name by one rename when it is complete: two
-processes at a time end with the same folder. What a process that was killed has left is removed by the next one.
+to a file or folder of the same archive becomes a copy of what ``tree`` finds there; no link is ever made: CMake packs
+links of a vendor's headers as links. The folder is named by the archive's digest, and gets its name by one rename when
+it is complete: two processes at a time end with the same folder. What a process that was killed has left is removed by
+the next one.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from typing import IO, NamedTuple, NoReturn, cast
 
 from llext_tools.diag import fail
+from llext_tools.edk.tree import Kind, Tree
 from llext_tools.paths import cache_dir
 
 MOST_FILES = 200_000
@@ -36,16 +38,16 @@ PIECE = 1 << 20
 SCRATCH = ".unpacking-"
 ANEW = "copy it once more, or make it anew: `west build -t llext-edk`"
 BY_HAND = "if you trust who made it, unpack it yourself, and give the folder"
-LONGEST_LINK, MOST_LINKS = 4096, 40
-"""Bytes of a link's target, and links in a row: what Linux follows."""
+LONGEST_LINK = 4096
+"""Bytes of a link's target, as Linux has it."""
 
 
 class Member(NamedTuple):
-    """A file of an archive. ``link`` is the member whose contents it has, if it has none of its own."""
+    """A file of an archive, with its contents; a link, with the path from the top that it is; else a folder."""
 
     name: str
-    data: IO[bytes] | None
-    link: str = ""
+    data: IO[bytes] | None = None
+    link: str | None = None
 
 
 class TooMuchError(Exception):
@@ -119,31 +121,31 @@ def _digest(path: str) -> str:
 
 
 def _unpack(path: str, folder: str) -> None:
-    links: dict[str, str] = {}
-    names: list[str] = []
-    left = MOST_BYTES
+    tree = Tree()
+    count, left = 0, MOST_BYTES
     try:
         with ExitStack() as stack:
             for member in _members(path, stack):
+                count += 1
+                _count(path, count)
                 name = _safe(path, member.name)
-                if member.data is None:
-                    links[name] = _safe(path, member.link)
-                else:
-                    names.append(name)
+                _add(path, tree, name, member)
+                if member.data is not None:
                     left -= _write(member.data, os.path.join(folder, name), left)
-                _count(path, len(links) + len(names))
-            names.sort()
-            copies = 0
-            for name, target in links.items():
-                found = _behind(target, links, names)
-                copies += len(found)
-                _count(path, copies + len(names))
-                if not found:
+                elif member.link is None:
+                    os.makedirs(os.path.join(folder, name), exist_ok=True)
+            for name, target in tree.links.items():
+                if tree.find(target) is None:
                     text = f"`{path}`: `{name}` is a link to `{target}`, which is no file of the archive"
                     fail("edk-unsafe", text, help=BY_HAND)
-                for end, source in found:
-                    with open(os.path.join(folder, source), "rb") as data:
-                        left -= _write(data, os.path.join(folder, name + end), left)
+            for name, source in chain.from_iterable(map(tree.behind, tree.links)):
+                count += 1
+                _count(path, count)
+                if source in tree.folders:
+                    os.makedirs(os.path.join(folder, name), exist_ok=True)
+                    continue
+                with open(os.path.join(folder, source), "rb") as data:
+                    left -= _write(data, os.path.join(folder, name), left)
     except TooMuchError:
         fail("edk-unsafe", f"`{path}` unpacks to more than {MOST_BYTES:,} bytes", help=BY_HAND)
     except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, NotImplementedError) as error:
@@ -162,19 +164,12 @@ def _count(path: str, files: int) -> None:
         fail("edk-unsafe", f"`{path}` has more than {MOST_FILES:,} files", help=BY_HAND)
 
 
-def _behind(target: str, links: Mapping[str, str], names: Sequence[str]) -> list[tuple[str, str]]:
-    """What a link leads to, over other links: ``("", file)``, or ``("/" and the rest, file)`` for each of a folder's.
-
-    Args:
-        names: of all files of the archive, in order.
-    """
-    for _ in range(MOST_LINKS):
-        target = links.get(target, target)
-    at = bisect_left(names, target)
-    if names[at : at + 1] == [target]:
-        return [("", target)]
-    below = names[bisect_left(names, f"{target}/") : bisect_left(names, f"{target}0")]  # "0" follows "/"
-    return [(name[len(target) :], name) for name in below]
+def _add(path: str, tree: Tree, name: str, member: Member) -> None:
+    kind: Kind = "link" if member.link is not None else "folder" if member.data is None else "file"
+    wrong = tree.add(name, kind, member.link or "")
+    if wrong:
+        what = "is in it as two kinds of thing" if wrong == name else f"lies below `{wrong}`, which is no folder"
+        fail("edk-unsafe", f"`{path}`: `{name}` {what}", help=BY_HAND)
 
 
 def _damaged(path: str, error: Exception) -> NoReturn:
@@ -238,11 +233,13 @@ def _tar_members(path: str, stream: _Limited, archive: tarfile.TarFile) -> Itera
         if member.isfile():
             yield Member(member.name, archive.extractfile(member))
         elif member.issym():
-            yield Member(member.name, None, posixpath.join(posixpath.dirname(member.name), member.linkname))
+            yield Member(member.name, link=posixpath.join(posixpath.dirname(member.name), member.linkname))
         elif member.islnk():
-            yield Member(member.name, None, member.linkname)
+            yield Member(member.name, link=member.linkname)
         elif not member.isdir():
             fail("edk-unsafe", f"`{path}`: `{member.name}` is a device or the like, not a file", help=BY_HAND)
+        elif posixpath.normpath(member.name) != ".":
+            yield Member(member.name)
     while stream.read(PIECE):  # the checksum of the whole comes last
         pass
 
@@ -251,13 +248,14 @@ def _zip_members(path: str, archive: zipfile.ZipFile) -> Iterator[Member]:
     for info in archive.infolist():
         kind = info.external_attr >> 28  # the upper bits of Unix's st_mode: 10 is a symbolic link, 8 a regular file
         if info.is_dir():
+            yield Member(info.filename)
             continue
         if kind not in (0, 8, 10):
             fail("edk-unsafe", f"`{path}`: `{info.filename}` is a device or the like, not a file", help=BY_HAND)
         with archive.open(info) as data:
             if kind == 10:
                 target = data.read(LONGEST_LINK).decode(errors="surrogateescape")
-                yield Member(info.filename, None, posixpath.join(posixpath.dirname(info.filename), target))
+                yield Member(info.filename, link=posixpath.join(posixpath.dirname(info.filename), target))
             else:
                 yield Member(info.filename, data)
 

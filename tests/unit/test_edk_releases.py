@@ -1,6 +1,6 @@
 """Kits as each release of Zephyr writes them: the same flags come out of all.
 
-Oracles: a shell, which splits what CMake has written for one; the list that a kit was made of; CMake, which packs.
+Oracles: a shell, which splits what CMake has written for one; the list that a kit was made of.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 import edk as kits
-from cmake_project import need_toolchain, tool
-from llext_tools.edk import archive, read_edk
-from llext_tools.errors import LlextError
+from cmake_project import need_toolchain
+from llext_tools.edk import read_edk
 from needs import need
 from transcript import llext
 
@@ -80,61 +79,6 @@ def test_the_board_is_what_west_takes(parts: dict[str, str], board: str, tmp_pat
     lines = [f'set(MY_KIT_BOARD_{name} "{value}")' for name, value in parts.items()]
     (tmp_path / "cmake.cflags").write_text("\n".join([*lines, 'set(LLEXT_CFLAGS "-DA")', ""]))
     assert read_edk(str(tmp_path)).board == board
-
-
-# links: what CMake packs of headers that are links, and what becomes of it
-
-PACK = """\
-file(COPY vendor DESTINATION out/llext-edk/include FILES_MATCHING PATTERN "*.h")
-file(COPY cmake.cflags DESTINATION out/llext-edk)
-file(ARCHIVE_CREATE OUTPUT kit PATHS out/llext-edk FORMAT {format})
-"""
-
-
-def packed(folder: Path, format: str, links: dict[str, str]) -> Path:
-    """The archive that CMake makes of a vendor's headers with these links."""
-    (folder / "vendor/real").mkdir(parents=True)
-    (folder / "vendor/real/a.h").write_text("int a;")
-    (folder / "vendor/real/z.h").write_text("int z;")
-    (folder / "cmake.cflags").write_text('set(LLEXT_CFLAGS "-DA")')
-    for name, target in links.items():
-        (folder / "vendor" / name).symlink_to(target)
-    (folder / "pack.cmake").write_text(PACK.format(format=format))
-    subprocess.run([tool("cmake"), "-P", "pack.cmake"], cwd=folder, check=True)
-    return folder / "kit"
-
-
-@pytest.mark.parametrize("format", ["gnutar", "zip"])
-def test_links_become_what_they_lead_to(format: str, tmp_path: Path) -> None:
-    """Over other links, earlier and later ones, and of folders."""
-    links = {"1.h": "2.h", "2.h": "3.h", "3.h": "real/z.h", "4.h": "3.h", "again": "real", "more": "again"}
-    kit = Path(read_edk(str(packed(tmp_path, format, links))).folder) / "include/vendor"
-    found = {str(path.relative_to(kit)): path.read_text() for path in kit.rglob("*") if path.is_file()}
-    files = {f"{folder}/{name}.h": f"int {name};" for folder in ("real", "again", "more") for name in "az"}
-    assert found == {**files, **{f"{i}.h": "int z;" for i in range(1, 5)}}
-    assert not any(path.is_symlink() or path.stat().st_nlink > 1 for path in kit.rglob("*.h"))
-
-
-@pytest.mark.parametrize("format", ["gnutar", "zip"])
-@pytest.mark.parametrize(
-    "links",
-    [{"a.h": "/etc/passwd"}, {"a.h": "../../../../x.h"}, {"a.h": "b.h", "b.h": "a.h"}, {"a.h": "none.h"}],
-    ids=["absolute", "out", "round", "nothing"],
-)
-def test_links_that_lead_nowhere(format: str, links: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(LlextError) as error:
-        read_edk(str(packed(tmp_path, format, links)))
-    (found,) = error.value.diagnostics
-    assert (found.code, found.help) == ("edk-unsafe", archive.BY_HAND)
-    assert list((tmp_path / "the cache/edk").iterdir()) == []
-
-
-@pytest.mark.parametrize("format", ["gnutar", "zip"])
-def test_copies_count_as_files_do(format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = packed(tmp_path, format, {str(i): "real" for i in range(4)})
-    monkeypatch.setattr(archive, "MOST_FILES", 10)
-    with pytest.raises(LlextError, match="has more than 10 files"):
-        read_edk(str(path))
 
 
 # each diagnostic says what to do
