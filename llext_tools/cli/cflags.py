@@ -11,7 +11,7 @@ from llext_tools.diag import fail
 
 DESCRIPTION = """\
 Print the flags that an extension is compiled with, on one line, quoted for a shell: CPU
-and ABI, the defaults that `docs/reference/targets.md` gives reasons for, and the folder of
+and ABI, the defaults that `llext targets TARGET` gives reasons for, and the folder of
 <llext/symbol.h>. With --cc, --cxx or --ar print the program instead."""
 EXAMPLE = """
 $(llext cflags --target cortex-m4 --cc) $(llext cflags --target cortex-m4) \\

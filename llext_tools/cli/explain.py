@@ -92,7 +92,10 @@ def _page(code: str, paint: Paint, width: int) -> list[str]:
     mild = {"": "", "sometimes": ", 0 as a warning", "always": " with --werror, else a warning"}[row.warning]
     facts = f"exit code {row.error.exit_code}{mild}" + (f", on the board -{row.errno}" if row.errno else "")
     lines = [paint(code, BOLD) + f": {facts}"]
-    for kind, content in explain.blocks(explain.page(code)):
+    blocks = explain.blocks(explain.page(code))
+    widest = max((len(line) for kind, content in blocks if kind[0] == "`" for line in content), default=0)
+    margin = " " * max(0, min(4, width - widest))  # what the page shows of a terminal is wrapped for 80 columns
+    for kind, content in blocks:
         if kind == "#":
             continue
         if kind == "##":
@@ -104,7 +107,7 @@ def _page(code: str, paint: Paint, width: int) -> list[str]:
                 *(_ticks(line, paint) for line in wrap(" ".join(content), width, indent)),
             ]
         else:
-            lines += ["", *(_console(line, paint) for line in content)]
+            lines += ["", *(margin + _console(line, paint) if line else "" for line in content)]
     return lines
 
 
@@ -115,7 +118,7 @@ def _ticks(line: str, paint: Paint) -> str:
 
 
 def _console(line: str, paint: Paint) -> str:
-    return "    " + (paint(line, BOLD) if line.startswith("$ ") else paint(line, DIM))
+    return paint(line, BOLD) if line.startswith("$ ") else paint(line, DIM)
 
 
 def _failures() -> list[type[errors.LlextError]]:

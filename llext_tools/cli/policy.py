@@ -69,7 +69,7 @@ def codes_of(words: Iterable[str]) -> tuple[Codes, dict[str, str]]:
             found |= members
         else:
             near = nearest(word, [*CODES, *families()])
-            wrong[word] = f"did you mean `{near}`?" if near else "docs/reference/diagnostics.md lists the codes"
+            wrong[word] = f"did you mean `{near}`?" if near else "`llext explain` lists the codes"
     return frozenset(found), wrong
 
 

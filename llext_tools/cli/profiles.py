@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         width = max(len(profile.name) for profile in chosen)
         for profile in chosen:
-            print(f"{profile.name:{width}}  {profile.summary}{' (default)' * (profile.name == profiles.DEFAULT)}")
+            row = f"{profile.name:{width}}  {profile.summary}{' (default)' * (profile.name == profiles.DEFAULT)}"
+            print("\n".join(wrap(row, columns(), " " * (width + 2))))
     return 0
 
 

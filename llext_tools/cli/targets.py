@@ -8,6 +8,7 @@ from typing import Any
 
 from llext_tools import arch, toolchains
 from llext_tools.arch.model import Flag, Target
+from llext_tools.cli.render import columns, wrap
 
 DESCRIPTION = "List the targets, each a CPU with its floating-point ABI, or the compiler flags of one of them."
 EXAMPLE = """
@@ -40,7 +41,7 @@ def _print_flags(target: Target) -> None:
     for flag in _all_flags(target):
         only = [word for word in (flag.only, {"CXX": "C++"}.get(flag.language, flag.language)) if word]
         print(f"  {flag.flag}" + (f"  ({', '.join(only)} only)" if only else ""))
-        print(f"      {flag.why}")
+        print("\n".join(wrap(f"      {flag.why}", columns(), " " * 6)))
 
 
 def _all_flags(target: Target) -> tuple[Flag, ...]:

@@ -134,4 +134,4 @@ def test_every_code_is_explained_on_a_screen() -> None:
         exit_code, text = llext("explain", code)
         assert exit_code == 0
         assert text.startswith(f"{code}: exit code {CODES[code].error.exit_code}")
-        assert all(len(line) <= 84 for line in text.splitlines()), text  # 80 and the indent of an example
+        assert all(len(line) <= 80 for line in text.splitlines()), text
