@@ -1,14 +1,21 @@
-"""What CMake cannot use of folders and files; and that no other build works in a folder at the same time."""
+"""What CMake cannot use of folders and files, and which folders are not for a build.
+
+No other build works in a folder at the same time, and none is let into a folder with files that are not its own: a
+build clears its folders of what earlier ones have left.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from llext_tools.diag import fail
+from llext_tools.build.job import LOG, Job
+from llext_tools.build.report import shown
+from llext_tools.diag import fail, listed
 from llext_tools.files import is_utf8
+from llext_tools.paths import OUTPUT
 
 UNFIT = {
     ";": "`;`",
@@ -18,6 +25,9 @@ UNFIT = {
     **dict.fromkeys("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", "a line break"),
 }
 """Characters that separate or quote words in CMake, or in the lists that it writes."""
+
+SOURCES = frozenset((".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".s", ".asm"))
+APART = "name a folder of its own: `{0} FOLDER`"
 
 
 def check_folders(folders: Iterable[Path]) -> None:
@@ -46,6 +56,44 @@ def check_files(files: Iterable[str]) -> None:
     for file in files:
         if what := next((UNFIT[letter] for letter in ";\n" if letter in file), ""):
             fail("usage", f"CMake would take `{file}` for two files: it has {what} in its name", help="rename it")
+
+
+def check_own(source: Path, jobs: Sequence[Job]) -> None:
+    """Say before anything is built that a folder to build in or to gather in has files of the user, or of another one.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    roots = {job.output.parent: "--output" for job in jobs} | {job.build.parent: "--build-dir" for job in jobs}
+    of_jobs = {job.output: "--output" for job in jobs} | {job.build: "--build-dir" for job in jobs}
+    for folder, option in (roots | of_jobs).items():
+        if folder.resolve() == source.resolve():
+            fail("usage", f"{option}: `{shown(folder)}` is the folder of the project itself", help=APART.format(option))
+        if folder.exists() and not folder.is_dir():
+            fail("usage", f"{option}: `{shown(folder)}` is no folder", help=APART.format(option))
+        ours = any((folder / name).exists() for name in (LOG, "CMakeCache.txt"))  # it may have sources that were made
+        if not ours and (found := _a_source(folder)):
+            fail("usage", f"{option}: `{shown(folder)}` has sources, such as `{found}`", help=APART.format(option))
+    builds = {job.build.resolve() for job in jobs}
+    for output in {job.output: None for job in jobs}:
+        real = output.resolve()
+        for build in builds:
+            if real.is_relative_to(build) or build.is_relative_to(real):
+                text = f"--output: `{shown(output)}` would mix with what is built in `{shown(build)}`"
+                fail("usage", text, help=APART.format("--output"))
+    for job in jobs:
+        known = job.output.parent == source / OUTPUT or (job.build / LOG).exists()
+        if not known and (strangers := sorted(path.name for path in job.output.glob("*.llext"))):
+            text = f"--output: `{shown(job.output)}` has extensions of another build: {listed(strangers)}"
+            fail("usage", text, help=f"remove them, or {APART.format('--output')}")
+
+
+def _a_source(folder: Path) -> str:
+    """The name of a file of sources in a folder; "" if there is none."""
+    with suppress(OSError):
+        names = (each.name for each in os.scandir(folder) if each.is_file())
+        return min((n for n in names if n == "CMakeLists.txt" or Path(n).suffix.lower() in SOURCES), default="")
+    return ""
 
 
 @contextmanager

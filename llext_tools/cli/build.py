@@ -13,6 +13,7 @@ from pathlib import Path
 
 from llext_tools.build import Firmware, Job, exit_code, honoured_presets, keep_presets, shown
 from llext_tools.build.cache import variable
+from llext_tools.build.folders import check_own
 from llext_tools.cli import matrix, settings, settings_build
 from llext_tools.cli.annotate import annotate
 from llext_tools.cli.github import at_work
@@ -101,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         jobs, notes = matrix.choose_jobs(args, build_dir, output, firmware)
         jobs = with_presets(jobs, source)
+    check_own(source, jobs)
     check_firmware(jobs)
     start = time.monotonic()
     options = replace(matrix.options_of(args, source, args.define), said=said)

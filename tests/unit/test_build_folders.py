@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from llext_tools.build.folders import alone, check_folders
+from llext_tools.build.folders import alone, check_folders, check_own
+from llext_tools.build.job import Job
 from llext_tools.errors import UsageError
 from transcript import llext
 
@@ -42,6 +43,68 @@ def test_a_firmware_that_would_be_two_is_refused(name: str, tmp_path: Path) -> N
         code, printed = llext("build", str(tmp_path), "--target=cortex-m4", "--toolchain=gcc")
         assert (code, "error[usage]: CMake would take" in printed) == (2, True), printed
         assert not (tmp_path / "build").exists()
+
+
+def project(tmp_path: Path) -> Path:
+    """With a folder of sources, and two of builds: what lies in one was gathered there, the other is of somebody."""
+    root = tmp_path / "project"
+    for folder in ("src", "build/cortex-m4-gcc", "dist/cortex-m4-gcc", "shared/cortex-m4-gcc"):
+        (root / folder).mkdir(parents=True)
+    for name in ("CMakeLists.txt", "src/a.C", "build/cortex-m4-gcc/made.c", "build/cortex-m4-gcc/llext.log"):
+        (root / name).touch()
+    for folder in ("dist", "shared"):
+        (root / folder / "cortex-m4-gcc" / "other.llext").touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("output", "build", "says"),
+    [
+        (".", "build", "--output: `.*project` is the folder of the project itself"),
+        ("dist/..", "build", "--output: `.*` is the folder of the project itself"),
+        ("src", "build", "--output: `.*src` has sources, such as `a.C`"),
+        ("build", "build", "--output: `.*` would mix with what is built in `.*build/cortex-m4-gcc`"),
+        ("build/cortex-m4-gcc", "build", "--output: `.*` would mix with what is built in `.*build/cortex-m4-gcc`"),
+        ("dist", "dist", "--output: `.*` would mix with what is built in `.*dist/cortex-m4-gcc`"),
+        ("dist", "dist/cortex-m4-gcc", "--output: `.*` would mix with what is built in `.*`"),
+        ("dist", ".", "--build-dir: `.*project` is the folder of the project itself"),
+        ("src/a.C", "build", "--output: `.*src/a.C` is no folder"),
+        ("dist", "build/cortex-m4-gcc/made.c", "--build-dir: `.*made.c` is no folder"),
+        ("dist", "src", "--build-dir: `.*src` has sources, such as `a.C`"),
+        ("shared", "new", "--output: `.*shared/cortex-m4-gcc` has extensions of another build: `other.llext`"),
+    ],
+)
+def test_a_folder_with_files_of_the_user_is_refused(output: str, build: str, says: str, tmp_path: Path) -> None:
+    root = project(tmp_path)
+    before = sorted(root.rglob("*"))
+    job = Job(
+        target="cortex-m4",
+        toolchain="gcc",
+        output=root / output / "cortex-m4-gcc",
+        build=root / build / "cortex-m4-gcc",
+    )
+    with pytest.raises(UsageError, match=says):
+        check_own(root, [job])
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("output", "build"), [("dist", "build"), ("dist", "new"), ("shared", "build"), ("build/dist", "build"), ("..", "b")]
+)
+def test_a_folder_of_its_own(output: str, build: str, tmp_path: Path) -> None:
+    """What an earlier build has left there is no reason, nor are sources that were made."""
+    root = project(tmp_path)
+    job = Job(target="", toolchain="", output=root / output / "cortex-m4-gcc", build=root / build / "cortex-m4-gcc")
+    check_own(root, [job])
+
+
+def test_the_folder_of_the_project_may_have_the_name_of_a_job(tmp_path: Path) -> None:
+    root = tmp_path / "cortex-m4-gcc"
+    root.mkdir()
+    (root / "CMakeLists.txt").touch()
+    code, printed = llext("build", str(root), "--target=cortex-m4", "--toolchain=gcc", "-o", str(tmp_path))
+    assert (code, "is the folder of the project itself" in printed.replace("\n", " ")) == (2, True), printed
+    assert os.listdir(root) == ["CMakeLists.txt"]
 
 
 def test_two_builds_do_not_share_a_folder(tmp_path: Path) -> None:
