@@ -29,9 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     program.add_argument("--ar", action="store_true", help="print the archiver")
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """The options that choose a toolchain."""
-    parser.add_argument("--target", required=True, metavar="TARGET", help="see `llext targets`")
+def add_target(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """The options that choose a toolchain. ``default``: what target it is without the option, in words."""
+    text = f"see `llext targets`; default: {default}" if default else "see `llext targets`"
+    parser.add_argument("--target", required=not default, default="", metavar="TARGET", help=text)
     parser.add_argument("--toolchain", default="auto", metavar="NAME", help="gcc, zig or auto (default)")
 
 

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from llext_tools import arch, quote, toolchains
 from llext_tools.cli.cflags import add_target
 from llext_tools.cli.render import report
-from llext_tools.diag import Reporter
-from llext_tools.edk import Adapted, Edk, adapt, read_edk
+from llext_tools.diag import Location, Reporter, fail
+from llext_tools.edk import Adapted, Edk, adapt, read_edk, targets_of
 
 DESCRIPTION = """\
 Read an EDK, the headers and flags of one firmware that Zephyr's `west build -t llext-edk` packs, and
 print what extensions are compiled with. An archive is unpacked once, in the user's cache. Flags
 that the compiler does not know are warnings."""
-EXAMPLE = "llext edk llext-edk.tar.xz --target cortex-m4 --toolchain gcc --format cmake"
+EXAMPLE = "llext edk llext-edk.tar.xz --toolchain gcc --format cmake"
 
 SPECIAL = {">": "$<ANGLE-R>", ",": "$<COMMA>"}
 """What means something in CMake's generator expressions, and how it is written there."""
@@ -24,31 +24,42 @@ SPECIAL = {">": "$<ANGLE-R>", ",": "$<COMMA>"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("edk", metavar="EDK", help="its folder, or the archive: .tar.xz, .tar.Z, .tar.gz, .zip")
-    add_target(parser)
+    add_target(parser, "by the EDK's flags")
     parser.add_argument("--strict", action="store_true", help="take warnings for errors")
     parser.add_argument("--format", choices=("cmake", "json"), default="json", help="default: json")
     parser.add_argument("-o", "--output", default="", metavar="DIR", help="unpack an archive below this folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    target = arch.target(args.target)
-    toolchain = toolchains.find(target, args.toolchain)
+    wanted = arch.target(args.target) if args.target else None
     edk = read_edk(args.edk, args.output)
+    target = wanted or arch.target(_target(edk))
+    toolchain = toolchains.find(target, args.toolchain)
     adapted = adapt(edk, target, toolchain)
     reporter = Reporter()
     reporter.add(each._replace(severity="error") if args.strict else each for each in adapted.findings)
     reporter.checkpoint()
     if reporter.diagnostics:
         report(reporter.diagnostics)
-    print(to_json(edk, adapted) if args.format == "json" else to_cmake(edk, adapted))
+    print(to_json(edk, target.name, adapted) if args.format == "json" else to_cmake(edk, adapted))
     return 0
 
 
-def to_json(edk: Edk, adapted: Adapted) -> str:
+def _target(edk: Edk) -> str:
+    """The target that fits, or the first that does."""
+    suited = targets_of(edk)
+    if not suited:
+        text = "the flags of the EDK name no CPU"
+        fail("edk-target", text, at=Location(edk.file), help="give --target: `llext targets` lists them")
+    return suited[0]
+
+
+def to_json(edk: Edk, target: str, adapted: Adapted) -> str:
     return json.dumps(
         {
             "folder": edk.folder,
             "board": edk.board,
+            "target": target,
             "definitions": adapted.defines,
             "include_directories": adapted.includes,
             "files": [{"option": option, "file": file} for option, file in adapted.files],

@@ -132,20 +132,11 @@ def guess_targets(firmware: str | None, edk: str | None) -> list[str]:
         from llext_tools.run import guess_target
 
         return [guess_target(load_object(firmware)).name]
-    return (edk and targets_of_edk(edk)) or list(TARGETS)
+    if edk:
+        from llext_tools.edk import read_edk, targets_of
 
-
-def targets_of_edk(path: str) -> list[str]:
-    """The first target that fits the flags of an EDK; none if no compiler here can tell."""
-    from llext_tools import toolchains
-    from llext_tools.edk import read_edk
-    from llext_tools.edk.compiler import architecture, firmware_cpu
-    from llext_tools.edk.words import sort
-
-    edk, target = read_edk(path), archs.target(TARGETS[0])
-    toolchain = toolchains.find(target, "auto")
-    cpu = firmware_cpu(toolchain, target, sort(edk.words, target, toolchain.name).cpu)
-    return list(architecture(cpu).suited(cpu))[:1] if cpu else []
+        return list(targets_of(read_edk(edk))[:1]) or list(TARGETS)
+    return list(TARGETS)
 
 
 def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ asked, so the work goes in steps:
 * ``cflags``: the text of either file becomes variables, each a list of words;
 * ``words``: the words of ``LLEXT_CFLAGS`` are sorted by kind, and what an extension must not have is taken out;
 * ``compiler``: the compiler says which of the rest it takes, and what CPU the flags are for;
+* ``target``: so it is known which targets fit;
 * ``adapt``: all that for one target and one compiler.
 
 Source: Zephyr's documentation, "Building extensions", "LLEXT EDK".
@@ -17,5 +18,6 @@ from __future__ import annotations
 
 from llext_tools.edk.adapt import Adapted, adapt
 from llext_tools.edk.read import Edk, read_edk
+from llext_tools.edk.target import targets_of
 
-__all__ = ["Adapted", "Edk", "adapt", "read_edk"]
+__all__ = ["Adapted", "Edk", "adapt", "read_edk", "targets_of"]

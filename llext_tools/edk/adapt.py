@@ -7,17 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from llext_tools.arch.base import Cpu
 from llext_tools.arch.model import Target
-from llext_tools.diag import Diagnostic, Location, Severity, listed, number
-from llext_tools.edk.compiler import architecture, firmware_cpu, refused
+from llext_tools.diag import Diagnostic, Location, listed, number
+from llext_tools.edk.compiler import refused
 from llext_tools.edk.read import Edk
+from llext_tools.edk.target import misfit
 from llext_tools.edk.words import Dropped, Words, sort, spare
 from llext_tools.toolchains import Toolchain
 
 Asked = Literal["C", "CXX"]
 LANGUAGES: tuple[Asked, ...] = ("C", "CXX")
-NO_TARGET = "`llext targets` lists the CPUs that extensions can be built for"
 WHOLE = "unpack the whole archive, or make it anew: `west build -t llext-edk`"
 
 
@@ -40,7 +39,7 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
     A flag that the compiler takes for one of the languages is that language's.
     """
     words = _placed(sort(edk.words, target, toolchain.name), edk.folder)
-    wrong = _target(edk, words, target, toolchain)
+    wrong = misfit(edk, target, toolchain)
     if any(each.severity == "error" for each in wrong):
         words = replace(words, options=())  # another compiler's
     not_taken = {each: refused(toolchain, target, each, words.options) for each in LANGUAGES}
@@ -124,36 +123,3 @@ def _missing(edk: Edk, words: Words, folders: Sequence[str]) -> list[Diagnostic]
         message = f"the EDK lacks {number(len(names), 'folder')} of headers: {listed(names)}"
         found.append(Diagnostic("edk-incomplete", message, "warning", Location(edk.file), help=WHOLE))
     return found
-
-
-def _target(edk: Edk, words: Words, target: Target, toolchain: Toolchain) -> list[Diagnostic]:
-    """Whether code for the target runs in the firmware that the kit is of."""
-    if not any(word.startswith(("-mcpu=", "-march=")) for word in words.cpu):
-        return []
-    flags = f"the flags of the EDK are {' '.join(f'`{word}`' for word in words.cpu)}"
-    cpu = firmware_cpu(toolchain, target, words.cpu)
-    if cpu is None:
-        message = f"no compiler here knows the CPU of the EDK, so nobody can say whether `{target.name}` fits"
-        # An option with a value that begins as that of the target: -march=rv, -mcpu=cor. So it is only a newer one.
-        newer = any(word[:9] == own[:9] for word in words.cpu for own in target.cpu_flags if "=" in own[:9])
-        severity: Severity = "warning" if newer else "error"
-        cure = "install a newer compiler: that of the firmware, or zig by `pip install --upgrade ziglang`"
-        return [Diagnostic("edk-target", message, severity, Location(edk.file), notes=(flags,), help=cure)]
-    its = architecture(cpu)
-    if its.goes_with(cpu, target):
-        return []
-    suited = its.suited(cpu)
-    return [
-        Diagnostic(
-            "edk-target",
-            f"the EDK is of a firmware for {_described(cpu)}, and extensions are built for `{target.name}`",
-            location=Location(edk.file),
-            notes=(flags,),
-            help=f"set LLEXT_TARGET to {' or '.join(suited)}" if suited else NO_TARGET,
-        )
-    ]
-
-
-def _described(cpu: Cpu) -> str:
-    """Armv7E-M with `-mfloat-abi=hard`."""
-    return f"{cpu.name or cpu.arch}{f' with `{cpu.abi}`' if cpu.abi else ''}"

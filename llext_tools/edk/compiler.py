@@ -58,16 +58,18 @@ def _complains(toolchain: Toolchain, language: Language, words: list[str]) -> bo
     return done is None or bool(done.returncode or done.stderr.strip())
 
 
-def firmware_cpu(toolchain: Toolchain, target: Target, words: Sequence[str]) -> Cpu | None:
+def firmware_cpu(words: Sequence[str], toolchain: Toolchain | None = None, target: Target | None = None) -> Cpu | None:
     """What CPU a firmware is for whose flags these are; None if no compiler that is here can tell.
 
-    The toolchain itself is asked first, then another one, which may be newer, then those of the other architectures.
+    The toolchain of the target is asked first, then another one, which may be newer, then those of the other
+    architectures.
     """
-    for each in sorted(arch.discover(), key=lambda each: each.name != target.arch):
-        found = [toolchain] if each.name == target.arch else []
+    its = target.arch if target else ""
+    for each in sorted(arch.discover(), key=lambda each: each.name != its):
+        found = [toolchain] if toolchain and each.name == its else []
         found += [other for other in _installed(each.targets[0]) if other not in found]
         for one in found:
-            triples = dict.fromkeys(its.clang_target for its in each.targets)
+            triples = dict.fromkeys(other.clang_target for other in each.targets)
             for triple in [""] if one.name == "gcc" else triples:
                 answer = _kept(one, ["cpu", *Cpu._fields, "--", triple, *words], partial(_compiled, one, triple, words))
                 if answer is not None:

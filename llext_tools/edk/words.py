@@ -79,8 +79,7 @@ class Words:
     defines: tuple[str, ...]  # "NAME" or "NAME=VALUE"
     includes: tuple[str, ...]  # folders of headers
     files: tuple[tuple[str, str], ...]  # ("-imacros" or "-include", file)
-    cpu: tuple[str, ...]
-    options: tuple[str, ...]  # all others
+    options: tuple[str, ...]  # all others, but for cpu_words()
     dropped: tuple[Dropped, ...]
 
 
@@ -95,12 +94,16 @@ def pairs(words: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield (start, word[len(start) :]) if start else (word, "")
 
 
+def cpu_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Those that say for which CPU, and by which calling convention."""
+    return tuple(dict.fromkeys(option for option, _ in pairs(words) if CPU.fullmatch(option)))
+
+
 def sort(words: Iterable[str], target: Target, toolchain: ToolchainName) -> Words:
     """Sort a kit's words for a target and a toolchain."""
     defines: dict[str, None] = {}
     folders: dict[str, list[str]] = {"-I": [], "-isystem": [], "-idirafter": []}
     files: list[tuple[str, str]] = []
-    cpu: list[str] = []
     options: list[str] = []
     dropped: dict[Dropped, None] = {}
     ours = against(target, toolchain)
@@ -117,7 +120,7 @@ def sort(words: Iterable[str], target: Target, toolchain: ToolchainName) -> Word
         elif option in ("-imacros", "-include"):
             files.append((option, value))
         elif CPU.fullmatch(option):
-            cpu.append(option)
+            pass  # see cpu_words()
         elif why := unwanted(option, ours):
             dropped[Dropped(f"{option} {value}".strip(), why)] = None
         elif value and option == "--param":
@@ -130,7 +133,6 @@ def sort(words: Iterable[str], target: Target, toolchain: ToolchainName) -> Word
         defines=tuple(defines),
         includes=tuple(dict.fromkeys(folder for each in folders.values() for folder in each)),
         files=tuple(dict.fromkeys(files)),
-        cpu=tuple(dict.fromkeys(cpu)),
         options=tuple(dict.fromkeys(options)),
         dropped=tuple(dropped),
     )

@@ -5,7 +5,9 @@ Oracles: a shell, which splits what CMake has written for one; the list that a k
 
 from __future__ import annotations
 
+import json
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,49 @@ def test_the_board_is_what_west_takes(parts: dict[str, str], board: str, tmp_pat
     lines = [f'set(MY_KIT_BOARD_{name} "{value}")' for name, value in parts.items()]
     (tmp_path / "cmake.cflags").write_text("\n".join([*lines, 'set(LLEXT_CFLAGS "-DA")', ""]))
     assert read_edk(str(tmp_path)).board == board
+
+
+# what CPU the flags name
+
+
+@pytest.mark.parametrize("target", kits.CPU)
+def test_the_target_is_that_of_the_flags(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    need_toolchain(target, "gcc")
+    root = kits.make(tmp_path, target)
+    code, said = llext("edk", str(root), "--toolchain", "gcc")
+    assert (code, json.loads(said)["target"]) == (0, target)
+    made = tmp_path / "made"
+    code, said = llext("new", "made", "--edk", str(root))
+    assert (code, said.splitlines()[0]) == (0, f"made: 11 files for {target}")
+    assert tomllib.loads((made / "llext.toml").read_text())["build"]["targets"] == [target]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message", "help"),
+    [
+        ("-DA", "the flags of the EDK name no CPU", "give --target"),
+        ("-mcpu=cortex-m99 -mthumb", "no compiler here knows the CPU", "or give --target"),
+        ("-mcpu=lx106", "no compiler here knows the CPU", "install a newer compiler"),
+        ("-mcpu=arm926ej-s -mfloat-abi=soft", "a firmware for Armv5TEJ with `-mfloat-abi=soft`, which no target fits",
+         "`llext targets` lists"),
+    ],
+)  # fmt: skip
+def test_flags_that_fit_no_target(
+    flags: str, message: str, help: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flags that say nothing of it are no reason to make no project."""
+    monkeypatch.chdir(tmp_path)
+    need_toolchain("cortex-m4", "gcc")
+    (tmp_path / "Makefile.cflags").write_text(f"LLEXT_CFLAGS = {flags}\n")
+    code, said = llext("edk", str(tmp_path))
+    text = " ".join(said.split())
+    assert (code, said.count("error[edk-target]")) == (13, 1)
+    assert message in text
+    assert help in text.partition("= help: ")[2]
+    assert ("or give --target" in text) == ("or give" in help)
+    code, said = llext("new", "made", "--edk", str(tmp_path))
+    assert (code, (tmp_path / "made").exists()) == ((0, True) if flags == "-DA" else (13, False))
 
 
 # each diagnostic says what to do
