@@ -7,12 +7,13 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llext_tools import __version__, toolchains
 from llext_tools.arch.model import Target
-from llext_tools.build import Case, Failure, Job, Progress, Result, Step
+from llext_tools.build import Case, Failure, Firmware, Job, Progress, Result, Step
 from llext_tools.cli import build as cli_build
 from llext_tools.cli import demo, matrix, results, rows
 from llext_tools.diag import fail
@@ -139,6 +140,37 @@ def test_live_rows_end_as_the_final_table() -> None:
     assert ["cortex-m4", "gcc", "2", "2", "3", "3.2", "s"] in lines
     assert ["rv64gc", "gcc", "build", "failed", "1.0", "s"] in lines
     assert ["rv32imac", "gcc"] in lines, "a job that has not begun"
+
+
+@pytest.mark.parametrize(
+    ("what", "cells"),
+    [
+        ({}, ("cortex-m4", "gcc")),
+        ({"firmware": Firmware(name="next", files=())}, ("cortex-m4", "gcc next")),
+        ({"preset": "cortex-m4-gcc"}, ("cortex-m4", "gcc")),
+        ({"preset": "debug"}, ("cortex-m4", "gcc debug")),
+        ({"preset": "debug", "target": "", "toolchain": ""}, ("debug", "")),
+    ],
+    ids=["plain", "for a firmware", "preset of the usual name", "preset", "preset that tells no target yet"],
+)
+def test_a_row_says_which_job_it_is_of(what: dict[str, Any], cells: tuple[str, str]) -> None:
+    assert rows.head(replace(job("cortex-m4"), **what)) == cells
+
+
+@pytest.mark.parametrize(
+    ("step", "done", "total", "cells"),
+    [
+        (Step.CONFIGURE, 0, 0, ("...", "", "")),
+        (Step.BUILD, 0, 3, ("0 %", "", "")),
+        (Step.BUILD, 2, 3, ("66 %", "", "")),
+        (Step.BUILD, 3, 3, ("100 %", "", "")),
+        (Step.TEST, 0, 0, ("5", "5", "...")),
+        (Step.TEST, 1, 12, ("5", "5", "1/12")),
+    ],
+)
+def test_a_row_says_how_far_its_job_is(step: Step, done: int, total: int, cells: tuple[str, ...]) -> None:
+    built = 5 if step is Step.TEST else 0
+    assert rows.under_way(Progress(job=job("rv64gc"), step=step, done=done, total=total, built=built)) == cells
 
 
 def test_summary() -> None:
