@@ -191,6 +191,7 @@ CODES: dict[str, Code] = {
     "manifest-missing": Code(errors.FormatError, ""),
     "bundle-duplicate": Code(errors.UsageError, ""),
     "bundle-incomplete": Code(errors.BuildError, "", "sometimes"),
+    "bundle-stale": Code(errors.BuildError, ""),
     "bundle-unasked": Code(errors.UsageError, "", "always"),
     "bundle-malformed": Code(errors.BundleError, ""),
     "bundle-changed": Code(errors.BundleError, ""),

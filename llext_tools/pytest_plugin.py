@@ -269,9 +269,9 @@ def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:
 
 def _stale(config: pytest.Config, path: str) -> str:
     """That an extension is older than its sources, in a session once."""
+    from llext_tools.build.stale import find_stale
     from llext_tools.jobs import parts
     from llext_tools.testing.find import shown
-    from llext_tools.testing.stale import find_stale
 
     seen = config.stash.setdefault(SEEN, set())
     found = None if path in seen else find_stale(path, config.rootpath)

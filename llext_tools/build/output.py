@@ -25,8 +25,13 @@ def extensions(job: Job) -> dict[Path, tuple[Path, ...]]:
 
     With each its debug file and its manifest.
     """
-    rows = (line.split("\t") for line in (read_text(job.build / EXTENSIONS) or "").splitlines() if line)
-    return {Path(extension): tuple(map(Path, others)) for extension, *others in rows if os.path.exists(extension)}
+    return {path: beside for path, beside in declared(job.build).items() if path.exists()}
+
+
+def declared(build: Path) -> dict[Path, tuple[Path, ...]]:
+    """The same, whether they are built or not."""
+    rows = (line.split("\t") for line in (read_text(build / EXTENSIONS) or "").splitlines() if line)
+    return {Path(extension): tuple(map(Path, others)) for extension, *others in rows}
 
 
 def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path, ...], tuple[Failure, ...]]:
@@ -101,14 +106,22 @@ def _state(job: Job, files: Mapping[str, Path]) -> str:
         *(run.record for run in runs_of(job)),
         *(job.output / name for name in files),
     ]
-    found = []
-    for path in paths:
-        try:
-            stat = os.stat(path)
-            found.append(f"{stat.st_size} {stat.st_mtime_ns} {path}")
-        except OSError:
-            found.append(f"- - {path}")
-    return "\n".join(found)
+    return "\n".join(f"{size_and_time(path)} {path}" for path in paths)
+
+
+def size_and_time(path: str | Path) -> str:
+    """Of a file as it is now; by the same words ``gathered()`` knows it."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return "- -"
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def gathered(build: Path) -> dict[Path, str]:
+    """The files that the last job in a build folder has gathered, and those that it has left, as they were then."""
+    rows = (line.split(" ", 2) for line in (read_text(build / GATHERED) or "").splitlines())
+    return {Path(row[2]): f"{row[0]} {row[1]}" for row in rows if len(row) == 3}
 
 
 def discard(job: Job) -> None:

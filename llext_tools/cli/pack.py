@@ -15,7 +15,7 @@ from llext_tools.bundle.helpers import helpers_in
 from llext_tools.bundle.index import LATEST, Entry, is_safe, is_word
 from llext_tools.bundle.pack import Packed, archive, at, members
 from llext_tools.check import check
-from llext_tools.cli import pack_jobs, settings, settings_pack
+from llext_tools.cli import pack_jobs, pack_stale, settings, settings_pack
 from llext_tools.cli.policy import Policy
 from llext_tools.cli.render import report
 from llext_tools.cli.signing import private_key
@@ -66,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
     _check_choice(args, packed, reporter)
     if whole:
         reporter.add(pack_jobs.differences(project, (each.entry.job for each in packed), wanted))
+    reporter.add(pack_stale.outdated(project, packed, wanted, whole=whole))
     helpers = _loadable(packed, reporter)
     reporter.checkpoint()
     key = private_key(args.key) if args.key else None  # late: it may ask for a password

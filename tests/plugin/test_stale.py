@@ -17,7 +17,7 @@ import pytest
 from cmake_project import LLEXT_COMMAND, need_toolchain, tool
 from emulator.compiled import compile_file
 from llext_tools import arch, cmake_dir, toolchains
-from llext_tools.testing.stale import Stale, find_stale
+from llext_tools.build.stale import Stale, find_stale
 from transcript import llext
 
 pytestmark = pytest.mark.emulator

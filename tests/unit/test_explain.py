@@ -25,6 +25,7 @@ from transcript import llext
 
 NOT_LITERALLY = {
     "build-failed",
+    "bundle-stale",
     "firmware-unused",
     "signature-untrusted",
     "signature-wrong",

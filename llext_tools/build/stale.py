@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -32,7 +34,7 @@ class Stale(NamedTuple):
     build: Path
 
 
-def find_stale(path: str, root: Path) -> Stale | None:
+def find_stale(path: str, root: Path | None = None) -> Stale | None:
     """What has changed since an extension was built; None if nothing has, or nobody can tell.
 
     Args:
@@ -49,12 +51,36 @@ def find_stale(path: str, root: Path) -> Stale | None:
         made = max(os.path.getmtime(each.path) for each in (extension, debug) if each)
         for each, md5 in (source_files(debug) if debug else {}).items():
             source = Path(each).resolve()
-            own = any(map(source.is_relative_to, tops)) and not source.is_relative_to(build)
-            if own and PACKAGES.isdisjoint(source.parts) and source.is_file():
+            if _is_own(source, tops, build):
                 time = source.stat().st_mtime
                 if _digest(source) != md5 if md5 else time > made:
                     newer[source] = time
-    return Stale(tuple(sorted(newer, key=lambda source: (-newer[source], source))), build) if newer else None
+    return Stale(_newest_first(newer), build) if newer else None
+
+
+def newer_lists(build: Path) -> tuple[Path, ...]:
+    """The files of the project for which Ninja would run CMake again, ``CMakeLists.txt`` and others, newest first."""
+    build = build.resolve()
+    newer: dict[Path, float] = {}
+    with suppress(OSError):
+        top, ninja = Path(cmake_project(str(build)) or build), build / "build.ninja"
+        text, made = ninja.read_text(encoding="utf-8", errors="replace"), os.path.getmtime(ninja)
+        if found := re.search(r"^build build\.ninja\b.*: RERUN_CMAKE(.*)", text, re.MULTILINE):
+            for word in re.split(r"(?<!\$) ", found[1]):
+                source = (build / re.sub(r"\$(.)", r"\1", word)).resolve()
+                if _is_own(source, [top.resolve()], build) and (time := source.stat().st_mtime) > made:
+                    newer[source] = time
+    return _newest_first(newer)
+
+
+def _is_own(source: Path, tops: Iterable[Path], build: Path) -> bool:
+    """Whether a file is one that somebody writes for the project."""
+    own = any(map(source.is_relative_to, tops)) and not source.is_relative_to(build)
+    return own and PACKAGES.isdisjoint(source.parts) and source.is_file()
+
+
+def _newest_first(times: Mapping[Path, float]) -> tuple[Path, ...]:
+    return tuple(sorted(times, key=lambda source: (-times[source], source)))
 
 
 def _digest(path: Path) -> bytes:

@@ -1,0 +1,80 @@
+"""Whether artifacts in the output folder are still those of the project: of its sources, and of its build folders.
+
+``llext build`` alone fills the output folder. When somebody has changed a source since, or CMake alone has built again,
+what lies there is older, and must not be shipped for the new. Artifacts that the last build here has not left, as those
+that come from continuous integration, are not judged: nothing here tells what they were made of.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from llext_tools.build import shown
+from llext_tools.build.output import declared, gathered, size_and_time
+from llext_tools.build.stale import find_stale, newer_lists
+from llext_tools.bundle.gather import Wanted
+from llext_tools.bundle.pack import Packed
+from llext_tools.cli.pack_jobs import Project
+from llext_tools.diag import Diagnostic, Location, listed
+
+
+def outdated(project: Project, packed: Sequence[Packed], wanted: Wanted, *, whole: bool) -> Iterator[Diagnostic]:
+    """The extensions that are outdated: one diagnostic for all that are so in the same way.
+
+    Args:
+        whole: all of the output folder is packed, so that nothing of a job must be missing.
+    """
+    output, jobs = Path(project.output).absolute(), dict[str, list[Packed]]()
+    for each in packed:
+        folder = Path(each.artifact.folder).resolve()
+        if folder.parent == output.resolve():
+            jobs.setdefault(folder.name, []).append(each)
+    alike: dict[str, list[str]] = {}
+    for job, those in jobs.items():
+        for name, fault in _faults(Path(project.build_dir, job), output / job, those, wanted, whole):
+            alike.setdefault(fault, []).append(shown(output / job / name))
+    for fault, (first, *others) in alike.items():
+        text = f"`{os.path.basename(first)}` {fault}"
+        notes = (f"the same for {listed(others)}",) if others else ()
+        cure = f"`llext build` builds it again; it alone fills `{project.output}`"
+        yield Diagnostic("bundle-stale", text, "error", Location(first), (), notes, cure)
+
+
+def _faults(
+    build: Path, output: Path, packed: Sequence[Packed], wanted: Wanted, whole: bool
+) -> Iterator[tuple[str, str]]:
+    """The names of a job's extensions that are outdated, and in which way."""
+    made, left, lists = declared(build), gathered(build), newer_lists(build)
+    files = {path.name: path for extension, others in made.items() for path in (extension, *others)}
+    judged = False
+    for each in packed:
+        contents = {
+            os.path.basename(name): each.files[name] for name in (each.entry.extension, each.entry.debug) if name
+        }
+        if files and all(left.get(output / name) == size_and_time(output / name) for name in contents):
+            judged = True
+            if fault := _fault(contents, files, lists):
+                yield next(iter(contents)), fault
+    for path in made if judged and whole else ():
+        chosen = not wanted.extensions or path.stem in wanted.extensions
+        if chosen and path.exists() and output / path.name not in left:
+            yield path.name, "is missing: it was built after the others had been gathered"
+
+
+def _fault(contents: dict[str, bytes], files: dict[str, Path], lists: Sequence[Path]) -> str:
+    """In which way an extension, the first one of some files of an artifact, is outdated; "" if it is not."""
+    extension = files.get(next(iter(contents)))
+    if extension is None:
+        return "is no extension of the project any more"
+    stale = find_stale(str(extension))
+    newer = [*(stale.sources if stale else ()), *lists]
+    if newer:
+        more = f" and {len(newer) - 1} more" if newer[1:] else ""
+        return f"was built before `{shown(newer[0])}`{more} changed"
+    with suppress(OSError):
+        if any(files[name].read_bytes() != data for name, data in contents.items() if name in files):
+            return "is older than what CMake alone has built since"
+    return ""

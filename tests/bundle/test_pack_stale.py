@@ -1,0 +1,145 @@
+"""Artifacts that are older than the sources, or than what CMake alone has built. Oracle: what is done to the files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bundle import made
+from cmake_project import need_toolchain, tool
+from transcript import llext
+
+pytestmark = [pytest.mark.cmake, pytest.mark.toolchain]
+
+LISTS = """\
+cmake_minimum_required(VERSION 3.25)
+project(test LANGUAGES C)
+find_package(LlextTools REQUIRED)
+foreach(name IN ITEMS {names})
+  llext_add_extension(${{name}} SOURCES hello.c)
+endforeach()
+"""
+SOURCE = """\
+#include <llext/symbol.h>
+int hello(void) {{ return {value}; }}
+EXPORT_SYMBOL(hello);
+"""
+M4, M33 = "cortex-m4-gcc", "cortex-m33-gcc"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that `llext build` has built."""
+    need_toolchain("cortex-m4", "gcc")
+    folder = tmp_path_factory.mktemp("stale") / "a project"
+    folder.mkdir()
+    (folder / "CMakeLists.txt").write_text(LISTS.format(names="hello"))
+    (folder / "hello.c").write_text(SOURCE.format(value=1))
+    (folder / "llext.toml").write_text('[build]\ntargets = ["cortex-m4", "cortex-m33"]\ntoolchains = ["gcc"]\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        build()
+    return folder
+
+
+@pytest.fixture
+def project(built: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same one for each test, as the current folder: CMake cannot be moved."""
+    monkeypatch.chdir(built)
+    build()
+    assert refused() == ""
+    return built
+
+
+def build(*options: str) -> None:
+    code, printed = llext("build", *options)
+    assert code == 0, printed
+
+
+def cmake_alone(job: str) -> None:
+    subprocess.run([tool("cmake"), "--build", "--preset", job], check=True, stdout=subprocess.DEVNULL)
+
+
+def refused(*paths: str) -> str:
+    """What `llext pack` has against the files; "" if it packs them."""
+    code, codes, printed = made.refused("pack", "-o", "b.llextpack", *paths)
+    assert (code, codes) in [(0, set()), (12, {"bundle-stale"})], printed
+    return printed if code else ""
+
+
+def later(name: str) -> None:
+    """Make a file newer than all others."""
+    newest = max(path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file())
+    os.utime(name, ns=(newest + 1_000_000, newest + 1_000_000))
+
+
+def test_older_than_a_source(project: Path, tmp_path: Path) -> None:
+    later("hello.c")
+    said = refused()
+    assert "`hello.llext` was built before `hello.c` changed" in said
+    assert said.count("error[") == 1
+    for job in (M4, M33):
+        assert f"dist/{job}/hello.llext" in said
+    assert "the same for" not in refused(f"dist/{M4}")
+    assert refused(f"dist/{M4}/hello.json")
+    shutil.copytree("dist", tmp_path / "elsewhere")
+    assert refused(str(tmp_path / "elsewhere")) == ""
+    build()
+    assert refused() == ""
+
+
+def test_older_than_a_list_of_cmake(project: Path) -> None:
+    later("CMakeLists.txt")
+    assert "`hello.llext` was built before `CMakeLists.txt` changed" in refused()
+
+
+def test_older_than_what_cmake_has_built(project: Path) -> None:
+    Path("hello.c").write_text(SOURCE.format(value=2))
+    later("hello.c")
+    cmake_alone(M4)
+    said = refused("--target", "cortex-m4")
+    assert "is older than what CMake alone has built" in said
+    assert "`llext build` builds it again; it alone fills `dist`" in said
+    assert "was built before `hello.c` changed" in refused("--target", "cortex-m33")
+
+
+def test_other_extensions_than_cmake_has_built(project: Path) -> None:
+    lists = Path("CMakeLists.txt").read_text()
+    try:
+        Path("CMakeLists.txt").write_text(LISTS.format(names="other"))
+        later("CMakeLists.txt")
+        cmake_alone(M4)
+        said = refused("--target", "cortex-m4")
+        assert "`hello.llext` is no extension of the project any more" in said
+        assert "`other.llext` is missing" in said
+        assert "other" not in refused("--target", "cortex-m4", "--extension", "hello")
+        assert "other" not in refused(f"dist/{M4}/hello.llext")
+    finally:
+        Path("CMakeLists.txt").write_text(lists)
+        later("CMakeLists.txt")
+
+
+def test_no_alarm(project: Path) -> None:
+    """What comes from elsewhere, or has nothing beside it to compare with; and what somebody has taken out."""
+    os.unlink(Path("dist", M33, "hello.debug.elf"))
+    assert "bundle-stale" not in llext("pack", "-o", "b.llextpack", "--no-debug")[1]
+    build()
+    later("hello.c")
+    for path in Path("dist").rglob("*.*"):
+        later(str(path))  # as a download leaves them
+    assert refused() == ""
+    build()
+    later("hello.c")
+    assert refused()
+    cmake = [tool("cmake"), "--build", "--preset", M4, "--target", "clean"]
+    subprocess.run(cmake, check=True, stdout=subprocess.DEVNULL)
+    assert refused("--target", "cortex-m4") == ""
+    os.rename("build", "away")
+    try:
+        assert refused() == ""
+    finally:
+        os.rename("away", "build")
