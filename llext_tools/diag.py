@@ -176,6 +176,7 @@ CODES: dict[str, Code] = {
     "run-threads": Code(errors.LimitError, ""),
     "run-threads-left": Code(errors.FaultError, "", "always"),
     # tests by Python
+    "build-ambiguous": Code(errors.UsageError, ""),
     "run-leak": Code(errors.FaultError, ""),
     "run-recording": Code(errors.FaultError, ""),
     "expect-return": Code(errors.ExpectationError, ""),

@@ -31,12 +31,14 @@ def llext(*arguments: str, environment: dict[str, str] | None = None) -> tuple[i
 
 
 def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Let the shell run a command; ``llext`` is there as a script."""
-    script = folder / ".bin" / "llext"
-    script.parent.mkdir(exist_ok=True)
-    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m llext_tools "$@"\n')
-    script.chmod(0o755)
-    places = {"PATH": f"{script.parent}:{os.environ['PATH']}", "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    """Let the shell run a command; ``llext`` and ``pytest`` are there as scripts."""
+    scripts = folder / ".bin"
+    scripts.mkdir(exist_ok=True)
+    for name, module in (("llext", "llext_tools"), ("pytest", "pytest -p llext_tools.pytest_plugin")):
+        script = scripts / name
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
+        script.chmod(0o755)
+    places = {"PATH": f"{scripts}:{os.environ['PATH']}", "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     environment = {**os.environ, **ENVIRONMENT, **places}
     return subprocess.run(
         f"({command}) 2>&1", shell=True, cwd=folder, text=True, capture_output=True, check=False, env=environment

@@ -9,7 +9,7 @@ from pathlib import Path
 from llext_tools import arch as archs
 from llext_tools.diag import Diagnostic, listed
 from llext_tools.distributions import ENDING, find_installed
-from llext_tools.errors import FormatError
+from llext_tools.errors import FormatError, UsageError
 from llext_tools.jobs import OPEN, Which, parts
 from llext_tools.paths import BUILD, OUTPUT
 
@@ -30,7 +30,8 @@ def find_extension(
         which: the one to take of those that are built for several targets, by several toolchains.
         usual: asked where that leaves several.
     Raises:
-        FormatError: ``file-unreadable``: it is in none of them, or nothing says which one is meant.
+        FormatError: ``file-unreadable``: it is in none of them.
+        UsageError: ``build-ambiguous``: nothing says which one is meant.
     """
     names = [Path(name)] if Path(name).suffix else [Path(f"{name}{ENDING}"), Path(name)]
     tops = list(dict.fromkeys(Path(top) / each for top in folders for each in ("", BUILD, OUTPUT)))
@@ -79,7 +80,7 @@ def _chosen(
             text = f"`{name}` is not built {HOW[i]} `{part}`, but {HOW[i]} {listed(there, 6)}"
             options = zip(which._fields[: i + 1], which, strict=False)
             cure = f"build it, `llext build {' '.join(f'--{field} {value}' for field, value in options if value)}`"
-            raise _unclear(text, f"{cure}, or choose one: `--llext-{which._fields[i]} {there[0]}`")
+            raise _missing(text, f"{cure}, or choose one: `--llext-{which._fields[i]} {there[0]}`")
     for i, part in enumerate(usual() if len(fit) > 1 else ()):
         fit = {job: folder for job, folder in fit.items() if part == parts(folder.name)[i]} or fit
     first, *others = fit.values()
@@ -101,7 +102,7 @@ CURES = (
 
 def _only(found: tuple[Path, list[Path]]) -> str:
     """Raises:
-    FormatError: there are several."""
+    UsageError: there are several."""
     folder, paths = found
     if len(paths) > 1:
         text = f"`{shown(folder)}` has several files `{paths[0].name}`"
@@ -119,8 +120,12 @@ def shown(path: Path) -> str:
 
 def _not_there(name: Path, looked: list[str]) -> FormatError:
     cure = "build it, as `llext build` does, or say where it is: `--llext-build-dir DIR`, or LLEXT_BUILD_DIR in the "
-    return _unclear(f"there is no `{name}` in {listed(looked, 6)}", cure + "environment")
+    return _missing(f"there is no `{name}` in {listed(looked, 6)}", cure + "environment")
 
 
-def _unclear(text: str, cure: str) -> FormatError:
+def _missing(text: str, cure: str) -> FormatError:
     return FormatError((Diagnostic("file-unreadable", text, help=cure),))
+
+
+def _unclear(text: str, cure: str) -> UsageError:
+    return UsageError((Diagnostic("build-ambiguous", text, help=cure),))

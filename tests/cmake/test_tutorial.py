@@ -6,6 +6,7 @@ Oracles: the pages; CMake, CTest and pytest, which pass.
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,16 +20,16 @@ pytestmark = pytest.mark.cmake
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PLACES = {"c": "src/scale.c", "cmake": "CMakeLists.txt", "python": "tests/test_scale.py"}
+PLACES = {"c": "src/scale.c", "cmake": "CMakeLists.txt", "toml": "llext.toml", "python": "tests/test_scale.py"}
 """Where the reader puts a block of the page."""
 
 
 def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need_toolchain("cortex-m4", "zig")
     blocks = BLOCK.findall((ROOT / "docs/tutorial/first-extension.md").read_text(encoding="utf-8"))
-    assert [kind for kind, _ in blocks] == ["console", "c", "cmake", "console", "console", "python"]
+    assert [kind for kind, _ in blocks] == ["console", "c", "cmake", "toml", "console", "console", "python"]
     pip, new, cd = transcript.commands(blocks[0][1].splitlines())
-    assert (pip, cd) == ('pip install "llext-tools[zig]"', "cd scale")
+    assert (pip, cd) == ('pip install "llext-tools[zig]" pytest tox', "cd scale")
     monkeypatch.chdir(tmp_path)
     assert transcript.run([f"$ {new}"], tmp_path)[1] == [0]
     monkeypatch.chdir(tmp_path / "scale")
@@ -40,6 +41,7 @@ def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         else:
             assert Path(PLACES[kind]).is_file(), "it is there already, of `llext new`"
             Path(PLACES[kind]).write_text(text, encoding="utf-8")
+    shutil.copytree("build/cortex-m4-zig", "build/cortex-m4-gcc")  # as a build before llext.toml said which compiler
     command = [sys.executable, "-m", "pytest", "-q", "-p", "llext_tools.pytest_plugin"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from llext_tools.errors import FormatError
+from llext_tools.errors import FormatError, UsageError
 from llext_tools.jobs import OPEN, Which
 from llext_tools.testing.find import find_extension
 
@@ -49,14 +49,14 @@ def test_what_llext_build_has_built(tmp_path: Path, name: str, where: str, deep:
     for job in ("cortex-m4-gcc", "cortex-m33-gcc", "rv64gc-zig"):
         found = looked_up(name, tmp_path, deep=deep, target=job.rpartition("-")[0])
         assert found == f"build/{job}/{where}"
-    with pytest.raises(FormatError, match="is built for several targets") as raised:
+    with pytest.raises(UsageError, match="is built for several targets") as raised:
         looked_up(name, tmp_path, deep=deep)
     (error,) = raised.value.diagnostics
     assert all(job in error.message for job in ("cortex-m4-gcc", "cortex-m33-gcc", "rv64gc-zig"))
     assert "`--llext-target cortex-m33`" in error.help
-    with pytest.raises(FormatError, match="is not built for `rv32imac`, but for `cortex-m33`") as raised:
+    with pytest.raises(FormatError, match="is not built for `rv32imac`, but for `cortex-m33`") as missing:
         looked_up(name, tmp_path, deep=deep, target="rv32imac")
-    assert "`llext build --target rv32imac`" in raised.value.diagnostics[0].help
+    assert "`llext build --target rv32imac`" in missing.value.diagnostics[0].help
 
 
 def test_what_is_built_for_a_firmware(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_what_is_built_for_a_firmware(tmp_path: Path) -> None:
     assert looked_up("hello", tmp_path, target="cortex-m4") == "build/cortex-m4-gcc-v1/hello/hello.llext"
     assert looked_up("hello", tmp_path, target="cortex-m4f") == "build/cortex-m4f-zig-old-one/hello/hello.llext"
     built(tmp_path, "cortex-m4-gcc-v2")
-    with pytest.raises(FormatError, match=r"is built for several firmwares: .*gcc-v1.* and .*gcc-v2") as raised:
+    with pytest.raises(UsageError, match=r"is built for several firmwares: .*gcc-v1.* and .*gcc-v2") as raised:
         looked_up("hello", tmp_path, target="cortex-m4")
     assert "cortex-m4-gcc-v1`" in raised.value.diagnostics[0].help
     for version in ("v1", "v2"):
@@ -83,7 +83,7 @@ def test_a_build_folder_that_is_named(tmp_path: Path, folder: str) -> None:
 
 def test_two_toolchains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(built(tmp_path, "cortex-m4-gcc", "cortex-m4-zig"))
-    with pytest.raises(FormatError, match=r"is built by several toolchains: .*gcc.* and .*zig") as raised:
+    with pytest.raises(UsageError, match=r"is built by several toolchains: .*gcc.* and .*zig") as raised:
         looked_up("hello", tmp_path, target="cortex-m4")
     cures = ("`--llext-toolchain gcc`", "LLEXT_TOOLCHAIN in the environment", "`toolchains` of [build] in llext.toml")
     assert all(cure in raised.value.diagnostics[0].help for cure in cures)
@@ -130,6 +130,6 @@ def test_folders_of_another_kind_do_not_count(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"there is no `hello\.llext`") as raised:
         looked_up("hello", tmp_path)
     assert "--llext-build-dir" in raised.value.diagnostics[0].help
-    with pytest.raises(FormatError, match=r"has several files `c\.llext`"):
+    with pytest.raises(UsageError, match=r"has several files `c\.llext`"):
         looked_up("c.llext", tmp_path, deep=True)
     assert looked_up("a/b/c.llext", tmp_path, deep=True) == "build/a/b/c.llext"
