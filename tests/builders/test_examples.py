@@ -50,7 +50,8 @@ def test_make(target: str, toolchain: str, example: Place) -> None:
     refused = example.run(*make)
     assert "error[undefined-symbol]: `printk`" in refused.stdout
     assert refused.returncode != 0
-    assert not (example.folder / "build" / f"{target}-{toolchain}" / "morse.llext").exists()
+    left = {path.name for path in (example.folder / "build" / f"{target}-{toolchain}").glob("morse.*")}
+    assert left == {"morse.o", "morse.d", "morse.o.elf"}
 
 
 @pytest.mark.parametrize(("target", "toolchain"), COMBINATIONS)
