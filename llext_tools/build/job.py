@@ -93,13 +93,14 @@ class Case:
 class Failure:
     """One thing that went wrong: where, the lines of the log that say so, and the codes of our diagnostics in them.
 
-    A test that is a build step (``AT_BUILD``) fails as a test.
+    ``help`` is the cure, where the lines have none. A test that is a build step (``AT_BUILD``) fails as a test.
     """
 
     step: Step
     what: str
     lines: tuple[str, ...]
     codes: tuple[str, ...] = ()
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

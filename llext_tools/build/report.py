@@ -114,6 +114,7 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
                 location=Location(file=shown(job.log)),
                 detail=failure.lines,
                 notes=tuple(notes),
+                help=failure.help,
             )
         )
     return tuple(found)

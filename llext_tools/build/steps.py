@@ -32,6 +32,7 @@ from llext_tools.build.logs import (
 from llext_tools.build.output import checked_against, discard, extensions, firmware_unused, gather, read_text
 from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
+from llext_tools.build.report import shown
 from llext_tools.build.runs import excluding, others, up_to_date
 from llext_tools.diag import listed
 from llext_tools.files import write_atomically
@@ -186,14 +187,14 @@ def build(
     if code == 0:
         return lines, ()
     if never_ends(lines):
-        return lines, (_from_the_future(shell, options.source, tools["ninja"]),)
+        return lines, (_from_the_future(shell, tools["ninja"]),)
     if options.keep_going:
         _remove_outdated(shell, tools["ninja"], everything=configures_again(lines))
     failures = failures_of_cmake(lines) if configures_again(lines) else failures_of_ninja(lines)
     return lines, failures or unexplained(Step.BUILD, "ninja", code, lines)
 
 
-def _from_the_future(shell: Shell, source: Path, ninja: str) -> Failure:
+def _from_the_future(shell: Shell, ninja: str) -> Failure:
     """Why Ninja gives up: what CMake has made is older than a file that it has read, whenever it was made."""
     _, lines = shell.run([ninja, "-C", str(shell.job.build), "-t", "query", "build.ninja"])
     names = []
@@ -201,10 +202,11 @@ def _from_the_future(shell: Shell, source: Path, ninja: str) -> Failure:
         path = shell.job.build / line.strip().lstrip("| ")
         with suppress(OSError):
             if line.startswith("    ") and path.stat().st_mtime > time.time():
-                names.append(os.path.relpath(path, source))
+                names.append(shown(Path(os.path.abspath(path))))
     what = f"the time of {listed(names)} is in the future" if names else "the clock of this computer goes wrong"
     cure = f"`touch {shlex.join(names)}`, or set the clock" if names else "set the clock"
-    return Failure(step=Step.BUILD, what="build.ninja", lines=(f"{what}, so that CMake runs again and again", cure))
+    said = (f"{what}, so that CMake runs again and again",)
+    return Failure(step=Step.BUILD, what="build.ninja", lines=said, help=cure)
 
 
 def _remove_outdated(shell: Shell, ninja: str, *, everything: bool) -> None:
