@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         jobs, notes = matrix.choose_jobs(args, build_dir, output, firmware)
         jobs = with_presets(jobs, source)
     check_own(source, jobs)
+    check_defined(jobs, args.define)
     check_firmware(jobs)
     start = time.monotonic()
     options = replace(matrix.options_of(args, source, args.define), said=said)
@@ -118,6 +119,19 @@ def run(args: argparse.Namespace) -> int:
     if at_work() and (found := annotate(results, source)):
         print("\n".join(["", *found]))
     return exit_code(results)
+
+
+def check_defined(jobs: Sequence[Job], define: Sequence[str]) -> None:
+    """Say of a variable that zig would not go by it.
+
+    Raises:
+        UsageError: ``usage``.
+    """
+    name = next((name for name in map(variable, define) if name in settings_build.OF_ZIG), "")
+    zig = next((job.name for job in jobs if job.toolchain == "zig"), "")
+    if name and zig:
+        text = f"`{name}` is for `llext build` to set where zig compiles, as for {zig}"
+        fail("usage", text, help="build for gcc alone: `--toolchain gcc`")
 
 
 def check_firmware(jobs: Sequence[Job]) -> None:

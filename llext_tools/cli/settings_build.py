@@ -11,14 +11,30 @@ from llext_tools.cli.settings import Key, Source, config, heap, kind, one_path, 
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
+CALLED = "call the `llext` that is wanted"
+FLAGS = "target_compile_options() and target_link_options() add to our flags"
+LANGUAGES = ("C", "CXX", "ASM")
 OURS = {
     "LLEXT_TARGET": "`--target T`, or `targets` of [build]",
     "LLEXT_TOOLCHAIN": "`--toolchain C`, or `toolchains` of [build]",
     "CMAKE_TOOLCHAIN_FILE": "`--toolchain C`, or `--preset NAME` for a toolchain file that includes ours",
     "CMAKE_MAKE_PROGRAM": "Ninja is the one that pip has installed beside llext, else the first one in PATH",
     "CMAKE_GENERATOR": "for others than Ninja, call CMake itself: `llext cmake-dir` says where our package is",
+    "CMAKE_SYSTEM_NAME": "extensions are for Zephyr alone",
+    "CMAKE_SYSTEM_PROCESSOR": "`--target T`, or `targets` of [build]",
+    "CMAKE_TRY_COMPILE_TARGET_TYPE": "there is no C library to link a program with",
+    **dict.fromkeys(
+        (f"CMAKE_{each}_COMPILER" for each in LANGUAGES), "`--toolchain C`; `llext doctor` says what it is"
+    ),
+    **dict.fromkeys((f"CMAKE_{each}_FLAGS_INIT" for each in LANGUAGES), FLAGS),
+    "CMAKE_EXE_LINKER_FLAGS_INIT": FLAGS,
+    "LLEXT_LINK_OPTIONS": FLAGS,
+    "LLEXT_COMMAND": CALLED,
+    "LlextTools_DIR": CALLED,
 }
-"""Variables for CMake that nobody but ``llext build`` sets, with what to use instead."""
+"""Variables for CMake that nobody but ``llext build`` and its toolchain file set, with what to use instead."""
+OF_ZIG = ("CMAKE_AR", "CMAKE_LINKER", "CMAKE_RANLIB", "CMAKE_USER_MAKE_RULES_OVERRIDE")
+"""Those that the toolchain file sets for zig alone."""
 OF_PRESETS = ("LLEXT_TARGET", "LLEXT_TOOLCHAIN", "CMAKE_TOOLCHAIN_FILE")
 """Those that a preset may leave to the command line."""
 

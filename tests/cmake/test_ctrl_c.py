@@ -28,6 +28,7 @@ pytestmark = [
 
 LISTS = """\
 cmake_minimum_required(VERSION 3.25)
+set(LLEXT_COMMAND "$ENV{WRAPPER}")
 project(two LANGUAGES C)
 find_package(LlextTools REQUIRED)
 foreach(name IN ITEMS one two)
@@ -76,7 +77,7 @@ class Build:
     def start(self, moment: str = "", *more: str, on_int: Any = signal.default_int_handler) -> subprocess.Popen[str]:
         wrapper = f"{sys.executable};{self.folder / 'wrapper.py'}"
         command = [sys.executable, "-m", "llext_tools", "build", ".", "--target=cortex-m4", "--toolchain=gcc", *more]
-        command += [f"-DCMAKE_C_COMPILER_LAUNCHER={wrapper};compile", f"-DLLEXT_COMMAND={wrapper};llext"]
+        command += [f"-DCMAKE_C_COMPILER_LAUNCHER={wrapper};compile"]
 
         def hear() -> None:
             """Tests may run behind a `&` or `nohup`, where signals are ignored."""
@@ -87,7 +88,7 @@ class Build:
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env={**os.environ, "STOP_AT": moment, "FIFO": str(self.fifo)},
+            env={**os.environ, "WRAPPER": f"{wrapper};llext", "STOP_AT": moment, "FIFO": str(self.fifo)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",

@@ -165,6 +165,14 @@ def test_variables_that_are_ours(name: str) -> None:
     assert [path.name for path in Path().iterdir()] == ["CMakeLists.txt"]
 
 
+@pytest.mark.parametrize("name", settings_build.OF_ZIG)
+def test_variables_that_are_ours_for_zig(name: str, tmp_path: Path) -> None:
+    gcc, zig = (Job(target="cortex-m4", toolchain=each, build=tmp_path, output=tmp_path) for each in ("gcc", "zig"))
+    cli_build.check_defined([gcc], [f"{name}=x"])
+    with pytest.raises(UsageError, match=f"`{name}` is for .* where zig compiles, as for cortex-m4-zig"):
+        cli_build.check_defined([gcc, zig], ["A=1", f"{name}:FILEPATH=x"])
+
+
 def test_a_preset_may_leave_the_target_to_the_command_line() -> None:
     said = cli_build.variables_said(arguments("--preset=p", "-DLLEXT_TARGET=cortex-m4"))
     assert said == {"LLEXT_TARGET"}
