@@ -15,13 +15,21 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata, util
 from typing import NamedTuple
 
-from llext_tools.artifact import Artifact, changed_files, read_artifact
+from llext_tools.artifact import (
+    EXTENSION_SUFFIX,
+    MANIFEST_SUFFIX,
+    Artifact,
+    changed_files,
+    manifest_path,
+    read_artifact,
+)
+from llext_tools.artifact.facts import target_of, toolchain_of
 from llext_tools.diag import Diagnostic, Location, fail, listed
 from llext_tools.errors import LlextError
 from llext_tools.jobs import job_name, parts
 
 GROUP = "llext.extensions"
-FOLDER, ENDING = "llext", ".llext"
+FOLDER = "llext"
 NAMED = re.compile(r"(?:(?P<distribution>[\w.-]{2,}):)?(?P<name>\w[\w-]*)(?:@(?P<chosen>.+))?")
 """An extension's name; with that of its distribution in front, and what it is built for behind, if there are several:
 ``blink``, ``my-extensions:blink``, ``blink@cortex-m4``, ``blink@cortex-m4-gcc``."""
@@ -189,8 +197,8 @@ def _manifests(package: str) -> Iterator[str]:
     for job in sorted(os.listdir(top)) if os.path.isdir(top) else ():
         folder = os.path.join(top, job)
         names = os.listdir(folder) if os.path.isdir(folder) else []
-        stems = {name.removesuffix(end) for end in (ENDING, ".json") for name in names if name.endswith(end)}
-        yield from (os.path.join(folder, f"{stem}.json") for stem in sorted(stems))
+        found = {manifest_path(name) for name in names if name.endswith((EXTENSION_SUFFIX, MANIFEST_SUFFIX))}
+        yield from (os.path.join(folder, name) for name in sorted(found))
 
 
 def _read(manifest: str, warn: Callable[[Diagnostic], None]) -> Iterator[Artifact]:
@@ -212,9 +220,5 @@ def _read(manifest: str, warn: Callable[[Diagnostic], None]) -> Iterator[Artifac
 def _built_for(artifact: Artifact) -> tuple[str, str]:
     """Target and toolchain, as the manifest has them, else the folder: ``cortex-m4-gcc``, or ``cortex-m4`` alone."""
     job = os.path.basename(os.path.dirname(artifact.manifest))
-    target, toolchain = (_name_of(artifact.document.get(key)) for key in ("target", "toolchain"))
+    target, (toolchain, _) = target_of(artifact.document), toolchain_of(artifact.document)
     return target or parts(job).target or job, toolchain or parts(job).toolchain
-
-
-def _name_of(value: object) -> str:
-    return str(value.get("name") or "") if isinstance(value, dict) else ""

@@ -35,11 +35,6 @@ class Manifest(NamedTuple):
     exports: Mapping[str, Signature] = {}  # their types are those of the first interface
 
 
-def manifest_path(path: str) -> str:
-    """``dir/hello.llext`` -> ``dir/hello.json``."""
-    return f"{os.path.splitext(path)[0]}.json"
-
-
 def imported(obj: ElfObject) -> list[str]:
     """The names of the undefined symbols, sorted."""
     return sorted(set(obj.symbols.names(obj.symbols.undefined.tolist())))
@@ -90,7 +85,7 @@ def _entries(interface: Interface, names: Iterable[str], prefix: str = "") -> di
 
 def read_manifest(obj: ElfObject) -> Manifest | None:
     """The manifest beside an extension, None if there is none."""
-    path = manifest_path(obj.path)
+    path = artifact.manifest_path(obj.path)
     nothing = Manifest(path)
     if not os.path.isfile(path):
         return None
@@ -105,7 +100,7 @@ def read_manifest(obj: ElfObject) -> Manifest | None:
 def follow(obj: ElfObject, data: bytes, output: str) -> dict[str, str]:
     """What else to write when an extension becomes ``data`` at ``output``: its manifest, if it has one."""
     try:
-        document = artifact.parse(read_bytes(manifest_path(obj.path)))
+        document = artifact.parse(read_bytes(artifact.manifest_path(obj.path)))
     except (LlextError, ValueError):
         return {}
     if not _is_about(document, obj):
@@ -114,7 +109,7 @@ def follow(obj: ElfObject, data: bytes, output: str) -> dict[str, str]:
     kept = {name: each for name, each in document["files"].items() if here and each["kind"] != artifact.EXTENSION}
     files = {os.path.basename(output): artifact.file_entry(artifact.EXTENSION, data), **kept}
     name = os.path.splitext(os.path.basename(output))[0]
-    return {manifest_path(output): artifact.to_text({**document, "name": name, "files": files})}
+    return {artifact.manifest_path(output): artifact.to_text({**document, "name": name, "files": files})}
 
 
 def _is_about(document: Mapping[str, Any], obj: ElfObject) -> bool:

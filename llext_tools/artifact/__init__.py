@@ -21,6 +21,7 @@ from llext_tools.diag import Location, Reporter, fail
 from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
 
+EXTENSION_SUFFIX, DEBUG_SUFFIX, MANIFEST_SUFFIX = ".llext", ".debug.elf", ".json"
 FORMAT = 2
 """Of a manifest. Format 1 was never released."""
 EXTENSION, DEBUG = "extension", "debug"
@@ -60,6 +61,11 @@ class Artifact(NamedTuple):
     def _of(self, kind: str) -> str | None:
         names = (name for name, entry in self.document["files"].items() if entry["kind"] == kind)
         return next((os.path.join(self.folder, name) for name in names), None)
+
+
+def manifest_path(extension: str | os.PathLike[str]) -> str:
+    """``dir/hello.llext`` -> ``dir/hello.json``."""
+    return os.path.splitext(extension)[0] + MANIFEST_SUFFIX
 
 
 def read_artifact(manifest: str | os.PathLike[str], data: bytes | None = None) -> Artifact:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from llext_tools.artifact import read_artifact, to_text
+from llext_tools.artifact import DEBUG_SUFFIX, manifest_path, read_artifact, to_text
+from llext_tools.artifact.facts import firmware_of
 from llext_tools.artifact.runs import with_runs
 from llext_tools.build.job import LOG, Failure, Job, Step
 from llext_tools.build.runs import records_by_file, runs_of
@@ -67,9 +68,10 @@ def checked_against(artifacts: Iterable[Path]) -> dict[Path, tuple[str, ...]]:
     found = {}
     for path in artifacts:
         # Not so of an OUTPUT of its own name; gathering has said what is wrong.
-        with suppress(LlextError, KeyError, TypeError):
-            checked = read_artifact(path.with_suffix(".json")).document["checked"]
-            found[path] = tuple(each["file"] for each in checked["firmware"])
+        with suppress(LlextError):
+            document = read_artifact(manifest_path(path)).document
+            if "checked" in document:
+                found[path] = tuple(each.file for each in firmware_of(document))
     return found
 
 
@@ -154,7 +156,7 @@ def sweep(output: Path, keep: Iterable[str]) -> None:
 def _artifacts(output: Path) -> Iterator[Path]:
     """The files of all artifacts in a folder: those that manifests name, and those that bear the usual names."""
     for extension in output.glob("*.llext"):
-        yield from (extension, extension.with_suffix(".debug.elf"), extension.with_suffix(".json"))
+        yield from (extension, extension.with_suffix(DEBUG_SUFFIX), Path(manifest_path(extension)))
     for manifest in output.glob("*.json"):
         with suppress(LlextError):
             yield from map(Path, read_artifact(manifest).paths)

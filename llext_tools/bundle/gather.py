@@ -6,15 +6,25 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from llext_tools.artifact import Artifact, parse, read_artifact, report_changed
-from llext_tools.bundle.index import Entry, folded, is_job, is_safe, is_word
+from llext_tools.artifact import (
+    DEBUG_SUFFIX,
+    EXTENSION_SUFFIX,
+    MANIFEST_SUFFIX,
+    Artifact,
+    manifest_path,
+    parse,
+    read_artifact,
+    report_changed,
+)
+from llext_tools.artifact.facts import target_of, toolchain_of
+from llext_tools.bundle.index import Entry, folded, is_job, is_safe
 from llext_tools.bundle.pack import Packed, at
 from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.errors import LlextError
 from llext_tools.files import read_bytes
 from llext_tools.jobs import belongs, job_name
 
-ENDS = (".debug.elf", ".json.sig")
+ENDS = (DEBUG_SUFFIX, f"{MANIFEST_SUFFIX}.sig")
 """Of files of an artifact, where the end is more than the last dot and what follows."""
 
 
@@ -80,7 +90,7 @@ def _manifests(paths: Iterable[str], reporter: Reporter) -> Iterator[tuple[str, 
     for path in paths:
         if not os.path.isdir(path):
             end = next((end for end in ENDS if path.endswith(end)), os.path.splitext(path)[1])
-            manifest = f"{path.removesuffix(end)}.json"
+            manifest = path.removesuffix(end) + MANIFEST_SUFFIX
             if not os.path.lexists(path):
                 read_bytes(path)  # says what is wrong
             if _is_there(manifest, path, reporter):
@@ -88,12 +98,12 @@ def _manifests(paths: Iterable[str], reporter: Reporter) -> Iterator[tuple[str, 
             continue
         for folder, folders, files in os.walk(path, onerror=unreadable):
             folders.sort()
-            stems = {name[: -len(".llext")] for name in files if name.endswith(".llext")}
-            others = {name[: -len(".json")] for name in files if name.endswith(".json")} - stems
-            stems |= {stem for stem in others if _is_manifest(os.path.join(folder, f"{stem}.json"))}
-            for stem in sorted(stems):
-                manifest = os.path.join(folder, f"{stem}.json")
-                if _is_there(manifest, os.path.join(folder, f"{stem}.llext"), reporter):
+            extensions = {manifest_path(name): name for name in files if name.endswith(EXTENSION_SUFFIX)}
+            others = {name for name in files if name.endswith(MANIFEST_SUFFIX)} - extensions.keys()
+            names = extensions | {name: name for name in others if _is_manifest(os.path.join(folder, name))}
+            for name in sorted(names):
+                manifest = os.path.join(folder, name)
+                if _is_there(manifest, os.path.join(folder, names[name]), reporter):
                     yield manifest, path
 
 
@@ -126,7 +136,7 @@ def _job(artifact: Artifact, folder: str) -> str:
     if inside != ".":
         return inside.replace(os.sep, "-")
     document = artifact.document
-    job = job_name(target_of(document), name_of(document.get("toolchain")))
+    job = job_name(target_of(document), toolchain_of(document)[0])
     here = os.path.basename(os.path.abspath(artifact.folder))
     return (here if belongs(here, job) else job) if job else _machine(document)
 
@@ -135,23 +145,6 @@ def _machine(document: dict[str, Any]) -> str:
     target = document.get("target")
     machine, bits = (target.get(key, 0) for key in ("machine", "bits")) if isinstance(target, dict) else (0, 0)
     return f"machine{machine}-{bits}"
-
-
-def target_of(document: dict[str, Any]) -> str:
-    """The CPU that a manifest names, "" if it names none."""
-    return name_of(document.get("target"))
-
-
-def profile_of(document: dict[str, Any]) -> str:
-    """The loader that a manifest says was checked for, "" if it names none."""
-    checked = document.get("checked")
-    return name_of(checked.get("profile")) if isinstance(checked, dict) else ""
-
-
-def name_of(entry: Any) -> str:
-    """The ``name`` of a table, or a text itself."""
-    name = entry.get("name") if isinstance(entry, dict) else entry
-    return str(name) if is_word(name) else ""
 
 
 def _packed(artifact: Artifact, job: str, wanted: Wanted, reporter: Reporter) -> Packed | None:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from llext_tools.artifact import DIGEST, digest, is_basename, of_format
+from llext_tools.artifact.facts import is_word
 from llext_tools.bundle import INDEX, SBOM, SIGNATURE
 
 FORMAT = 1
@@ -100,11 +101,6 @@ def parse(data: bytes) -> Index:
     if not same:
         raise ValueError("it is not written as `llext pack` writes it")
     return index
-
-
-def is_word(value: Any, *, empty: bool = False) -> bool:
-    """Whether a value is a text of one line."""
-    return isinstance(value, str) and value.isprintable() and len(value) <= 200 and (empty or value != "")
 
 
 def is_member(name: Any) -> bool:

@@ -20,8 +20,8 @@ from cyclonedx.output.json import JsonV1Dot6
 
 from llext_tools import __version__
 from llext_tools.artifact import DEBUG, EXTENSION
-from llext_tools.bundle.gather import name_of, profile_of, target_of
-from llext_tools.bundle.index import Entry, is_word
+from llext_tools.artifact.facts import firmware_of, profile_of, target_of, toolchain_of
+from llext_tools.bundle.index import Entry
 from llext_tools.bundle.pack import Packed
 
 SPACE = uuid5(NAMESPACE_URL, "llext-tools:bundle")
@@ -75,7 +75,7 @@ def _artifact(each: Packed, version: str, helpers: Sequence[str]) -> Component:
     properties = {
         "job": each.entry.job,
         "target": target_of(document),
-        "toolchain": name_of(document.get("toolchain")),
+        "toolchain": toolchain_of(document)[0],
         "profile": profile_of(document),
         "helpers": " ".join(helpers),
     }
@@ -101,35 +101,21 @@ def _digest(each: Packed, kind: str) -> str:
     return file.sha256 if file else ""
 
 
-def _hashes(digest: Any) -> list[HashType]:
-    known = isinstance(digest, str) and len(digest) == 64
-    return [HashType(alg=HashAlgorithm.SHA_256, content=digest)] if known else []
+def _hashes(digest: str) -> list[HashType]:
+    return [HashType(alg=HashAlgorithm.SHA_256, content=digest)] if len(digest) == 64 else []
 
 
 def _others(document: dict[str, Any], helpers: Sequence[str]) -> list[Component]:
     """What is not in the bundle: the compiler with the helper functions that it put in, the firmware."""
-    return [*_compiler(document.get("toolchain"), helpers), *_firmware(document.get("checked"))]
+    firmware = (_other("firmware", file, "", ComponentType.FIRMWARE, sha256) for file, sha256 in firmware_of(document))
+    return [*_compiler(*toolchain_of(document), helpers), *firmware]
 
 
-def _compiler(toolchain: Any, helpers: Sequence[str]) -> list[Component]:
-    name = name_of(toolchain)
-    version = toolchain.get("version", "") if isinstance(toolchain, dict) else ""
-    version = version if is_word(version) else ""
+def _compiler(name: str, version: str, helpers: Sequence[str]) -> list[Component]:
     found = [_other("compiler", name, version, ComponentType.APPLICATION)] if name else []
     if helpers:
         library = f"run-time library of {name or 'the compiler'}"
         found.append(_other("runtime", library, version, ComponentType.LIBRARY))
-    return found
-
-
-def _firmware(checked: Any) -> list[Component]:
-    files = checked.get("firmware") if isinstance(checked, dict) else None
-    found = []
-    for entry in files if isinstance(files, list) else []:
-        file, digest = (entry.get(key) for key in ("file", "sha256")) if isinstance(entry, dict) else ("", "")
-        if isinstance(file, str) and is_word(file):
-            digest = digest if isinstance(digest, str) else ""
-            found.append(_other("firmware", file, "", ComponentType.FIRMWARE, digest))
     return found
 
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack, closing
 
 from llext_tools import arch as archs
 from llext_tools.arch.model import Target
+from llext_tools.artifact import DEBUG_SUFFIX
 from llext_tools.cli import host
 from llext_tools.cli.render import printable, report
 from llext_tools.cli.run import Screen, exit_code, show_result
@@ -122,7 +123,7 @@ def introduce(args: argparse.Namespace, session: DebugSession, folder: str, addr
 
 def undescribed(path: str) -> str:
     """That GDB will know no lines and types of an extension, and what to do."""
-    beside = f"{os.path.splitext(os.path.basename(path))[0]}.debug.elf"
+    beside = os.path.splitext(os.path.basename(path))[0] + DEBUG_SUFFIX
     shown = f"no lines, types and static functions for `{printable(os.path.basename(path))}`:"
     if os.path.exists(os.path.join(os.path.dirname(path), beside)):
         return f"{shown} `{printable(beside)}` has no debug information, or is of another build"

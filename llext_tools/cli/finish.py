@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from llext_tools import arch, artifact, toolchains
 from llext_tools import profile as profiles
-from llext_tools.abi.manifest import manifest_path
 from llext_tools.artifact.compose import Made, checked, compose
 from llext_tools.diag import fail
 from llext_tools.elf.buildid import link, note, with_build_id
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         written[args.debug_file] = debug
         files[os.path.basename(args.debug_file)] = artifact.file_entry(artifact.DEBUG, debug)
     document: dict[str, Any] = {}
-    manifest = args.manifest or manifest_path(output)
+    manifest = args.manifest or artifact.manifest_path(output)
     if not args.no_manifest:
         document = compose(read_object(data, output), source, profile, made, files)
         written[manifest] = artifact.to_text(document)
@@ -92,7 +91,7 @@ def _refuse_what_is_in_vain(args: argparse.Namespace, output: str) -> None:
     if args.target is not None:
         arch.target(args.target)
     for what, path in ("extension", output), ("debug file", args.debug_file):
-        if not args.no_manifest and not args.manifest and path and manifest_path(output) == path:
+        if not args.no_manifest and not args.manifest and path and artifact.manifest_path(output) == path:
             cure = f"give the {what} another suffix, or the manifest a name: `--manifest FILE`"
             fail("usage", f"llext finish: the {what} and the manifest would both be `{path}`", help=cure)
     options = {"exports": args.exports, "extension": args.first, "settings": args.settings, "werror": args.werror}

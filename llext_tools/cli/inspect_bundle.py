@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from llext_tools.artifact import parse
-from llext_tools.bundle.gather import name_of, profile_of, target_of
+from llext_tools.artifact.facts import firmware_of, profile_of, target_of, toolchain_of
 from llext_tools.bundle.index import Entry
 from llext_tools.bundle.keys import SHOWN
 from llext_tools.bundle.verify import Bundle
@@ -56,19 +56,15 @@ def _artifact(bundle: Bundle, entry: Entry) -> dict[str, Any]:
     except ValueError as error:
         at = Location(file=bundle.path)
         fail("manifest-syntax", f"`{entry.manifest}` is no manifest: {error}", at=at, help="pack the artifacts again")
-    checked = document.get("checked")
-    checked = checked if isinstance(checked, dict) else {}
-    firmware = checked.get("firmware")
-    toolchain = document.get("toolchain")
-    version = toolchain.get("version") if isinstance(toolchain, dict) else ""
+    toolchain, version = toolchain_of(document)
     return {
         "job": entry.job,
         "name": entry.name,
         "target": target_of(document),
-        "toolchain": name_of(toolchain),
-        "toolchain_version": version if isinstance(version, str) else "",
+        "toolchain": toolchain,
+        "toolchain_version": version,
         "profile": profile_of(document),
-        "firmware": [each for each in firmware if isinstance(each, dict)] if isinstance(firmware, list) else [],
+        "firmware": [each._asdict() for each in firmware_of(document)],
         "imports": _count(document.get("imports")),
         "exports": _count(document.get("exports")),
         "runs": _count(document.get("runs")),
@@ -98,7 +94,7 @@ def _text(facts: dict[str, Any], paint: Paint, width: int) -> list[str]:
         words += [f"{number(each['runs'], 'run')} passed"] if each["runs"] else []
         lines += wrap(printable("  " + ", ".join(word for word in words if word)), width, "  ")
         if each["profile"]:
-            against = [f"{entry.get('file')} ({str(entry.get('sha256'))[:SHOWN]})" for entry in each["firmware"]]
+            against = [f"{entry['file']} ({entry['sha256'][:SHOWN]})" for entry in each["firmware"]]
             text = f"  checked for {each['profile']}" + (f", with {', '.join(against)}" if against else "")
             lines += wrap(printable(text), width, "  ")
         for role, file in each["files"].items():

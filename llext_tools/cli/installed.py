@@ -6,7 +6,7 @@ import argparse
 import json
 
 from llext_tools.cli.parser import nearest
-from llext_tools.cli.render import report
+from llext_tools.cli.render import printable, report
 from llext_tools.diag import Diagnostic, fail
 from llext_tools.distributions import Installed, installed_extensions, matching
 
@@ -51,7 +51,13 @@ def run(args: argparse.Namespace) -> int:
 
 def print_table(found: list[Installed]) -> None:
     rows = [
-        (f"{each.distribution} {each.version}", each.whole_name, each.target, each.toolchain, f"{each.size:,}")
+        (
+            printable(f"{each.distribution} {each.version}"),
+            each.whole_name,
+            each.target,
+            each.toolchain,
+            f"{each.size:,}",
+        )
         for each in found
     ]
     widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]

@@ -73,6 +73,7 @@ def _paths(command: str, word: str, target: str, args: argparse.Namespace) -> li
     own, equals, rest = word.rpartition("=") if command == "load" else ("", "", word)
     if not _may_be_name(rest) or (command == "pack" and os.path.isdir(rest)):
         return [word]
+    from llext_tools.artifact import manifest_path
     from llext_tools.distributions import find_installed, named_so
 
     if command == "pack":
@@ -83,7 +84,7 @@ def _paths(command: str, word: str, target: str, args: argparse.Namespace) -> li
     if not found:
         return [word]
     if command in MANIFESTS:
-        found = [f"{os.path.splitext(path)[0]}.json" for path in found]
+        found = [manifest_path(path) for path in found]
     if command == "sign" or (command == "slid" and not args.output):
         cure = "sign what the package is made of" if command == "sign" else "`-o FILE` writes the result elsewhere"
         text = f"llext {command}: `{rest}` is installed, and nothing is written into an installed package"
@@ -110,11 +111,12 @@ def advised(found: Iterable[Diagnostic], words: Iterable[str]) -> tuple[Diagnost
 
 
 def _meant(word: str) -> str:
+    from llext_tools.artifact import EXTENSION_SUFFIX
     from llext_tools.cli.parser import nearest
-    from llext_tools.distributions import ENDING, installed_extensions
+    from llext_tools.distributions import installed_extensions
 
-    if os.path.isfile(f"{word}{ENDING}"):
-        return f"did you mean `{word}{ENDING}`?"
+    if os.path.isfile(f"{word}{EXTENSION_SUFFIX}"):
+        return f"did you mean `{word}{EXTENSION_SUFFIX}`?"
     name = word.rpartition(":")[2].partition("@")[0]
     near = nearest(name, {each.name for each in installed_extensions()})
     return f"did you mean `{near}`, which is installed?" if near else "`llext list` shows which names there are"

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llext_tools import profile as profiles
+from llext_tools.artifact.facts import is_word, profile_of
 from llext_tools.bundle import SUFFIX, keys
-from llext_tools.bundle.gather import Wanted, gather, profile_of
+from llext_tools.bundle.gather import Wanted, gather
 from llext_tools.bundle.helpers import helpers_in
-from llext_tools.bundle.index import LATEST, Entry, is_safe, is_word
+from llext_tools.bundle.index import LATEST, Entry, is_safe
 from llext_tools.bundle.pack import Packed, archive, at, members
 from llext_tools.check import check
 from llext_tools.cli import pack_jobs, pack_stale, settings, settings_pack

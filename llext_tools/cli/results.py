@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from llext_tools.artifact import manifest_path
 from llext_tools.build import Result, diagnose, diagnose_warnings, exit_code, noun, show_compiler_warnings
 from llext_tools.cli.render import GREEN, RED, Paint, columns, diagnostics_to_json, wrap
 from llext_tools.cli.rows import MARK, cells
@@ -56,7 +57,7 @@ def to_json(results: Sequence[Result], seconds: float) -> str:
                         "file": str(path),
                         "size": path.stat().st_size,
                         "checked_against": list(result.against.get(path, ())),
-                        "manifest": str(path.with_suffix(".json")),
+                        "manifest": manifest_path(path),
                     }
                     for path in result.artifacts
                     if path.exists()

@@ -6,7 +6,9 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
+from llext_tools.artifact import manifest_path
 from llext_tools.build import Result
 from llext_tools.diag import fail
 from llext_tools.files import write_cure
@@ -61,7 +63,7 @@ def _sizes(result: Result) -> list[str]:
     for path in result.artifacts if result.passed else ():
         regions = ""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            manifest = json.loads(Path(manifest_path(path)).read_text(encoding="utf-8"))
             regions = ", ".join(f"{each['name']} {each['size']:,}" for each in manifest["regions"])
         against = ", ".join(map(_name, result.against.get(path, ()))) or "no firmware"
         rows.append(_row((_name(path.stem), f"{path.stat().st_size:,}", regions, against)))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from llext_tools import arch as archs
+from llext_tools.artifact import DEBUG_SUFFIX
 from llext_tools.diag import Reporter
 from llext_tools.elf import structs as elf
 from llext_tools.elf.buildid import build_id, debug_link
@@ -36,7 +37,7 @@ def debug_file(obj: ElfObject) -> ElfObject | None:
     folder, name = os.path.split(stem)
     linked = os.path.join(folder, os.path.basename(debug_link(obj)))
     zephyrs = f"{stem}_debug.elf", os.path.join(folder, "llext", f"{name}_debug.elf")
-    for path in dict.fromkeys([linked, f"{stem}.debug.elf", *zephyrs]):
+    for path in dict.fromkeys([linked, stem + DEBUG_SUFFIX, *zephyrs]):
         if not os.path.isfile(path):
             continue
         with suppress(LlextError):

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from llext_tools.artifact import DEBUG_SUFFIX, EXTENSION_SUFFIX
 from llext_tools.diag import Diagnostic
 from llext_tools.llext.arena import Arena
 from llext_tools.llext.loaders import Loader
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_NAME_LEN = 15
 MAX_DEPENDENCIES = 8
-SUFFIXES = (".llext", ".debug.elf")
+SUFFIXES = (EXTENSION_SUFFIX, DEBUG_SUFFIX)
 
 
 def extension_name(path: str) -> str:

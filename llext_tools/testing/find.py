@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from llext_tools import arch as archs
+from llext_tools.artifact import EXTENSION_SUFFIX
 from llext_tools.diag import Diagnostic, listed
-from llext_tools.distributions import ENDING, find_installed
+from llext_tools.distributions import find_installed
 from llext_tools.errors import FormatError, UsageError
 from llext_tools.jobs import OPEN, Which, parts
 from llext_tools.paths import BUILD, OUTPUT
@@ -33,7 +34,7 @@ def find_extension(
         FormatError: ``file-unreadable``: it is in none of them.
         UsageError: ``build-ambiguous``: nothing says which one is meant.
     """
-    names = [Path(name)] if Path(name).suffix else [Path(f"{name}{ENDING}"), Path(name)]
+    names = [Path(name)] if Path(name).suffix else [Path(f"{name}{EXTENSION_SUFFIX}"), Path(name)]
     tops = list(dict.fromkeys(Path(top) / each for top in folders for each in ("", BUILD, OUTPUT)))
     for top in tops:
         for each in names:

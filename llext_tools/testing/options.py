@@ -6,6 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from llext_tools import profile as profiles
+from llext_tools.artifact import DEBUG_SUFFIX, manifest_path
 from llext_tools.host import limits
 from llext_tools.host.devices import parse_mmio
 from llext_tools.host.limits import Limits
@@ -53,7 +54,8 @@ class Options(NamedTuple):
     def stamp(self) -> tuple[object, ...]:
         """What tells whether a file has changed since."""
         files = (self.path, *self.firmware, *self.exports, *self.extensions)
-        found = [os.stat(path) for path in (*files, *map(_debug_file, files)) if os.path.exists(path)]
+        beside = (*map(_debug_file, files), *map(manifest_path, files))
+        found = [os.stat(path) for path in (*files, *beside) if os.path.exists(path)]
         return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found)
 
 
@@ -109,4 +111,4 @@ def linked(given: Options) -> tuple[tuple[Image, ...], Setup]:
 
 
 def _debug_file(path: str) -> str:
-    return os.path.splitext(path)[0] + ".debug.elf"
+    return os.path.splitext(path)[0] + DEBUG_SUFFIX

@@ -100,6 +100,16 @@ def test_what_the_manifest_does_not_say_is_in_the_folders_name(site: Site) -> No
     assert {each["job"]: (each["target"], each["toolchain"]) for each in found} == jobs
 
 
+@pytest.mark.parametrize(
+    "odd", [5, {"name": {"a": 1}}, {"name": "a\x1b[31m\nb"}, {"name": ""}, ["zig"], None], ids=repr
+)
+def test_what_a_manifest_says_may_be_no_word(odd: object, site: Site) -> None:
+    folder = site.add("odd", "blink", "rv64gc-zig")
+    document = json.loads((folder / "blink.json").read_text())
+    (folder / "blink.json").write_text(json.dumps({**document, "target": odd, "toolchain": odd}))
+    assert llext("list")[1].split()[-3:-1] == ["rv64gc", "zig"]
+
+
 def test_nothing_is_installed(site: Site) -> None:
     assert llext("list")[0] == 0
     assert llext("list", "--json")[1] == "[]\n"
