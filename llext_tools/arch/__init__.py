@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from llext_tools.arch.base import Arch
 
 
+ELSEWHERE = {3: "x86", 8: "MIPS", 62: "x86-64", 94: "Xtensa", 173: "RX", 183: "AArch64", 195: "ARC"}
+"""ELF's numbers of CPUs that a firmware, or a program of this machine, may be for, and no architecture here is."""
+
+
 @cache
 def names() -> tuple[str, ...]:
     """The sub-packages, sorted."""
@@ -38,6 +42,13 @@ def discover() -> tuple[Arch, ...]:
 def by_machine(machine: int) -> Arch | None:
     """The architecture of an ``e_machine``; those after it are not even imported."""
     return next((arch for arch in map(load, names()) if arch.machine == machine), None)
+
+
+def machine_name(machine: int) -> str:
+    """An ``e_machine`` in words: arm; machine 62 (x86-64)."""
+    known = by_machine(machine)
+    other = f" ({ELSEWHERE[machine]})" if machine in ELSEWHERE else ""
+    return known.name if known else f"machine {machine}{other}"
 
 
 def targets() -> dict[str, Target]:

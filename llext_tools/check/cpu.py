@@ -14,7 +14,7 @@ import numpy as np
 from llext_tools.abi.c import CTypes
 from llext_tools.abi.notation import callback, complete_tags, function, tags
 from llext_tools.abi.types import Layout, Signature
-from llext_tools.arch import by_machine
+from llext_tools.arch import by_machine, machine_name
 from llext_tools.arch.base import Cpu
 from llext_tools.c.byvalue import scalars
 from llext_tools.c.types import DataModel
@@ -44,21 +44,28 @@ def machine(subject: Subject) -> Iterator[Diagnostic]:
 
 def same_machine(obj: ElfObject, exports: ExportTable, at: Location, returned: str = "") -> Iterator[Diagnostic]:
     """``abi-machine``; ``returned``: the errno of llext_load()."""
-    arch, bits = by_machine(exports.machine), exports.cpu.bits if exports.cpu else 0
+    bits = exports.cpu.bits if exports.cpu else 0
     if exports.machine in (0, obj.machine) and bits in (0, obj.bits):
         return
-    ours = by_machine(obj.machine)
-    names = [
-        arch.name if arch else f"machine {number}" for arch, number in ((ours, obj.machine), (arch, exports.machine))
-    ]
-    both = (f"{obj.bits}-bit {names[0]}", f"{bits}-bit {names[1]}") if bits else names
+    ours, theirs = machine_name(obj.machine), machine_name(exports.machine)
+    if bits:
+        ours, theirs = f"{obj.bits}-bit {ours}", f"{bits}-bit {theirs}"
     yield Diagnostic(
         "abi-machine",
-        f"the extension is for {both[0]}, the firmware for {both[1]}",
+        f"the extension is for {ours}, the firmware for {theirs}",
         location=at,
-        help="compile the extension with the toolchain that the firmware is built with",
+        help=f"{_for_firmware(exports)}give a firmware for {ours}",
         returned=returned,
     )
+
+
+def _for_firmware(exports: ExportTable) -> str:
+    """How to compile the extension for the firmware, where there is a way."""
+    suited = suited_targets(exports.cpu)
+    if suited:
+        return f"compile the extension with {as_variables(suited)}, or "
+    arch = by_machine(exports.machine)
+    return f"compile the extension for {arch.name}, or " if arch else "no extension can be compiled for that here: "
 
 
 def isa(subject: Subject) -> Iterator[Diagnostic]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from llext_tools.arch import by_machine, discover, target, targets
+from llext_tools.arch import by_machine, discover, machine_name, target, targets
 from llext_tools.arch.base import Cpu
 from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.elf.model import ElfObject
@@ -72,7 +72,7 @@ def fitting_targets(obj: ElfObject) -> list[str]:
 def _misfit(obj: ElfObject, name: str) -> str:
     wanted, arch = targets()[name], by_machine(obj.machine)
     if arch is None or wanted.arch != arch.name:
-        return f"for {arch.name}" if arch else f"for machine {obj.machine}"
+        return f"for {machine_name(obj.machine)}"
     if wanted.bits != obj.bits:
         return f"for {obj.bits}-bit {arch.name}"
     return arch.misfit(obj, wanted)

@@ -255,7 +255,7 @@ def machine(
     arch = archs.load(named) if named else archs.by_machine(exports.machine)
     if arch is None and exports.machine:
         known = " and ".join(f"{each.name} ({each.machine})" for each in archs.discover())
-        fail("usage", f"{exports.source} is for machine {exports.machine}", help=f"supported are {known}")
+        fail("usage", f"{exports.source} is for {archs.machine_name(exports.machine)}", help=f"supported are {known}")
     bits = kconfig.bits or next(filter(None, (class_of(read_bytes(path)) for path in args.exports)), exports.slid_bits)
     for file in files:
         if arch is None and class_of(file.data):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from llext_tools.arch import by_machine, discover
+from llext_tools.arch import by_machine, discover, machine_name
 from llext_tools.arch.base import Arch
 from llext_tools.diag import Location, Reporter
 from llext_tools.elf import structs as elf
@@ -36,7 +36,8 @@ def find_arch(obj: ElfObject, reporter: Reporter, *, shared: bool = False) -> Ar
     arch = by_machine(obj.machine)
     if arch is None:
         known = " and ".join(f"{a.name} ({a.machine})" for a in discover())
-        text, cure = f"the object is for machine {obj.machine}; supported are {known}", "`llext targets` lists the CPUs"
+        text = f"the object is for {machine_name(obj.machine)}; supported are {known}"
+        cure = "`llext targets` lists the CPUs"
         reporter.error("elf-machine", text, at=at, help=cure)
     elif obj.bits not in arch.classes:
         reporter.error("elf-machine", f"a {obj.bits}-bit object cannot be for {arch.name}", at=at)

@@ -85,7 +85,8 @@ def guess_target(obj: ElfObject) -> Target:
     """
     arch = archs.by_machine(obj.machine)
     if arch is None:
-        fail("elf-machine", f"no architecture here has the machine number {obj.machine}", at=Location(obj.path))
+        text = f"the object is for {archs.machine_name(obj.machine)}, which no target has"
+        fail("elf-machine", text, at=Location(obj.path), help="`llext targets` lists the CPUs")
     fitting = [t for t in arch.targets if t.bits == obj.bits]
     target = next((t for t in fitting if not arch.misfit(obj, t)), None)
     if target is None:

@@ -215,6 +215,30 @@ def test_what_does_not_fit_is_found(
 
 
 @pytest.mark.parametrize(
+    ("theirs", "machine", "ours", "message", "help"),
+    [
+        (RISCV[0], 0, HARD_M4, "32-bit arm, the firmware for 32-bit riscv",
+         "compile the extension with `LLEXT_TARGET=rv32imac`, or give a firmware for 32-bit arm"),
+        (f"-mcpu=cortex-m4 {SOFT}", 0, RISCV[0], "32-bit riscv, the firmware for 32-bit arm",
+         "compile the extension with `LLEXT_TARGET=cortex-m4`, or give a firmware for 32-bit riscv"),
+        (HARD_M4, 62, RISCV[0], "riscv, the firmware for machine 62 (x86-64)",
+         "no extension can be compiled for that here: give a firmware for riscv"),
+    ],
+)  # fmt: skip
+def test_a_firmware_of_another_machine_has_its_own_cure(
+    theirs: str, machine: int, ours: str, message: str, help: str, tmp_path: Path
+) -> None:
+    """Which of both sides is the wrong one, nobody knows."""
+    image, path = firmware(tmp_path, theirs), extension(tmp_path, "gcc", ours)
+    if machine:
+        data = bytearray(image.read_bytes())
+        data[18:20] = machine.to_bytes(2, "little")  # e_machine
+        image.write_bytes(data)
+    expected = [("abi-machine", f"the extension is for {message}", help)]
+    assert [(d.code, d.message, d.help) for d in found(path, image)] == expected
+
+
+@pytest.mark.parametrize(
     ("cpu", "wrong"),
     [
         ({"arch": "arm"}, "no `arch` and `bits`"),
