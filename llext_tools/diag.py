@@ -234,6 +234,13 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("s" if count != 1 else "")
 
 
+def nearest(word: str, known: Iterable[str], similar: float = 0.6) -> str:
+    """The most similar of some words, ``""`` if none is ``similar``, of 1 if they are the same."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, list(known), 1, similar)), "")
+
+
 def listed(names: Iterable[str], most: int = 3) -> str:
     """Names for a message: `` `a`, `b` and 3 more ``. It has at most ``most`` parts; ``""`` without any name."""
     quoted = [f"`{name}`" for name in names]

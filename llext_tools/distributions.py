@@ -24,15 +24,12 @@ from llext_tools.artifact import (
     read_artifact,
 )
 from llext_tools.artifact.facts import target_of, toolchain_of
-from llext_tools.diag import Diagnostic, Location, fail, listed
+from llext_tools.diag import Diagnostic, Location, fail, listed, nearest
 from llext_tools.errors import LlextError
-from llext_tools.jobs import job_name, parts
+from llext_tools.jobs import Named, job_name, named, parts
 
 GROUP = "llext.extensions"
 FOLDER = "llext"
-NAMED = re.compile(r"(?:(?P<distribution>[\w.-]{2,}):)?(?P<name>\w[\w-]*)(?:@(?P<chosen>.+))?")
-"""An extension's name; with that of its distribution in front, and what it is built for behind, if there are several:
-``blink``, ``my-extensions:blink``, ``blink@cortex-m4``, ``blink@cortex-m4-gcc``."""
 
 
 class Installed(NamedTuple):
@@ -73,7 +70,7 @@ def installed_extensions(warn: Callable[[Diagnostic], None] = lambda _: None) ->
             for each in _read(path, warn):
                 file = each.extension
                 found[os.path.realpath(file)] = Installed(
-                    title, version, each.name, *_built_for(each), os.path.getsize(file), file
+                    title, version, each.name, *_made_for(each), os.path.getsize(file), file
                 )
     return tuple(sorted(found.values(), key=lambda each: (*each[:5], each.job, each.path)))
 
@@ -123,10 +120,12 @@ def find_installed(word: str, target: str = "", toolchain: str = "") -> str | No
     Raises:
         UsageError: ``usage``: there are several, or there is one, but for other targets or from other toolchains.
     """
-    every = named_so(word, target)
+    every, asked = named_so(word, target), named(word)
+    if not every or asked is None:
+        return None
     name, what = word.partition("@")[0], f"the installed extension `{word}`"
-    found = [each for each in every if "@" in word or toolchain in ("", each.toolchain)]
-    if every and not found:
+    found = [each for each in every if asked.job or toolchain in ("", each.toolchain)]
+    if not found:
         made = listed(dict.fromkeys(each.toolchain for each in every))
         fail("usage", f"{what} is built by {made}, not by `{toolchain}`", help="`llext list` lists all")
     targets, jobs = (list(dict.fromkeys(each)) for each in ([e.target for e in found], [e.job for e in found]))
@@ -138,7 +137,7 @@ def find_installed(word: str, target: str = "", toolchain: str = "") -> str | No
         fail("usage", text, help=f"choose one, such as `{name}@{jobs[0]}`")
     if len(found) > 1:
         fail("usage", f"{what} is there {len(found):,} times", help=f"name the file: {found[0].path}")
-    return found[0].path if found else None
+    return found[0].path
 
 
 def named_so(word: str, target: str = "") -> list[Installed]:
@@ -147,13 +146,21 @@ def named_so(word: str, target: str = "") -> list[Installed]:
     Raises:
         UsageError: ``usage``: several distributions have it, or one has, but for other targets.
     """
-    named = matching(word.partition("@")[0], installed_extensions())
-    chosen = word.partition("@")[2] or target
-    found = matching(word, named) if "@" in word else [each for each in named if target in ("", each.target)]
-    if named and not found:
-        there = listed(dict.fromkeys(each.job if "@" in word else each.target for each in named), 6)
-        text = f"the installed extension `{word.partition('@')[0]}` is for {there}, not for `{chosen}`"
-        fail("usage", text, help="`llext list` lists all")
+    asked = named(word)
+    every = _called(asked, installed_extensions()) if asked else []
+    if asked is None or not every:
+        return []
+    name = word.partition("@")[0]
+    jobs, targets = ({getattr(each, key): None for each in every} for key in ("job", "target"))
+    if asked.job == "":
+        text = f"`{word}` does not say what the extension is built for, {listed(jobs, 6)}"
+        fail("usage", text, help=f"choose one, such as `{name}@{next(iter(jobs))}`, or leave the `@` out")
+    found = _built_for(asked.job, every) if asked.job else [each for each in every if target in ("", each.target)]
+    if not found:
+        there, chosen = (jobs, asked.job) if asked.job else (targets, target)
+        near = nearest(asked.job, [*jobs, *targets]) if asked.job else ""
+        cure = f"did you mean `{name}@{near}`?" if near else "`llext list` lists all"
+        fail("usage", f"the installed extension `{name}` is for {listed(there, 6)}, not for `{chosen}`", help=cure)
     titles = list(dict.fromkeys(each.distribution for each in found))
     if len(titles) > 1:
         cure = f"say whose you mean: {' or '.join(f'`{title}:{word}`' for title in titles)}"
@@ -163,13 +170,31 @@ def named_so(word: str, target: str = "") -> list[Installed]:
 
 def matching(word: str, every: Iterable[Installed]) -> list[Installed]:
     """Those that a word is the name of, whoever has brought them."""
-    parts = NAMED.fullmatch(word)
-    if parts is None:
-        return []
-    source, chosen = _normal(parts["distribution"] or ""), parts["chosen"] or ""
-    named = [each for each in every if each.name == parts["name"] and source in ("", _normal(each.distribution))]
-    built = [each for each in named if chosen == each.job]
-    return built or [each for each in named if chosen in ("", each.target, job_name(each.target, each.toolchain))]
+    asked = named(word)
+    found = _called(asked, every) if asked else []
+    return found if asked is None or asked.job is None else _built_for(asked.job, found)
+
+
+def nearest_name(word: str, every: Iterable[Installed]) -> str:
+    """The name that may have been meant by one that is nobody's; "" if none is near."""
+    name, _, job = word.rpartition(":")[2].partition("@")
+    jobs: dict[str, set[str]] = {}
+    for each in every:
+        jobs.setdefault(each.name, set()).update((each.job, each.target))
+    found = nearest(name, jobs)
+    near = nearest(job, jobs[found]) if found and job else ""
+    return f"{found}@{near}" if near else found
+
+
+def _called(asked: Named, every: Iterable[Installed]) -> list[Installed]:
+    source = _normal(asked.distribution)
+    return [each for each in every if each.name == asked.extension and source in ("", _normal(each.distribution))]
+
+
+def _built_for(job: str, every: list[Installed]) -> list[Installed]:
+    """Those in a folder of that name; else those for that target, or by that toolchain for it."""
+    exactly = [each for each in every if job == each.job]
+    return exactly or [each for each in every if job in (each.target, job_name(each.target, each.toolchain))]
 
 
 def _normal(distribution: str) -> str:
@@ -217,7 +242,7 @@ def _read(manifest: str, warn: Callable[[Diagnostic], None]) -> Iterator[Artifac
     yield artifact
 
 
-def _built_for(artifact: Artifact) -> tuple[str, str]:
+def _made_for(artifact: Artifact) -> tuple[str, str]:
     """Target and toolchain, as the manifest has them, else the folder: ``cortex-m4-gcc``, or ``cortex-m4`` alone."""
     job = os.path.basename(os.path.dirname(artifact.manifest))
     target, (toolchain, _) = target_of(artifact.document), toolchain_of(artifact.document)

@@ -1,6 +1,7 @@
-"""The name of a job, of its folders in ``build`` and ``dist``, and behind the ``@`` of an installed extension:
+"""The name of a job, which its folders in ``build`` and ``dist`` have, and that of an installed extension:
 
-    <target>-<toolchain>[-<firmware>]       cortex-m4-gcc, rv32imac-zig-v1.2
+    <target>-<toolchain>[-<firmware>]          cortex-m4-gcc, rv32imac-zig-v1.2
+    [<distribution>:]<extension>[@<job>]       blink, my-extensions:blink, blink@cortex-m4-gcc
 
 Names of targets and of firmwares may have hyphens. That of a toolchain has none, and no target has it as one of its
 words: so the first word that is the name of a toolchain divides the others.
@@ -15,6 +16,9 @@ ToolchainName = Literal["gcc", "zig"]
 TOOLCHAINS: tuple[ToolchainName, ...] = get_args(ToolchainName)
 NAME = re.compile(rf"(.+?)-({'|'.join(TOOLCHAINS)})(?:-(.+))?")
 
+EXTENSION = re.compile(r"(?:([\w.-]{2,}):)?(\w[\w-]*)(?:@([^/\\]*))?")
+"""A distribution has at least two letters: ``C:`` is a drive of Windows."""
+
 
 class Which(NamedTuple):
     """Which of several builds is meant; "" leaves it open."""
@@ -25,6 +29,14 @@ class Which(NamedTuple):
 
 
 OPEN = Which()
+
+
+class Named(NamedTuple):
+    """The parts of an installed extension's name."""
+
+    distribution: str  # "" if it is not said
+    extension: str
+    job: str | None  # or a target alone; None if it is not said
 
 
 def job_name(target: str, toolchain: str, firmware: str = "") -> str:
@@ -41,3 +53,9 @@ def parts(job: str) -> Which:
 def belongs(job: str, beginning: str) -> bool:
     """Whether a job's name is this one, or has more words behind. Target and toolchain need not be ours."""
     return f"{job}-".startswith(f"{beginning}-")
+
+
+def named(word: str) -> Named | None:
+    """The parts of an installed extension's name; None of what cannot be one, such as a path."""
+    found = EXTENSION.fullmatch(word)
+    return Named(found[1] or "", found[2], found[3]) if found else None

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from llext_tools.cli.parser import nearest
 from llext_tools.cli.render import printable, report
 from llext_tools.diag import Diagnostic, fail
-from llext_tools.distributions import Installed, installed_extensions, matching
+from llext_tools.distributions import Installed, installed_extensions, matching, nearest_name
 
 DESCRIPTION = (
     "List the extensions that are installed with Python packages. Where a command takes an extension's file, "
@@ -35,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if warnings:
         report(warnings)
     if args.name and not found:
-        near = nearest(args.name, {known for each in every for known in (each.name, each.whole_name)})
+        near = nearest_name(args.name, every)
         cure = f"did you mean `{near}`?" if near else "`llext list` lists those that are"
         fail("usage", f"no extension `{args.name}` is installed", help=cure)
     if args.json:
@@ -50,15 +49,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_table(found: list[Installed]) -> None:
+    packages = [printable(f"{each.distribution} {each.version}") for each in found]
     rows = [
-        (
-            printable(f"{each.distribution} {each.version}"),
-            each.whole_name,
-            each.target,
-            each.toolchain,
-            f"{each.size:,}",
-        )
-        for each in found
+        (package, each.whole_name, each.target, each.toolchain, f"{each.size:,}")
+        for package, each in zip(packages, found, strict=True)
     ]
     widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
     for row in (HEAD, *rows):

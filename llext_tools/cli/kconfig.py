@@ -13,8 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from llext_tools.cli.parser import nearest
-from llext_tools.diag import Location, fail
+from llext_tools.diag import Location, fail, nearest
 from llext_tools.files import read_bytes
 from llext_tools.llext.config import KIB, Config, HeapKind, Protection
 

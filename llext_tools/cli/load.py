@@ -20,10 +20,10 @@ from llext_tools.arch.base import Arch
 from llext_tools.cli.board import add_options, agree, check_protection, check_sizes, parse_heap, with_heap
 from llext_tools.cli.kconfig import Kconfig, read_kconfig
 from llext_tools.cli.link import NOBODY
-from llext_tools.cli.parser import Parser, address, nearest
+from llext_tools.cli.parser import Parser, address
 from llext_tools.cli.render import Paint, report
 from llext_tools.cli.verdict import Span, Step, document, heap_lines, heaps_of, load_step, text, unload_step
-from llext_tools.diag import CODES, Diagnostic, Location, fail
+from llext_tools.diag import CODES, Diagnostic, Location, fail, nearest
 from llext_tools.elf.structs import ELFCLASS, ELFMAG
 from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes

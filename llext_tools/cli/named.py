@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from llext_tools.diag import Diagnostic, fail
+from llext_tools.jobs import named
 
 OPERANDS: dict[str, tuple[str, ...]] = {
     "check": ("files", "first"),
@@ -94,8 +95,7 @@ def _paths(command: str, word: str, target: str, args: argparse.Namespace) -> li
 
 def _may_be_name(word: str) -> bool:
     """Whether a word need not be a path. A folder of that name is no extension."""
-    name = word.rpartition(":")[2].partition("@")[0]
-    return not ("/" in word or os.sep in word or "." in name or (os.path.exists(word) and not os.path.isdir(word)))
+    return named(word) is not None and (os.path.isdir(word) or not os.path.exists(word))
 
 
 def advised(found: Iterable[Diagnostic], words: Iterable[str]) -> tuple[Diagnostic, ...]:
@@ -112,11 +112,9 @@ def advised(found: Iterable[Diagnostic], words: Iterable[str]) -> tuple[Diagnost
 
 def _meant(word: str) -> str:
     from llext_tools.artifact import EXTENSION_SUFFIX
-    from llext_tools.cli.parser import nearest
-    from llext_tools.distributions import installed_extensions
+    from llext_tools.distributions import installed_extensions, nearest_name
 
     if os.path.isfile(f"{word}{EXTENSION_SUFFIX}"):
         return f"did you mean `{word}{EXTENSION_SUFFIX}`?"
-    name = word.rpartition(":")[2].partition("@")[0]
-    near = nearest(name, {each.name for each in installed_extensions()})
+    near = nearest_name(word, installed_extensions())
     return f"did you mean `{near}`, which is installed?" if near else "`llext list` shows which names there are"

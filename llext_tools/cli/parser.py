@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import islice
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from llext_tools.cli import EVERY
 from llext_tools.cli.named import advised, find_named, words_of
 from llext_tools.cli.render import columns, diagnostics_to_json, wrap
-from llext_tools.diag import fail
+from llext_tools.diag import fail, nearest
 from llext_tools.errors import FormatError, LlextError
 
 ADDRESS = re.compile(r"\s*(?:0[xX]0*([0-9a-fA-F]{1,16})|0*([0-9]{1,20}))\s*")
@@ -241,13 +241,6 @@ def address(text: str, option: str) -> int:
     if value >> 64:
         fail("usage", f"{option}: `{text}` is not an address", help="write it as 0x20010000")
     return value
-
-
-def nearest(word: str, known: Iterable[str], similar: float = 0.6) -> str:
-    """The most similar of some words, ``""`` if none is ``similar``, of 1 if they are the same."""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(word, list(known), 1, similar)), "")
 
 
 def choice_help(word: str, choices: Sequence[str]) -> str:

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from llext_tools.cli.parser import nearest
-from llext_tools.diag import CODES, Diagnostic, Reporter
+from llext_tools.diag import CODES, Diagnostic, Reporter, nearest
 
 ALL = "all"
 UNSEEN = frozenset(

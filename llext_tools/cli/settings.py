@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, get_args
 
 from llext_tools import arch as archs
 from llext_tools import profile as profiles
-from llext_tools.cli.parser import choice_help, nearest
+from llext_tools.cli.parser import choice_help
 from llext_tools.cli.policy import ALL, NONE, Codes, Policy, codes_of
-from llext_tools.diag import Location, Reporter
+from llext_tools.diag import Location, Reporter, nearest
 from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes, toml_fault
 

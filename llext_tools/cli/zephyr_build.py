@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools.cli.kconfig import options_of
-from llext_tools.cli.parser import nearest
-from llext_tools.diag import fail
+from llext_tools.diag import fail, nearest
 from llext_tools.files import read_bytes
 from llext_tools.profile.releases import profile_for
 

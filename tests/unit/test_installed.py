@@ -263,6 +263,8 @@ def test_a_misspelt_name_brings_the_nearest(site: Site, command: list[str]) -> N
     for word, advice in {
         "blnk": "did you mean `blink`, which is installed?",
         "blnks:blink@x": "did you mean `blink`, which is installed?",
+        "blnk@cortex-m4-gc": "did you mean `blink@cortex-m4-gcc`, which is installed?",
+        "blnk@": "did you mean `blink`, which is installed?",
         "b": "did you mean `b.llext`?",
         "nothing": "`llext list` shows which names there are",
     }.items():
@@ -273,6 +275,28 @@ def test_a_misspelt_name_brings_the_nearest(site: Site, command: list[str]) -> N
     for word in ("blnk.llext", "./blnk"):
         code, text = llext(*command, word)
         assert (code, "did you mean" in text, "llext list" in text) == (3, False, False)
+
+
+def test_a_misspelt_job_brings_the_nearest(site: Site) -> None:
+    site.add("blinks", "blink", "cortex-m4-gcc", "rv32imac-zig")
+    for word, advice in {
+        "blink@cortex-m4-gc": "did you mean `blink@cortex-m4-gcc`?",
+        "blinks:blink@cortexm4": "did you mean `blinks:blink@cortex-m4`?",
+        "blink@x": "`llext list` lists all",
+        "blink@": "choose one, such as `blink@cortex-m4-gcc`, or leave the `@` out",
+    }.items():
+        code, text = llext("inspect", word)
+        text = " ".join(text.split())
+        assert code == 2
+        assert "`cortex-m4-gcc` and `rv32imac-zig`" in text
+        assert text.endswith(f"= help: {advice}")
+    for word, near in {
+        "blnk@cortex-m4": "blink@cortex-m4",
+        "blink@": "blink",
+        "blink@rv32imac-zg": "blink@rv32imac-zig",
+    }.items():
+        code, text = llext("list", word)
+        assert (code, f"did you mean `{near}`?" in text) == (2, True)
 
 
 def test_another_target_is_named(site: Site) -> None:
