@@ -165,7 +165,7 @@ def words(args: argparse.Namespace, folder: Path, targets: list[str]) -> dict[st
         "HEADERS": header,
         "SAY": say,
         "TESTS": "" if alone else said,
-        "FIRMWARE": f", firmware={quote.toml(firmware)}" if firmware else "",
+        "FIRMWARE": f", firmware={quote.python(firmware)}" if firmware else "",
         "FOR": f", checked against the firmware `{os.path.basename(firmware)}`" if firmware else "",
         "TARGET": targets[0],
         "TARGETS": ", ".join(targets),

@@ -74,10 +74,9 @@ def to_make(target: Target, toolchain: Toolchain, root: str) -> str:
     names: dict[toolchains.Language, str] = {"C": "LLEXT_CFLAGS", "CXX": "LLEXT_CXXFLAGS", "ASM": "LLEXT_ASFLAGS"}
     words |= {names[language]: toolchains.extension_flags(target, toolchain, language, root) for language in names}
     files = {"LLEXT_MERGE_SCRIPT": merge_script(), "LLEXT_ATEXIT": atexit_source()}
-    values = {name: shlex.join(value) for name, value in words.items()}
-    values |= {name: path.replace(" ", "\\ ") for name, path in files.items()}
-    quoted = {name: value.replace("$", "$$").replace("#", "\\#") for name, value in values.items()}
-    return "\n".join([_head(target, toolchain), *(f"{name} := {value}" for name, value in quoted.items()), ""])
+    values = {name: quote.make(shlex.join(value)) for name, value in words.items()}
+    values |= {name: quote.make_file(path) for name, path in files.items()}
+    return "\n".join([_head(target, toolchain), *(f"{name} := {value}" for name, value in values.items()), ""])
 
 
 def to_meson(target: Target, toolchain: Toolchain, root: str) -> str:
@@ -90,27 +89,27 @@ def to_meson(target: Target, toolchain: Toolchain, root: str) -> str:
         "ar": toolchain.ar,
         "llext-link": _link(target, toolchain, root),
     }
-    lines += [f"{name} = {_meson(words)}" for name, words in programs.items()]
+    lines += [f"{name} = {quote.meson_list(words)}" for name, words in programs.items()]
     lines.append("[built-in options]")
     options: dict[str, toolchains.Language] = {"c_args": "C", "cpp_args": "CXX"}
     for name, language in options.items():
         more = toolchains.extension_flags(target, toolchain, language, root)
         if toolchain.name == "zig":
             more += (toolchains.UNUSED_FLAGS,)  # Meson assembles with the flags for C
-        lines.append(f"{name} = {_meson(more)}")
+        lines.append(f"{name} = {quote.meson_list(more)}")
     lines += [
         "buildtype = 'plain'",
         "b_staticpic = false",
         "b_pie = false",
         "[properties]",
         "skip_sanity_check = true",  # it would link a program
-        f"llext_target = {_meson_string(target.name)}",
-        f"llext_toolchain = {_meson_string(toolchain.name)}",
-        f"llext_merge_script = {_meson_string(merge_script())}",
+        f"llext_target = {quote.meson(target.name)}",
+        f"llext_toolchain = {quote.meson(toolchain.name)}",
+        f"llext_merge_script = {quote.meson(merge_script())}",
         "[host_machine]",
         "system = 'none'",
-        f"cpu_family = {_meson_string(family)}",
-        f"cpu = {_meson_string(target.name)}",
+        f"cpu_family = {quote.meson(family)}",
+        f"cpu = {quote.meson(target.name)}",
         "endian = 'little'",
     ]
     return "\n".join(lines) + "\n"
@@ -157,15 +156,6 @@ def _link(target: Target, toolchain: Toolchain, root: str = "") -> tuple[str, ..
     flags = toolchains.link_flags(target, toolchain.name, merge_script())
     maps = toolchains.map_options(toolchain, root) if root and toolchain.name == "gcc" else ()
     return (*toolchains.link_command(toolchain), *flags, *maps)
-
-
-def _meson(words: Iterable[str]) -> str:
-    return f"[{', '.join(map(_meson_string, words))}]"
-
-
-def _meson_string(text: str) -> str:
-    text = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
 
 
 def _list(words: Iterable[str]) -> str:

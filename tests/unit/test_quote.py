@@ -1,7 +1,9 @@
-"""Strings in other languages come back as they were. Oracles: CMake itself, ``tomllib``."""
+"""Strings in other languages come back as they were. Oracles: CMake, make, a shell, Meson, Python and ``tomllib``."""
 
 from __future__ import annotations
 
+import ast
+import shlex
 import subprocess
 import tomllib
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from cmake_project import tool
 from llext_tools import quote
+from needs import need
 
 HOSTILE = ["", "plain", 'a "b"', r"C:\new\$x", "${x} $ENV{x} $<1:x>", "#[[ ]]", "a;b", "two\nlines", "(é)"]
 NO_ELEMENTS = ["]==]", r"a\;b", "end\\"]
@@ -34,3 +37,33 @@ def test_cmake_reads_what_was_written(listed: bool, tmp_path: Path) -> None:
 def test_toml_reads_what_was_written(text: str) -> None:
     written = f"{quote.toml_key(text)} = {quote.toml([text])}"
     assert tomllib.loads(written) == {text: [text]}
+
+
+@given(st.text())
+def test_python_reads_what_was_written(text: str) -> None:
+    assert ast.literal_eval(quote.python(text)) == text
+
+
+def test_make_and_its_shell_read_what_was_written(tmp_path: Path) -> None:
+    make = need("gmake", "make")
+    words = [word for word in HOSTILE if "\n" not in word]
+    files = ["plain", "a b", "$x #1"]
+    for name in files:
+        (tmp_path / name).write_text(name)
+    (tmp_path / "Makefile").write_text(
+        f"words := {quote.make(shlex.join(words))}\nfiles := {' '.join(map(quote.make_file, files))}\n"
+        "all: $(files)\n\t@printf '%s|' $(words)\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([make], cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stdout.split("|")[:-1]) == (0, words), done.stderr
+
+
+def test_meson_reads_what_was_written(tmp_path: Path) -> None:
+    words = ["it's", *(word for word in HOSTILE if "\n" not in word)]
+    lines = ["project('x', meson_version: '>=1.2')", f"foreach word : {quote.meson_list(words)}"]
+    lines += ["  message('<' + word + '>')", "endforeach"]
+    (tmp_path / "meson.build").write_text("\n".join(lines), encoding="utf-8")
+    command = [tool("meson"), "setup", "b"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
+    assert [line[10:-1] for line in done.stdout.splitlines() if line.startswith("Message: <")] == words
