@@ -82,14 +82,16 @@ def run(args: argparse.Namespace) -> int:
         f"  cd {shlex.quote(args.name)}\n"
         f"  llext build  # {_of_all(targets)}\n"
         f"  pytest  # its tests, on {targets[0]}\n"
-        f"  tox  # both, in an environment for each target\n"
+        f"  tox  # build and test, in an environment {'for each target' if targets[1:] else 'of its own'}\n"
         f"  pip wheel --no-deps .  # what others install"
     )
     return 0
 
 
 def _of_all(targets: list[str]) -> str:
-    return "for both targets" if len(targets) == 2 else f"for all {len(targets)} targets" if targets[1:] else targets[0]
+    if len(targets) == 1:
+        return f"for {targets[0]}"
+    return "for both targets" if len(targets) == 2 else f"for all {len(targets)} targets"
 
 
 def check_name(name: str) -> None:

@@ -136,6 +136,22 @@ def test_what_cannot_be_written_leaves_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert not list(Path().iterdir())
 
 
+@pytest.mark.parametrize(
+    ("targets", "built", "tested"),
+    [
+        (["rv32imac"], "for rv32imac", "in an environment of its own"),
+        (["rv32imac", "cortex-m4"], "for both targets", "in an environment for each target"),
+        (["rv32imac", "cortex-m4", "rv64gc"], "for all 3 targets", "in an environment for each target"),
+    ],
+)
+def test_what_comes_next_is_for_so_many_targets(targets: list[str], built: str, tested: str) -> None:
+    code, text = llext("new", "blink", *(f"--target={target}" for target in targets))
+    assert code == 0, text
+    said = dict(line.strip().split("  # ") for line in text.splitlines() if "  # " in line)
+    assert (said["llext build"], said["tox"]) == (built, f"build and test, {tested}")
+    assert said["pytest"] == "its tests, on rv32imac"
+
+
 def test_an_unknown_target_is_refused() -> None:
     code, text = llext("new", "blink", "--target", "cortex-m44")
     assert code == 2
