@@ -38,24 +38,28 @@ def check_folders(folders: Iterable[Path]) -> None:
     """
     for folder in folders:
         text = folder.as_posix()
-        what = next((f"has {shown} in its name" for letter, shown in UNFIT.items() if letter in text), "")
-        if text.count("[") != text.count("]"):
-            what = "has a bracket without its partner in its name"
-        if not is_utf8(text):
-            what = "has a name that is not in UTF-8"
-        if what:
+        if what := _unfit(text):
             fail("usage", f"CMake cannot work in `{text}`: it {what}", help="give the folder another name")
 
 
 def check_files(files: Iterable[str]) -> None:
-    """Say before anything is built that CMake cannot have a file in a list.
+    """Say before anything is built that CMake cannot use a file, in a list and in rules for Ninja.
 
     Raises:
         UsageError: ``usage``.
     """
     for file in files:
-        if what := next((UNFIT[letter] for letter in ";\n" if letter in file), ""):
-            fail("usage", f"CMake would take `{file}` for two files: it has {what} in its name", help="rename it")
+        if what := _unfit(Path(file).as_posix()):
+            fail("usage", f"CMake cannot use `{file}`: it {what}", help="rename it")
+
+
+def _unfit(path: str) -> str:
+    """What a path has that CMake cannot use; "" if there is nothing."""
+    if not is_utf8(path):
+        return "has a name that is not in UTF-8"
+    if path.count("[") != path.count("]"):
+        return "has a bracket without its partner in its name"
+    return next((f"has {shown} in its name" for letter, shown in UNFIT.items() if letter in path), "")
 
 
 def check_own(source: Path, jobs: Sequence[Job]) -> None:

@@ -30,8 +30,8 @@ def test_other_names_are_fit() -> None:
     check_folders(map(Path, ["a b", "x[1]", "a$b", "\xfc", "a=b", "a'b", "a#b", "a,b"]))
 
 
-@pytest.mark.parametrize("name", ["a;b.toml", "a\nb.toml"])
-def test_a_firmware_that_would_be_two_is_refused(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a;b.toml", "a\nb.toml", "a\rb.toml", "a[.toml", "a\\"])
+def test_a_firmware_that_cmake_cannot_use_is_refused(name: str, tmp_path: Path) -> None:
     """As a file, or as a configuration in the settings."""
     (tmp_path / "CMakeLists.txt").touch()
     for file in (name, "table.toml"):
@@ -41,7 +41,7 @@ def test_a_firmware_that_would_be_two_is_refused(name: str, tmp_path: Path) -> N
         text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
         (tmp_path / "llext.toml").write_text(f"[[build.firmware]]\n{text}", encoding="utf-8")
         code, printed = llext("build", str(tmp_path), "--target=cortex-m4", "--toolchain=gcc")
-        assert (code, "error[usage]: CMake would take" in printed) == (2, True), printed
+        assert (code, "error[usage]: CMake cannot use" in printed) == (2, True), printed
         assert not (tmp_path / "build").exists()
 
 
