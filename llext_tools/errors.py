@@ -90,7 +90,7 @@ class ToolError(LlextError):
 
 
 class BuildError(LlextError):
-    """Configuring or compiling a project failed."""
+    """Configuring, compiling or testing a project failed."""
 
     exit_code = 12
 

@@ -40,11 +40,6 @@ INNER = re.compile(r"\(\s*[*&]")
 STAR = re.compile(r"(?:\*|&&?)\s*(?:(?:const|volatile|restrict|_Atomic)\s*)*$")
 
 
-def ctype_of(notation: str | Type, types: Mapping[str, Layout], model: DataModel, spelling: str = "") -> CType:
-    """A type in the notation; see ``CTypes`` for several of one interface."""
-    return CTypes(types, model).ctype(notation, spelling)
-
-
 def prototype_of(signature: Signature, types: Mapping[str, Layout], model: DataModel, name: str) -> Prototype:
     """The prototype of a function.
 

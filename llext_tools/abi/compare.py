@@ -20,7 +20,6 @@ from llext_tools.abi.types import Interface, Layout, Member, Signature
 
 What = Literal["kind", "variable", "count", "variadic", "result", "parameter",
                "offset", "type", "bits", "missing", "added", "size", "value", "sort"]  # fmt: skip
-PROTOTYPE: tuple[What, ...] = ("kind", "count", "variadic", "result", "parameter")
 DEEPEST = 40  # anonymous members in each other
 
 

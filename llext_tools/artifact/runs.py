@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from importlib.machinery import all_suffixes
 from typing import Any
 
-from llext_tools.artifact import DIGEST, Artifact, is_basename, load, with_files_last
+from llext_tools.artifact import DIGEST, Artifact, is_basename, of_format, with_files_last
 from llext_tools.diag import Location, fail
 from llext_tools.files import read_bytes
 
@@ -48,14 +48,12 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     name = os.fspath(path)
     try:
-        return _checked(load(read_bytes(name)))
+        return _checked(of_format(read_bytes(name), FORMAT))
     except ValueError as error:
         fail("manifest-syntax", f"this is no record of a run: {error}", at=Location(file=name), help="run it again")
 
 
-def _checked(record: Any) -> dict[str, Any]:
-    if not isinstance(record, dict) or record.get("format") != FORMAT or isinstance(record["format"], bool):
-        raise ValueError(f"it is not of format {FORMAT}")
+def _checked(record: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(record.get("test"), str) or not record["test"]:
         raise ValueError("`test` is no name")
     files = record.get("files")

@@ -49,7 +49,7 @@ class AT:
     """``DW_AT_*``, those that are asked for."""
 
     sibling, location, name, byte_size, bit_offset, bit_size = 0x01, 0x02, 0x03, 0x0B, 0x0C, 0x0D
-    low_pc, language, const_value, inline, prototyped, upper_bound = 0x11, 0x13, 0x1C, 0x20, 0x27, 0x2F
+    low_pc, language, const_value, prototyped, upper_bound = 0x11, 0x13, 0x1C, 0x27, 0x2F
     abstract_origin, artificial, count, data_member_location = 0x31, 0x34, 0x37, 0x38
     declaration, encoding, external, specification, type, virtuality = 0x3C, 0x3E, 0x3F, 0x47, 0x49, 0x4C
     signature, data_bit_offset, linkage_name, str_offsets_base, addr_base = 0x69, 0x6B, 0x6E, 0x72, 0x73

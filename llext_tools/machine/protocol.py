@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol
 
 from llext_tools.elf.model import Bytes
 from llext_tools.mem import Perm
-
-Read: TypeAlias = "Callable[[int, int], int]"
-Write: TypeAlias = "Callable[[int, int, int], None]"
 
 Reason = Literal[
     "trap",  # reached an address given to trap()

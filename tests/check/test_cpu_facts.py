@@ -11,7 +11,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 from llext_tools import arch as archs
-from llext_tools.abi.c import ctype_of
+from llext_tools.abi.c import CTypes
 from llext_tools.abi.types import Layout, Member
 from llext_tools.arch.base import Cpu
 from llext_tools.arch.model import FloatAbi
@@ -262,7 +262,7 @@ def test_values_in_fpu_registers(
     bits = 64 if "rv64" in flags else 32
 
     def differs(notation: str, variadic: bool = False) -> bool:
-        parts = scalars(ctype_of(notation, LAYOUTS, DataModel(32 if bits == 32 else 64, 16)))
+        parts = scalars(CTypes(LAYOUTS, DataModel(32 if bits == 32 else 64, 16)).ctype(notation))
         return arch.callconv.in_fpu(parts, bits, here, variadic) != arch.callconv.in_fpu(parts, bits, there, variadic)
 
     ours = {f"{what}{i}" for i, notation in enumerate(TYPES.values()) if differs(notation) for what in ("put", "get")}

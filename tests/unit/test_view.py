@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llext_tools.abi.c import CTypes, ctype_of, prototype_of
+from llext_tools.abi.c import CTypes, prototype_of
 from llext_tools.abi.types import Layout, Member, Param, Signature
 from llext_tools.c.types import CType, DataModel
 from llext_tools.c.values import pack
@@ -106,7 +106,7 @@ TYPES = {
         ),
     ),
 }  # fmt: skip
-SAMPLE = ctype_of("struct sample", TYPES, MODEL)
+SAMPLE = CTypes(TYPES, MODEL).ctype("struct sample")
 
 
 def sample() -> tuple[Sample, Any]:
@@ -188,7 +188,7 @@ def test_pointers_are_followed() -> None:
     assert theirs.next == BASE == address_of(ours)
     assert type_of(ours) == SAMPLE
     with pytest.raises(TypeError, match="it may point to anything"):
-        Pointer(Buffer(theirs), ctype_of("*void", TYPES, MODEL), BASE)[0]
+        Pointer(Buffer(theirs), CTypes(TYPES, MODEL).ctype("*void"), BASE)[0]
 
 
 def test_constants_have_names() -> None:
@@ -270,7 +270,7 @@ def test_arrays_without_a_length_and_incomplete_types() -> None:
         "struct tail": Layout("struct", 4, (Member("n", 0, "u32", "uint32_t"), Member("at", 4, "[]u16", "uint16_t []")))
     }
     theirs = Sample()
-    ours: Any = View(Buffer(theirs), ctype_of("struct tail", types, MODEL), BASE)
+    ours: Any = View(Buffer(theirs), CTypes(types, MODEL).ctype("struct tail"), BASE)
     ours.at[1] = 0x1234
     assert bytes(theirs)[6:8] == b"\x34\x12"
     assert (ours.at[1], ours[...]) == (0x1234, {"n": 0, "at": []})
@@ -278,7 +278,7 @@ def test_arrays_without_a_length_and_incomplete_types() -> None:
         len(ours.at)
     with pytest.raises(IndexError):
         ours.at[-1]
-    opaque = ctype_of("*struct nobody", types, MODEL)
+    opaque = CTypes(types, MODEL).ctype("*struct nobody")
     with pytest.raises(TypeError, match="`struct nobody \\*` cannot be followed: the type is incomplete"):
         Pointer(Buffer(theirs), opaque, BASE)[0]
 
@@ -297,7 +297,7 @@ def test_arrays_without_a_length_and_incomplete_types() -> None:
     ],
 )
 def test_names_of_types_are_those_of_their_declarations(notation: str, spelling: str, names: list[str]) -> None:
-    found, ctype = [], ctype_of(notation, {}, MODEL, spelling)
+    found, ctype = [], CTypes({}, MODEL).ctype(notation, spelling)
     inner: CType | None = ctype
     while inner is not None:
         found.append(inner.name)
@@ -323,7 +323,7 @@ def test_a_timeout_is_passed_as_a_number() -> None:
     timeout = Param("timeout", "struct k_timeout_t", "k_timeout_t")
     found = prototype_of(Signature(timeout.type, timeout.spelling, (timeout,)), types, MODEL, "f")
     assert (found.params[0].kind, found.result.kind, str(found)) == ("int", "record", "k_timeout_t f(k_timeout_t)")
-    assert ctype_of(timeout.type, types, MODEL, timeout.spelling).record is not None
+    assert CTypes(types, MODEL).ctype(timeout.type, timeout.spelling).record is not None
 
 
 def test_a_type_may_refer_to_itself() -> None:
