@@ -205,7 +205,7 @@ def texts(source: Source, key: str, value: Any) -> tuple[str, ...]:
     """A list of texts; a text alone is a list of one."""
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list):
-        source.error(f"`{key}` is {kind(value)}, not text", key)
+        source.error(f"`{key}` is {kind(value)}, neither text nor a list of texts", key)
         return ()
     for wrong in (each for each in values if not isinstance(each, str) or not each):
         source.error(f"`{key}` holds {kind(wrong)}, not text", key)

@@ -126,7 +126,7 @@ def test_all_that_is_wrong_comes_at_once_with_its_line(project: Path) -> None:
         (9, "did you mean `region`?"),
     ]
     assert [line for line, _, _ in found] == [2, 3, 3, 4, 5, 6, 7, 9, 10]
-    assert "`werror` is a number, not text" in [message for _, message, _ in found]
+    assert "`werror` is a number, neither text nor a list of texts" in [message for _, message, _ in found]
 
 
 @pytest.mark.parametrize(
