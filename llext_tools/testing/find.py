@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools.artifact import EXTENSION_SUFFIX
@@ -71,34 +72,59 @@ def _chosen(
     built: dict[Path, list[Path]], which: Which, usual: Callable[[], Which], name: Path
 ) -> tuple[Path, list[Path]]:
     """The folder that is meant, or the only one, with what is in it; one of ``build`` rather than of ``dist``."""
-    fit: dict[str, Path] = {}
-    for job in built:
-        fit.setdefault(job.name, job)
-    for i, part in enumerate(which):
-        there = list(dict.fromkeys(parts(job.name)[i] for job in fit.values()))
-        fit = {job: folder for job, folder in fit.items() if part in ("", parts(folder.name)[i])}
+    nearest: dict[str, Path] = {}
+    for folder in built:
+        nearest.setdefault(folder.name, folder)
+    fit = {folder: parts(job) for job, folder in nearest.items()}
+    for part in PARTS:
+        wanted, there = part.of(which), list(dict.fromkeys(map(part.of, fit.values())))
+        fit = {folder: each for folder, each in fit.items() if wanted in ("", part.of(each))}
         if not fit:
-            text = f"`{name}` is not built {HOW[i]} `{part}`, but {HOW[i]} {listed(there, 6)}"
-            options = zip(which._fields[: i + 1], which, strict=False)
-            cure = f"build it, `llext build {' '.join(f'--{field} {value}' for field, value in options if value)}`"
-            raise _missing(text, f"{cure}, or choose one: `--llext-{which._fields[i]} {there[0]}`")
-    for i, part in enumerate(usual() if len(fit) > 1 else ()):
-        fit = {job: folder for job, folder in fit.items() if part == parts(folder.name)[i]} or fit
-    first, *others = fit.values()
+            text = f"`{name}` is not built {part.how} `{wanted}`, but {part.how} {listed(there, 6)}"
+            options = [f"--{each.name} {each.of(which)}" for each in PARTS if each.of(which)]
+            cure = f"build it, `llext build {' '.join(options)}`, or choose one: `--llext-{part.name} {there[0]}`"
+            raise _missing(text, cure)
+    likely = usual() if len(fit) > 1 else OPEN
+    for part in PARTS:
+        fit = {folder: each for folder, each in fit.items() if part.of(likely) == part.of(each)} or fit
+    first, *others = fit
     if not others:
         return first, built[first]
-    i = next(i for i in range(len(which)) if any(parts(job.name)[i] != parts(first.name)[i] for job in others))
-    text = f"`{name}` is built {HOW[i]} several {Which._fields[i]}s: {listed(map(shown, fit.values()), 6)}"
-    raise _unclear(text, CURES[i].format(parts(first.name)[i], shown(first)))
+    part = next(part for part in PARTS if len(set(map(part.of, fit.values()))) > 1)
+    text = f"`{name}` is built {part.how} several {part.name}s: {listed(map(shown, fit), 6)}"
+    raise _unclear(text, part.cure.format(part.of(fit[first]), shown(first)))
 
 
-HOW = ("for", "by", "for")
-CURES = (
-    "choose one: `--llext-target {0}`, LLEXT_TARGET in the environment, or `targets` of [build] in llext.toml",
-    "choose one: `--llext-toolchain {0}`, LLEXT_TOOLCHAIN in the environment, or `toolchains` of [build] in llext.toml",
-    "choose one: `--llext-build-dir {1}`, or run on its firmware, `--llext-firmware ELF`, where llext.toml names that",
+class Part(NamedTuple):
+    """A part of ``Which``: how messages speak of it, and how to choose one of several."""
+
+    name: str
+    how: str
+    cure: str
+
+    def of(self, which: Which) -> str:
+        return str(getattr(which, self.name))
+
+
+PARTS = (
+    Part(
+        "target",
+        "for",
+        "choose one: `--llext-target {0}`, LLEXT_TARGET in the environment, or `targets` of [build] in llext.toml",
+    ),
+    Part(
+        "toolchain",
+        "by",
+        "choose one: `--llext-toolchain {0}`, LLEXT_TOOLCHAIN in the environment, or `toolchains` of [build] in "
+        "llext.toml",
+    ),
+    Part(
+        "firmware",
+        "for",
+        "choose one: `--llext-build-dir {1}`, or run on its firmware, `--llext-firmware ELF`, where llext.toml names "
+        "that",
+    ),
 )
-"""By the parts of ``Which``: how messages speak of them, and how to choose one."""
 
 
 def _only(found: tuple[Path, list[Path]]) -> str:

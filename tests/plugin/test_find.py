@@ -110,6 +110,9 @@ def test_what_is_not_built_by_a_toolchain(tmp_path: Path) -> None:
         looked_up("hello", tmp_path, target="cortex-m4", toolchain="zig")
     assert "`llext build --target cortex-m4 --toolchain zig`" in raised.value.diagnostics[0].help
     assert "`--llext-toolchain gcc`" in raised.value.diagnostics[0].help
+    with pytest.raises(FormatError, match="is not built for `rv64gc`, but for `cortex-m4` and `rv32imac`") as raised:
+        looked_up("hello", tmp_path, target="rv64gc", toolchain="zig")
+    assert "`llext build --target rv64gc --toolchain zig`" in raised.value.diagnostics[0].help
 
 
 def test_only_what_has_passed_is_left(tmp_path: Path) -> None:
