@@ -88,5 +88,10 @@ def modules_in(folder: str) -> list[str]:
         return sorted(each.name for each in entries if each.name.endswith(SUFFIXES) or _is_package(each.path))
 
 
+def names_in(folder: str) -> list[str]:
+    """All that is in a folder, but for what Python keeps there of modules."""
+    return sorted(name for name in os.listdir(folder) if name != "__pycache__")
+
+
 def _is_package(folder: str) -> bool:
     return os.path.isfile(os.path.join(folder, "__init__.py"))

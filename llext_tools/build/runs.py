@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import llext_tools
-from llext_tools.artifact.runs import modules_in
+from llext_tools.artifact.runs import modules_in, names_in
 from llext_tools.build.job import Job
 from llext_tools.build.process import environment
 
@@ -75,6 +75,8 @@ def _holds(run: Run, pythonpath: str) -> bool:
         if record["pythonpath"] != pythonpath:
             return False
         if any(modules_in(folder) != names for folder, names in record["modules"].items()):
+            return False
+        if any(names_in(folder) != names for folder, names in record["folders"].items()):
             return False
         for path, then in record["inputs"].items():
             if then is None:

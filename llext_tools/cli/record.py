@@ -3,11 +3,12 @@
     {"format": 1, "test": "hello.greets", "calls": ["hello()"], "placements": 3, "firmware": [{"file", "sha256"}],
      "files": {"hello.llext": "<sha256>"}, "version": "1.0",
      "inputs": {"/p/hello.llext": [size, mtime in ns], "/p/sought": null}, "modules": {"/p": ["board.py"]},
-     "pythonpath": "", "outputs": []}
+     "folders": {"/p/waves": ["a.wav"]}, "pythonpath": "", "outputs": []}
 
 What stands before ``version`` goes into the manifest of the extension, see ``artifact.runs``. The rest is for ``llext
 build``: a test whose inputs are what they were need not run again; one that is null was looked for, and is not there.
-``modules`` is what could be imported from the folders where modules were looked for. ``inputs`` is null for a run that
+``modules`` is what could be imported from the folders where modules were looked for, ``folders`` all that is in those
+that an override has listed. ``inputs`` is null for a run that
 cannot be compared so, for it has started other programs or used the network. What nobody notices: variables of the
 environment that an override reads, the time, and files that it only asks for whether they are there.
 """
@@ -26,12 +27,14 @@ from typing import Any
 
 import llext_tools
 from llext_tools.artifact import digest, named_file
-from llext_tools.artifact.runs import FORMAT, modules_in
+from llext_tools.artifact.runs import FORMAT, modules_in, names_in
 from llext_tools.diag import fail
 from llext_tools.files import read_bytes, spare, write_atomically, write_cure
 
 AT_LARGE = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
 """Audit events after which nobody knows what a run depends on."""
+IMPORTS = "<frozen importlib._bootstrap_external>"
+"""The code that imports, as Python names its file."""
 
 
 class Record:
@@ -49,6 +52,7 @@ class Record:
         self._args = args
         self._inputs: dict[str, tuple[int, int] | None] | None = {}
         self._modules: dict[str, list[str]] = {}
+        self._listings: dict[str, list[str]] = {}
         self._own = _folders(os.path.dirname(llext_tools.__file__))
         self._library = _folders(sysconfig.get_path("stdlib"))
         self._packages = _folders(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
@@ -82,6 +86,7 @@ class Record:
             "version": llext_tools.__version__,
             "inputs": inputs,
             "modules": self._modules,
+            "folders": self._listings,
             "pythonpath": os.environ.get("PYTHONPATH", ""),
             "outputs": [os.path.abspath(path) for path in outputs if path and path != "-"],
         }
@@ -96,9 +101,9 @@ class Record:
         elif event == "open":
             with suppress(OSError, ValueError, TypeError, NotImplementedError):
                 self._opened(given[0], given[2])
-        elif event == "os.listdir":  # as an import does
+        elif event in ("os.listdir", "os.scandir"):
             with suppress(OSError, ValueError, TypeError):
-                self._listed(os.path.abspath(os.fsdecode(given[0] or ".")))
+                self._listed(os.path.abspath(os.fsdecode(given[0] or ".")), sys._getframe(1).f_code.co_filename)
 
     def _opened(self, name: Any, flags: int) -> None:
         if isinstance(name, int) or flags & (os.O_WRONLY | os.O_RDWR) or self._inputs is None:
@@ -120,10 +125,16 @@ class Record:
         if stat.S_ISREG(found.st_mode):
             self._inputs[path] = (found.st_size, found.st_mtime_ns)
 
-    def _listed(self, folder: str) -> None:
+    def _listed(self, folder: str, by: str) -> None:
         inside = os.path.join(os.path.realpath(folder), "")
-        if folder not in self._modules and not inside.startswith((*self._own, *self._packages, *self._library)):
-            self._modules[folder] = modules_in(folder)
+        if inside.startswith((*self._own, *self._packages, *self._library)):
+            return
+        if os.path.realpath(by).startswith(self._own):
+            return
+        imports = by == IMPORTS
+        listings = self._modules if imports else self._listings
+        if folder not in listings:
+            listings[folder] = modules_in(folder) if imports else names_in(folder)
 
 
 def _folders(*paths: str) -> tuple[str, ...]:

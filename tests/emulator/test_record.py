@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from emulator.compiled import CALLS_READ_ADC
+from llext_tools.build import Job
+from llext_tools.build.process import environment
+from llext_tools.build.runs import up_to_date
 from needs import need
 
 pytestmark = [pytest.mark.emulator, pytest.mark.toolchain]
@@ -80,7 +83,36 @@ def test_a_record_says_what_was_looked_for(folder: Path) -> None:
     found = record(folder)
     assert found["inputs"][str(folder / "more.txt")] is None
     assert found["modules"][str(folder)] == ["board.py", "levels.py", "pack"]
+    assert found["folders"] == {}
     assert found["pythonpath"] == os.environ.get("PYTHONPATH", "")
+
+
+@pytest.mark.parametrize("how", ["os.listdir(waves)", "list(os.scandir(waves))", "list(pathlib.Path(waves).glob('*'))"])
+def test_a_record_says_what_was_listed(folder: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And holds while there are the same names."""
+    text = f"import os, pathlib\nwaves = 'waves'\ndef adc() -> int:\n    return len({how})\n"
+    (folder / "board.py").write_text(text, encoding="utf-8")
+    (folder / "waves").mkdir()
+    for name in ("b.wav", "a.wav"):
+        (folder / "waves" / name).touch()
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONPATH", environment().get("PYTHONPATH", ""))
+        run(folder, "--test=works", "--override=read_adc=board.py:adc", "--expect-return=2")
+    found = record(folder)
+    assert found["folders"] == {str(folder / "waves"): ["a.wav", "b.wav"]}
+    (folder / "build").mkdir()
+    (folder / "build" / "CTestTestfile.cmake").touch()
+    os.utime(folder / "build" / "CTestTestfile.cmake", (0, 0))
+    row = (folder / "out" / "run.json", "works", folder / "build" / "CTestTestfile.cmake")
+    (folder / "build" / "llext-runs.txt").write_text("\t".join(map(str, row)), encoding="utf-8")
+    job = Job(target="cortex-m4", toolchain="gcc", build=folder / "build", output=folder / "dist")
+    assert up_to_date(job) == ("works",)
+    (folder / "waves" / "c.wav").touch()
+    assert up_to_date(job) == ()
+    (folder / "waves" / "c.wav").unlink()
+    assert up_to_date(job) == ("works",)
+    shutil.rmtree(folder / "waves")
+    assert up_to_date(job) == ()
 
 
 def test_a_run_that_fails_leaves_no_record(folder: Path) -> None:
