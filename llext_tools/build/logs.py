@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from textwrap import dedent
 
-from llext_tools.build.job import Case, Failure, Step, Warned
+from llext_tools.build.job import Case, Failure, Job, Step, Warned
 from llext_tools.diag import CODES, Diagnostic, Location, Severity
 
 LINES_SHOWN = 14  # of one failure of another program
@@ -68,6 +71,23 @@ def configures_again(lines: Sequence[str]) -> bool:
 def never_ends(lines: Iterable[str]) -> bool:
     """Whether Ninja has given up running CMake: ``build.ninja`` was not up to date after 100 times."""
     return any(line.startswith("ninja: error: manifest 'build.ninja' still dirty") for line in lines)
+
+
+NO_ROOM = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
+LEAST_ROOM = 64 * 1024  # bytes: nothing can be built in less
+
+
+def on_full_disk(failures: tuple[Failure, ...], job: Job) -> tuple[Failure, ...]:
+    """The failures; where no room is left, that is said first: CMake takes it for a compiler that does not work."""
+    if not failures:
+        return ()
+    text = ""
+    with suppress(OSError):
+        text = job.log.read_text(encoding="utf-8", errors="replace")
+    if not NO_ROOM.search(text) and shutil.disk_usage(job.build).free >= LEAST_ROOM:
+        return failures
+    why = f"no room is left on the disk of {job.build}: make room, or build elsewhere, `--build-dir FOLDER`"
+    return (replace(failures[0], lines=(why, *failures[0].lines)), *failures[1:])
 
 
 OUR_ERROR = re.compile(r"^\s*error\[([a-z-]+)\]: ", re.MULTILINE)

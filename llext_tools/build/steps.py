@@ -25,6 +25,7 @@ from llext_tools.build.logs import (
     failures_of_cmake,
     failures_of_ninja,
     never_ends,
+    on_full_disk,
     shorten,
     unexplained,
     warnings_of,
@@ -34,8 +35,8 @@ from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
 from llext_tools.build.report import shown
 from llext_tools.build.runs import excluding, others, up_to_date
-from llext_tools.diag import listed
-from llext_tools.files import write_atomically
+from llext_tools.diag import fail, listed
+from llext_tools.files import write_atomically, write_cure
 
 STAMP = "llext-configured.json"
 INITIAL = "llext-initial.cmake"
@@ -43,6 +44,23 @@ TESTS = "llext-tests.xml"
 
 
 def run_job(
+    job: Job, options: Options, tools: Mapping[str, str], share: int, children: Children, observe: Observer
+) -> Result:
+    """Run the steps, with all that they print in the job's log.
+
+    Raises:
+        FormatError: ``file-unwritable``: the log or the output cannot be written.
+    """
+    try:
+        return run_steps(job, options, tools, share, children, observe)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        text = f"cannot write `{shown(job.log)}`: {(error.strerror or '').lower()}"
+        return fail("file-unwritable", text, help=write_cure(error, job.log))
+
+
+def run_steps(
     job: Job, options: Options, tools: Mapping[str, str], share: int, children: Children, observe: Observer
 ) -> Result:
     """Configure, build, test; stop at the first step that fails, or with ``keep_going`` test what was built."""
@@ -71,6 +89,7 @@ def run_job(
             seconds[step] = time.monotonic() - start
             if failures and not (options.keep_going and all(f.step is not Step.CONFIGURE for f in failures)):
                 break
+    failures = on_full_disk(failures, job)
     made = extensions(job)
     artifacts = tuple(made)
     if not failures:

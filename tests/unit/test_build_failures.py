@@ -6,13 +6,16 @@ Oracles: those of CMake 4.4 and Ninja 1.13 below were recorded from real runs.
 from __future__ import annotations
 
 import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from build_tools import TWO_EXTENSIONS, Tools
 from llext_tools import build
-from llext_tools.build import Failure, Result, Step, logs, process, steps
-from llext_tools.errors import BuildError, UndefinedError
+from llext_tools.build import Failure, Job, Result, Step, logs, process, steps
+from llext_tools.errors import BuildError, FormatError, UndefinedError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-ins are scripts with a #! line")
 
@@ -202,3 +205,34 @@ def test_exit_code_is_that_of_the_class_all_failures_share(tools: Tools) -> None
     assert build.exit_code([Result(job=tools.job())]) == 0
     assert build.exit_code([failed("undefined-symbol"), failed("undefined-symbol")]) == UndefinedError.exit_code
     assert build.exit_code([failed("undefined-symbol"), failed()]) == BuildError.exit_code
+
+
+FULL = "ninja: build stopped: Error writing to deps log: No space left on device."
+
+
+@pytest.mark.parametrize(("log", "free"), [(FULL, 1 << 30), ("cc: Disk quota exceeded", 1 << 30), ("", 0)])
+def test_a_full_disk_is_said_before_what_cmake_takes_it_for(
+    log: str, free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text was recorded on a full disk."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    job = Job(target="cortex-m4", toolchain="gcc", build=tmp_path, output=tmp_path)
+    job.log.write_text(f"x\n{log}\n", encoding="utf-8")
+    failure = Failure(step=Step.CONFIGURE, what="CMakeLists.txt:2", lines=("The C compiler is not able",))
+    first, second = logs.on_full_disk((failure, failure), job)
+    assert first.lines[0].startswith("no room is left on the disk of ")
+    assert (first.lines[1:], second) == (failure.lines, failure)
+    assert logs.on_full_disk((), job) == ()
+    job.log.write_text("x\n", encoding="utf-8")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    assert logs.on_full_disk((failure,), job) == (failure,)
+
+
+def test_a_log_that_cannot_be_written_is_named(tools: Tools) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    job = tools.job()
+    job.build.mkdir(parents=True, exist_ok=True)
+    job.log.symlink_to("/dev/full")
+    with pytest.raises(FormatError, match=r"cannot write `.*llext\.log`: no space left on device"):
+        tools.run(job)
