@@ -91,8 +91,8 @@ def test_link_and_check_load_only_numpy(command: str, tmp_path: Path) -> None:
 def test_build_loads_nothing_of_the_check(tmp_path: Path) -> None:
     """Each call of an up-to-date build would pay for it. This one ends when the jobs are chosen."""
     (tmp_path / "CMakeLists.txt").touch()
-    (tmp_path / "llext.toml").write_text('[build]\ntargets = ["no-such-cpu"]\n')
-    code, modules = loaded_by("build", str(tmp_path))
+    (tmp_path / "llext.toml").write_text('[build]\ntargets = ["cortex-m4"]\n')
+    code, modules = loaded_by("build", str(tmp_path), "--target", "no-such-cpu")
     assert code == 2
     assert {"llext_tools.cli.settings_build", "llext_tools.toolchains"} <= modules
     assert not modules & HEAVY

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import tomllib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from llext_tools import profile as profiles
 from llext_tools.artifact.facts import is_word, profile_of
@@ -16,9 +14,10 @@ from llext_tools.bundle.helpers import helpers_in
 from llext_tools.bundle.index import LATEST, Entry, is_safe
 from llext_tools.bundle.pack import Packed, archive, at, members
 from llext_tools.check import check
-from llext_tools.cli import pack_jobs, pack_stale, settings, settings_pack
+from llext_tools.cli import pack_jobs, pack_stale, settings_pack
 from llext_tools.cli.policy import Policy
 from llext_tools.cli.render import report
+from llext_tools.cli.settings_pack import PackSettings
 from llext_tools.cli.signing import private_key
 from llext_tools.diag import CODES, Diagnostic, Reporter, fail, listed, number
 from llext_tools.elf.read import read_object
@@ -50,14 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from llext_tools.bundle.sbom import sbom  # only here: it is slow to load
 
-    name, version = identity(args)
+    project = pack_jobs.read(args.paths)
+    name, version = identity(args, project.pack)
     time = epoch()
     if not args.output and not is_safe(name):
         fail("usage", f"llext pack: `{name}` cannot be the name of a file", help="name the bundle's: `--output`")
     output = args.output or f"{name}{SUFFIX}"
-    project = pack_jobs.read()
+    whole = project.is_all(args.paths)
     args.paths = args.paths or [project.output]
-    whole = list(map(os.path.abspath, args.paths)) == [os.path.abspath(project.output)]
     if whole and not os.path.isdir(project.output):
         cure = "`llext build` makes it; or name folders, manifests or extensions"
         fail("usage", f"llext pack: there is no folder `{project.output}` here", help=cure)
@@ -68,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if whole:
         reporter.add(pack_jobs.differences(project, (each.entry.job for each in packed), wanted))
     reporter.add(pack_stale.outdated(project, packed, wanted, whole=whole))
-    helpers = _loadable(packed, reporter)
+    helpers = _loadable(packed, project.policy, reporter)
     reporter.checkpoint()
     key = private_key(args.key) if args.key else None  # late: it may ask for a password
     read = [path for each in packed for path in each.artifact.paths] + ([args.key] if args.key else [])
@@ -86,31 +85,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def identity(args: argparse.Namespace) -> tuple[str, str]:
+def identity(args: argparse.Namespace, said: PackSettings) -> tuple[str, str]:
     """Name and version of the bundle: as given, or of the settings, or of the project, or of the file or folder.
 
     Raises:
         UsageError: ``usage``, ``settings-syntax``.
+        FormatError: ``file-unreadable``.
     """
-    said = settings_pack.read()
-    project = _project()
+    name, version = args.name or said.name, args.version or said.version
+    project = settings_pack.of_project([key for key, value in (("name", name), ("version", version)) if not value])
     stem = os.path.basename(args.output or os.getcwd()).removesuffix(SUFFIX) or "bundle"
-    name = args.name or said.name or project.get("name") or stem
-    version = args.version or said.version or project.get("version") or ""
+    name, version = name or project.name or stem, version or project.version
     for option, value in (("--name", name), ("--version", version)):
         if not is_word(value, empty=option == "--version") or (option == "--name" and set(value) & set("/\\")):
             fail("usage", f"llext pack: {option}: `{value}` is no {option[2:]}", help="give a word")
     return name, version
-
-
-def _project() -> Mapping[str, Any]:
-    """Name and version in ``[project]`` of the current folder's pyproject.toml; nothing if there is none."""
-    try:
-        with open(settings.PYPROJECT, "rb") as file:
-            project = tomllib.load(file).get("project", {})
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return {key: value for key, value in project.items() if is_word(value)} if isinstance(project, dict) else {}
 
 
 def epoch() -> int:
@@ -147,14 +136,12 @@ def _is_of_firmware(each: Diagnostic) -> bool:
     return CODES[each.code].error is UndefinedError
 
 
-def _loadable(packed: Sequence[Packed], reporter: Reporter) -> dict[Entry, list[str]]:
+def _loadable(packed: Sequence[Packed], policy: Policy, reporter: Reporter) -> dict[Entry, list[str]]:
     """Report extensions that the loader of their manifest does not take. Returns the compiler's helpers in each.
 
     Whether a firmware has what they import is not asked: that is what the manifests are for. What the settings ignore
     is ignored here, too.
     """
-    file = settings.find()
-    policy = settings.read(file).policy if file else Policy()
     helpers = {}
     for each in packed:
         path = each.artifact.extension

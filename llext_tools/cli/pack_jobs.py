@@ -16,10 +16,14 @@ from llext_tools.build import shown
 from llext_tools.build.job import LOG
 from llext_tools.build.output import did_not_pass, ships_nothing
 from llext_tools.bundle.gather import Wanted
-from llext_tools.cli import settings, settings_build
+from llext_tools.cli import settings, settings_build, settings_pack
 from llext_tools.cli.matrix import suiting
+from llext_tools.cli.policy import Policy
 from llext_tools.cli.settings_build import BuildSettings
+from llext_tools.cli.settings_pack import PackSettings
 from llext_tools.diag import Diagnostic, Location, listed
+from llext_tools.errors import UsageError
+from llext_tools.files import read_bytes
 from llext_tools.jobs import TOOLCHAINS, job_name, parts
 from llext_tools.paths import BUILD, OUTPUT
 
@@ -27,8 +31,10 @@ from llext_tools.paths import BUILD, OUTPUT
 class Project(NamedTuple):
     """The settings of the current folder's project; ``file`` is "" if it has none."""
 
-    file: str
-    build: BuildSettings
+    file: str = ""
+    build: BuildSettings = BuildSettings()
+    pack: PackSettings = PackSettings()
+    policy: Policy = Policy()
 
     @property
     def output(self) -> str:
@@ -39,11 +45,15 @@ class Project(NamedTuple):
     def build_dir(self) -> str:
         return self.build.build_dir or BUILD
 
+    def is_all(self, paths: Sequence[str]) -> bool:
+        """Whether these paths, or none, stand for all of the output folder."""
+        return list(map(os.path.abspath, paths or [self.output])) == [os.path.abspath(self.output)]
+
 
 class Asked(NamedTuple):
     """A job that the settings ask for. ``names``: one of them, for `auto` leaves the toolchain open.
 
-    ``sure``: the settings name its target; otherwise it is built only where a toolchain for it is installed.
+    ``sure``: the settings name its target or firmware; otherwise it is built only where its toolchain is installed.
     """
 
     names: tuple[str, ...]
@@ -51,13 +61,26 @@ class Asked(NamedTuple):
     sure: bool
 
 
-def read() -> Project:
-    """Raises:
-    UsageError: ``settings-syntax``, with everything that is wrong.
-    FormatError: ``file-unreadable``.
+def read(paths: Sequence[str]) -> Project:
+    """What is wrong with ``[build]`` keeps nobody from packing other files than those of the output folder.
+
+    Args:
+        paths: what is packed; nothing stands for all of the output folder.
+    Raises:
+        UsageError: ``settings-syntax``, with everything that is wrong.
+        FormatError: ``file-unreadable``.
     """
     file = settings.find()
-    return Project(file, settings_build.read(file) if file else BuildSettings())
+    if not file:
+        return Project()
+    data = read_bytes(file)
+    project = Project(file, pack=settings_pack.read(file, data), policy=settings.read(file, data).policy)
+    try:
+        return project._replace(build=settings_build.read(file, data))
+    except UsageError:
+        if project.is_all(paths):
+            raise
+        return project
 
 
 def differences(project: Project, packed: Iterable[str], wanted: Wanted) -> Iterator[Diagnostic]:
@@ -86,7 +109,7 @@ def asked_for(build: BuildSettings, there: Iterable[str]) -> list[Asked]:
                 chosen = TOOLCHAINS if toolchain == "auto" else (toolchain,)
                 names = tuple(job_name(target, name, image.name if image else "") for name in chosen)
                 label = names[0] if len(names) == 1 else f"{target}-{image.name}" if image else target
-                found.append(Asked(names, label, target in named))
+                found.append(Asked(names, label, target in named or image is not None))
     return found
 
 

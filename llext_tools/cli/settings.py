@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from glob import escape
 from typing import Any, NamedTuple, get_args
 
@@ -57,7 +57,7 @@ class Key(NamedTuple):
 
 
 class Source:
-    """A settings file, with what is wrong in it so far."""
+    """A file in TOML, with what is wrong in it so far."""
 
     def __init__(self, path: str, text: str) -> None:
         self.path, self.lines, self.reporter = path, text.splitlines(), Reporter()
@@ -89,6 +89,13 @@ class Source:
         return os.path.dirname(os.path.abspath(self.path))
 
 
+def open_source(path: str, data: bytes | None = None) -> Source:
+    """Raises:
+    FormatError: ``file-unreadable``.
+    """
+    return Source(path, (read_bytes(path) if data is None else data).decode("utf-8-sig", "backslashreplace"))
+
+
 def find(folder: str = ".") -> str:
     """The nearest settings file from a folder upwards, as messages name it; "" if there is none."""
     here = os.path.abspath(folder)
@@ -105,14 +112,16 @@ def find(folder: str = ".") -> str:
         here = above
 
 
-def read(path: str) -> Settings:
+def read(path: str, data: bytes | None = None) -> Settings:
     """The settings in a file.
 
+    Args:
+        data: what the file holds, where it has been read already.
     Raises:
         UsageError: ``settings-syntax``, with everything that is wrong.
         FormatError: ``file-unreadable``.
     """
-    source = Source(path, read_bytes(path).decode("utf-8-sig", "backslashreplace"))
+    source = open_source(path, data)
     table = _table(source)
     values = {key.replace("-", "_"): KEYS[key].judge(source, key, value) for key, value in source.known(table, KEYS)}
     source.reporter.checkpoint()
@@ -137,7 +146,18 @@ def _is_ours(path: str) -> bool:
 
 def _document(source: Source) -> Any:
     """The whole file, or ``[tool.llext]`` of a pyproject.toml."""
-    document: Any = {}
+    document: Any = whole_document(source)
+    if os.path.basename(source.path) == PYPROJECT:
+        tools = document.get("tool", {})
+        document = tools.get("llext", {}) if isinstance(tools, dict) else {}
+    return document
+
+
+def whole_document(source: Source) -> dict[str, Any]:
+    """Raises:
+    UsageError: ``settings-syntax``: it is not TOML.
+    """
+    document: dict[str, Any] = {}
     try:
         document = tomllib.loads("\n".join(source.lines))
     except tomllib.TOMLDecodeError as error:
@@ -147,9 +167,6 @@ def _document(source: Source) -> Any:
     except (RecursionError, ValueError):  # ValueError: a number of thousands of digits
         source.error("not TOML: nested too deeply, or a number too long")
         source.reporter.checkpoint()
-    if os.path.basename(source.path) == PYPROJECT:
-        tools = document.get("tool", {})
-        document = tools.get("llext", {}) if isinstance(tools, dict) else {}
     return document
 
 
@@ -157,14 +174,14 @@ OTHERS = ("build", "pack")
 """Tables of other commands, which read them themselves."""
 
 
-def read_table(path: str, name: str, keys: Mapping[str, Key]) -> dict[str, Any]:
+def read_table(path: str, name: str, keys: Mapping[str, Key], data: bytes | None = None) -> dict[str, Any]:
     """What one of the other tables says: a value for each key, with ``_`` for ``-``, that stands there.
 
     Raises:
         UsageError: ``settings-syntax``, with everything that is wrong.
         FormatError: ``file-unreadable``.
     """
-    source = Source(path, read_bytes(path).decode("utf-8-sig", "backslashreplace"))
+    source = open_source(path, data)
     document = _document(source)
     table = document.get(name, {}) if isinstance(document, dict) else {}
     source.first = source.line_of(name) or 1
@@ -274,12 +291,29 @@ def _storages() -> tuple[str, ...]:
 
 def _one_of(known: Callable[[], Any]) -> Callable[[Source, str, Any], str]:
     def judge(source: Source, key: str, value: Any) -> str:
-        word, choices = text(source, key, value), list(known())
-        if word and word not in choices:
-            source.error(f"`{key}` cannot be `{word}`", word, choice_help(word, choices), key)
+        word = text(source, key, value)
+        _choose(source, key, [word] if word else [], known)
         return word
 
     return judge
+
+
+def some_of(known: Callable[[], Any]) -> Callable[[Source, str, Any], tuple[str, ...]]:
+    """What judges a list of words, or one alone, each of which must be known."""
+
+    def judge(source: Source, key: str, value: Any) -> tuple[str, ...]:
+        words = texts(source, key, value)
+        _choose(source, key, words, known)
+        return words
+
+    return judge
+
+
+def _choose(source: Source, key: str, words: Iterable[str], known: Callable[[], Any]) -> None:
+    choices = list(known())
+    for word in words:
+        if word not in choices:
+            source.error(f"`{key}` cannot be `{word}`", word, choice_help(word, choices), key)
 
 
 def _per_file(source: Source, key: str, value: Any) -> tuple[tuple[str, Codes], ...]:

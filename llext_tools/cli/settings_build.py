@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from llext_tools.arch import targets
 from llext_tools.build import Firmware
-from llext_tools.cli.settings import Key, Source, config, heap, kind, one_path, paths, read_table, text, texts
+from llext_tools.cli.settings import Key, Source, config, heap, kind, one_path, paths, read_table, some_of, text
+from llext_tools.jobs import TOOLCHAINS
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
@@ -55,12 +57,14 @@ class BuildSettings(NamedTuple):
     build_dir: str = ""
 
 
-def read(path: str) -> BuildSettings:
-    """Raises:
-    UsageError: ``settings-syntax``, with everything that is wrong.
-    FormatError: ``file-unreadable``.
+def read(path: str, data: bytes | None = None) -> BuildSettings:
+    """The table in a file; ``data``: what the file holds, where it has been read already.
+
+    Raises:
+        UsageError: ``settings-syntax``, with everything that is wrong.
+        FormatError: ``file-unreadable``.
     """
-    return BuildSettings(**read_table(path, "build", KEYS))
+    return BuildSettings(**read_table(path, "build", KEYS, data))
 
 
 def _switch(source: Source, key: str, value: Any) -> bool | None:
@@ -134,7 +138,7 @@ def _one_firmware(source: Source, table: Mapping[str, Any]) -> Firmware | None:
 FIRMWARE: dict[str, Key] = {
     "name": Key('"release"', "of the firmware, at the end of the job's name", text),
     "file": Key('["build/zephyr/zephyr.elf"]', "its ELF file or export tables", paths),
-    "target": Key('["cortex-m4"]', "for these targets only", texts),
+    "target": Key('["cortex-m4"]', "for these targets only", some_of(targets)),
     "heap": Key('"8K"', "of its extensions", heap),
     "profile": Key('"zephyr-4.2"', "its loader", text),
     "config": Key('["build/zephyr/.config"]', "its Kconfig options, for the check", config),
@@ -142,8 +146,8 @@ FIRMWARE: dict[str, Key] = {
 """The keys of each table ``[[build.firmware]]``."""
 
 KEYS: dict[str, Key] = {
-    "targets": Key('["cortex-m4"]', "the CPUs; default: all that a toolchain is installed for", texts),
-    "toolchains": Key('["gcc", "zig"]', "gcc, zig or auto", texts),
+    "targets": Key('["cortex-m4"]', "the CPUs; default: all that a toolchain is installed for", some_of(targets)),
+    "toolchains": Key('["gcc", "zig"]', "gcc, zig or auto", some_of(lambda: (*TOOLCHAINS, "auto"))),
     "profile": Key('"zephyr-4.2"', "the loader, one of `llext profiles`", text),
     "heap": Key('"8K"', "the heap of extensions, for their check", heap),
     "firmware": Key('[{ name = "a", file = "a.elf" }]', "what the extensions are for, see below", _firmware),

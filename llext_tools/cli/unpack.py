@@ -7,7 +7,7 @@ import argparse
 from llext_tools.bundle import INDEX, SIGNATURE
 from llext_tools.bundle.signed import trusted_keys
 from llext_tools.bundle.unpack import unpack
-from llext_tools.cli import settings_pack
+from llext_tools.cli import settings, settings_pack
 from llext_tools.cli.signing import signed_bundle, signer
 from llext_tools.diag import Reporter, number
 
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     reporter = Reporter()
-    paths = args.key or settings_pack.read().key
+    paths = args.key or settings_pack.read(settings.find()).key
     trusted = trusted_keys(paths, reporter) if paths else None
     reporter.checkpoint()
     bundle, key = signed_bundle(args.bundle, reporter, trusted)

@@ -9,7 +9,7 @@ from llext_tools.artifact import changed_files, read_artifact
 from llext_tools.bundle import looks_like_bundle
 from llext_tools.bundle.keys import Public
 from llext_tools.bundle.signed import signed_by, trusted_keys
-from llext_tools.cli import settings_pack
+from llext_tools.cli import settings, settings_pack
 from llext_tools.cli.signing import neither, signed_bundle, signer
 from llext_tools.diag import Location, Reporter, fail, number
 from llext_tools.files import read_bytes
@@ -59,7 +59,7 @@ def _trusted(args: argparse.Namespace, reporter: Reporter) -> dict[str, Public] 
         if args.key:
             fail("usage", "llext verify: --digests-only looks at no --key", help="leave one of them out")
         return None
-    paths = args.key or settings_pack.read().key
+    paths = args.key or settings_pack.read(settings.find()).key
     if not paths:
         cure = "give --key FILE, or `key` in [pack] of llext.toml; `--digests-only` finds damage, but not forgery"
         fail("usage", "llext verify: nobody says which key is trusted", help=cure)

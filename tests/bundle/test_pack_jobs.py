@@ -58,6 +58,15 @@ def pack(*options: str) -> tuple[int, dict[str, set[str]]]:
                 "warning[bundle-unasked": {"cortex-m4-gcc", "cortex-m33-gcc"},
             },
         ),
+        (
+            '[[build.firmware]]\nname = "a"\nfile = "a.elf"',  # for all targets that there are
+            [],
+            12,
+            {
+                "error[bundle-incomplete": {"cortex-m4-a", "cortex-m33-a"},
+                "warning[bundle-unasked": {"cortex-m4-gcc", "cortex-m33-gcc"},
+            },
+        ),
         # not asked for
         ('targets = ["cortex-m4"]', [], 0, {"warning[bundle-unasked": {"cortex-m33-gcc"}}),
         ('targets = ["cortex-m4"]', ["--target", "cortex-m4"], 0, {}),
