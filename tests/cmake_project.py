@@ -42,6 +42,10 @@ NOTHING_TO_DO = "ninja: no work to do."
 BOTH = pytest.mark.parametrize(("target", "toolchain"), [("cortex-m4", "gcc"), ("rv32imac", "zig")])
 
 
+PLUGIN = ("-p", "llext_tools.pytest_plugin", "-o", "required_plugins=")
+"""Options of pytest for the plugin as it is in a checkout, where no package has announced it."""
+
+
 def tool(name: str) -> str:
     """``cmake``, ``ctest`` or ``ninja`` of the environment that the tests run in."""
     beside = Path(sys.executable).with_name(name)

@@ -12,7 +12,7 @@ import pytest
 
 import edk
 import fw
-from cmake_project import need_toolchain, one_line
+from cmake_project import PLUGIN, need_toolchain, one_line
 from transcript import llext
 
 pytestmark = pytest.mark.cmake
@@ -37,7 +37,7 @@ def passes(*arguments: str, tests: int, target: str = "cortex-m4", toolchain: st
     checked = "checked" if "--firmware" in arguments else "checked without a firmware"
     assert f"1 extension for 1 target built and {checked}, 1 test run" in one_line(text)
     assert ("EXPORTS of" in text) == ("--firmware" not in arguments), "how to name one"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "llext_tools.pytest_plugin", "blink"]
+    command = [sys.executable, "-m", "pytest", "-q", *PLUGIN, "blink"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{tests} passed" in done.stdout

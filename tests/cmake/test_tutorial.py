@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import transcript
-from cmake_project import need_toolchain
+from cmake_project import PLUGIN, need_toolchain
 
 pytestmark = pytest.mark.cmake
 
@@ -42,7 +42,7 @@ def test_the_tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert Path(PLACES[kind]).is_file(), "it is there already, of `llext new`"
             Path(PLACES[kind]).write_text(text, encoding="utf-8")
     shutil.copytree("build/cortex-m4-zig", "build/cortex-m4-gcc")  # as a build before llext.toml said which compiler
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "llext_tools.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", *PLUGIN]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
