@@ -3,7 +3,7 @@
 
 # _llext_check_arguments(<who> <keyword>...): refuse what cmake_parse_arguments() left over. <who> starts the message.
 function(_llext_check_arguments who)
-  if(arg_UNPARSED_ARGUMENTS)
+  if(NOT "${arg_UNPARSED_ARGUMENTS}" STREQUAL "") # `off` and `n` are words too
     list(JOIN arg_UNPARSED_ARGUMENTS "', '" unknown)
     set(hint "")
     foreach(word IN LISTS arg_UNPARSED_ARGUMENTS)

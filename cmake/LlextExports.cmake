@@ -7,13 +7,20 @@
        FIRMWARE <elf> | TABLE <file>)
 
    ``FIRMWARE`` is the firmware's ELF file, or the CMake target that builds it. ``TABLE`` is a list of names and
-   addresses: TOML, JSON, CSV or a linker script, see ``llext exports``.
+   addresses: TOML, JSON, CSV or a linker script, see ``llext exports``. One in place of the other is refused.
 
    ``<name>`` is for the argument ``EXPORTS`` of :cmake:command:`llext_add_extension` and
    :cmake:command:`llext_add_test`. What uses it is built again when the file changes.
 #]=======================================================================]
 function(llext_add_exports name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "FIRMWARE;TABLE" "")
+  if(arg_UNPARSED_ARGUMENTS AND NOT arg_FIRMWARE AND NOT arg_TABLE)
+    list(GET arg_UNPARSED_ARGUMENTS 0 file)
+    _llext_exports_keyword(keyword "${file}")
+    if(keyword)
+      message(FATAL_ERROR "llext_add_exports(${name}): unknown argument '${file}'; did you mean ${keyword} ${file}?")
+    endif()
+  endif()
   _llext_check_arguments("llext_add_exports(${name})" FIRMWARE TABLE)
   if(TARGET "${name}")
     message(FATAL_ERROR "llext_add_exports(${name}): there is already a target of this name")
@@ -38,10 +45,34 @@ function(llext_add_exports name)
       endif()
       message(FATAL_ERROR "llext_add_exports(${name}): FIRMWARE '${arg_FIRMWARE}' is neither a target nor a file")
     endif()
+    _llext_exports_keyword(keyword "${file}")
+    if(arg_FIRMWARE AND keyword STREQUAL "TABLE")
+      message(FATAL_ERROR "llext_add_exports(${name}): FIRMWARE '${arg_FIRMWARE}' is not an ELF file; did you mean TABLE ${arg_FIRMWARE}?")
+    elseif(arg_TABLE AND keyword STREQUAL "FIRMWARE")
+      message(FATAL_ERROR "llext_add_exports(${name}): TABLE '${arg_TABLE}' is an ELF file; did you mean FIRMWARE ${arg_TABLE}?")
+    endif()
   endif()
 
   add_library(${name} INTERFACE)
   set_target_properties(${name} PROPERTIES LLEXT_EXPORTS_FILE "${file}" LLEXT_EXPORTS_DEPENDS "${depends}")
+endfunction()
+
+# _llext_exports_keyword(<variable> <file>): FIRMWARE for a target and for an ELF file, TABLE for another file, "" for none.
+function(_llext_exports_keyword out file)
+  set(keyword "")
+  if(TARGET "${file}")
+    set(keyword FIRMWARE)
+  else()
+    cmake_path(ABSOLUTE_PATH file NORMALIZE)
+    if(EXISTS "${file}" AND NOT IS_DIRECTORY "${file}")
+      file(READ "${file}" magic LIMIT 4 HEX)
+      set(keyword TABLE)
+      if(magic STREQUAL "7f454c46")
+        set(keyword FIRMWARE)
+      endif()
+    endif()
+  endif()
+  set(${out} "${keyword}" PARENT_SCOPE)
 endfunction()
 
 # _llext_exports_arguments(<who> <options variable> <depends variable> <targets variable> <name>...): the command-line

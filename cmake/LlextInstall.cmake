@@ -42,7 +42,7 @@ function(llext_install)
   set(who "llext_install(${names})")
   unset(arg_UNPARSED_ARGUMENTS)
   _llext_check_arguments("${who}" ${keywords})
-  if(NOT targets)
+  if(targets STREQUAL "") # one may be called `n`
     message(FATAL_ERROR "${who}: which extensions? Name at least one target of llext_add_extension()")
   endif()
   _llext_extensions("${who}" files ${targets})

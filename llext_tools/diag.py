@@ -360,7 +360,8 @@ def fail(
     detail: tuple[str, ...] = (),
     notes: tuple[str, ...] = (),
     help: str = "",
+    returned: str = "",
 ) -> NoReturn:
     """Raise one error at once, where going on makes no sense."""
-    found = Diagnostic(code=code, message=message, location=at, detail=detail, notes=notes, help=help)
+    found = Diagnostic(code, message, "error", at, detail, notes, help, returned)
     raise CODES[code].error((found,))

@@ -71,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     folder = Path(args.name)
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         fail("usage", f"`{args.name}` is there already and not empty", help="choose another name, or remove it")
+    if args.firmware:
+        check_firmware(args.firmware)
     targets = list(dict.fromkeys(args.target)) or guess_targets(args.firmware, args.edk)
     for target in targets:
         archs.target(target)
@@ -121,6 +123,20 @@ def proposal(name: str) -> str:
 
 def _is_taken(name: str) -> bool:
     return name in TAKEN or keyword.iskeyword(name) or name in sys.stdlib_module_names
+
+
+def check_firmware(path: str) -> None:
+    """Refuse what a project cannot be checked against and run on.
+
+    Raises:
+        LlextError: it is no ELF file, an extension, or without exports.
+    """
+    from llext_tools.elf.read import load_object
+    from llext_tools.host.firmware import require_image
+    from llext_tools.host.tables import exports_of
+
+    require_image(path, "tests run on its code: give its image, `zephyr.elf`; a table is for llext.toml")
+    exports_of(load_object(path))
 
 
 def guess_targets(firmware: str | None, edk: str | None) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from llext_tools.abi.text import type_hash
 from llext_tools.abi.types import Interface, Layout, Signature
 from llext_tools.arch.base import Cpu
+from llext_tools.diag import Location, fail
 from llext_tools.elf.structs import ELFMAG
 from llext_tools.files import read_bytes
 from llext_tools.host import cache
@@ -18,7 +19,7 @@ from llext_tools.host.known import Facts, table_from_json, table_to_json
 from llext_tools.host.tables import Table, table_in
 from llext_tools.link.exports import Definition, ExportTable, Heap
 
-__all__ = ["NOTHING", "Definition", "Facts", "Firmware", "read_firmware"]
+__all__ = ["NOTHING", "Definition", "Facts", "Firmware", "read_firmware", "require_image"]
 
 NOTHING = Interface({}, {})
 LARGE = 64 << 10
@@ -94,6 +95,16 @@ class Firmware:
         """Keep what has been found out for the next call, if there is a place to keep it (``paths.cache_dir()``)."""
         for image in self.images:
             image.remember()
+
+
+def require_image(path: str, help: str) -> None:
+    """Refuse what is no ELF file where the code of a firmware is to run; ``help``: where a table may be given.
+
+    Raises:
+        FormatError: ``elf-magic``, ``file-unreadable``.
+    """
+    if not read_bytes(path).startswith(ELFMAG):
+        fail("elf-magic", f"`{path}` is no firmware: it is not an ELF file", at=Location(path), help=help, returned="0")
 
 
 def read_firmware(paths: Sequence[str | os.PathLike[str]], *, config: str = "") -> Firmware:

@@ -551,7 +551,8 @@ def _rows_of(source: _Source, document: object, assign: str) -> tuple[Iterable[R
     table = document.get("exports") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(table, dict):
         form = "a table `[exports]`" if assign == "=" else 'an object `{"exports": {...}}`'
-        fail("exports-syntax", f"expected {form}", at=Location(file=source.path))
+        cure = "`llext exports` writes one of a firmware; a file of settings is for `--settings`"
+        fail("exports-syntax", f"expected {form}", at=Location(file=source.path), help=cure)
     for key in document:
         if key not in ("exports", *Head._fields):
             form = "in front of `[exports]`" if assign == "=" else 'outside `"exports"`'

@@ -9,12 +9,10 @@ from llext_tools import arch as archs
 from llext_tools.arch.model import Target
 from llext_tools.check.cpu import same_machine
 from llext_tools.check.target import check_target
-from llext_tools.diag import Location, Reporter, fail
+from llext_tools.diag import Location, Reporter
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import load_object
-from llext_tools.elf.structs import ELFMAG
-from llext_tools.files import read_bytes
-from llext_tools.host.firmware import read_firmware
+from llext_tools.host.firmware import read_firmware, require_image
 from llext_tools.link.exports import ExportTable
 from llext_tools.run import guess_target
 
@@ -50,8 +48,7 @@ def read_sources(
     if not firmware and not exports:
         return Sources(objects, cpu, None, ())
     for path in firmware:
-        if not read_bytes(path).startswith(ELFMAG):
-            fail("elf-magic", f"`{path}` is not an ELF file", at=Location(path), help="give tables with `--exports`")
+        require_image(path, "give its image, `zephyr.elf`, and tables with `--exports`")
     host = read_firmware([*firmware, *exports])
     for image in host.images:
         fits.add(same_machine(objects[-1], image.exports, Location(objects[-1].path)))

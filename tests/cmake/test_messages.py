@@ -63,6 +63,9 @@ EXTENSION = {
     ),
 }
 
+TABLE_FILE = 'file(WRITE fw.toml "[exports]")\n'
+ELF_FILE = "string(ASCII 127 69 76 70 elf)\nfile(WRITE fw.elf ${elf})\n"
+
 EXPORTS = {
     "FIRMWARE or TABLE is missing": "llext_add_exports(fw)",
     "give FIRMWARE or TABLE, not both": "llext_add_exports(fw FIRMWARE a.elf TABLE b.toml)",
@@ -72,6 +75,16 @@ EXPORTS = {
     "TABLE 'fw.toml': there is no such file": "llext_add_exports(fw TABLE fw.toml)",
     "FIRMWARE 'zephyr' is neither a target nor a file": "llext_add_exports(fw FIRMWARE zephyr)",
     "there is already a target of this name": "add_custom_target(fw)\nllext_add_exports(fw TABLE CMakeLists.txt)",
+    "FIRMWARE 'fw.toml' is not an ELF file; did you mean TABLE fw.toml?": (
+        TABLE_FILE + "llext_add_exports(fw FIRMWARE fw.toml)"
+    ),
+    "TABLE 'fw.elf' is an ELF file; did you mean FIRMWARE fw.elf?": ELF_FILE + "llext_add_exports(fw TABLE fw.elf)",
+    "unknown argument 'fw.toml'; did you mean TABLE fw.toml?": TABLE_FILE + "llext_add_exports(fw fw.toml)",
+    "unknown argument 'fw.elf'; did you mean FIRMWARE fw.elf?": ELF_FILE + "llext_add_exports(fw fw.elf TABEL)",
+    "unknown argument 'zephyr'; did you mean FIRMWARE zephyr?": (
+        "add_custom_target(zephyr)\nllext_add_exports(fw zephyr)"
+    ),
+    "unknown argument 'off'": TABLE_FILE + "llext_add_exports(fw TABLE fw.toml off)",
 }
 
 EDK = {

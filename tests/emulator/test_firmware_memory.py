@@ -154,7 +154,7 @@ def test_an_image_for_another_machine_is_refused(tmp_path: Path, capsys: pytest.
     printed = " ".join(capsys.readouterr().err.split())
     assert "the extension is for 32-bit riscv, the firmware for 32-bit arm" in printed
     assert main(["run", other.path, "--firmware", str(tmp_path / "image.ld")]) == 3
-    assert "is not an ELF file" in " ".join(capsys.readouterr().err.split())
+    assert "is no firmware: it is not an ELF file" in " ".join(capsys.readouterr().err.split())
 
 
 def test_functions_of_an_image_without_names_are_replaced_by_their_slids(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from elfedit import tiny
 from llext_tools import templates
 from llext_tools.cli.new import check_name, proposal
 from llext_tools.errors import LlextError
@@ -159,9 +160,28 @@ def test_an_unknown_target_is_refused() -> None:
     assert not list(Path().iterdir())
 
 
-def test_for_a_firmware(tmp_path: Path) -> None:
-    (tmp_path / "zephyr $1.elf").write_bytes(b"not an ELF file")
-    code, text = llext("new", "blink", "--firmware", "zephyr $1.elf")
-    assert code == 3
-    assert "error[elf-" in text
-    assert not Path("blink").exists()
+@pytest.mark.parametrize(
+    ("contents", "message", "help"),
+    [
+        ("[exports]\nf = 16\n", "error[elf-magic]: `zephyr $1.elf` is no firmware", "give its image, `zephyr.elf`"),
+        ("", "error[elf-magic]: `zephyr $1.elf` is no firmware: it is not an ELF file", "a table is for llext.toml"),
+        (1, "error[exports-missing]: `zephyr $1.elf` is an extension, not a firmware image", "has `--extension`"),
+        (2, "error[exports-missing]: `zephyr $1.elf` has no export table", "build the firmware with `CONFIG_LLEXT=y`"),
+    ],
+    ids=["table", "empty", "extension", "without exports"],
+)  # fmt: skip
+def test_what_is_no_firmware(contents: str | int, message: str, help: str) -> None:
+    """A number is that of ELF's type: ET_REL, ET_EXEC."""
+    path = Path("zephyr $1.elf")
+    if isinstance(contents, str):
+        path.write_text(contents)
+    else:
+        path.write_bytes(tiny(kind=contents))
+    for options in ([], ["--target", "cortex-m4"]):
+        code, said = llext("new", "blink", "--firmware", path.name, *options)
+        text = " ".join(said.split())
+        assert code != 0
+        assert message in text
+        assert help in text
+        assert "on the board" not in text, "it is no extension"
+        assert not Path("blink").exists()

@@ -266,6 +266,12 @@ def test_wrong_types(good: str, bad: str, line: int | None, message: str, tmp_pa
     assert message in found[0].message + found[0].help
 
 
+def test_settings_are_no_table(tmp_path: Path) -> None:
+    (found,) = refused(tmp_path, "board.toml", 'exports = ["t.toml"]\nprofile = "zephyr-4.2"\n')
+    assert (found.code, found.message) == ("exports-syntax", "expected a table `[exports]`")
+    assert "a file of settings is for `--settings`" in found.help
+
+
 WRONG = [
     # name, text, code, line, a part of the message
     ("t.toml", "types = 3\n[exports]\nf = 1\n", "exports-syntax", 1, "types by their tags"),
