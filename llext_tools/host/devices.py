@@ -209,10 +209,10 @@ def parse_mmio(text: str, bits: int = 32) -> Mmio:
     Raises:
         UsageError: ``usage``. LlextError: what ``load_python()`` raises.
     """
-    found = re.fullmatch(rf"{NUMBER}\+{NUMBER}([KM]?)=(.*)", text)
+    found = re.fullmatch(rf"{NUMBER}\+{NUMBER}([KkMm]?)=(.*)", text)
     if not found:
         fail("usage", f"`--mmio {text}` is not of the form START+SIZE=KIND", help=EXAMPLE)
-    start, size, kind = integer(found[1]), integer(found[2]) * UNITS[found[3]], found[4]
+    start, size, kind = integer(found[1]), integer(found[2]) * UNITS[found[3].upper()], found[4]
     if not size or start + size > 1 << bits:
         fail("usage", f"`--mmio {text}` leaves the {bits} bits of addresses" if size else f"`--mmio {text}` is empty")
     if kind == "ram" and not (start | size) % PAGE:

@@ -275,9 +275,9 @@ def command_of(project: Project, arguments: str) -> list[str]:
             {"--stack-size=4K", "--heap-size=0x100", "--timeout=2.5"},
         ),
         (
-            "PLACEMENTS 1 MMIO 0x40000000+4K=zero 0x50000000+4K=ram OVERRIDE f=1 g=b.py:g INIT start STUB_MISSING",
+            "PLACEMENTS 1 MMIO 0x40000000+4K=zero 0x50000000+4k=ram OVERRIDE f=1 g=b.py:g INIT start STUB_MISSING",
             {
-                *("--mmio=0x40000000+4K=zero", "--mmio=0x50000000+4K=ram", "--override=f=1", "--override=g=b.py:g"),
+                *("--mmio=0x40000000+4K=zero", "--mmio=0x50000000+4k=ram", "--override=f=1", "--override=g=b.py:g"),
                 *("--init=start", "--stub-missing"),
             },
         ),

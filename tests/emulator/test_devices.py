@@ -13,6 +13,7 @@ from emulator.compiled import compile_c
 from emulator.conftest import Build
 from llext_tools import arch
 from llext_tools.cli import main
+from llext_tools.cli.kconfig import parse_size
 from llext_tools.elf.model import ElfObject
 from llext_tools.errors import LlextError
 from llext_tools.host.devices import parse_mmio
@@ -189,6 +190,12 @@ def test_what_is_refused(call: str, code: str, words: str, build: Build) -> None
         assert fault.detail == (f'board.py:{line}: raise KeyError("no such board")',)
         assert fault.location is not None
         assert fault.location.function == "read32"
+
+
+@pytest.mark.parametrize(("size", "expected"), [("12", 12), ("0x10", 16), ("4K", 4096), ("4k", 4096), ("1m", 1 << 20)])
+def test_sizes_are_those_of_other_options(size: str, expected: int) -> None:
+    device = parse_mmio(f"0x40000000+{size}=zero")
+    assert (device.start, device.size, parse_size(size, "--heap-size")) == (0x4000_0000, expected, expected)
 
 
 def fill(obj: ElfObject, mmio: list[str]) -> None:
