@@ -111,6 +111,20 @@ def write_all(files: Mapping[Path, Data]) -> None:
                 os.unlink(beside)
 
 
+def remove(path: Path) -> None:
+    """Remove a file that is to be written anew, if it is there. A symbolic link stays one, and so does a device.
+
+    Raises:
+        FormatError: ``file-unwritable``.
+    """
+    final = os.path.realpath(path)
+    try:
+        if os.path.isfile(final) or os.path.isdir(final):  # a folder ends here with its own message
+            os.unlink(final)
+    except OSError as error:
+        fail("file-unwritable", f"cannot write `{os.fspath(path)}`: {_reason(error)}", help=write_cure(error, path))
+
+
 def _write(path: str, data: Data, how: int) -> None:
     with open(os.open(path, how | getattr(os, "O_BINARY", 0), 0o666), "wb") as file:
         file.write(data.encode() if isinstance(data, str) else data)

@@ -29,7 +29,7 @@ import llext_tools
 from llext_tools.artifact import digest, named_file
 from llext_tools.artifact.runs import FORMAT, modules_in, names_in
 from llext_tools.diag import fail
-from llext_tools.files import read_bytes, spare, write_atomically, write_cure
+from llext_tools.files import read_bytes, remove, spare, write_atomically, write_cure
 
 AT_LARGE = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
 """Audit events after which nobody knows what a run depends on."""
@@ -58,11 +58,10 @@ class Record:
         self._packages = _folders(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
         try:
             os.makedirs(os.path.dirname(os.path.abspath(args.record)), exist_ok=True)
-            with suppress(FileNotFoundError):
-                os.unlink(args.record)
         except OSError as error:
             text = f"cannot write `{args.record}`: {(error.strerror or '').lower()}"
             fail("file-unwritable", text, help=write_cure(error, args.record))
+        remove(args.record)
         sys.addaudithook(self._heard)
 
     def write(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from contextlib import suppress
 
 from llext_tools import artifact
 from llext_tools import profile as profiles
@@ -16,7 +15,7 @@ from llext_tools.artifact.compose import Made, checked, compose
 from llext_tools.cli import check
 from llext_tools.diag import fail
 from llext_tools.elf.read import read_object
-from llext_tools.files import read_bytes, spare, write_atomically
+from llext_tools.files import read_bytes, remove, spare, write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +34,7 @@ def check_and_write(args: argparse.Namespace, target: str) -> int:
         fail("usage", "llext zephyr check: --manifest is of one extension", help="name it")
     (path,) = args.files
     spare(args.manifest, [path, args.debug_file, *args.exports, *args.first], "llext zephyr check: --manifest")
-    with suppress(OSError):
-        os.unlink(args.manifest)
+    remove(args.manifest)
     found, chosen = check.examine(args)
     if found.exit_code:
         return found.exit_code

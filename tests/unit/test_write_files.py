@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from llext_tools.errors import FormatError
-from llext_tools.files import read_bytes, write_all, write_atomically
+from llext_tools.files import read_bytes, remove, write_all, write_atomically
 
 
 def test_write_and_read(tmp_path: Path) -> None:
@@ -67,3 +67,29 @@ def test_new_files_get_the_usual_permissions(tmp_path: Path) -> None:
 def test_devices_are_written_directly() -> None:
     write_atomically(os.devnull, b"data")
     assert not stat.S_ISREG(os.stat(os.devnull).st_mode)
+
+
+@pytest.mark.parametrize("name", ["file", "linked", "dangling", "missing", "pipe", "to_pipe"])
+def test_only_files_are_removed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link leads to a new file afterwards; a pipe, as a device, is where it was."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("old")
+    os.mkfifo("pipe")
+    for link, target in (("linked", "file"), ("dangling", "new"), ("to_pipe", "pipe")):
+        Path(link).symlink_to(target)
+    remove(name)
+    gone = {"file"} if name in ("file", "linked") else set()
+    assert set(os.listdir()) == {"file", "pipe", "linked", "dangling", "to_pipe"} - gone
+    if "pipe" not in name:
+        write_atomically(name, "new")
+        assert Path(name).read_text() == "new"
+        assert Path(name).is_symlink() == (name in ("linked", "dangling"))
+
+
+@pytest.mark.parametrize("name", [".", "folder"])
+def test_no_folder_is_removed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    with pytest.raises(FormatError, match="cannot write `"):
+        remove(name)
+    assert os.listdir() == ["folder"]
