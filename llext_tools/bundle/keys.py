@@ -26,8 +26,14 @@ SHOWN = 16
 """Letters of an id that are shown: 64 bits."""
 PROTECTED = (b"ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 OPENSSH = b"-----BEGIN OPENSSH PRIVATE KEY"
-LOCKED, WRONG = "it is protected by a password", "the password is wrong"
-"""What is wrong with a key that wants a password."""
+
+
+class PasswordError(ValueError):
+    """A key wants a password. ``given``: there was one, but it is another's."""
+
+    def __init__(self, *, given: bool) -> None:
+        super().__init__("the password is wrong" if given else "it is protected by a password")
+        self.given = given
 
 
 class Public(NamedTuple):
@@ -88,6 +94,7 @@ def read_private(data: bytes, password: str = "") -> Ed25519PrivateKey:
 
     Raises:
         ValueError: there is none that signs here; the message says why.
+        PasswordError: one of them, that another password may cure.
     """
     load: Any = pem.load_ssh_private_key if data.startswith(OPENSSH) else pem.load_pem_private_key
     try:
@@ -96,7 +103,7 @@ def read_private(data: bytes, password: str = "") -> Ed25519PrivateKey:
         raise ValueError(f"it cannot be read ({error})") from None
     except (ValueError, TypeError, InvalidTag):
         if is_protected(data):
-            raise ValueError(WRONG if password else LOCKED) from None
+            raise PasswordError(given=bool(password)) from None
         raise ValueError("it is no private key in PEM") from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("it is a key of another kind than Ed25519")

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if whole:
         reporter.add(pack_jobs.differences(project, (each.entry.job for each in packed), wanted))
     reporter.add(pack_stale.outdated(project, packed, wanted, whole=whole))
-    helpers = _loadable(packed, project.policy, reporter)
+    helpers = _check_each(packed, project.policy, reporter)
     reporter.checkpoint()
     key = private_key(args.key) if args.key else None  # late: it may ask for a password
     read = [path for each in packed for path in each.artifact.paths] + ([args.key] if args.key else [])
@@ -136,8 +136,8 @@ def _is_of_firmware(each: Diagnostic) -> bool:
     return CODES[each.code].error is UndefinedError
 
 
-def _loadable(packed: Sequence[Packed], policy: Policy, reporter: Reporter) -> dict[Entry, list[str]]:
-    """Report extensions that the loader of their manifest does not take. Returns the compiler's helpers in each.
+def _check_each(packed: Sequence[Packed], policy: Policy, reporter: Reporter) -> dict[Entry, list[str]]:
+    """The compiler's helpers in each extension; those that the loader of their manifest does not take are reported.
 
     Whether a firmware has what they import is not asked: that is what the manifests are for. What the settings ignore
     is ignored here, too.

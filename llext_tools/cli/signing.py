@@ -31,14 +31,14 @@ def private_key(path: str) -> Ed25519PrivateKey:
         return keys.read_private(data, password(path) if keys.is_protected(data) else "")
     except ValueError as error:
         at = Location(file=path)
-        fail("signature-key", f"`{path}` cannot sign: {error}", at=at, help=_cure(str(error), data, path))
+        fail("signature-key", f"`{path}` cannot sign: {error}", at=at, help=_cure(error, data, path))
 
 
-def _cure(fault: str, data: bytes, path: str) -> str:
-    if fault == keys.LOCKED:
-        return f"set {PASSWORD}, or call it in a terminal, which asks for it"
-    if fault == keys.WRONG:
+def _cure(error: ValueError, data: bytes, path: str) -> str:
+    if isinstance(error, keys.PasswordError) and error.given:
         return f"{PASSWORD} has that of another key" if os.environ.get(PASSWORD) else "type it again"
+    if isinstance(error, keys.PasswordError):
+        return f"set {PASSWORD}, or call it in a terminal, which asks for it"
     if data.startswith(keys.OPENSSH) and keys.is_protected(data):
         return f"`ssh-keygen -p -f {shlex.quote(path)}` writes it anew, with a cipher that is known everywhere"
     return "`llext sign --new-key FILE` makes a pair of keys"
