@@ -315,6 +315,25 @@ def _zig_runtime(target: Target, toolchain: Toolchain) -> str:
     return archive
 
 
+def fault(target: Target, toolchain: Toolchain) -> str:
+    """Why a compiler does not make an object file, with its own words; ``""`` if it does."""
+    how = ("-c",) if toolchain.name == "zig" else ("-r", "-nostdlib")  # through the linker, which may be missing, too
+    with tempfile.TemporaryDirectory() as scratch:
+        source = os.path.join(scratch, "empty.c")
+        with open(source, "wb"):
+            pass
+        output = os.path.join(scratch, "empty.o")
+        command = [*toolchain.cc, *flags(target, toolchain.name, "C"), *how, source, "-o", output]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=60)
+        except OSError as error:
+            return (error.strerror or str(error)).lower()
+        except subprocess.TimeoutExpired:
+            return "it does not end"
+    said = done.stderr.strip() or done.stdout.strip() or f"it gives exit code {done.returncode}"
+    return said.splitlines()[0] if done.returncode else ""
+
+
 def _output(command: list[str]) -> str:
     """What a program prints; ``""`` when it cannot be run or fails."""
     try:

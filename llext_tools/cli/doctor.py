@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from llext_tools import __version__, arch, paths, toolchains, zephyr_sdk
+from llext_tools.arch.model import Target
 from llext_tools.cli.render import BOLD, GREEN, RED, Paint
+from llext_tools.jobs import ToolchainName
 
 DESCRIPTION = """\
 Say which toolchains and tools were found, where, in which version, and the command
-that installs what is missing. Exit code 0 if every target can be built, else 11."""
+that installs what is missing. Each compiler is tried. Exit code 0 if every target can
+be built and all that is there works, else 11."""
 EXAMPLE = "llext doctor"
 
 PACKAGES = ("cmake", "ninja", "numpy", "pyelftools", "unicorn")
@@ -24,7 +27,7 @@ MISSING = 11  # errors.ToolError.exit_code
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing looked for. ``install`` is empty if it is there."""
+    """One thing looked for. ``install`` is empty if it is there and works, else it says what to do."""
 
     kind: str  # toolchain, package
     name: str
@@ -43,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     findings = [*toolchain_findings(), *package_findings()]
     built = {name for f in findings if f.kind == "toolchain" and f.found for name in f.targets}
     without = [name for name in arch.targets() if name not in built]
-    broken = [f.name for f in findings if f.kind == "package" and not f.found]
+    broken = [f.name for f in findings if not f.found and (f.kind == "package" or f.path)]
     if args.json:
         print(
             json.dumps(
@@ -71,31 +74,29 @@ def toolchain_findings() -> list[Finding]:
     for prefixes, names in by_prefixes.items():
         target = targets[names[0]]
         gcc = toolchains.find_gcc(target)
-        findings.append(
-            Finding(
-                kind="toolchain",
-                name=os.path.basename(gcc.path) if gcc else f"{prefixes[0]}gcc",
-                found=gcc is not None,
-                version=gcc.version if gcc else "",
-                path=gcc.path if gcc else "",
-                targets=tuple(names),
-                install="" if gcc else toolchains.install_command(target, "gcc"),
-            )
-        )
+        name = os.path.basename(gcc.path) if gcc else f"{prefixes[0]}gcc"
+        findings.append(_toolchain(name, gcc, [targets[each] for each in names], "gcc"))
     findings += sdk_findings()
-    zig = toolchains.find_zig()
-    findings.append(
-        Finding(
-            kind="toolchain",
-            name="zig clang",
-            found=zig is not None,
-            version=zig.version if zig else "",
-            path=zig.path if zig else "",
-            targets=tuple(targets),
-            install="" if zig else toolchains.install_command(next(iter(targets.values())), "zig"),
-        )
-    )
+    findings.append(_toolchain("zig clang", toolchains.find_zig(), list(targets.values()), "zig"))
     return findings
+
+
+def _toolchain(name: str, found: toolchains.Toolchain | None, targets: list[Target], kind: ToolchainName) -> Finding:
+    """A compiler, which is tried for the first of its targets."""
+    install = toolchains.install_command(targets[0], kind)
+    names = tuple(target.name for target in targets)
+    if found is None:
+        return Finding(kind="toolchain", name=name, found=False, targets=names, install=install)
+    fault = toolchains.fault(targets[0], found)
+    return Finding(
+        kind="toolchain",
+        name=name,
+        found=not fault,
+        version=found.version,
+        path=found.path,
+        targets=names,
+        install=f"`{found.path}` fails: {fault}; to have another: {install}" if fault else "",
+    )
 
 
 def sdk_findings() -> list[Finding]:
@@ -104,15 +105,21 @@ def sdk_findings() -> list[Finding]:
     path = named or next(iter(zephyr_sdk.installed()), "")
     if not path:
         return []
-    there = os.path.isdir(path)
+    prefixes = dict.fromkeys(target.gcc_prefixes[-1] for target in arch.targets().values())
+    why = ""
+    if not os.path.isdir(path):
+        why = f"{zephyr_sdk.VARIABLE} names `{path}`, which is no folder"
+    elif not any(zephyr_sdk.compiler(path, prefix) for prefix in prefixes):
+        names = " nor ".join(f"`{prefix}gcc`" for prefix in prefixes)
+        why = f"`{path}` has neither {names}; its setup script gets them"
     return [
         Finding(
             kind="toolchain",
             name="zephyr sdk",
-            found=there,
+            found=not why,
             version=zephyr_sdk.version(path),
-            path=path if there else "",
-            install="" if there else f"{zephyr_sdk.VARIABLE} names `{path}`, which is no folder",
+            path="" if why else path,
+            install=why,
         )
     ]
 

@@ -221,6 +221,31 @@ def test_doctor_names_what_is_missing(empty_path: Path) -> None:
     assert "cortex-m7" in row["targets"]
 
 
+BROKEN = "#!/bin/sh\n[ $1 = -dumpfullversion ] && echo 12.3.4 && exit\necho cannot execute cc1 >&2\nexit 1\n"
+
+
+def test_doctor_tries_the_compilers(empty_path: Path) -> None:
+    """One that says its version may be without its other programs; one of another machine does not even start."""
+    names = ("arm-none-eabi-gcc", "riscv64-unknown-elf-gcc")
+    stand_in(empty_path, *names)
+    assert llext("doctor")[0] == 0
+    for text, fault in ((BROKEN, "cannot execute cc1"), ("#!/no/such/shell\n", "no such file or directory")):
+        (empty_path / names[0]).write_text(text)
+        code, printed = llext("doctor", "--json")
+        rows = {f["name"]: f for f in json.loads(printed)["findings"]}
+        assert code == ToolError.exit_code
+        assert [rows[name]["found"] for name in names] == [False, True]
+        assert f"`{empty_path / names[0]}` fails: {fault}; " in rows[names[0]]["install"]
+        assert "apt-get install gcc-arm-none-eabi" in rows[names[0]]["install"]
+
+
+@pytest.mark.toolchain
+@EVERY_TOOLCHAIN
+def test_compilers_that_are_installed_have_no_fault(name: ToolchainName) -> None:
+    target = next(each for each in TARGETS if each.name == "cortex-m4")
+    assert toolchains.fault(target, found(target, name)) == ""
+
+
 def test_toolchain_command_quotes_for_cmake(empty_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = empty_path / "a $b;c"
     odd.mkdir()

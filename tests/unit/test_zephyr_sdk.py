@@ -6,6 +6,7 @@ SDK's own `target.cmake`, from which the names and folders are taken.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -140,6 +141,11 @@ def test_doctor_names_the_sdk(home: Path, monkeypatch: pytest.MonkeyPatch) -> No
     _, text = llext("doctor")
     lines = [line.split() for line in text.splitlines()]
     assert ["ok", "zephyr", "sdk", "0.16.8", str(home / "zephyr-sdk-0.16.8")] in lines
-    assert [line[-1] for line in lines if "arm-zephyr-eabi-gcc" in line] == [str(programs / "arm-zephyr-eabi-gcc")]
+    findings = json.loads(llext("doctor", "--json")[1])["findings"]
+    paths = [each["path"] for each in findings if each["name"] == "arm-zephyr-eabi-gcc"]
+    assert paths == [str(programs / "arm-zephyr-eabi-gcc")]
+    shutil.rmtree(home / "zephyr-sdk-0.16.8/arm-zephyr-eabi")
+    bare = f"`{home}/zephyr-sdk-0.16.8` has neither `arm-zephyr-eabi-gcc` nor `riscv64-zephyr-elf-gcc`"
+    assert bare in llext("doctor")[1]
     monkeypatch.setenv(zephyr_sdk.VARIABLE, os.path.join(home, "gone"))
     assert f"ZEPHYR_SDK_INSTALL_DIR names `{home}/gone`, which is no folder" in llext("doctor")[1]
