@@ -91,9 +91,11 @@ def build(jobs: Sequence[Job], options: Options, observe: Observer = lambda _: N
     return tuple(future.result() for future in futures)
 
 
-def keep_presets(results: Sequence[Result], options: Options) -> None:
+def keep_presets(results: Sequence[Result], options: Options, *, every: bool = False) -> None:
     """Write presets of the jobs that could be configured into the project, see ``presets``.
 
+    Args:
+        every: these are all jobs of the project, so that presets of other ones go.
     Raises:
         UsageError: ``usage``: the file that is there is none of presets.
         FormatError: ``file-unreadable``, ``file-unwritable``.
@@ -101,7 +103,7 @@ def keep_presets(results: Sequence[Result], options: Options) -> None:
     ninja = find_tool("ninja")
     good = (result.job for result in results if all(f.step is not Step.CONFIGURE for f in result.failures))
     made = {job: cmake_variables(job, options, ninja) for job in good if not job.preset}
-    presets.keep(options.source, made)
+    presets.keep(options.source, made, [result.job.name for result in results] if every else None)
 
 
 def honoured_presets(source: Path) -> frozenset[str]:

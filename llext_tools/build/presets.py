@@ -8,7 +8,7 @@ keeps its name: then ours is not written, and goes if it is there, for CMake ref
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from llext_tools.files import read_bytes, write_atomically
 VERSION = 6  # the first with workflow presets; CMake 3.25 has it
 
 
-def keep(source: Path, configured: Mapping[Job, Sequence[str]]) -> None:
+def keep(source: Path, configured: Mapping[Job, Sequence[str]], jobs: Iterable[str] | None = None) -> None:
     """Write the presets of these jobs, in the place of those of the same name that we have written before.
 
     Args:
         configured: for each job the variables for CMake, as ``NAME=VALUE`` or ``NAME:TYPE=VALUE``.
+        jobs: the names of all that there are, if they are known: presets that we have written for others go.
     Raises:
         UsageError: ``usage``: a file is no JSON of this form.
         FormatError: ``file-unreadable``, ``file-unwritable``.
@@ -34,6 +35,9 @@ def keep(source: Path, configured: Mapping[Job, Sequence[str]]) -> None:
     made = {job.name: (job, words) for job, words in configured.items() if job.name not in theirs}
     document = {**before, "version": max(VERSION, before.get("version", 0))}
     gone = {*made, *theirs}
+    if jobs is not None:
+        ours = {each.get("name") for kind in KINDS for each in of_kind(before, kind) if is_ours(each)}
+        gone |= ours - set(jobs) - _needed(preset for _, preset in foreign(source))
     changed = bool(made)
     for kind in KINDS:
         stay = [each for each in of_kind(before, kind) if not (is_ours(each) and each.get("name") in gone)]
@@ -59,6 +63,16 @@ def honoured(source: Path) -> frozenset[str]:
         return theirs
     keep(source, {})
     return theirs & frozenset(usable(source))
+
+
+def _needed(presets: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The names of those that presets build on: CMake refuses all where one is missing."""
+    found: set[str] = set()
+    for preset in presets:
+        inherits, steps = preset.get("inherits", ()), preset.get("steps", ())
+        found |= {inherits} if isinstance(inherits, str) else set(map(str, inherits))
+        found |= {str(preset.get("configurePreset"))} | {str(step.get("name")) for step in steps}
+    return found
 
 
 def _preset(kind: str, source: Path, job: Job, words: Sequence[str]) -> dict[str, Any]:

@@ -92,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     path = args.settings or ("" if args.no_settings else settings.find(str(source)))
     chosen = settings_build.read(path) if path else BuildSettings()
     elsewhere = bool(args.build_dir)  # for this time: a preset would lead there for good
+    chosen_here = (args.target, args.toolchain, args.firmware, args.preset, args.settings, args.no_settings)
     said = variables_said(args)
     firmware = merge(args, chosen)
     output = Path(args.output).absolute() if args.output else source / OUTPUT
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     results = matrix.run_jobs(jobs, args, options)
     try:
         if not elsewhere:
-            keep_presets(results, options)
+            keep_presets(results, options, every=not any(chosen_here))
     except LlextError as error:  # the build is what was asked for
         notes = (*notes, *(f"no presets for CMake: {found.message}" for found in error.diagnostics))
     print_end(results, time.monotonic() - start, notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -61,6 +62,31 @@ def test_the_presets_of_the_project_keep_their_names(folder: Path) -> None:
     (folder / "CMakePresets.json").write_text(json.dumps(theirs), encoding="utf-8")
     built(folder)
     assert not (folder / FILE).exists()
+
+
+def test_presets_of_jobs_that_are_no_more_go(folder: Path) -> None:
+    """Once the settings say so; not where a call is for some jobs, or where a preset of the user builds on one."""
+    user = {"name": "mine", "inherits": ["cortex-m7-gcc"], "binaryDir": "b"}
+
+    def left(*targets: str, words: tuple[str, ...] = ()) -> list[str]:
+        text = f'[build]\ntoolchains = ["gcc"]\nrun = false\ntargets = {json.dumps(targets)}\n'
+        (folder / "llext.toml").write_text(text, encoding="utf-8")
+        done = llext_build(folder, *words)
+        assert done.returncode == 0, done.stderr
+        command = [tool("cmake"), "--list-presets=build"]
+        listed = subprocess.run(command, cwd=folder, capture_output=True, check=True, encoding="utf-8").stdout
+        return sorted(re.findall('"(.*)"', listed))
+
+    both = ["cortex-m4-gcc", "cortex-m7-gcc"]
+    assert left("cortex-m4", "cortex-m7") == both
+    assert left("cortex-m4", words=("--target=cortex-m4",)) == both
+    found = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    found["configurePresets"].append(user)
+    (folder / FILE).write_text(json.dumps(found), encoding="utf-8")
+    assert left("cortex-m4") == both
+    found["configurePresets"].remove(user)
+    (folder / FILE).write_text(json.dumps(found), encoding="utf-8")
+    assert left("cortex-m4") == ["cortex-m4-gcc"]
 
 
 def test_a_broken_file_is_said_and_left_alone(folder: Path) -> None:
