@@ -34,7 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def result(project: Path, target: str, *failures: Failure, warnings: tuple[str, ...] = ()) -> Result:
     build = project / "build" / f"{target}-gcc"
     return Result(
-        job=Job(target=target, toolchain="gcc", build=build, output=project / "dist"),
+        job=Job(target=target, toolchain="gcc", build=build, output=project / "dist" / build.name),
         failures=failures,
         compiler_warnings=warnings,
     )
