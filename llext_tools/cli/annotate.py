@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from llext_tools.build import Failure, Job, Result, Step, diagnose_warnings
+from llext_tools.build.backtrace import place_of_test
 from llext_tools.build.logs import PLACED_ERROR, PLACED_WARNING, our_findings
 from llext_tools.build.report import compiler_warnings, failures_alike, said
 from llext_tools.cli.github import annotation, command
@@ -41,13 +42,17 @@ def _of_failure(same: Sequence[tuple[Job, Failure]], source: Path) -> Iterator[s
     notes += [f"and {len(same) - 4} more"] if len(same) > 4 else []
     ours = our_findings(failure.lines, "error")
     theirs = [found for line in failure.lines if (found := PLACED_ERROR.match(line))]
+    where: tuple[str, int | None] = ("", None)
+    if failure.step is Step.TEST:
+        where = place_of_test(job.build, failure.what) or where
+    elif failure.step is Step.CONFIGURE and (place := IN_CMAKE.fullmatch(failure.what)):
+        where = _found(place, (source,))
     for each in ours:
-        yield annotation(each, notes, place=_place(each, (source, job.build)))
+        place_of_it = _place(each, (source, job.build))
+        yield annotation(each, notes, place=place_of_it if place_of_it[0] else where)
     for found in theirs:
         yield command("error", "compiler error", [found[3], *notes], *_found(found, (job.build,)))
     if not ours and not theirs:
-        place = IN_CMAKE.fullmatch(failure.what) if failure.step is Step.CONFIGURE else None
-        where = _found(place, (source,)) if place else ("", None)
         yield command("error", "build-failed", [notes[0], *failure.lines, *notes[1:]], *where)
 
 

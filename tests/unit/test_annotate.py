@@ -6,10 +6,12 @@ renderer writes.
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from cmake_project import tool
 from llext_tools.build import Failure, Job, Result, Step, Warned
 from llext_tools.cli import matrix
 from llext_tools.cli.annotate import MOST, annotate
@@ -115,6 +117,37 @@ def test_compilers_and_cmake(project: Path) -> None:
             "unused variable 'x' [-Wunused-variable]\nfor cortex-m4-gcc, rv32imac-gcc",
         ),
         ("warning", {"title": "compiler warning"}, "warning: of a linker\nfor rv32imac-gcc"),
+    ]
+
+
+LISTS = """\
+cmake_minimum_required(VERSION 3.25)
+project(a LANGUAGES NONE)
+enable_testing()
+function(llext_add_test name)
+  add_test(NAME ${name} COMMAND false)
+endfunction()
+llext_add_test(ours)
+foreach(name IN ITEMS theirs)
+  add_test(NAME ${name} COMMAND false)
+endforeach()
+"""
+
+
+def test_a_test_is_where_the_project_defines_it(project: Path) -> None:
+    """Oracle: the lines above, by way of CMake and CTest. A build step is no test of CTest."""
+    (project / "CMakeLists.txt").write_text(LISTS, encoding="utf-8")
+    said = {"ours": ours(Diagnostic("expect-return", "it returned 3")), "theirs": ("no idea",), "at_build": ("none",)}
+    failures = (Failure(step=Step.TEST, what=name, lines=lines) for name, lines in said.items())
+    found = result(project, "cortex-m4", *failures)
+    command = [tool("cmake"), "-S", str(project), "-B", str(found.job.build), "-G", "Ninja"]
+    subprocess.run([*command, f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}"], check=True, stdout=subprocess.DEVNULL)
+    at = [properties for _, properties, _ in commands("\n".join(annotate([found], project)))]
+    file = "my project/CMakeLists.txt"
+    assert at == [
+        {"file": file, "line": "7", "title": "expect-return"},
+        {"file": file, "line": "9", "title": "build-failed"},
+        {"title": "build-failed"},
     ]
 
 
