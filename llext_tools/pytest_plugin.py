@@ -15,6 +15,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,16 +225,18 @@ def _toolchain(config: pytest.Config) -> str:
     return "" if name == "auto" else name  # as `llext build` has it
 
 
-def _usual(config: pytest.Config, host: Sequence[str]) -> Which:
-    """What the settings of ``llext build`` say where they name one; the firmware whose files an extension runs on."""
+def _usual(config: pytest.Config, host: Sequence[str]) -> list[Which]:
+    """What ``llext build`` builds by its settings, of firmwares for those whose files an extension runs on."""
     from llext_tools.cli import settings, settings_build
     from llext_tools.jobs import Which
 
     path = settings.find(str(config.rootpath))
     build = settings_build.read(path) if path else settings_build.BuildSettings()
     files = set(map(os.path.realpath, host))
-    firmware = [each.name for each in build.firmware if not files.isdisjoint(map(os.path.realpath, each.files))]
-    return Which(*(names[0] if len(names) == 1 else "" for names in (build.targets, build.toolchains, firmware)))
+    every = [each.name for each in build.firmware]
+    same = [each.name for each in build.firmware if not files.isdisjoint(map(os.path.realpath, each.files))]
+    said = (build.targets, build.toolchains, same or every)
+    return [Which(*each) for each in product(*(names or ("",) for names in said))]
 
 
 def _with_defaults(config: pytest.Config, given: dict[str, Any]) -> dict[str, Any]:

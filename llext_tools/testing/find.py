@@ -22,7 +22,7 @@ def find_extension(
     *,
     deep: bool,
     which: Which = OPEN,
-    usual: Callable[[], Which] = Which,
+    usual: Callable[[], Sequence[Which]] = lambda: (OPEN,),
 ) -> str:
     """The path of ``blink.llext``, of ``blink`` alone, of any path that is there, or of an installed extension.
 
@@ -30,7 +30,7 @@ def find_extension(
         folders: where to look, the most likely ones first; with ``build`` and ``dist`` in each.
         deep: whether a folder may have it anywhere below.
         which: the one to take of those that are built for several targets, by several toolchains.
-        usual: asked where that leaves several.
+        usual: asked for likely ones where that leaves several.
     Raises:
         FormatError: ``file-unreadable``: it is in none of them.
         UsageError: ``build-ambiguous``: nothing says which one is meant.
@@ -69,7 +69,7 @@ def _below(folder: Path, names: list[Path]) -> list[Path]:
 
 
 def _chosen(
-    built: dict[Path, list[Path]], which: Which, usual: Callable[[], Which], name: Path
+    built: dict[Path, list[Path]], which: Which, usual: Callable[[], Sequence[Which]], name: Path
 ) -> tuple[Path, list[Path]]:
     """The folder that is meant, or the only one, with what is in it; one of ``build`` rather than of ``dist``."""
     nearest: dict[str, Path] = {}
@@ -84,9 +84,9 @@ def _chosen(
             options = [f"--{each.name} {each.of(which)}" for each in PARTS if each.of(which)]
             cure = f"build it, `llext build {' '.join(options)}`, or choose one: `--llext-{part.name} {there[0]}`"
             raise _missing(text, cure)
-    likely = usual() if len(fit) > 1 else OPEN
+    likely = usual() if len(fit) > 1 else ()
     for part in PARTS:
-        fit = {folder: each for folder, each in fit.items() if part.of(likely) == part.of(each)} or fit
+        fit = {folder: each for folder, each in fit.items() if part.of(each) in map(part.of, likely)} or fit
     first, *others = fit
     if not others:
         return first, built[first]

@@ -28,7 +28,7 @@ def built(folder: Path, *jobs: str) -> Path:
 def looked_up(
     name: str, *folders: Path, deep: bool = False, target: str = "", toolchain: str = "", usual: Which = OPEN
 ) -> str:
-    found = find_extension(name, folders, deep=deep, which=Which(target, toolchain), usual=lambda: usual)
+    found = find_extension(name, folders, deep=deep, which=Which(target, toolchain), usual=lambda: [usual])
     return Path(found).relative_to(folders[-1]).as_posix()
 
 

@@ -374,8 +374,8 @@ def test_the_build_for_the_firmware_that_it_runs_on(project: pytest.Pytester, na
         shutil.copytree(project.path / "build", project.path / "dist" / f"cortex-m4-gcc-{each}")
         (project.path / f"{each}.toml").write_text(table(), encoding="utf-8")
     shutil.rmtree(project.path / "build")
-    entries = (f'[[build.firmware]]\nname = "{each}"\nfile = "{each}.toml"\n' for each in ("old", "new"))
-    (project.path / "llext.toml").write_text("".join(entries), encoding="utf-8")
+    entries = {each: f'[[build.firmware]]\nname = "{each}"\nfile = "{each}.toml"\n' for each in ("old", "new")}
+    (project.path / "llext.toml").write_text("".join(entries.values()), encoding="utf-8")
     project.makepyfile(
         f"""
         def test_folder(llext_extension):
@@ -385,8 +385,14 @@ def test_the_build_for_the_firmware_that_it_runs_on(project: pytest.Pytester, na
             assert "cortex-m4-gcc-old" in llext_extension("tank.llext", exports="old.toml").path
         """
     )
-    project.runpytest_inprocess(*PLUGIN).assert_outcomes(failed=1, passed=1)
+    for job in ("cortex-m4-gcc", "cortex-m4-gcc-older"):  # left of builds before the settings said what they say
+        shutil.copytree(project.path / "dist" / "cortex-m4-gcc-old", project.path / "dist" / job)
+    found = project.runpytest_inprocess(*PLUGIN)
+    found.assert_outcomes(failed=1, passed=1)
+    found.stdout.fnmatch_lines(["*`dist/cortex-m4-gcc-new` and `dist/cortex-m4-gcc-old`"])
     project.runpytest_inprocess(*PLUGIN, "--llext-exports", f"{name}.toml").assert_outcomes(passed=2)
+    (project.path / "llext.toml").write_text(entries[name], encoding="utf-8")
+    project.runpytest_inprocess(*PLUGIN, "-k", "folder").assert_outcomes(passed=1, deselected=1)
 
 
 def test_files_of_options_are_found_from_another_folder(project: pytest.Pytester) -> None:
