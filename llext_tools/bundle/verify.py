@@ -50,7 +50,8 @@ def check(path: str, data: bytes, reporter: Reporter) -> Bundle | None:
     at = Location(file=path)
     head = container.first(data)
     if isinstance(head, str):
-        reporter.error("bundle-malformed", f"this is no bundle: {head}", at=at, help="`llext pack` makes bundles")
+        cure = "`llext pack` makes bundles" if data else AGAIN
+        reporter.error("bundle-malformed", f"this is no bundle: {head}", at=at, help=cure)
         return None
     if head.name != INDEX:
         if head.fault:

@@ -85,7 +85,7 @@ def _text(facts: dict[str, Any], paint: Paint, width: int) -> list[str]:
     signed = f"signed with key {facts['signed_by'][:SHOWN]}" if facts["signed_by"] else "not signed"
     lines = [f"{paint(facts['file'], BOLD)}: {name}, {number(len(facts['artifacts']), 'artifact')}, {signed}"]
     if facts["signed_by"]:
-        lines += wrap("whose key that is says `llext verify`", width, "  ")
+        lines += wrap("  whose key that is says `llext verify`", width, "  ")
     for each in facts["artifacts"]:
         lines += ["", paint(f"{each['job']}/{each['name']}", BOLD)]
         made = " ".join(word for word in (each["toolchain"], each["toolchain_version"]) if word)

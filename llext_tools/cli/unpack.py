@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from llext_tools.bundle import INDEX, SIGNATURE
 from llext_tools.bundle.signed import trusted_keys
 from llext_tools.bundle.unpack import unpack
 from llext_tools.cli import settings, settings_pack
@@ -33,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     bundle, key = signed_bundle(args.bundle, reporter, trusted)
     reporter.checkpoint()
     assert bundle
-    files = {name: data for name, data in bundle.members.items() if name not in (INDEX, SIGNATURE)}
+    files = {name: bundle.members[name] for name in bundle.contents.files}
     written = unpack(files, args.directory, force=args.force)
     same = f", {len(files) - len(written):,} were there" if len(written) < len(files) else ""
     print(f"{args.directory}: {number(len(written), 'file')} written{same}; {signer(key, trusted)}")

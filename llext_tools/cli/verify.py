@@ -71,7 +71,7 @@ def _bundle(path: str, trusted: dict[str, Public] | None, reporter: Reporter) ->
     bundle, key = signed_bundle(path, reporter, trusted)
     if bundle is None:
         return ""
-    what = f"{number(len(bundle.contents.artifacts), 'artifact')}, {number(len(bundle.members), 'file')}"
+    what = f"{number(len(bundle.contents.artifacts), 'artifact')}, {number(len(bundle.contents.files), 'file')}"
     return f"{path}: {what}, each byte as packed; {signer(key, trusted)}"
 
 

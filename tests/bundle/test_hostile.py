@@ -147,3 +147,13 @@ def test_any_bytes_are_refused_with_a_diagnostic(data: bytes) -> None:
     reporter = Reporter()
     check("b.llextpack", data, reporter)
     assert reporter.failed
+
+
+@pytest.mark.parametrize("command", [["verify", "--digests-only"], ["unpack"], ["inspect"]])
+def test_an_empty_file_is_one_to_get_again(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "b.llextpack"
+    path.touch()
+    code, codes, printed = made.refused(*command, str(path))
+    assert (code, codes) == (15, {"bundle-malformed"})
+    assert "it is empty" in printed
+    assert "= help: get it again" in printed

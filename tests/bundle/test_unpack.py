@@ -20,6 +20,7 @@ def test_unpacking_writes_all_or_nothing(tmp_path: Path) -> None:
         assert target.is_dir() if source.is_dir() else target.read_bytes() == source.read_bytes()
     code, _, printed = made.refused("unpack", path, "-C", str(output))
     assert (code, "0 files written, 13 were there; not signed" in printed) == (0, True)
+    assert "4 artifacts, 13 files, each byte as packed; not signed" in made.refused("verify", path, "--digests-only")[2]
     changed, gone = output / "cortex-m4-gcc/blink.json", output / "cortex-m33-gcc/blink.json"
     changed.write_text("mine")
     gone.unlink()
