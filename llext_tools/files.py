@@ -39,7 +39,7 @@ def read_bytes(path: Path) -> bytes:
             fail("file-unreadable", f"cannot read `{os.fspath(path)}`: it does not end after {MOST:,} bytes")
         return b"".join(parts)
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL byte
-        fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {_reason(error)}", help=_cure(error, path, "read"))
+        fail("file-unreadable", f"cannot read `{os.fspath(path)}`: {reason(error)}", help=_cure(error, path, "read"))
 
 
 def is_utf8(text: str) -> bool:
@@ -104,7 +104,7 @@ def write_all(files: Mapping[Path, Data]) -> None:
             os.replace(*ready[0])
             del ready[0]
     except (OSError, ValueError) as error:
-        fail("file-unwritable", f"cannot write `{path}`: {_reason(error)}", help=_cure(error, path, "written"))
+        fail("file-unwritable", f"cannot write `{path}`: {reason(error)}", help=_cure(error, path, "written"))
     finally:
         for beside, _ in ready:
             with suppress(OSError, ValueError):
@@ -122,7 +122,7 @@ def remove(path: Path) -> None:
         if os.path.isfile(final) or os.path.isdir(final):  # a folder ends here with its own message
             os.unlink(final)
     except OSError as error:
-        fail("file-unwritable", f"cannot write `{os.fspath(path)}`: {_reason(error)}", help=write_cure(error, path))
+        fail("file-unwritable", f"cannot write `{os.fspath(path)}`: {reason(error)}", help=write_cure(error, path))
 
 
 def _write(path: str, data: Data, how: int) -> None:
@@ -158,6 +158,7 @@ def write_cure(error: Exception, path: Path) -> str:
     return _cure(error, path, "written")
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why the system refuses something, for a message: it begins in lower case, without a full stop at its end."""
     text = (getattr(error, "strerror", None) or str(error)).rstrip(".")
     return text[:1].lower() + text[1:]

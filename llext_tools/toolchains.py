@@ -25,6 +25,7 @@ from typing import Literal
 from llext_tools import zephyr_sdk
 from llext_tools.arch.model import Flag, Target
 from llext_tools.diag import fail
+from llext_tools.files import reason
 from llext_tools.jobs import TOOLCHAINS, ToolchainName
 from llext_tools.paths import cache_dir, include_dir, source_dirs
 
@@ -309,7 +310,7 @@ def _zig_runtime(target: Target, toolchain: Toolchain) -> str:
     except OSError as error:
         fail(
             "file-unwritable",
-            f"cannot write the cache `{folder}`: {error.strerror}",
+            f"cannot write the cache `{folder}`: {reason(error)}",
             help="set LLEXT_CACHE_DIR to a folder that can be written",
         )
     return archive

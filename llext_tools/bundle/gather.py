@@ -21,7 +21,7 @@ from llext_tools.bundle.index import Entry, folded, is_job, is_safe
 from llext_tools.bundle.pack import Packed, at
 from llext_tools.diag import Diagnostic, Location, Reporter
 from llext_tools.errors import LlextError
-from llext_tools.files import read_bytes
+from llext_tools.files import read_bytes, reason
 from llext_tools.jobs import belongs, job_name
 
 ENDS = (DEBUG_SUFFIX, f"{MANIFEST_SUFFIX}.sig")
@@ -85,7 +85,7 @@ def _manifests(paths: Iterable[str], reporter: Reporter) -> Iterator[tuple[str, 
     """The manifest of each artifact, and the folder that was given for it, "" if none was."""
 
     def unreadable(error: OSError) -> None:
-        reporter.error("file-unreadable", f"cannot read `{error.filename}`: {(error.strerror or '').lower()}")
+        reporter.error("file-unreadable", f"cannot read `{error.filename}`: {reason(error)}")
 
     for path in paths:
         if not os.path.isdir(path):

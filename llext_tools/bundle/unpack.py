@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from llext_tools.diag import Reporter, fail
 from llext_tools.errors import LlextError
-from llext_tools.files import read_bytes, write_all, write_cure
+from llext_tools.files import read_bytes, reason, write_all, write_cure
 
 
 def unpack(files: Mapping[str, bytes], folder: str, *, force: bool = False) -> list[str]:
@@ -70,6 +70,6 @@ def _make_folder(path: str, made: list[str]) -> None:
     try:
         os.mkdir(path)
     except OSError as error:
-        reason = "what is there is no folder" if os.path.lexists(path) else (error.strerror or str(error)).lower()
-        fail("file-unwritable", f"cannot make the folder `{path}`: {reason}", help=write_cure(error, path))
+        why = "what is there is no folder" if os.path.lexists(path) else reason(error)
+        fail("file-unwritable", f"cannot make the folder `{path}`: {why}", help=write_cure(error, path))
     made.append(path)

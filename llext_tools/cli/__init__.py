@@ -87,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # stdout itself, for example on a full disk
         _discard(sys.stdout)
         try:
-            print(f"error[file-unwritable]: cannot write the output: {error.strerror}", file=sys.stderr)
+            from llext_tools.files import reason
+
+            print(f"error[file-unwritable]: cannot write the output: {reason(error)}", file=sys.stderr)
         except OSError:
             _discard(sys.stderr)  # that is where it could not be written
         return 3

@@ -19,7 +19,7 @@ from llext_tools.cli.render import printable, report
 from llext_tools.cli.run import Screen, exit_code, show_result
 from llext_tools.diag import Diagnostic, fail
 from llext_tools.elf.lines import source_folders
-from llext_tools.files import read_bytes, write_all, write_cure
+from llext_tools.files import read_bytes, reason, write_all, write_cure
 from llext_tools.gdb.script import PROGRAM, Program, configuration, script, with_configuration
 from llext_tools.gdb.server import HOST, Server
 from llext_tools.gdb.session import DebugSession
@@ -138,7 +138,7 @@ def make_folder(path: str) -> None:
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        fail("file-unwritable", f"cannot make the folder `{path}`: {error.strerror}", help=write_cure(error, path))
+        fail("file-unwritable", f"cannot make the folder `{path}`: {reason(error)}", help=write_cure(error, path))
 
 
 def port(text: str) -> int:

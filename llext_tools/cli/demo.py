@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import shutil
 import time
@@ -15,7 +14,7 @@ from llext_tools.cli import matrix
 from llext_tools.cli.results import print_end, print_wrapped
 from llext_tools.cli.signals import ends_like_ctrl_c
 from llext_tools.diag import fail
-from llext_tools.files import write_cure
+from llext_tools.files import reason, write_cure
 from llext_tools.paths import BUILD, OUTPUT, samples_dir
 
 DESCRIPTION = (
@@ -88,7 +87,7 @@ def copy_samples(folder: Path, name: str) -> bool:
         copy_tree(Path(samples_dir()), folder)
         mark.write_text(f"{__version__}\n", encoding="utf-8")
     except OSError as error:
-        text = f"cannot copy the samples to `{name}`: {os.strerror(error.errno or 0).lower()}"
+        text = f"cannot copy the samples to `{name}`: {reason(error)}"
         fail("file-unwritable", text, help=write_cure(error, name))
     return False
 

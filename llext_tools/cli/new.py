@@ -15,7 +15,7 @@ from pathlib import Path
 from llext_tools import __version__, quote, templates
 from llext_tools import arch as archs
 from llext_tools.diag import fail
-from llext_tools.files import write_all, write_cure
+from llext_tools.files import reason, write_all, write_cure
 
 DESCRIPTION = (
     "Make a project: an extension, tests that call it from Python, a wheel that carries it for all targets, "
@@ -231,6 +231,6 @@ def write_project(folder: Path, files: Mapping[str, str]) -> None:
             for each in reversed(made):
                 each.rmdir()
         if isinstance(error, OSError):
-            text = f"cannot write `{error.filename}`: {(error.strerror or '').lower()}"
+            text = f"cannot write `{error.filename}`: {reason(error)}"
             fail("file-unwritable", text, help=write_cure(error, error.filename))
         raise

@@ -29,7 +29,7 @@ import llext_tools
 from llext_tools.artifact import digest, named_file
 from llext_tools.artifact.runs import FORMAT, modules_in, names_in
 from llext_tools.diag import fail
-from llext_tools.files import read_bytes, remove, spare, write_atomically, write_cure
+from llext_tools.files import read_bytes, reason, remove, spare, write_atomically, write_cure
 
 AT_LARGE = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
 """Audit events after which nobody knows what a run depends on."""
@@ -59,7 +59,7 @@ class Record:
         try:
             os.makedirs(os.path.dirname(os.path.abspath(args.record)), exist_ok=True)
         except OSError as error:
-            text = f"cannot write `{args.record}`: {(error.strerror or '').lower()}"
+            text = f"cannot write `{args.record}`: {reason(error)}"
             fail("file-unwritable", text, help=write_cure(error, args.record))
         remove(args.record)
         sys.addaudithook(self._heard)

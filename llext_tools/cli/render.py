@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from llext_tools.diag import CODES, Diagnostic, Location
 from llext_tools.errors import LlextError
+from llext_tools.files import reason
 
 BOLD, RED, YELLOW, BLUE, CYAN, GREEN, DIM = "1", "1;31", "1;33", "1;34", "1;36", "32", "2"
 
@@ -187,7 +188,7 @@ def report_exception(error: Exception) -> int:
         report(error.diagnostics)
         return error.exit_code
     if isinstance(error, OSError) and error.filename is not None:
-        what = f"cannot use `{error.filename}`: {(error.strerror or str(error)).lower()}"
+        what = f"cannot use `{error.filename}`: {reason(error)}"
         report([Diagnostic(code="file-unreadable", message=what)])
         return CODES["file-unreadable"].error.exit_code
     if os.environ.get("LLEXT_DEBUG"):

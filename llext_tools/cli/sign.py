@@ -11,7 +11,7 @@ from llext_tools.bundle import keys, looks_like_bundle
 from llext_tools.bundle.pack import archive
 from llext_tools.cli.signing import PASSWORD, neither, private_key, whole_bundle
 from llext_tools.diag import Reporter, fail
-from llext_tools.files import read_bytes, write_atomically, write_cure
+from llext_tools.files import read_bytes, reason, write_atomically, write_cure
 
 DESCRIPTION = f"""\
 Sign a bundle, in place, or a manifest, whose signature is written beside it as `.sig`. What is signed
@@ -80,8 +80,7 @@ def _new_key(path: str) -> int:
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(private)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        fail("file-unwritable", f"cannot write `{path}`: {reason.lower()}", help=write_cure(error, path))
+        fail("file-unwritable", f"cannot write `{path}`: {reason(error)}", help=write_cure(error, path))
     try:
         write_atomically(public, other)
     except BaseException:

@@ -11,7 +11,7 @@ from pathlib import Path
 from llext_tools.artifact import manifest_path
 from llext_tools.build import Result
 from llext_tools.diag import fail
-from llext_tools.files import write_cure
+from llext_tools.files import reason, write_cure
 
 HEAD = ("job", "", "extensions", "bytes", "tests", "time")
 SIZES = ("extension", "bytes", "regions", "checked against")
@@ -44,7 +44,7 @@ def append_to(path: str, text: str) -> None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        what = f"cannot write `{path}`: {(error.strerror or '').lower()}"
+        what = f"cannot write `{path}`: {reason(error)}"
         fail("file-unwritable", what, help=write_cure(error, path))
 
 

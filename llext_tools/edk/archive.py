@@ -28,6 +28,7 @@ from typing import IO, NamedTuple, NoReturn, cast
 
 from llext_tools.diag import fail
 from llext_tools.edk.tree import Kind, Tree
+from llext_tools.files import reason
 from llext_tools.paths import cache_dir
 
 MOST_FILES = 200_000
@@ -73,7 +74,7 @@ def unpacked(path: str, into: str = "") -> str:
     except OSError as error:
         fail(
             "file-unwritable",
-            f"cannot write to `{above}`: {error.strerror}",
+            f"cannot write to `{above}`: {reason(error)}",
             help="" if into else "set LLEXT_CACHE_DIR to a folder that can be written",
         )
     return folder
@@ -117,7 +118,7 @@ def _digest(path: str) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
-        fail("file-unreadable", f"cannot read `{path}`: {getattr(error, 'strerror', None) or error}")
+        fail("file-unreadable", f"cannot read `{path}`: {reason(error)}")
 
 
 def _unpack(path: str, folder: str) -> None:
@@ -156,7 +157,7 @@ def _unpack(path: str, folder: str) -> None:
         if error.filename is None:  # gzip says so of what is no gzip
             _damaged(path, error)
         what = os.path.relpath(os.fsdecode(error.filename), folder)
-        fail("edk-unreadable", f"cannot unpack `{path}`: `{what}`: {error.strerror}", help=BY_HAND)
+        fail("edk-unreadable", f"cannot unpack `{path}`: `{what}`: {reason(error)}", help=BY_HAND)
 
 
 def _count(path: str, files: int) -> None:

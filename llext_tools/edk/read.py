@@ -10,7 +10,7 @@ from itertools import groupby
 from llext_tools.diag import Diagnostic, Location, fail, listed
 from llext_tools.edk.archive import unpacked
 from llext_tools.edk.cflags import Odd, Variables, read_cmake, read_make
-from llext_tools.files import read_bytes
+from llext_tools.files import read_bytes, reason
 
 FILES = {"cmake.cflags": read_cmake, "Makefile.cflags": read_make}
 """The files with a kit's variables, the better one first: Make and a shell would each quote in their own way."""
@@ -121,7 +121,7 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        fail("file-unreadable", f"cannot read `{folder}`: {error.strerror}")
+        fail("file-unreadable", f"cannot read `{folder}`: {reason(error)}")
 
 
 def _escaped(variables: Variables, words: tuple[str, ...]) -> bool:

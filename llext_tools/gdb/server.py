@@ -7,6 +7,7 @@ import socket
 from collections import deque
 
 from llext_tools.diag import fail
+from llext_tools.files import reason
 from llext_tools.gdb.packets import Decoder, Received, frame
 
 HOST = "127.0.0.1"
@@ -111,7 +112,7 @@ class Server:
             self._listener.listen()
         except OSError as error:
             self._listener.close()
-            text = f"llext debug: port {port} of {HOST} cannot be used: {error.strerror}"
+            text = f"llext debug: port {port} of {HOST} cannot be used: {reason(error)}"
             fail("usage", text, help="without `--port`, a free one is taken")
         self.port: int = self._listener.getsockname()[1]
         self.client: Client | None = None

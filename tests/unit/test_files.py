@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llext_tools.errors import UsageError
-from llext_tools.files import is_utf8, spare, toml_fault, write_cure
+from llext_tools.files import is_utf8, reason, spare, toml_fault, write_cure
 
 
 @pytest.mark.parametrize(
@@ -122,3 +122,11 @@ def test_the_line_that_is_no_toml(text: str, line: int) -> None:
     assert str(failure.value).lower().startswith(message.lower())
     assert message[0].islower()
     assert not re.search(r"\(at ", message)
+
+
+@pytest.mark.parametrize("number", sorted(errno.errorcode))
+def test_a_reason_stands_in_a_sentence(number: int) -> None:
+    text = os.strerror(number)
+    found = reason(OSError(number, text, "a"))
+    assert found.lower() == text.lower().rstrip(".")
+    assert found[0] == text[0].lower()
