@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llext_tools.cli.render import BOLD, GREEN, Paint, diagnostics_to_json, report
-from llext_tools.diag import CODES, Diagnostic, fail
+from llext_tools.cli.render import BOLD, GREEN, Paint, diagnostics_to_json, exit_code, report
+from llext_tools.diag import Diagnostic, fail
 from llext_tools.files import read_bytes, write_atomically
 from llext_tools.host.firmware import read_firmware
 from llext_tools.host.ledger import (
@@ -73,7 +73,7 @@ def _update(args: argparse.Namespace, api: Api) -> int:
             print(json.dumps({**_facts(old, found, found), "diagnostics": diagnostics_to_json(lost)}, indent=2))
         else:
             report(lost)
-        return _code(lost)
+        return exit_code(lost)
     new = update(old, api, args.ledger)
     if args.accept:
         new = accepted(new)
@@ -89,7 +89,7 @@ def _update(args: argparse.Namespace, api: Api) -> int:
         sys.stdout.flush()
         if diagnostics:
             report(diagnostics)
-    return _code(diagnostics)
+    return exit_code(diagnostics)
 
 
 def _check(args: argparse.Namespace, api: Api) -> int:
@@ -102,7 +102,7 @@ def _check(args: argparse.Namespace, api: Api) -> int:
     diagnostics = [*check_types(ledger, api), *check_ledger(ledger, found, new_types(ledger, api))]
     if args.json:
         print(json.dumps({**_facts(ledger, found, found), "diagnostics": diagnostics_to_json(diagnostics)}, indent=2))
-        return _code(diagnostics)
+        return exit_code(diagnostics)
     paint = Paint(sys.stdout)
     if not diagnostics:
         print(f"{paint('ok', GREEN)} {args.ledger}: {_summary(ledger, found, found)}")
@@ -110,7 +110,7 @@ def _check(args: argparse.Namespace, api: Api) -> int:
         report(diagnostics)
         sys.stderr.flush()
         print(paint(_version(ledger, found), BOLD))
-    return _code(diagnostics)
+    return exit_code(diagnostics)
 
 
 def _read(path: str) -> Ledger:
@@ -155,7 +155,3 @@ def _version(ledger: Ledger, found: Sequence[Difference]) -> str:
     if is_below(ledger.version, needed):
         return f"raise the version to {needed}: {since}"
     return f"version {ledger.version}, {since}"
-
-
-def _code(diagnostics: Sequence[Diagnostic]) -> int:
-    return next((CODES[d.code].error.exit_code for d in diagnostics), 0)

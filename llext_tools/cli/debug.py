@@ -15,8 +15,8 @@ from llext_tools import arch as archs
 from llext_tools.arch.model import Target
 from llext_tools.artifact import DEBUG_SUFFIX
 from llext_tools.cli import host
-from llext_tools.cli.render import printable, report
-from llext_tools.cli.run import Screen, exit_code, show_result
+from llext_tools.cli.render import exit_code, printable, report
+from llext_tools.cli.run import Screen, show_result
 from llext_tools.diag import Diagnostic, fail
 from llext_tools.elf.lines import source_folders
 from llext_tools.files import read_bytes, reason, write_all, write_cure

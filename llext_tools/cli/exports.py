@@ -123,5 +123,4 @@ def _builtin(target: str) -> ExportTable:
     """The built-in host as that target sees it: Thumb functions have odd addresses."""
     from llext_tools.host import builtin
 
-    name = archs.target(target).arch
-    return builtin.exports(next(arch for arch in archs.discover() if arch.name == name))
+    return builtin.exports(archs.load(archs.target(target).arch))

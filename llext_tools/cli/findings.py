@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from llext_tools.check.subject import Footprint
 from llext_tools.cli.board import heap_text, memory_facts
 from llext_tools.cli.github import annotation
-from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, printable, render
-from llext_tools.diag import CODES, Diagnostic
+from llext_tools.cli.render import BOLD, GREEN, Paint, count, diagnostics_to_json, exit_code, printable, render
+from llext_tools.diag import Diagnostic, number
 
 
 class Facts(NamedTuple):
@@ -72,7 +72,7 @@ class Report(NamedTuple):
     @property
     def exit_code(self) -> int:
         """That of the first error's class."""
-        return next((CODES[d.code].error.exit_code for d in self.diagnostics if d.severity == "error"), 0)
+        return exit_code(self.diagnostics)
 
     @property
     def summary(self) -> str:
@@ -94,9 +94,9 @@ def ok_lines(report: Report, paint: Paint) -> list[str]:
 
 
 def _ok_line(file: Checked, facts: Facts, against: bool, paint: Paint) -> str:
-    findings, sizes, n = count(file.diagnostics), facts.regions, len(facts.imports)
+    findings, sizes = count(file.diagnostics), facts.regions
     memory = " + ".join(f"{name} {size:,}" for name, size in sizes.items())
-    imports = f"{n} import{'' if n == 1 else 's'}{_unchecked(facts, against)}"
+    imports = f"{number(len(facts.imports), 'import')}{_unchecked(facts, against)}"
     line = f"{printable(file.path)}: {memory} = {sum(sizes.values()):,} bytes, {imports}, {facts.exports} exported"
     line += f", {heap_text(facts.footprint)}" if facts.footprint else ""
     return f"{paint('ok', GREEN)} {line}" + (f", {paint(findings, BOLD)}" if findings else "")

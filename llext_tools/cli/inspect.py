@@ -16,7 +16,7 @@ from llext_tools.check import ANYWHERE
 from llext_tools.check.target import fitting_targets
 from llext_tools.cli.board import add_options
 from llext_tools.cli.render import BOLD, DIM, Paint, columns, wrap
-from llext_tools.diag import Reporter, fail
+from llext_tools.diag import Reporter, fail, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
 from llext_tools.elf.read import load_object, read_relocs
@@ -146,7 +146,7 @@ def _text(facts: dict[str, Any], paint: Paint, width: int) -> list[str]:
     lines += ["", paint(f"imports: {len(facts['imports'])}", BOLD)]
     column = max((len(entry["name"]) for entry in facts["imports"]), default=0)
     for entry in facts["imports"]:
-        uses = f"{entry['uses']} use" + ("" if entry["uses"] == 1 else "s") + (", weak" if entry["weak"] else "")
+        uses = number(entry["uses"], "use") + (", weak" if entry["weak"] else "")
         lines.append(f"  {entry['name']:{column}}  {paint(uses, DIM)}")
     exports = facts["exports"]
     lines += ["", paint(f"exports: {'unknown, see `llext check`' if exports is None else len(exports)}", BOLD)]

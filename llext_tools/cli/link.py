@@ -10,9 +10,8 @@ from typing import Any
 from llext_tools import profile as profiles
 from llext_tools.cli.parser import address
 from llext_tools.cli.render import diagnostics_to_json, report
-from llext_tools.diag import fail
+from llext_tools.diag import fail, number
 from llext_tools.elf.read import load_object
-from llext_tools.errors import LlextError
 from llext_tools.files import write_all
 from llext_tools.link import Image, link
 from llext_tools.link.executable import executable, flat_binary
@@ -63,18 +62,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not args.json:
-        image, _ = linked(args)
-        print(summary(image, args.output))
-        sys.stdout.flush()
-        report_warnings(image)
+    image, tables = linked(args)
+    if args.json:
+        print(json.dumps(result(image, tables, args), indent=2))
         return 0
-    try:
-        image, tables = linked(args)
-    except LlextError as error:
-        print(json.dumps({"diagnostics": diagnostics_to_json(error.diagnostics)}, indent=2))
-        return error.exit_code
-    print(json.dumps(result(image, tables, args), indent=2))
+    print(summary(image, args.output))
+    sys.stdout.flush()
+    if image.diagnostics:
+        report(image.diagnostics)
     return 0
 
 
@@ -135,14 +130,9 @@ def domain(at: str | None, regions: str | None) -> Domain:
 
 
 def summary(image: Image, output: str) -> str:
-    count, size = len(image.mem), sum(contents.size for contents in image.mem.values())
+    size = sum(contents.size for contents in image.mem.values())
     lowest = min((image.layout.base[mem] for mem in image.mem), default=0)
-    return f"linked {count} region{'s' * (count != 1)} at {lowest:#010x}, {size:,} bytes: {output}"
-
-
-def report_warnings(image: Image) -> None:
-    if image.diagnostics:
-        report(image.diagnostics)
+    return f"linked {number(len(image.mem), 'region')} at {lowest:#010x}, {size:,} bytes: {output}"
 
 
 def result(image: Image, tables: tuple[ExportTable, ...], args: argparse.Namespace) -> dict[str, Any]:

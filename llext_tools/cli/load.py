@@ -21,9 +21,9 @@ from llext_tools.cli.board import add_options, agree, check_protection, check_si
 from llext_tools.cli.kconfig import Kconfig, read_kconfig
 from llext_tools.cli.link import NOBODY
 from llext_tools.cli.parser import Parser, address
-from llext_tools.cli.render import Paint, report
+from llext_tools.cli.render import Paint, exit_code, report
 from llext_tools.cli.verdict import Span, Step, document, heap_lines, heaps_of, load_step, text, unload_step
-from llext_tools.diag import CODES, Diagnostic, Location, fail, nearest
+from llext_tools.diag import Diagnostic, Location, fail, nearest
 from llext_tools.elf.structs import ELFCLASS, ELFMAG
 from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes
@@ -111,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         if warnings:
             report(warnings)
-    errors = (d for step in steps for d in step.diagnostics if d.severity == "error")
-    return next((CODES[d.code].error.exit_code for d in errors), 0)
+    return exit_code(d for step in steps for d in step.diagnostics)
 
 
 def check_names(files: Sequence[File], unload: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from llext_tools.diag import CODES, Diagnostic, Location
+from llext_tools.diag import CODES, Diagnostic, Location, number
 from llext_tools.errors import LlextError
 from llext_tools.files import reason
 
@@ -135,14 +135,15 @@ def wrap(text: str, width: int, indent: str) -> list[str]:
     return lines
 
 
+def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
+    """That of the first error; 0 without any."""
+    return next((CODES[d.code].error.exit_code for d in diagnostics if d.severity == "error"), 0)
+
+
 def count(diagnostics: Sequence[Diagnostic]) -> str:
     """``3 errors, 1 warning``."""
-    parts = []
-    for severity in ("error", "warning"):
-        n = sum(d.severity == severity for d in diagnostics)
-        if n:
-            parts.append(f"{n} {severity}{'s' if n > 1 else ''}")
-    return ", ".join(parts)
+    counts = ((sum(d.severity == severity for d in diagnostics), severity) for severity in ("error", "warning"))
+    return ", ".join(number(n, severity) for n, severity in counts if n)
 
 
 def diagnostics_to_json(diagnostics: Iterable[Diagnostic]) -> list[dict[str, Any]]:

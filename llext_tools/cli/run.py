@@ -18,8 +18,8 @@ from llext_tools.c.view import Held, View, plain
 from llext_tools.cli import host, measure
 from llext_tools.cli.cmake_words import in_cmake
 from llext_tools.cli.record import Record
-from llext_tools.cli.render import diagnostics_to_json, report
-from llext_tools.diag import CODES, Diagnostic, Location, Reporter, fail, number
+from llext_tools.cli.render import diagnostics_to_json, exit_code, report
+from llext_tools.diag import Diagnostic, Location, Reporter, fail, number
 from llext_tools.errors import LlextError, UsageError
 from llext_tools.files import write_all
 from llext_tools.link.image import Image
@@ -94,11 +94,6 @@ def show_result(args: argparse.Namespace, screen: Screen, result: RunResult | No
         screen.print(str(returned))
     if result and not result.fault and not args.call:
         screen.print(f"{args.extension}: {'loaded' if args.no_bringup else 'brought up and torn down'}")
-
-
-def exit_code(found: Sequence[Diagnostic]) -> int:
-    """That of the first error."""
-    return next((CODES[d.code].error.exit_code for d in found if d.severity == "error"), 0)
 
 
 def execute(args: argparse.Namespace, sink: Callable[[bytes], None], found: list[Diagnostic]) -> tuple[str, RunResult]:

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from llext_tools.abi.manifest import follow
-from llext_tools.cli.render import diagnostics_to_json, report
-from llext_tools.diag import CODES, Reporter, fail, number
+from llext_tools.cli.render import diagnostics_to_json, exit_code, report
+from llext_tools.diag import Reporter, fail, number
 from llext_tools.elf.read import load_object
 from llext_tools.elf.slid import WIDTHS, inject, prepare, report_shared, slid, slid_from, slid_text
 from llext_tools.files import write_all
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         if reporter.diagnostics:
             report(reporter.diagnostics)
-    return next((CODES[d.code].error.exit_code for d in reporter.diagnostics if d.severity == "error"), 0)
+    return exit_code(reporter.diagnostics)
 
 
 Result = tuple[dict[str, Any], list[str]]

@@ -267,7 +267,7 @@ def heap_lines(rt: Runtime) -> list[str]:
     lines = []
     for purposes, heap in heaps_of(rt):
         which = "heap" if len(purposes) == len(rt.heaps) else f"heap for {' and '.join(purposes)}"
-        count = f"{heap.allocations:,} allocation{'s' * (heap.allocations != 1)}"
+        count = number(heap.allocations, "allocation")
         lines.append(f"{which}: {heap.used:,} of {heap.size:,} bytes in {count}, largest free {heap.largest:,}")
     if rt.config.heap == "counted":
         lines.append("(addresses by first fit; `--heap-kind k_heap` has the board's)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, NoReturn
 
-from llext_tools.diag import Location
+from llext_tools.diag import Location, number
 from llext_tools.host.areas import Area, Firmware
 from llext_tools.host.memory import AccessError
 from llext_tools.host.places import Places
@@ -95,7 +95,7 @@ def refuse_access(
     called: bool = False,
 ) -> NoReturn:
     verb = "reads" if reason == "read" else "writes"
-    count = f"{size:,} byte{'s' * (size != 1)}"
+    count = number(size, "byte")
     area = guest.memory.at(address)
     export = guest.functions.get(address & ~1)
     notes: tuple[str, ...] = ()
