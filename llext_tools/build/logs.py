@@ -28,7 +28,7 @@ def failures_of_cmake(lines: Sequence[str]) -> tuple[Failure, ...]:
                 else head.removeprefix("CMake Error").removeprefix(" at ").rstrip(":")
             )
             unwrapped = re.sub(r"(?<=\S)\n  (?=\S)", " ", "\n".join(message))  # CMake breaks lines at 77 columns
-            text = dedent(unwrapped).strip().splitlines() or [head]
+            text = re.sub(r"\n{3,}", "\n\n", dedent(unwrapped).strip()).splitlines() or [head]
             what = where.partition(" (")[0].strip(" :") or "cmake"
             found.append(Failure(step=Step.CONFIGURE, what=what, lines=shorten(text), codes=codes_in(*text)))
             head = ""

@@ -112,7 +112,7 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
                 code="build-failed",
                 message=said(job, failure),
                 location=Location(file=shown(job.log)),
-                detail=failure.lines,
+                detail=tuple(map(nearby, failure.lines)),
                 notes=tuple(notes),
                 help=failure.help,
             )
@@ -144,6 +144,12 @@ def exit_code(results: Sequence[Result]) -> int:
 def shown(path: Path) -> str:
     """A path as short as it gets: relative to this folder where it lies below."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def nearby(line: str) -> str:
+    """A line of a log, in which the names of files below this folder start here; words such as options stay whole."""
+    here = os.path.join(os.getcwd(), "")
+    return line if here == os.sep else re.sub(rf"(?<![^\s`'\"(]){re.escape(here)}(?=[^\s:=])", "", line)
 
 
 def _list(names: Sequence[str], most: int = 8) -> str:

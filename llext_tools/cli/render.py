@@ -113,8 +113,8 @@ def _item(mark: str, kind: str, text: str, width: int, paint: Paint | None = Non
         first, *rest = wrap(label + part if not lines else " " * len(label) + part, width - 5, indent)
         if not lines and kind and paint is not None:
             first = paint(f"{kind}:", BOLD if kind == "note" else CYAN) + first[len(kind) + 1 :]
-        lines.append(f"   {mark} {first}" if not lines else f"     {first}")
-        lines += [f"     {line}" for line in rest]
+        start = "    " if lines else f"   {mark}"
+        lines += [f"{start} {first}" if first else start.rstrip(), *(f"     {line}" for line in rest)]
     return lines
 
 

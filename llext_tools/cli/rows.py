@@ -1,6 +1,7 @@
 """The table of the jobs of ``llext build``: a row for each target and toolchain.
 
-On a terminal the rows change while the jobs run. Elsewhere a row is printed when its job has ended.
+On a terminal the rows change while the jobs run. Elsewhere a row is printed when its job has ended and those before it
+have, so that the order is always the same.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Self, TextIO
 
 from llext_tools.build import Job, Progress, Result, Step
@@ -25,11 +25,11 @@ HEAD = ("target", "toolchain", "built", "checked", "run", "time")
 MARK = "*"  # behind a number of extensions that were checked without a firmware
 
 
-def view(jobs: Sequence[Job]) -> AbstractContextManager[Plain | LiveTable]:
+def view(jobs: Sequence[Job]) -> Plain | LiveTable:
     stream = sys.stdout
     if stream.isatty() and os.environ.get("TERM") != "dumb" and len(jobs) < 40:
         return LiveTable(jobs)
-    return nullcontext(Plain(jobs, stream))
+    return Plain(jobs, stream)
 
 
 def cells(result: Result) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def head(job: Job) -> tuple[str, str]:
 
 
 class Plain:
-    """A line for each job that has ended, below a heading."""
+    """A line for each job that has ended, below a heading; the jobs keep their order."""
 
     def __init__(self, jobs: Sequence[Job], stream: TextIO) -> None:
         names = max(len(job.target) or max(USUAL, len(job.preset)) for job in jobs)
@@ -66,11 +66,28 @@ class Plain:
         self._stream = stream
         self._paint = Paint(stream)
         self._lock = threading.Lock()
+        self._waiting = [job.name for job in jobs]
+        self._ended: dict[str, Result] = {}
         self._line(HEAD, "")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Of those that were interrupted nothing is known; they hold back nobody any more."""
+        self._waiting = [name for name in self._waiting if name in self._ended]
+        self._print()
 
     def observe(self, event: Progress | Result) -> None:
         if isinstance(event, Result):
-            self._line(cells(event), "" if event.passed else RED)
+            with self._lock:
+                self._ended[event.job.name] = event
+                self._print()
+
+    def _print(self) -> None:
+        while self._waiting and (result := self._ended.get(self._waiting[0])):
+            self._line(cells(result), "" if result.passed else RED)
+            del self._waiting[0]
 
     def _line(self, row: Sequence[str], colour: str) -> None:
         left = [f"{row[i]:{self._widths[i]}}" for i in (0, 1)]
@@ -78,8 +95,7 @@ class Plain:
         if len(row[2]) > self._widths[2]:  # a sentence instead of three numbers
             right = [f"{row[2]:>{sum(self._widths[2:5]) + 4}}", right[3]]
         text = "  ".join([*left, *right]).rstrip()
-        with self._lock:
-            print(self._paint(text, colour) if colour else text, file=self._stream, flush=True)
+        print(self._paint(text, colour) if colour else text, file=self._stream, flush=True)
 
 
 class LiveTable:

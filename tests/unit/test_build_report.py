@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from llext_tools import build
-from llext_tools.build import Job, Result
+from llext_tools.build import Failure, Job, Result, Step
+from llext_tools.cli.render import Paint, render
 
 
 def test_the_first_warnings_of_each_job_go_before_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,3 +41,23 @@ def test_the_first_warnings_of_each_job_go_before_the_others(tmp_path: Path, mon
         "  src/a.c:20:1: warning: 20 [-Wextra] (in rv64gc-gcc)",
         "  ... and 4 more",
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("  --> {}/src/a.c:17, in `f`", "  --> src/a.c:17, in `f`"),
+        ("exported by {0}/a.toml and `{0}/b.toml`", "exported by a.toml and `b.toml`"),
+        ("cc -I{0}/src -ffile-prefix-map={0}/=. -c {0}/a.c", "cc -I{0}/src -ffile-prefix-map={0}/=. -c a.c"),
+        ("in {0}/ and {0}2/a.c and /x{0}/a.c", "in {0}/ and {0}2/a.c and /x{0}/a.c"),
+    ],
+)
+def test_names_of_files_in_a_failure_begin_here(
+    line: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failure = Failure(step=Step.BUILD, what="a", lines=(line.format(tmp_path), ""))
+    job = Job(target="rv64gc", toolchain="gcc", build=tmp_path / "b", output=tmp_path)
+    (found,) = build.diagnose([Result(job=job, failures=(failure,))])
+    assert found.detail[0] == expected.format(tmp_path)
+    assert not [text for text in render(found, Paint(None)).splitlines() if text != text.rstrip()]

@@ -117,6 +117,20 @@ def test_plain_rows() -> None:
     )
 
 
+def test_plain_rows_are_in_the_order_of_the_jobs() -> None:
+    """Whichever ends first; of one that is interrupted there is none, and it holds back no other."""
+    stream = io.StringIO()
+    results = [with_tests(target, 1) for target in ("cortex-m4", "cortex-m7", "rv32imac", "rv64gc")]
+    seen = []
+    with rows.Plain([result.job for result in results], stream) as view:
+        for i in (3, 1, 0):
+            view.observe(results[i])
+            seen.append([line.split()[0] for line in stream.getvalue().splitlines()[1:]])
+    assert seen == [[], [], ["cortex-m4", "cortex-m7"]]
+    ended = [line.split()[0] for line in stream.getvalue().splitlines()[1:]]
+    assert ended == ["cortex-m4", "cortex-m7", "rv64gc"]
+
+
 def test_live_rows_end_as_the_final_table() -> None:
     from rich.console import Console
 
