@@ -121,7 +121,7 @@ PARTS = (
     Part(
         "firmware",
         "for",
-        "choose one: `--llext-build-dir {1}`, or run on its firmware, `--llext-firmware ELF`, where llext.toml names "
+        "choose one: `--llext-build-dir={1}`, or run on its firmware, `--llext-firmware=ELF`, where llext.toml names "
         "that",
     ),
 )
@@ -146,7 +146,7 @@ def shown(path: Path) -> str:
 
 
 def _not_there(name: Path, looked: list[str]) -> FormatError:
-    cure = "build it, as `llext build` does, or say where it is: `--llext-build-dir DIR`, or LLEXT_BUILD_DIR in the "
+    cure = "build it, as `llext build` does, or say where it is: `--llext-build-dir=DIR`, or LLEXT_BUILD_DIR in the "
     return _missing(f"there is no `{name}` in {listed(looked, 6)}", cure + "environment")
 
 

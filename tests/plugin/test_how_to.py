@@ -68,7 +68,7 @@ def test_the_page_lists_all_options_and_keywords(pytester: pytest.Pytester) -> N
     assert set(re.findall(r"`(\w+)=", listed)) == keywords
     text = pytester.runpytest_subprocess(*PLUGIN, "--help").stdout.str()
     offered = re.findall(r"^ +(--llext-[\w-]+)=", text, re.MULTILINE)
-    assert sorted(re.findall(r"`(--llext-[\w-]+) ", listed)) == sorted(offered)
+    assert sorted(re.findall(r"`(--llext-[\w-]+)=", listed)) == sorted(offered)
 
 
 @pytest.mark.cmake
