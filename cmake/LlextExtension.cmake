@@ -20,7 +20,8 @@
 
    ``<name>`` is an ordinary target: ``target_compile_options(<name> PRIVATE ...)``, ``target_link_libraries()`` with
    static libraries, generator expressions and the like work as with any other. ``LL_EXTENSION_BUILD`` is defined, and
-   ``<llext/symbol.h>`` and ``<llext/host.h>`` are found.
+   ``<llext/symbol.h>`` and ``<llext/host.h>`` are found. Properties such as ``OUTPUT_NAME`` and
+   ``RUNTIME_OUTPUT_DIRECTORY`` are refused: names and folders are for ``OUTPUT``.
 
    What ``EXTENSIONS`` names was made by ``llext_add_extension()`` before, or found in a package of
    :cmake:command:`llext_install`. It is built first, and the extension is linked and checked again when one of them
@@ -113,7 +114,13 @@ function(llext_add_extension name)
     SUFFIX .elf
     RUNTIME_OUTPUT_DIRECTORY "${folder}/$<0:>" # the expression keeps multi-config generators from adding a folder
     LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files};${extensions_built};${settings_file}")
-  if(CMAKE_POSITION_INDEPENDENT_CODE) # of the project's other targets
+  foreach(config IN LISTS CMAKE_CONFIGURATION_TYPES CMAKE_BUILD_TYPE) # of the project's other targets, too
+    string(TOUPPER "${config}" config)
+    set_property(TARGET ${name} PROPERTY RUNTIME_OUTPUT_DIRECTORY_${config})
+  endforeach()
+  cmake_language(EVAL CODE
+    "cmake_language(DEFER DIRECTORY [[${CMAKE_SOURCE_DIR}]] CALL _llext_check_output [[${who}]] [[${name}]] [[${folder}]])")
+  if(CMAKE_POSITION_INDEPENDENT_CODE)
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE FALSE)
   endif()
   target_compile_definitions(${name} PRIVATE LL_EXTENSION_BUILD)
@@ -151,6 +158,25 @@ function(llext_add_extension name)
     BYPRODUCTS "${output}" "${manifest}"
     WORKING_DIRECTORY "${stage}"
     VERBATIM)
+endfunction()
+
+# _llext_check_output(<who> <target> <folder>): refuse properties that put the debug file, which CMake takes for a program,
+# elsewhere or give it another name. Called when the whole project has been read, for any folder of it may set them.
+function(_llext_check_output who target folder)
+  set(properties OUTPUT_NAME SUFFIX RUNTIME_OUTPUT_DIRECTORY)
+  set(ours "${target}.debug" .elf "${folder}/$<0:>") # nothing for those that follow
+  list(APPEND properties PREFIX VERSION RUNTIME_OUTPUT_NAME)
+  foreach(config IN LISTS CMAKE_CONFIGURATION_TYPES CMAKE_BUILD_TYPE)
+    string(TOUPPER "${config}" config)
+    list(APPEND properties OUTPUT_NAME_${config} RUNTIME_OUTPUT_NAME_${config} RUNTIME_OUTPUT_DIRECTORY_${config}
+      ${config}_OUTPUT_NAME ${config}_POSTFIX)
+  endforeach()
+  foreach(property expected IN ZIP_LISTS properties ours)
+    get_property(value TARGET ${target} PROPERTY ${property})
+    if(NOT "${value}" STREQUAL "${expected}")
+      message(FATAL_ERROR "${who}: ${property} '${value}' would take the debug file away from the extension; leave the property alone; OUTPUT gives an extension another name or folder")
+    endif()
+  endforeach()
 endfunction()
 
 # _llext_write_flags(<target> <folder>): the flags of each language that is enabled, in a file: those of CMAKE_<LANG>_FLAGS

@@ -224,6 +224,7 @@ def test_configurations_do_not_overwrite_each_other(project: Project) -> None:
     message = "OUTPUT 'same.llext' is one file for all configurations; put $<CONFIG> into its folder"
     assert f"llext_add_extension(same): {message}" in one_line(refused.stdout)
     project.cmake_lists(
+        "set(CMAKE_RUNTIME_OUTPUT_DIRECTORY_DEBUG /nowhere) # is for programs\n"
         "llext_add_extension(hello SOURCES hello.c)\n"
         'llext_add_extension(named SOURCES hello.c OUTPUT "to/$<CONFIG>/it.llext")\n'
     )

@@ -61,6 +61,18 @@ EXTENSION = {
         "set_property(GLOBAL PROPERTY LLEXT_OUTPUTS ${CMAKE_CURRENT_BINARY_DIR}/out/x.llext)\n"
         "llext_add_extension(hello SOURCES hello.o OUTPUT out/x.llext)"
     ),
+    **{
+        f"{name} '{value}' would take the debug file away from the extension; leave the property alone; OUTPUT gives "
+        "an extension another name or folder": (
+            f"set(CMAKE_BUILD_TYPE Debug)\nllext_add_extension(hello SOURCES CMakeLists.txt)\n"
+            f"set_target_properties(hello PROPERTIES {name} {value})"
+        )
+        for name, value in [
+            *(("OUTPUT_NAME", "hallo"), ("OUTPUT_NAME_DEBUG", "hallo"), ("DEBUG_OUTPUT_NAME", "hallo")),
+            *(("RUNTIME_OUTPUT_DIRECTORY", "/hallo"), ("RUNTIME_OUTPUT_DIRECTORY_DEBUG", "/hallo")),
+            *(("SUFFIX", ".axf"), ("PREFIX", "lib"), ("VERSION", "1.2"), ("DEBUG_POSTFIX", "d")),
+        ]
+    },
 }
 
 TABLE_FILE = 'file(WRITE fw.toml "[exports]")\n'
