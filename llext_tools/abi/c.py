@@ -40,15 +40,6 @@ INNER = re.compile(r"\(\s*[*&]")
 STAR = re.compile(r"(?:\*|&&?)\s*(?:(?:const|volatile|restrict|_Atomic)\s*)*$")
 
 
-def prototype_of(signature: Signature, types: Mapping[str, Layout], model: DataModel, name: str) -> Prototype:
-    """The prototype of a function.
-
-    Raises:
-        ValueError: it is a variable's signature.
-    """
-    return CTypes(types, model).prototype(signature, name)
-
-
 class CTypes:
     """The types of one interface, each structure made once, and its members when they are asked for.
 

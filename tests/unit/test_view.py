@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from llext_tools.abi.c import CTypes, prototype_of
+from llext_tools.abi.c import CTypes
 from llext_tools.abi.types import Layout, Member, Param, Signature
 from llext_tools.c.types import CType, DataModel
 from llext_tools.c.values import pack
@@ -307,21 +307,21 @@ def test_names_of_types_are_those_of_their_declarations(notation: str, spelling:
 
 def test_prototypes() -> None:
     params = (Param("p", "struct pair", "struct pair"), Param("", "*fn(i32, *u8) -> void", "void (*)(int, char *)"))
-    found = prototype_of(Signature("u32", "uint32_t", params, True), TYPES, MODEL, "f")
+    found = CTypes(TYPES, MODEL).prototype(Signature("u32", "uint32_t", params, True), "f")
     assert str(found) == "uint32_t f(struct pair, void (*)(int, char *), ...)"
     assert found.names == ("p", "")
     inner = found.params[1].function
     assert inner is not None
     assert str(inner) == "void (int, char *)"
     with pytest.raises(ValueError, match="is no function"):
-        prototype_of(Signature("u32", "uint32_t", None), TYPES, MODEL, "v")
+        CTypes(TYPES, MODEL).prototype(Signature("u32", "uint32_t", None), "v")
 
 
 def test_a_timeout_is_passed_as_a_number() -> None:
     """It travels as its member does; as a result it does not, on Arm: aapcs32, "Result return"."""
     types = {"struct k_timeout_t": Layout("struct", 8, (Member("ticks", 0, "i64", "k_ticks_t"),))}
     timeout = Param("timeout", "struct k_timeout_t", "k_timeout_t")
-    found = prototype_of(Signature(timeout.type, timeout.spelling, (timeout,)), types, MODEL, "f")
+    found = CTypes(types, MODEL).prototype(Signature(timeout.type, timeout.spelling, (timeout,)), "f")
     assert (found.params[0].kind, found.result.kind, str(found)) == ("int", "record", "k_timeout_t f(k_timeout_t)")
     assert CTypes(types, MODEL).ctype(timeout.type, timeout.spelling).record is not None
 
