@@ -5,6 +5,7 @@ The manifest says the same as the debug information that it was made of, in a fo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 
 from llext_tools.abi.notation import complete_tags
@@ -50,6 +51,14 @@ def kept_interface(obj: ElfObject) -> Interface:
         return Interface({}, {})
     imports = manifest.interfaces[0]
     return Interface({**imports.symbols, **manifest.exports}, imports.types)
+
+
+def disregarded(obj: ElfObject) -> str:
+    """Why the manifest beside an extension tells nothing of it, as a sentence; "" if it does, or there is none."""
+    from llext_tools.abi.manifest import read_manifest
+
+    manifest = read_manifest(obj)
+    return f"`{os.path.basename(manifest.path)}` {manifest.fault}" if manifest and manifest.fault else ""
 
 
 def _kept(obj: ElfObject) -> tuple[Interface, ...]:

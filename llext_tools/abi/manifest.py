@@ -27,7 +27,7 @@ from llext_tools.files import read_bytes
 
 
 class Manifest(NamedTuple):
-    """``path`` may be of a file that is not there, cannot be read, or is about another extension: see ``fault``."""
+    """``path`` may be of a file that cannot be read, is no manifest, or about another extension: see ``fault``."""
 
     path: str
     interfaces: tuple[Interface, ...] = ()  # of imports; at least one if there is no fault
@@ -92,7 +92,8 @@ def read_manifest(obj: ElfObject) -> Manifest | None:
     try:
         return _checked(artifact.parse(read_bytes(path)), obj, nothing)
     except LlextError as error:
-        return nothing._replace(fault=error.diagnostics[0].message)
+        why = error.diagnostics[0].message.removeprefix(f"cannot read `{path}`: ")
+        return nothing._replace(fault=f"cannot be read ({why})")
     except (ValueError, RecursionError) as error:
         return nothing._replace(fault=f"is no manifest ({error})")
 

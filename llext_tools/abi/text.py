@@ -44,6 +44,7 @@ HASHED = "llext interface 1"
 """Begins what is hashed: another one once notation or members are hashed in another way."""
 
 KINDS: tuple[Literal["struct", "union", "enum"], ...] = ("struct", "union", "enum")
+MOST_BYTES = {"struct": (1 << 63) - 1, "union": (1 << 63) - 1, "enum": 16}
 
 Entry = dict[str, Any]
 T = TypeVar("T")
@@ -249,7 +250,7 @@ def read_layout(tag: str, entry: object) -> Layout:
     if not isinstance(entry, dict) or entry.keys() - {"size", "members"}:
         raise ValueError("expected `size` and `members`")
     size, members = entry.get("size"), entry.get("members", [])
-    if type(size) is not int or size < 0:
+    if type(size) is not int or not 0 <= size <= MOST_BYTES[kind]:
         raise ValueError(f"expected a size in bytes, found `{shown(str(size))}`")
     if not isinstance(members, list):
         raise ValueError("expected a list of members")

@@ -14,6 +14,8 @@ from llext_tools.c.types import CType, Field, Record, decode, encode
 
 Place = Callable[[bytes], int]
 """Puts bytes into the extension's memory, and gives their address."""
+LARGEST = 1 << 26
+"""Bytes of a value that a test gives. A manifest can claim any size of a type."""
 
 
 class Space(Protocol):
@@ -240,7 +242,7 @@ def _array(ctype: CType, value: Any, place: Place | None, what: str) -> bytes:
         data = bytes(value)
     else:
         data = b"".join(pack(of, each, place, f"element {i}{_of(what)}") for i, each in enumerate(value))
-    return data.ljust(ctype.size, b"\0")
+    return data.ljust(_held(ctype, what), b"\0")
 
 
 def _record(ctype: CType, value: Any, place: Place | None, what: str) -> bytes:
@@ -252,12 +254,23 @@ def _record(ctype: CType, value: Any, place: Place | None, what: str) -> bytes:
     record = ctype.record
     if record is None:
         raise TypeError(f"{_at(what)}the members of `{ctype.name}` are not known: give its {ctype.size} bytes")
-    data = bytearray(ctype.size)
+    data = bytearray(_held(ctype, what))
     for field, each in _given(ctype, record, value, what):
         put = f"member `{field.name}` of `{ctype.name}`"
         part = slice(field.offset, field.offset + field.size)
         data[part] = put_bits(field, each, bytes(data[part]), put) if field.bits else pack(field.type, each, place, put)
     return bytes(data)
+
+
+def _held(ctype: CType, what: str) -> int:
+    """The size of a value that is made here as a whole.
+
+    Raises:
+        OverflowError: it is too large.
+    """
+    if ctype.size > LARGEST:
+        raise OverflowError(f"{_at(what)}`{ctype.name}` of {ctype.size:,} bytes is too large for a value")
+    return ctype.size
 
 
 def _given(ctype: CType, record: Record, value: Any, what: str) -> list[tuple[Field, Any]]:

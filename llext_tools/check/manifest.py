@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-from llext_tools.abi.manifest import read_manifest
+from llext_tools.abi.extension import disregarded
 from llext_tools.abi.notation import prototype
 from llext_tools.abi.text import incomplete, type_hash
 from llext_tools.check.subject import Rule, Subject
@@ -17,12 +16,12 @@ def manifest_stale(subject: Subject) -> Iterator[Diagnostic]:
     """``manifest-stale``: types are not compared, for the manifest is about another file and there is nothing else."""
     if subject.firmware is None or not subject.imports:
         return
-    manifest = read_manifest(subject.obj)
-    if manifest is None or not manifest.fault or debug_file(subject.obj) is not None:
+    fault = disregarded(subject.obj)
+    if not fault or debug_file(subject.obj) is not None:
         return
     yield Diagnostic(
         "manifest-stale",
-        f"`{os.path.basename(manifest.path)}` {manifest.fault}: types are not compared with the firmware's",
+        f"{fault}: types are not compared with the firmware's",
         severity="warning",
         location=subject.at(),
         help="ship the manifest that `llext finish` wrote together with the extension",

@@ -8,10 +8,11 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from llext_tools.abi.extension import disregarded
 from llext_tools.arch.base import Arch
 from llext_tools.c.call import Call, check_arguments, parse_call, symbols_in
 from llext_tools.c.types import CType, Prototype
-from llext_tools.diag import Location, Reporter, fail
+from llext_tools.diag import Diagnostic, Location, Reporter, fail
 from llext_tools.elf import structs as elf
 from llext_tools.elf.debug import statics
 from llext_tools.link.image import Image
@@ -55,7 +56,10 @@ def plan(
             prototype = Prototype(call.function, model.types["int"], types)
             text = f"the prototype of `{call.function}` is not known: called as `{prototype}`, by the literals"
             advice = "give `--prototype`, or keep the extension's `.json` or `.debug.elf` beside it"
-            reporter.warning("call-guessed", text, at=Location(found[call.function][0].path), help=advice)
+            image = found[call.function][0]
+            notes = tuple(filter(None, [disregarded(image.obj)]))
+            at = Location(image.path)
+            reporter.add([Diagnostic("call-guessed", text, "warning", at, notes=notes, help=advice)])
         symbols = {name: find_symbol(images, name, call.text, arch) for name in symbols_in(call.arguments)}
         address = found[call.function][1]
         steps.append(Step(call=call, address=address, prototype=prototype, types=types, symbols=symbols))

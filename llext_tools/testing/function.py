@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, SupportsIndex
 
+from llext_tools.abi.extension import disregarded
 from llext_tools.c.types import CType, Prototype
 from llext_tools.host.express import express
 from llext_tools.run.symbols import Symbol
@@ -49,9 +50,11 @@ class Function:
     def _call(self, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         program, prototype = self._program, self.prototype
         if prototype is None:
+            image = self._symbol.image
+            why = disregarded(image.obj) if image else ""
             raise TypeError(
-                f"the types of `{self.name}` are not known: build with -g and keep the `.debug.elf` file, or give "
-                f'its prototype: `.prototype("int {self.name}(int)")`'
+                f"the types of `{self.name}` are not known{f', for {why}' if why else ''}: build with -g and keep the "
+                f'`.debug.elf` or `.json` file, or give its prototype: `.prototype("int {self.name}(int)")`'
             )
         packer = Packer(program)
         bound = self._bind(prototype, args, named)

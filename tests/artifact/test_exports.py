@@ -6,7 +6,11 @@ Oracle: the C source, and gdb for the layouts.
 from __future__ import annotations
 
 import json
+import random
 import subprocess
+from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 import built
+from llext_tools.errors import LlextError
 from llext_tools.testing import Extension
 from needs import need
 from transcript import llext
@@ -103,6 +108,61 @@ def test_calls_without_debug_information(target: tuple[str, str], tmp_path: Path
     path.write_bytes(path.read_bytes() + b"\0")  # the manifest is about another file
     code, printed = llext("run", str(path), "--call", "keep(2.5)")
     assert (code, "warning[call-guessed]" in printed) == (0, True)
+    assert "note: `hello.json` is about another version of `hello.llext`" in printed
+    with Extension.load(path) as extension, pytest.raises(TypeError, match=r"not known, for `hello\.json` is about"):
+        extension.keep(2.5)
+
+
+ODD: tuple[object, ...] = (None, True, -1, 10**30, "", "fn(", "*" * 5000 + "i32", [], {}, [None], {"": None})
+CALLS: tuple[Callable[[Any], object], ...] = (
+    lambda extension: extension.keep(2.5),
+    lambda extension: extension.sum(extension.origin, "UNIT_F"),
+    lambda extension: extension.set({}, 3),
+    lambda extension: (repr(extension.origin), extension.volume),
+)
+
+
+def odd(document: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], object]]:
+    """Each place of a document, with something else there."""
+    if where:
+        yield from ((where, value) for value in ODD)
+    inside = dict(enumerate(document)) if isinstance(document, list) else document
+    for key, value in inside.items() if isinstance(inside, dict) else ():
+        yield from odd(value, (*where, key))
+
+
+@pytest.mark.emulator
+@pytest.mark.parametrize("size", [1 << 27, 1 << 40, (1 << 63) - 1, 1 << 63, 10**30])
+@pytest.mark.parametrize("tag", ["struct point", "enum unit"])
+def test_sizes_that_only_a_manifest_can_claim(tag: str, size: int, tmp_path: Path) -> None:
+    by = built.find("cortex-m4", "gcc")
+    manifest = finished(tmp_path, by, by.compile(tmp_path, SOURCE, "-g", "-O1"))
+    manifest["types"][tag]["size"] = size
+    (tmp_path / "hello.json").write_text(json.dumps(manifest))
+    believed = tag == "struct point" and size < 1 << 63
+    error, text = (OverflowError, "too large for a value") if believed else (TypeError, "`hello.json` is no manifest")
+    with Extension.load(tmp_path / "hello.llext") as extension, pytest.raises(error, match=text):
+        extension.sum({"x": 1, "y": 2}, 7)
+
+
+@pytest.mark.emulator
+def test_odd_manifests(tmp_path: Path) -> None:
+    """Whatever stands in it, loading and calling end with a result or with an error of ours."""
+    by = built.find("cortex-m4", "gcc")
+    manifest = finished(tmp_path, by, by.compile(tmp_path, SOURCE, "-g", "-O1"))
+    told = {key: value for key, value in manifest.items() if key not in ("target", "memory", "regions", "toolchain")}
+    for where, value in random.Random(1).sample(list(odd(told)), 60):
+        document = json.loads(json.dumps(manifest))
+        *above, last = where
+        reduce(getitem, above, document)[last] = value
+        (tmp_path / "hello.json").write_text(json.dumps(document))
+        with Extension.load(tmp_path / "hello.llext") as extension:
+            for call in CALLS:
+                try:
+                    call(extension)
+                except (LlextError, TypeError, AttributeError) as error:
+                    assert "`" in str(error), "not a message of ours"
+            assert "keep" in extension.symbols
 
 
 @pytest.mark.emulator
