@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from llext_tools.c.types import CType
 from llext_tools.c.values import pack
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 Leaks = Literal["fail", "ignore"]
+LEAKS: tuple[Leaks, ...] = get_args(Leaks)
 
 
 class Symbols(Mapping[str, Any]):
@@ -87,7 +88,15 @@ class Extension:
     symbols: Symbols
 
     def __init__(self, program: Program, *, bringup: bool = True, leaks: Leaks = "fail") -> None:
-        """Take a program that is fresh; see ``load()``."""
+        """Take a program that is fresh; see ``load()``.
+
+        Raises:
+            TypeError: it is none. ValueError: ``leaks`` is none of its values.
+        """
+        if not isinstance(program, Program):
+            raise TypeError(f"an extension's file is loaded by `Extension.load({program!r})`")
+        if leaks not in LEAKS:
+            raise ValueError(f"`leaks={leaks!r}` cannot be: give {' or '.join(map(repr, LEAKS))}")
         own = self.__dict__
         own["_program"], own["_leaks"] = program, leaks
         own["_is_up"], own["_closed"] = bringup, False
@@ -112,10 +121,10 @@ class Extension:
         program = Program(options(path, **given))
         try:
             program.fresh(bringup)
+            return cls(program, bringup=bringup, leaks=leaks)
         except BaseException:
             program.close()
             raise
-        return cls(program, bringup=bringup, leaks=leaks)
 
     # ---- its life
 

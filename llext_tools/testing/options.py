@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from llext_tools import profile as profiles
@@ -23,6 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     **limits.SIZES,
 }
 """The least and the most of each limit."""
+SEVERAL = ("firmware", "exports", "extensions", "mmio", "init")
 
 
 class Options(NamedTuple):
@@ -63,16 +65,18 @@ def options(path: str | os.PathLike[str], **given: Any) -> Options:
     """Options from what a person writes: one file or several, as text or paths.
 
     Raises:
-        TypeError: there is no such option. ValueError: a limit cannot be.
+        TypeError: there is no such option, or it is of another type. ValueError: a limit cannot be.
     """
     unknown = given.keys() - set(Options._fields[1:])
     if unknown:
         raise TypeError(f"there is no option `{min(unknown)}`: the options are {', '.join(Options._fields[1:])}")
     known = {key: value for key, value in given.items() if value is not None}
-    known |= {key: _paths(known[key]) for key in ("firmware", "exports", "extensions", "mmio", "init") if key in known}
-    return Options(
-        os.path.abspath(path), **known | {key: _limit(key, known[key]) for key in RANGES.keys() & known.keys()}
-    )
+    for key, kind, what in (("target", str, "a text"), ("profile", str, "a text"), ("at", int, "an address")):
+        if not isinstance(known.get(key, kind()), kind):
+            raise TypeError(f"`{key}` is {what}, not {known[key]!r}")
+    known |= {key: _texts(key, known[key]) for key in SEVERAL if key in known}
+    known |= {key: _limit(key, known[key]) for key in RANGES.keys() & known.keys()}
+    return Options(os.path.abspath(path), **known)
 
 
 def _limit(name: str, value: Any) -> Any:
@@ -85,9 +89,12 @@ def _limit(name: str, value: Any) -> Any:
     return limits.size(name, value)
 
 
-def _paths(value: Any) -> tuple[str, ...]:
-    values = (value,) if isinstance(value, str | os.PathLike) else value
-    return tuple(os.fspath(path) for path in values if path)
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    one = isinstance(value, str | os.PathLike) or not isinstance(value, Iterable)
+    values = [value] if one else list(value)
+    if not all(isinstance(each, str | os.PathLike) for each in values):
+        raise TypeError(f"`{name}` is one text or path, or several, not {value!r}")
+    return tuple(os.fspath(each) for each in values if each)
 
 
 def linked(given: Options) -> tuple[tuple[Image, ...], Setup]:
