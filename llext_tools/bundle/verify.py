@@ -18,11 +18,16 @@ AGAIN = "get it again from where it was packed"
 
 
 class Bundle(NamedTuple):
-    """A bundle that is whole. ``members``: all its files by name, in their order; ``signature``: b"" if it has none."""
+    """A bundle as it was found.
+
+    ``members``: all its files by name, in their order; ``signature``: b"" if it has none; ``damaged``: the archive
+    cannot be read to its end, so that files may have been there that are not among them.
+    """
 
     path: str
     contents: Index
     members: dict[str, bytes]
+    damaged: bool = False
 
     @property
     def signature(self) -> bytes:
@@ -67,7 +72,7 @@ def check(path: str, data: bytes, reporter: Reporter) -> Bundle | None:
         return None
     expected = [(INDEX, len(head.data)), *((name, file.size) for name, file in index.files.items())]
     contents = container.read(data, expected, index.time)
-    bundle = Bundle(path, index, {})
+    bundle = Bundle(path, index, {}, damaged=bool(contents.faults))
     _compare(bundle, contents, [name for name, _ in expected], reporter, at)
     if not reporter.failed and container.write(bundle.members, index.time) != data:
         reporter.error("bundle-malformed", "it is not written as `llext pack` writes it", at=at, help=AGAIN)

@@ -81,8 +81,8 @@ def signed_bundle(
         trusted: the keys that may have signed it; None for any key, or none.
     """
     bundle = read_bundle(path, reporter)
-    if bundle is None or INDEX not in bundle.members:
-        return None, None
+    if bundle is None or INDEX not in bundle.members or (bundle.damaged and not bundle.signature):
+        return None, None  # whether anybody has signed what was cut off, nobody knows
     at = Location(file=path)
     return bundle, signed_by(bundle.signature, bundle.signed, reporter, trusted, at=at, what=INDEX)
 
