@@ -105,6 +105,11 @@ def run(args: argparse.Namespace) -> int:
     return examine(args)[0].exit_code
 
 
+def read_by(args: argparse.Namespace) -> list[str]:
+    """The files that a check reads, as far as the command line and the folder say."""
+    return [*args.files, *args.exports, *args.first, config_file(args.config), settings.file_of(args)]
+
+
 def examine(args: argparse.Namespace) -> tuple[Report, Settings]:
     """Check and publish what is found; also what settings it was checked with.
 
@@ -115,7 +120,7 @@ def examine(args: argparse.Namespace) -> tuple[Report, Settings]:
         fail("usage", f"llext check: --json is short for --format json, and --format is {args.format}", help="give one")
     form = "json" if args.json else args.format
     if args.output is not None:
-        spare(args.output, [*args.files, *args.exports, *args.first], "llext check: --output")
+        spare(args.output, read_by(args), "llext check: --output")
     chosen = Settings()
     try:
         chosen = settings_of(args)
@@ -138,7 +143,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         UsageError: ``usage`` or ``settings-syntax``.
         FormatError: ``file-unreadable``.
     """
-    path = args.settings or ("" if args.no_settings else settings.find())
+    path = settings.file_of(args)
     chosen = settings.read(path) if path else Settings()
     for word in args.files if args.werror else ():
         if not os.path.exists(word) and codes_of([word])[0]:

@@ -97,7 +97,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
-        fail("usage", f"{self.prog}: {message}", help=f"`llext help {self.prog.split()[-1]}` shows the arguments")
+        page = f"{self.prog} --help" if len(self.prog.split()) > 2 else self.prog.replace(" ", " help ")
+        fail("usage", f"{self.prog}: {message}", help=f"`{page}` shows the arguments")
 
     def _check_empty(self, args: argparse.Namespace) -> None:
         """Refuse an empty word, as an unset variable of a script leaves it: the option would count as not given."""

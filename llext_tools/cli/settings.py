@@ -6,6 +6,7 @@ goes before what the file says. All that is wrong with a file is reported at onc
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import tomllib
@@ -94,6 +95,11 @@ def open_source(path: str, data: bytes | None = None) -> Source:
     FormatError: ``file-unreadable``.
     """
     return Source(path, (read_bytes(path) if data is None else data).decode("utf-8-sig", "backslashreplace"))
+
+
+def file_of(args: argparse.Namespace) -> str:
+    """The settings file of a command with ``--settings`` and ``--no-settings``, "" if there is none."""
+    return args.settings or ("" if args.no_settings else find())
 
 
 def find(folder: str = ".") -> str:

@@ -85,7 +85,11 @@ def _check(args: argparse.Namespace) -> int:
         args.werror = [*args.werror, "slid-missing", *(() if args.werror else settings_of(args).werror)]
     if not config_file(args.config) and not in_settings(args, "config"):
         args.config = [build.config, *args.config]
-    return check_and_write(args, args.target or facts.target) if args.manifest else check.run(args)
+    if args.manifest:
+        return check_and_write(args, args.target or facts.target, (build.elf, build.config))
+    if args.debug_file:
+        fail("usage", "llext zephyr check: --debug-file is for a manifest", help="give --manifest as well")
+    return check.run(args)
 
 
 def run_run(arguments: list[str]) -> int:
@@ -206,5 +210,5 @@ def in_settings(args: argparse.Namespace, name: str) -> bool:
 
 def settings_of(args: argparse.Namespace) -> settings.Settings:
     """The settings file that ``llext check`` reads, whatever the command line says."""
-    path = args.settings or ("" if args.no_settings else settings.find())
+    path = settings.file_of(args)
     return settings.read(path) if path else settings.Settings()

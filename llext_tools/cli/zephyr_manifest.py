@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 
 from llext_tools import artifact
 from llext_tools import profile as profiles
@@ -23,9 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug-file", metavar="FILE", default="", help="for the manifest: with debug information")
 
 
-def check_and_write(args: argparse.Namespace, target: str) -> int:
+def check_and_write(args: argparse.Namespace, target: str, build: Iterable[str]) -> int:
     """Check one extension; its manifest is there afterwards if no error was found, else it is not.
 
+    Args:
+        build: files of the build, which are not written over.
     Raises:
         UsageError: ``usage``.
         FormatError: ``file-unreadable``, ``file-unwritable``.
@@ -33,7 +36,7 @@ def check_and_write(args: argparse.Namespace, target: str) -> int:
     if len(args.files) != 1:
         fail("usage", "llext zephyr check: --manifest is of one extension", help="name it")
     (path,) = args.files
-    spare(args.manifest, [path, args.debug_file, *args.exports, *args.first], "llext zephyr check: --manifest")
+    spare(args.manifest, [*check.read_by(args), args.debug_file, *build], "llext zephyr check: --manifest")
     remove(args.manifest)
     found, chosen = check.examine(args)
     if found.exit_code:
@@ -46,6 +49,9 @@ def check_and_write(args: argparse.Namespace, target: str) -> int:
         debug = read_bytes(args.debug_file)
         files[os.path.basename(args.debug_file)] = artifact.file_entry(artifact.DEBUG, debug)
         source = read_object(debug, args.debug_file)
+        if (source.machine, source.bits, source.type) != (obj.machine, obj.bits, obj.type):
+            text = f"llext zephyr check: --debug-file: `{args.debug_file}` is not what `{path}` was made of"
+            fail("usage", text, help="Zephyr leaves that in `llext/<target>_debug.elf`")
     document = compose(obj, source, profiles.load(profile), Made(target=target), files)
     warnings = [each.code for each in found.diagnostics]
     facts = checked(profile, chosen.exports, args.first, warnings)

@@ -141,6 +141,15 @@ def test_nothing_is_written_over_what_is_checked(form: str, extension: str) -> N
         assert Path(extension).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", [".config", "llext.toml"])
+def test_nothing_is_written_over_what_else_is_read(name: str, extension: str) -> None:
+    Path(".config").write_text("CONFIG_LLEXT_HEAP_SIZE=8\n")
+    Path("llext.toml").write_text("ignore = []\n")
+    code, text = llext("check", extension, "--config", ".config", "-o", f"./{name}")
+    assert code == 2
+    assert f"llext check: --output: `./{name}` is one of the files that are read" in " ".join(text.split())
+
+
 def test_a_file_that_cannot_be_read_is_never_passed_over(extension: str) -> None:
     Path("text.llext").write_text("no object")
     for option in ("--select=no-exports", "--ignore=all", "--ignore=elf"):

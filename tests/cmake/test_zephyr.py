@@ -422,6 +422,23 @@ def test_the_command_line_finds_what_a_build_has_made(built: Project) -> None:
     assert (done.returncode, "--manifest is of one extension" in done.stderr) == (2, True)
     done = llext(built, "check", "-d", "build it", "second.llext", "--manifest", "second.llext")
     assert (done.returncode, "`second.llext` is one of the files that are read" in one_line(done.stderr)) == (2, True)
+    settings = built.root / "llext.toml"
+    settings.write_text("ignore = []\n")
+    firmware, config = ("build it/zephyr/zephyr.elf", "build it/zephyr/.config")
+    for name, more in ((config, []), (firmware, ["--no-firmware"]), ("llext.toml", [])):
+        before = (built.root / name).read_bytes()
+        done = llext(built, "check", "-d", "build it", "hello", "--manifest", name, *more)
+        assert (done.returncode, f"`{name}` is one of the files" in one_line(done.stderr)) == (2, True)
+        assert (built.root / name).read_bytes() == before
+    settings.unlink()
+    done = llext(built, "check", "-d", "build it", "hello", "--debug-file", firmware)
+    assert (done.returncode, "--debug-file is for a manifest" in done.stderr) == (2, True)
+    done = llext(built, "check", "-d", "build it", "hello", "--debug-file", firmware, "--manifest", "x.json")
+    assert (done.returncode, "is not what `build it/llext/hello.llext` was made of" in one_line(done.stderr)) == (
+        2,
+        True,
+    )
+    assert not (built.root / "x.json").exists()
     done = llext(built, "check", "-d", "build it", "helo")
     assert done.returncode == 2
     assert "did you mean `hello`?" in done.stderr

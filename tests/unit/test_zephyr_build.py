@@ -146,6 +146,7 @@ def test_a_folder_of_sysbuild(
         (ARM, ["check", "--werorr"], "llext zephyr check: there is no option `--werorr` = help: did you mean"),
         (ARM, ["chekc"], "action cannot be `chekc` = help: did you mean `check`?"),
         (ARM, [], "missing argument: action"),
+        (ARM, ["check", "--manifest"], "expected one argument = help: `llext zephyr check --help` shows the arguments"),
     ],
 )
 def test_what_is_wrong_is_said(
