@@ -75,11 +75,13 @@ def to_cmake(edk: Edk, adapted: Adapted) -> str:
     """Variables: each is a list of words, as properties take them."""
     every = [f"-isystem{folder}" for folder in adapted.includes]
     every += [option + file for option, file in adapted.files]
+    passed_on = [each for each in adapted.defines if "#" not in each]  # CMake drops the others where it knows them
+    every += [f"-D{each}" for each in adapted.defines if each not in passed_on]
     lines = [
         f"set(LLEXT_EDK_FOLDER {quote.cmake(edk.folder)})",
         f"set(LLEXT_EDK_BOARD {quote.cmake(edk.board)})",
         f"set(LLEXT_EDK_DEPENDS {quote.cmake_list(edk.depends)})",
-        f"set(LLEXT_EDK_DEFINITIONS {_words(adapted.defines)})",
+        f"set(LLEXT_EDK_DEFINITIONS {_words(passed_on)})",
         f"set(LLEXT_EDK_OPTIONS {_words(every)})",
     ]
     # The folder of the headers is another one on each machine: no name of it gets into an extension.

@@ -182,8 +182,9 @@ def test_unknown_flags_are_a_warning_and_with_strict_an_error(project: Project) 
 def test_compile_commands_have_each_word_as_it_is(project: Project) -> None:
     """Words that CMake's lists or generator expressions would take apart."""
     need_toolchain("rv32imac", "gcc")
-    edk.make(project.root / "a,b>c", "rv32imac", more=["-DTEMPLATE=<a,b>", "-DPAIR=1,2", '-DQUOTE="$x"'])
-    project.write(hello__c="#include <zephyr/kernel.h>\nint x;\n")
+    odd = ["-DTEMPLATE=<a,b>", "-DPAIR=1,2", '-DQUOTE="$x"', "-DHASH='#'"]
+    edk.make(project.root / "a,b>c", "rv32imac", more=odd)
+    project.write(hello__c='#include <zephyr/kernel.h>\n_Static_assert(HASH == 35, "");\nint x;\n')
     project.cmake_lists('llext_import_edk("a,b>c/llext-edk")\nadd_library(hello STATIC hello.c)\n')
     project.configured("rv32imac", "gcc", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
     project.built()
