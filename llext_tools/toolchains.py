@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import Literal
 
@@ -135,13 +136,19 @@ def find_gcc(target: Target) -> Toolchain | None:
     stem = gcc[: -len(f"gcc{suffix}")]
     return Toolchain(
         name="gcc",
-        version=_output([gcc, "-dumpfullversion"]).strip() or "unknown",
+        version=_gcc_version(gcc),
         cc=(gcc,),
         cxx=(f"{stem}g++{suffix}",),
         ld=(f"{stem}ld{suffix}",),
         ar=(f"{stem}ar{suffix}",),
         ranlib=(f"{stem}ranlib{suffix}",),
     )
+
+
+@lru_cache(maxsize=16)
+def _gcc_version(gcc: str) -> str:
+    """Asked once for all targets of a compiler."""
+    return _output([gcc, "-dumpfullversion"]).strip() or "unknown"
 
 
 def _compilers(prefixes: tuple[str, ...]) -> Iterator[str]:

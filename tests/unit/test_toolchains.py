@@ -221,6 +221,15 @@ def test_doctor_names_what_is_missing(empty_path: Path) -> None:
     assert "cortex-m7" in row["targets"]
 
 
+def test_a_compiler_is_asked_once_for_all_targets(empty_path: Path) -> None:
+    stand_in(empty_path, "arm-none-eabi-gcc")
+    script = empty_path / "arm-none-eabi-gcc"
+    script.write_text(f"#!/bin/sh\necho asked >> '{empty_path}/calls'\necho 12.3.4\n")
+    versions = [toolchains.find(arch.target(name)).version for name in ("cortex-m3", "cortex-m4", "cortex-m7")]
+    assert versions == ["12.3.4"] * 3
+    assert (empty_path / "calls").read_text() == "asked\n"
+
+
 BROKEN = "#!/bin/sh\n[ $1 = -dumpfullversion ] && echo 12.3.4 && exit\necho cannot execute cc1 >&2\nexit 1\n"
 
 
