@@ -54,10 +54,11 @@ def run_job(
     try:
         return run_steps(job, options, tools, share, children, observe)
     except OSError as error:
-        if error.filename is not None:
+        path = Path(job.log if error.filename is None else os.fsdecode(error.filename))
+        if not any(path.is_relative_to(folder) or folder.is_relative_to(path) for folder in (job.build, job.output)):
             raise
-        text = f"cannot write `{shown(job.log)}`: {(error.strerror or '').lower()}"
-        return fail("file-unwritable", text, help=write_cure(error, job.log))
+        text = f"cannot write `{shown(path)}`: {(error.strerror or '').lower()}"
+        return fail("file-unwritable", text, help=write_cure(error, path))
 
 
 def run_steps(

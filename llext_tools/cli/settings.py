@@ -156,7 +156,18 @@ def _document(source: Source) -> Any:
     if os.path.basename(source.path) == PYPROJECT:
         tools = document.get("tool", {})
         document = tools.get("llext", {}) if isinstance(tools, dict) else {}
+    if _holds_nul(document):
+        text = "a text holds the character U+0000, which is in no name of a file and in no option"
+        line = next((i for i, line in enumerate(source.lines, 1) if re.search(r"\\(u|U0000)0000", line)), None)
+        source.reporter.error("settings-syntax", text, at=Location(file=source.path, line=line))
+        source.reporter.checkpoint()
     return document
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_nul, (*value, *value.values())))
+    return any(map(_holds_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def whole_document(source: Source) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _define(source: Source, key: str, value: Any) -> tuple[str, ...]:
         elif isinstance(given, (str, int)):
             found.append(f"{name}={given}")
         else:
-            source.error(f"`{key}`: `{name}` is {kind(given)}, not text, a number or a truth value", name)
+            source.error(f"`{key}`: `{name}` is {kind(given)}, not text, a whole number or a truth value", name)
     return tuple(found)
 
 
@@ -123,7 +123,7 @@ def _one_firmware(source: Source, table: Mapping[str, Any]) -> Firmware | None:
     if "name" not in table or "file" not in table:
         source.error("a firmware needs a `name` and a `file`", next(iter(table), "firmware"))
         return None
-    if not NAME.fullmatch(given["name"]):
+    if given["name"] and not NAME.fullmatch(given["name"]):
         source.error(f"`{given['name']}` cannot be the name of a firmware: it names folders", "name")
     return Firmware(
         name=given["name"],

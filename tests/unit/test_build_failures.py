@@ -236,3 +236,11 @@ def test_a_log_that_cannot_be_written_is_named(tools: Tools) -> None:
     job.log.symlink_to("/dev/full")
     with pytest.raises(FormatError, match=r"cannot write `.*llext\.log`: no space left on device"):
         tools.run(job)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tools: Tools) -> None:
+    """As in a folder that is read only; here a file stands in its way."""
+    job = tools.job()
+    job.build.parent.write_text("", encoding="utf-8")
+    with pytest.raises(FormatError, match=r"cannot write `.*cortex-m4-gcc`: not a directory"):
+        tools.run(job)

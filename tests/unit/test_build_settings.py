@@ -156,6 +156,15 @@ def test_all_that_is_wrong_comes_at_once_with_its_line() -> None:
     assert caught.value.diagnostics[5].help == "`--target T`, or `targets` of [build]"
 
 
+@pytest.mark.parametrize("line", ['output = "a\\u0000"', 'define = { A = "\\u0000" }', 'targets = ["\\u0000"]'])
+def test_a_text_with_a_nul_is_refused(line: str) -> None:
+    Path("CMakeLists.txt").touch()
+    Path("llext.toml").write_text(f"[build]\n{line}\n", encoding="utf-8")
+    code, printed = llext("build")
+    assert (code, "error[settings-syntax]: a text holds the character U+0000" in printed) == (2, True), printed
+    assert "--> llext.toml:2" in printed
+
+
 @pytest.mark.parametrize("name", settings_build.OURS)
 def test_variables_that_are_ours(name: str) -> None:
     Path("CMakeLists.txt").touch()
