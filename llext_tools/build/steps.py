@@ -36,7 +36,7 @@ from llext_tools.build.process import Children, Shell
 from llext_tools.build.report import shown
 from llext_tools.build.runs import excluding, others, up_to_date
 from llext_tools.diag import fail, listed
-from llext_tools.files import write_atomically, write_cure
+from llext_tools.files import reason, write_atomically, write_cure
 
 STAMP = "llext-configured.json"
 INITIAL = "llext-initial.cmake"
@@ -57,7 +57,7 @@ def run_job(
         path = Path(job.log if error.filename is None else os.fsdecode(error.filename))
         if not any(path.is_relative_to(folder) or folder.is_relative_to(path) for folder in (job.build, job.output)):
             raise
-        text = f"cannot write `{shown(path)}`: {(error.strerror or '').lower()}"
+        text = f"cannot write `{shown(path)}`: {reason(error)}"
         return fail("file-unwritable", text, help=write_cure(error, path))
 
 
