@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--firmware",
         action="append",
         metavar="FILE",
-        help="what the extensions are for: an ELF file or a table; NAME=FILE; each named one is built for",
+        help="what the extensions are for: an ELF file, a table, or NAME=FILE; may be repeated: each name is a build",
     )
     parser.add_argument("--heap", metavar="HEAP", help="the heap of extensions, for their check, such as 8K")
     parser.add_argument(

@@ -160,7 +160,7 @@ class Parser(argparse.ArgumentParser):
             choices = [str(choice) for choice in action.choices]
             fail(
                 "usage",
-                f"{self.prog}: {'/'.join(action.option_strings) or action.dest} cannot be `{value}`",
+                f"{self.prog}: {'/'.join(action.option_strings) or action.metavar or action.dest} cannot be `{value}`",
                 help=choice_help(str(value), choices),
             )
 

@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a public key that is trusted; default: `key` in [pack] of the settings; repeatable",
     )
-    parser.add_argument("--digests-only", action="store_true", help="trust whoever has made it: it is only complete")
+    parser.add_argument(
+        "--digests-only", action="store_true", help="ask for no signature, only whether all is as packed"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

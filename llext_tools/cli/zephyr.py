@@ -48,8 +48,13 @@ SHOW = "Print what a Zephyr build says of its extensions and their loader."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=tuple(ACTIONS), help="what to do; each has a --help of its own")
-    parser.add_argument("rest", metavar="[ARGUMENT...]", nargs=argparse.REMAINDER, help="of it; -d FOLDER: the build")
+    parser.add_argument(
+        "action", metavar="ACTION", choices=tuple(ACTIONS), help="check, run or show; each has a --help of its own"
+    )
+    rest = parser.add_argument(
+        "rest", metavar="[ARGUMENT...]", nargs=argparse.REMAINDER, help="what it takes: -d FOLDER is the build"
+    )
+    rest.required = False
 
 
 def run(args: argparse.Namespace) -> int:

@@ -144,8 +144,8 @@ def test_a_folder_of_sysbuild(
         (ARM, ["run", __file__, "--builtin-host", "--exports", "x"], "there is a firmware, and --builtin-host"),
         (RISCV.replace("RELOCATABLE", "SHAREDLIB"), ["run", __file__], "shared libraries cannot be run, only checked"),
         (ARM, ["check", "--werorr"], "llext zephyr check: there is no option `--werorr` = help: did you mean"),
-        (ARM, ["chekc"], "action cannot be `chekc` = help: did you mean `check`?"),
-        (ARM, [], "missing argument: action"),
+        (ARM, ["chekc"], "ACTION cannot be `chekc` = help: did you mean `check`?"),
+        (ARM, [], "missing argument: ACTION = help: "),
         (ARM, ["check", "--manifest"], "expected one argument = help: `llext zephyr check --help` shows the arguments"),
     ],
 )
