@@ -12,7 +12,7 @@ from llext_tools.files import read_bytes, reason, write_all, write_cure
 
 
 def unpack(files: Mapping[str, bytes], folder: str, *, force: bool = False) -> list[str]:
-    """Write files below a folder, and return the paths of those that were not there before.
+    """Write files below a folder, and return the paths of those that were not there with the same contents.
 
     Args:
         files: names with ``/`` between folders, which have been found safe.

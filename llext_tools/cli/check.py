@@ -19,7 +19,7 @@ from llext_tools.cli.board import HEAP_KINDS, STORAGES, add_options, agree, boar
 from llext_tools.cli.findings import FORMS, Checked, Facts, Report, ok_lines
 from llext_tools.cli.kconfig import config_file
 from llext_tools.cli.named import advised
-from llext_tools.cli.policy import Policy, codes_of, listed
+from llext_tools.cli.policy import Policy, codes_given, codes_of
 from llext_tools.cli.progress import counted
 from llext_tools.cli.render import Paint, report
 from llext_tools.cli.settings import FORMATS, Settings
@@ -149,7 +149,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
         if not os.path.exists(word) and codes_of([word])[0]:
             fail("usage", f"llext check: there is no file `{word}`", help=f"did you mean `--werror={word}`?")
     reporter = Reporter()
-    codes = {name: listed(f"--{name}", getattr(args, name), reporter) for name in ("select", "ignore", "werror")}
+    codes = {name: codes_given(f"--{name}", getattr(args, name), reporter) for name in ("select", "ignore", "werror")}
     for name in ("select", "entry"):
         if getattr(args, name) and not all(word.strip(" ,") for word in getattr(args, name)):
             reporter.error("usage", f"--{name}: there is no name in it", help="leave the option out, or name something")

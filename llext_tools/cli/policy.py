@@ -78,7 +78,7 @@ def families() -> list[str]:
     return sorted({word for word in words if words.count(word) > 1})
 
 
-def listed(option: str, given: Sequence[str], reporter: Reporter) -> Codes:
+def codes_given(option: str, given: Sequence[str], reporter: Reporter) -> Codes:
     """The codes that an option names, each time that it is given, separated by commas."""
     found, wrong = codes_of(word for words in given for part in words.split(",") if (word := part.strip()))
     for word, hint in wrong.items():
