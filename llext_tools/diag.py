@@ -188,6 +188,7 @@ CODES: dict[str, Code] = {
     "edk-incomplete": Code(errors.FormatError, "", "sometimes"),
     "edk-target": Code(errors.AbiError, "", "sometimes"),
     "edk-flag-unknown": Code(errors.BuildError, "", "sometimes"),
+    "edk-flag-unsafe": Code(errors.BuildError, "", "sometimes"),
     # bundles and signatures
     "manifest-missing": Code(errors.FormatError, ""),
     "bundle-duplicate": Code(errors.UsageError, ""),

@@ -7,6 +7,7 @@ asked, so the work goes in steps:
 * ``archive``: an archive becomes a folder of the cache, or none at all;
 * ``cflags``: the text of either file becomes variables, each a list of words;
 * ``words``: the words of ``LLEXT_CFLAGS`` are sorted by kind, and what an extension must not have is taken out;
+* ``policy``: so is what is not about code, for a kit may come from anywhere;
 * ``compiler``: the compiler says which of the rest it takes, and what CPU the flags are for;
 * ``target``: so it is known which targets fit;
 * ``adapt``: all that for one target and one compiler.

@@ -47,7 +47,7 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
     unknown = tuple(word for word in nobody if not spare(word))
     without = tuple(Dropped(word, spare(word)) for word in nobody if spare(word))
     includes, absent, lost = _folders(words, edk.folder)
-    findings = [*wrong, *edk.findings, *_missing(edk, words, lost)]
+    findings = [*wrong, *edk.findings, *_missing(edk, words, lost), *_steering(edk, words)]
     if unknown:
         names = listed(unknown, len(unknown))
         what = f"the flag {names} of the EDK" if len(unknown) == 1 else f"{len(unknown)} flags of the EDK: {names}"
@@ -69,7 +69,7 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
         includes=includes,
         files=words.files,
         options=flags,
-        dropped=(*words.dropped, *without, *absent),
+        dropped=(*words.dropped, *words.steering, *without, *absent),
         unknown=unknown,
         findings=tuple(findings),
     )
@@ -105,19 +105,44 @@ def _below(path: str, root: str) -> bool:
     return os.path.normpath(path).startswith(os.path.normpath(root) + os.sep)
 
 
-def _missing(edk: Edk, words: Words, folders: Sequence[str]) -> list[Diagnostic]:
-    """Files that each compilation would ask for in vain, and folders of the kit that are not there."""
-    found = [
+def _steering(edk: Edk, words: Words) -> list[Diagnostic]:
+    """What of the kit no compiler was asked about, with each reason once."""
+    if not words.steering:
+        return []
+    reasons: dict[str, list[str]] = {}
+    for word, why in words.steering:
+        reasons.setdefault(why, []).append(word)
+    names = [word for word, _ in words.steering]
+    what = f"{number(len(names), 'flag')} of the EDK {'was' if len(names) == 1 else 'were'} left out"
+    return [
         Diagnostic(
-            "edk-incomplete",
-            f"the EDK names `{os.path.relpath(file, edk.folder)}`, which is not there",
-            location=Location(edk.file),
-            notes=(f"each source is compiled with `{option}` of it",),
-            help=WHOLE,
+            "edk-flag-unsafe",
+            f"{what}, for a kit may only say what code is like: {listed(names, len(names))}",
+            "warning",
+            Location(edk.file),
+            notes=tuple(f"{why}: {listed(some)}" for why, some in reasons.items()),
+            help="if you trust who made the kit and need it, give it to the target: target_compile_options()",
         )
-        for option, file in words.files
-        if not os.path.isfile(file)
     ]
+
+
+def _missing(edk: Edk, words: Words, folders: Sequence[str]) -> list[Diagnostic]:
+    """Files that no source can be compiled with, and folders of the kit that are not there."""
+    found = []
+    for option, file in words.files:
+        inside = _below(file, edk.folder)
+        if inside and os.path.isfile(file):
+            continue
+        name, where = (os.path.relpath(file, edk.folder), "there") if inside else (file, "in it")
+        found.append(
+            Diagnostic(
+                "edk-incomplete",
+                f"the EDK names `{name}`, which is not {where}",
+                location=Location(edk.file),
+                notes=(f"each source is compiled with `{option}` of it",),
+                help=WHOLE,
+            )
+        )
     if folders:
         names = [os.path.relpath(folder, edk.folder) for folder in folders]
         message = f"the EDK lacks {number(len(names), 'folder')} of headers: {listed(names)}"

@@ -1,8 +1,8 @@
 """What only the compiler knows: the flags that it takes, and the CPU that some flags are for.
 
-Asking is running it on an empty file. All flags are tried at once; only if it complains, in halves. A complaint is
-anything that it prints: Clang warns of what it ignores, GCC of what is for another language. Answers are kept in the
-user's cache, for each compiler and question.
+Asking is running it on an empty file, in an empty folder that is removed again. All flags are tried at once; only if it
+complains, in halves. A complaint is anything that it prints: Clang warns of what it ignores, GCC of what is for another
+language. Answers are kept in the user's cache, for each compiler and question.
 """
 
 from __future__ import annotations
@@ -103,9 +103,14 @@ def architecture(cpu: Cpu) -> Arch:
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
-    try:
+    program = os.path.abspath(command[0]) if os.path.dirname(command[0]) else command[0]
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        suppress(OSError, subprocess.TimeoutExpired),
+    ):
         return subprocess.run(
-            command,
+            [program, *command[1:]],
+            cwd=folder,
             input="",
             capture_output=True,
             text=True,
@@ -114,8 +119,7 @@ def _run(command: list[str]) -> subprocess.CompletedProcess[str] | None:
             timeout=60,
             env={**os.environ, "LC_ALL": "C"},
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+    return None
 
 
 def _kept(toolchain: Toolchain, question: Sequence[str], ask: Callable[[], Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,6 +22,9 @@ LONGEST = 16 << 20
 ALL, PARTS = "LLEXT_CFLAGS", ("LLEXT_BASE_CFLAGS", "LLEXT_GENERATED_IMACROS_CFLAGS", "LLEXT_ALL_INCLUDE_CFLAGS")
 """The variable with all flags, and those that it is made of; those that there are depend on Zephyr's version."""
 ANEW = "a firmware's build makes it: `west build -t llext-edk`"
+RENAME = "if you trust who made it, rename that folder"
+UNUSABLE = re.compile(r"[;\x00-\x08\n-\x1f\x7f]")
+"""What would end a word in CMake's lists, or a line of the files for Ninja and Make."""
 OWN = "-DLL_EXTENSION_BUILD"
 
 
@@ -64,16 +68,19 @@ def read_edk(source: str, into: str = "") -> Edk:
     if len(data) > LONGEST:
         fail("edk-unreadable", f"`{file}` is longer than {LONGEST:,} bytes", help=ANEW)
     folder, name = os.path.split(file)
+    if UNUSABLE.search(os.path.relpath(folder, root)):
+        what = repr(os.path.basename(folder))[1:-1]
+        fail("edk-unsafe", f"`{source}`: the folder `{what}` has a name that would be several flags", help=RENAME)
     variables = FILES[name](data.decode(errors="surrogateescape"), folder.replace(os.sep, "/"))
     values = variables.values
     words = values.get(ALL) or tuple(word for part in PARTS for word in values.get(part, ()))
-    split = [word for word in words if ";" in word.replace(folder, "")]
+    split = [word for word in words if UNUSABLE.search(word.replace(folder, ""))]
     words = tuple(word for word in words if word not in split)
     if _escaped(variables, words):
         words = _unescaped(words, folder)
     if not words:
         fail("edk-unreadable", f"`{file}` does not set `{ALL}`, or nothing in it", help=ANEW)
-    odd = [*variables.odd, *(Odd(1, f"the semicolon in `{word}`") for word in split)]
+    odd = [*variables.odd, *(Odd(1, _unusable(word)) for word in split)]
     return Edk(
         source=source,
         folder=folder,
@@ -91,6 +98,12 @@ def read_edk(source: str, into: str = "") -> Edk:
             for line, what in odd
         ),
     )
+
+
+def _unusable(word: str) -> str:
+    """What is wrong with a word, printable."""
+    shown = re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], word)
+    return f"the {'semicolon' if ';' in word else 'line break'} in `{shown}`"
 
 
 def _file(source: str, root: str) -> str:

@@ -4,6 +4,7 @@ The kit has the flags of the firmware's own build, less than what Zephyr takes o
 extension (how much to optimize, where the linker looks), some name folders of the machine that built the firmware,
 some would make code that the loader refuses. ``NEVER`` and what contradicts our own flags is taken out, whatever the
 compiler says; ``SPARE`` may be missing where the compiler does not know it. Both say why, and `llext edk` repeats it.
+What is left goes to the compiler only if ``policy`` has no objection.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from llext_tools import toolchains
 from llext_tools.arch.model import Target
+from llext_tools.edk.policy import objection
 from llext_tools.jobs import ToolchainName
 
 NEVER: tuple[tuple[str, str], ...] = (
@@ -22,9 +24,9 @@ NEVER: tuple[tuple[str, str], ...] = (
     (r"-g.*", "the toolchain file asks for debug information, the shipped extension has none"),
     (r"-Werror", "how strict to be with an extension is its own choice"),
     (r"-flto.*|-f(no-)?(fat|thin)-lto.*|-fuse-linker-plugin", "the extension is optimized by itself; it may set -flto"),
-    (r"-nostdlib|-nodefaultlibs|-nostartfiles|-static|-shared|-r|-[lL].+|-Wl,.*|-T.+|-fuse-ld=.*|-z.+",
+    (r"-nostdlib|-nodefaultlibs|-nostartfiles|-static|-shared|-r|-[lL].*|-Wl,.*|-Xlinker|-T.*|-fuse-ld=.*|-z.*",
      "for a linker; llext_add_extension() has its own way to link"),
-    (r"-c|-S|-E|-M.*|-pipe|-save-temps.*|-v", "what to do with a source is the build's own business"),
+    (r"-c|-S|-E|-M.*|-pipe|--?save-temps.*|-v", "what to do with a source is the build's own business"),
     (r"--?sysroot(=.*)?|-isysroot.*", "names a folder of the machine that built the firmware"),
     (r"-f(macro|debug|file|profile)-prefix-map=.*", "names folders of the machine that built the firmware"),
     (r"-nostdinc(\+\+)?", "the headers of the firmware's compiler are not there; those of this one are"),
@@ -32,7 +34,8 @@ NEVER: tuple[tuple[str, str], ...] = (
      "LLEXT_TARGET and LLEXT_TOOLCHAIN say it"),
     (r"-fdiagnostics-.*|-f(no-)?color-diagnostics", "how messages look is not for a firmware to say"),
     (r"-msave-restore", "calls __riscv_save_0 and the like of libgcc, which firmware does not export"),
-    (r"-pg|-p|--coverage|-fprofile-.*|-ftest-coverage", "calls functions of a profiler, which firmware lacks"),
+    (r"-fstack-usage|-fcallgraph-info.*", "writes notes beside each object, which are the build's own business"),
+    (r"-pg|-p|--coverage|-fprofile.*|-ftest-coverage", "calls functions of a profiler, which firmware lacks"),
 )  # fmt: skip
 """Pattern of whole words -> why an extension goes without them."""
 
@@ -44,14 +47,19 @@ SPARE: tuple[tuple[str, str], ...] = (
     (r"-mfp16-format=ieee", "the only format of __fp16 that Clang has"),
     (r"--?specs=.*", "names the C library of GCC; an extension gets what it calls from the firmware"),
     (r"-mtp=soft|-ftls-model=local-exec", "about thread-local variables, which the loader does not load"),
-    (r"-fstack-usage|-fcallgraph-info.*|-fverbose-asm|-fno-(gnu-)?unique|-fzero-init-padding-bits=.*",
-     "writes notes, or says what the other compiler does anyway"),
+    (r"-fverbose-asm|-fno-(gnu-)?unique|-fzero-init-padding-bits=.*",
+     "writes comments, or says what the other compiler does anyway"),
     (r"-mthumb-interwork|-mno-thumb-interwork|-munaligned-access", "what code for a Cortex-M does anyway"),
 )  # fmt: skip
 """Pattern of whole words -> why nothing is lost where the compiler does not know them."""
 
-CPU = re.compile(r"-m(cpu|arch|abi|float-abi|fpu)=.*|-m(thumb|arm|32|64|hard-float|soft-float|(big|little)-endian)")
+CPU = re.compile(
+    r"-m(cpu|arch|abi|float-abi|fpu)=[\w.+-]*|-m(thumb|arm|32|64|hard-float|soft-float|(big|little)-endian)"
+)
 """What says for which CPU and by which calling convention. The target says it with words of its own."""
+
+MACRO = re.compile(r"[A-Za-z_$][\w$]*(\(.*)?(=.*)?", re.DOTALL)
+"""What ``-D`` may be followed by."""
 
 TUNING = re.compile(r"-mtune=.*")
 
@@ -59,10 +67,14 @@ COMPILERS_OWN = re.compile(r"/lib(64|exec)?/(gcc|gcc-lib)/[^/]+/[^/]+/include(-f
 """The headers that belong to one compiler: stddef.h, arm_acle.h. Another one cannot read them."""
 
 WITH_VALUE = ("-imacros", "-include", "-isystem", "-iquote", "-idirafter", "-I", "-D", "-U")
-FOLLOWED = ("-target", "-isysroot", "--sysroot", "-T", "-L", "-z", "-x", "-o", "--param", *(
-    f"-X{each}" for each in ("linker", "assembler", "preprocessor", "clang")
-))  # fmt: skip
+FOLLOWED = (
+    "-target", "-isysroot", "--sysroot", "-T", "-L", "-l", "-u", "-e", "-z", "-x", "-o", "-B", "--param",
+    "-MF", "-MT", "-MQ", "-Xlinker", "-Xassembler", "-Xpreprocessor", "-Xclang", "-mllvm", "-load", "-wrapper",
+    "-aux-info", "-dumpdir", "-dumpbase", "-dumpbase-ext",
+)  # fmt: skip
 """Words that may have their value in the next one."""
+JOINED = dict.fromkeys(WITH_VALUE, "") | {"--param": "="}
+"""What makes one word of two; others keep the space between them, and no compiler is asked about them."""
 
 
 class Dropped(NamedTuple):
@@ -81,6 +93,7 @@ class Words:
     files: tuple[tuple[str, str], ...]  # ("-imacros" or "-include", file)
     options: tuple[str, ...]  # all others, but for cpu_words()
     dropped: tuple[Dropped, ...]
+    steering: tuple[Dropped, ...]  # what no kit has to say
 
 
 def pairs(words: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -106,15 +119,20 @@ def sort(words: Iterable[str], target: Target, toolchain: ToolchainName) -> Word
     files: list[tuple[str, str]] = []
     options: list[str] = []
     dropped: dict[Dropped, None] = {}
+    steering: dict[Dropped, None] = {}
     ours = against(target, toolchain)
     for option, value in pairs(words):
+        word = f"{option}{JOINED.get(option, ' ')}{value}" if value else option
         if option == "-D":
-            defines[value] = None
+            if MACRO.fullmatch(value):
+                defines[value] = None
+            else:
+                steering[Dropped(word, "no names of macros")] = None
         elif option == "-iquote":
             folders["-I"].append(value)
         elif option in folders:
             if COMPILERS_OWN.search(value):
-                dropped[Dropped(option + value, "the headers of one compiler; each has its own")] = None
+                dropped[Dropped(word, "the headers of one compiler; each has its own")] = None
             else:
                 folders[option].append(value)
         elif option in ("-imacros", "-include"):
@@ -122,19 +140,18 @@ def sort(words: Iterable[str], target: Target, toolchain: ToolchainName) -> Word
         elif CPU.fullmatch(option):
             pass  # see cpu_words()
         elif why := unwanted(option, ours):
-            dropped[Dropped(f"{option} {value}".strip(), why)] = None
-        elif value and option == "--param":
-            options.append(f"--param={value}")
-        elif option == "-U":
-            options.append(f"-U{value}")
+            dropped[Dropped(word, why)] = None
+        elif why := objection(word):
+            steering[Dropped(word, why)] = None
         else:
-            options.append(f"{option} {value}".strip())  # of two words no compiler takes one: they are named as unknown
+            options.append(word)
     return Words(
         defines=tuple(defines),
         includes=tuple(dict.fromkeys(folder for each in folders.values() for folder in each)),
         files=tuple(dict.fromkeys(files)),
         options=tuple(dict.fromkeys(options)),
         dropped=tuple(dropped),
+        steering=tuple(steering),
     )
 
 
