@@ -179,13 +179,13 @@ function(_llext_check_output who target folder)
   endforeach()
 endfunction()
 
-# _llext_write_flags(<target> <folder>): the flags of each language that is enabled, in a file: those of CMAKE_<LANG>_FLAGS
-# in a line, then an option of the target a line. Called at the end of the folder, where the variables have their values.
+# _llext_write_flags(<target> <folder>): the flags of each language that is enabled, in a file: ours and those
+# of CMAKE_<LANG>_FLAGS in a line, then an option of the target a line. Called at the end of the folder, where the variables have their values.
 function(_llext_write_flags target folder)
   get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   set(all "")
   foreach(language IN ITEMS C CXX ASM)
-    set(flags "${CMAKE_${language}_FLAGS}")
+    set(flags "${LLEXT_${language}_FLAGS} ${CMAKE_${language}_FLAGS}")
     foreach(config IN LISTS CMAKE_CONFIGURATION_TYPES CMAKE_BUILD_TYPE)
       string(TOUPPER "${config}" upper)
       string(REPLACE ">" "$<ANGLE-R>" more "${CMAKE_${language}_FLAGS_${upper}}")

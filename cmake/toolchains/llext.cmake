@@ -13,8 +13,9 @@ The one toolchain file, for all targets and compilers.
    ``gcc`` (a GNU cross compiler of a Zephyr SDK or in PATH), ``zig`` (Clang and lld of the Python package ziglang) or
    ``auto``, the default: gcc if it is installed, else zig.
 
-Compilers and flags come from ``llext toolchain``, which is asked once for each build tree. The flags are the initial
-value of ``CMAKE_<LANG>_FLAGS``, so everything in the project is compiled with them, static libraries included.
+Compilers and flags come from ``llext toolchain``, which is asked once for each build tree. The flags are the first
+arguments of the compiler, so everything in the project is compiled with them, static libraries included, whatever
+``CMAKE_<LANG>_FLAGS`` is set to: it follows them, as does what belongs to a build type or a target.
 
 What is built does not depend on where it is built: names of sources, in ``__FILE__`` as well as in debug information,
 are relative to the project, those of generated ones to the build folder.

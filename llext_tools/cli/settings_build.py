@@ -14,7 +14,7 @@ from llext_tools.jobs import TOOLCHAINS
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 CALLED = "call the `llext` that is wanted"
-FLAGS = "target_compile_options() and target_link_options() add to our flags"
+FLAGS = "CMAKE_C_FLAGS, target_compile_options() and target_link_options() add to our flags"
 LANGUAGES = ("C", "CXX", "ASM")
 OURS = {
     "LLEXT_TARGET": "`--target T`, or `targets` of [build]",
@@ -28,7 +28,7 @@ OURS = {
     **dict.fromkeys(
         (f"CMAKE_{each}_COMPILER" for each in LANGUAGES), "`--toolchain C`; `llext doctor` says what it is"
     ),
-    **dict.fromkeys((f"CMAKE_{each}_FLAGS_INIT" for each in LANGUAGES), FLAGS),
+    **dict.fromkeys((f"LLEXT_{each}_FLAGS" for each in LANGUAGES), FLAGS),
     "CMAKE_EXE_LINKER_FLAGS_INIT": FLAGS,
     "LLEXT_LINK_OPTIONS": FLAGS,
     "LLEXT_COMMAND": CALLED,

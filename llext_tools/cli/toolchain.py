@@ -118,7 +118,8 @@ def to_meson(target: Target, toolchain: Toolchain, root: str) -> str:
 def to_cmake(target: Target, toolchain: Toolchain, _root: str) -> str:
     """The part of a CMake toolchain file that depends on the machine and the target.
 
-    CMake splits the arguments of a compiler at spaces, so the one that names a folder is an option of what is compiled.
+    The flags are arguments of the compiler, where nothing that a project sets can replace them. CMake splits those at
+    spaces, so the one that names a folder is an option of what is compiled.
     """
     lines = [_head(target, toolchain)]
     folders = [word for word in toolchain.cc if word.startswith(toolchains.RESOURCES)]
@@ -136,8 +137,8 @@ def to_cmake(target: Target, toolchain: Toolchain, _root: str) -> str:
         compiler = [word for word in words if word not in folders]
         flags = toolchains.flags(target, toolchain.name, language)
         lines += [
-            f"set(CMAKE_{language}_COMPILER {_list(compiler)})",
-            f"set(CMAKE_{language}_FLAGS_INIT {quote.cmake(' '.join(flags))})",
+            f"set(CMAKE_{language}_COMPILER {_list((*compiler, *flags))})",
+            f"set(LLEXT_{language}_FLAGS {quote.cmake(' '.join(flags))})",
         ]
     if toolchain.name == "gcc":
         lines.append('set(CMAKE_EXE_LINKER_FLAGS_INIT "-nostdlib")')

@@ -168,6 +168,40 @@ def test_the_users_flags_come_last(project: Project) -> None:
     assert line.index("-mlong-calls") < line.index("-mno-long-calls")
 
 
+@BOTH
+def test_the_projects_flags_replace_none_of_ours(project: Project, target: str, toolchain: str) -> None:
+    """From the cache, from a CMakeLists.txt and from the environment; each of ours is there once, in libraries, too."""
+    need_toolchain(target, toolchain)
+    lists = (
+        "add_library(part STATIC part.c)\n"
+        "llext_add_extension(hello SOURCES hello.c other.cpp start.S)\ntarget_link_libraries(hello PRIVATE part)\n"
+    )
+    main = "#include <stdint.h>\n#include <llext/symbol.h>\nint part(int32_t);\n"
+    project.write(
+        hello__c=main + "int hello(int a) { return part(a); }\nEXPORT_SYMBOL(hello);\n",
+        part__c="#include <stdint.h>\nint part(int32_t a) { return a + 1; }\n",
+        other__cpp="struct Two { int n; ~Two() { n = 0; } } two;\n",
+        start__S=".globl start\nstart: nop\n",
+    )
+    languages = "C CXX ASM"
+    project.cmake_lists(lists, languages)
+    project.configured(target, toolchain)
+    project.built()
+    plain = json.loads(project.path("hello.json").read_text())["toolchain"]["flags"]
+
+    project.cmake_lists('set(CMAKE_CXX_FLAGS "-DSET=1")\n' + lists, languages)
+    project.configured(target, toolchain, "--fresh", "-DCMAKE_C_FLAGS=-DSET=1", "-DCMAKE_ASM_FLAGS=-DSET=1")
+    project.built()
+    flags = json.loads(project.path("hello.json").read_text())["toolchain"]["flags"]
+    for language in languages.split():
+        assert "-DSET=1" not in plain[language]
+        assert [word for word in flags[language] if word != "-DSET=1"] == plain[language]
+        assert flags[language].count("-DSET=1") == plain[language].count("-ffreestanding") == 1
+    compiled = [line for line in project.built("--clean-first", "-v").splitlines() if " -c " in line]
+    assert len(compiled) == 5, "with the destructors of static objects"
+    assert {line.count(" -ffreestanding ") for line in compiled} == {1}
+
+
 def test_the_toolchain_is_asked_once(project: Project) -> None:
     """Configuring again takes the answer of the first time; without the compiler that it names it asks again."""
     need_toolchain("cortex-m4", "zig")

@@ -262,7 +262,7 @@ def test_toolchain_command_quotes_for_cmake(empty_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", str(odd))
     code, text = llext("toolchain", "--target", "cortex-m4", "--format", "cmake")
     assert code == 0
-    assert f'set(CMAKE_C_COMPILER "{empty_path}/a \\$b\\;c/arm-none-eabi-gcc")' in text
+    assert f'set(CMAKE_C_COMPILER "{empty_path}/a \\$b\\;c/arm-none-eabi-gcc" "-mcpu=cortex-m4" ' in text
     code, text = llext("toolchain", "--target", "cortex-m4")
     assert json.loads(text)["cc"] == [str(odd / "arm-none-eabi-gcc")]
 
@@ -277,7 +277,9 @@ def test_cmake_gets_no_compiler_argument_with_a_folder(tmp_path: Path, monkeypat
     monkeypatch.delitem(sys.modules, "ziglang", raising=False)
     code, text = llext("toolchain", "--target", "cortex-m4", "--toolchain", "zig", "--format", "cmake")
     assert code == 0
-    assert f'set(CMAKE_C_COMPILER "{package}/zig" "clang")\n' in text
+    (compiler,) = (line for line in text.splitlines() if line.startswith("set(CMAKE_C_COMPILER "))
+    assert compiler.startswith(f'set(CMAKE_C_COMPILER "{package}/zig" "clang" "--target=')
+    assert compiler.count("with a space") == 1
     assert f'set(LLEXT_TOOLCHAIN_FOLDERS "-resource-dir={package}/lib")\n' in text
 
 
