@@ -1,5 +1,5 @@
-# Installs the manifest of one extension, with the runs that have passed until now. Part of what llext_install() has
-# CMake do at installation; the variables llext_... are set before.
+# Makes the manifest of one extension to install, with the runs that have passed until now, if the files are those that
+# were checked. Part of what llext_install() has CMake do at installation, before all else; the variables llext_... are set.
 
 get_filename_component(llext_name "${llext_manifest}" NAME)
 file(MAKE_DIRECTORY "${llext_stage}")
@@ -12,10 +12,7 @@ execute_process(
   RESULT_VARIABLE llext_result
   OUTPUT_VARIABLE llext_error
   ERROR_VARIABLE llext_error)
+string(REPLACE "\n" "\n  " llext_error "  ${llext_error}") # message() fills lines that are not indented
 if(NOT llext_result EQUAL 0)
-  message(FATAL_ERROR "${llext_who}: no manifest to install (${llext_result})\n${llext_error}")
+  message(FATAL_ERROR "${llext_who}: not installed (${llext_result})\n${llext_error}")
 endif()
-if(NOT IS_ABSOLUTE "${llext_destination}")
-  set(llext_destination "${CMAKE_INSTALL_PREFIX}/${llext_destination}")
-endif()
-file(INSTALL DESTINATION "${llext_destination}" TYPE FILE FILES "${llext_stage}/${llext_name}")
