@@ -31,6 +31,9 @@
    ``CMakeLists.txt``, in the project; what is given here goes before what it says. Each build looks whether there is
    another one now.
 
+   The target ``llext_extensions`` builds all extensions of the project, those outside of the target ``all``, too: by
+   ``EXCLUDE_FROM_ALL``. ``llext build`` does so.
+
    Afterwards the target property ``LLEXT_OUTPUT`` is the full path of the extension, ``LLEXT_MANIFEST`` that of its
    manifest and ``LLEXT_DEBUG_FILE`` that of the file for debuggers. ``LLEXT_TARGET``, ``LLEXT_TOOLCHAIN`` and
    ``LLEXT_PROFILE`` say what it was built for.
@@ -92,6 +95,7 @@ function(llext_add_extension name)
   cmake_path(REPLACE_EXTENSION output LAST_ONLY json OUTPUT_VARIABLE manifest)
   cmake_path(GET manifest FILENAME manifest_filename)
   set_property(GLOBAL APPEND PROPERTY LLEXT_ARTIFACTS "${output}\t${folder}/${name}.debug.elf\t${manifest}")
+  set_property(GLOBAL APPEND PROPERTY LLEXT_BUILT "${name}")
 
   add_executable(${name} ${arg_SOURCES})
   cmake_language(EVAL CODE "cmake_language(DEFER CALL _llext_check_sources [[${who}]] [[${name}]])")
@@ -313,6 +317,16 @@ function(_llext_compiler_runtime)
   add_dependencies(llext_compiler_runtime llext_compiler_runtime_archive)
 endfunction()
 
+# _llext_build_list(): the target llext_extensions, which builds all that llext-extensions.txt lists, and runs what is to
+# run at build, whether or not the target `all` does.
+function(_llext_build_list)
+  add_custom_target(llext_extensions)
+  get_property(targets GLOBAL PROPERTY LLEXT_BUILT)
+  if(targets)
+    add_dependencies(llext_extensions ${targets})
+  endif()
+endfunction()
+
 # llext-extensions.txt: what this build tree makes, one extension a line: the .llext file, its debug file and its manifest,
 # with tabs between them.
 # `llext build` reads it, for a build folder also holds what an earlier state of the project has made. It is written
@@ -321,4 +335,5 @@ get_property(_llext_listed GLOBAL PROPERTY LLEXT_LISTED)
 if(NOT _llext_listed)
   set_property(GLOBAL PROPERTY LLEXT_LISTED TRUE)
   cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL _llext_list LLEXT_ARTIFACTS llext-extensions.txt)
+  cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL _llext_build_list)
 endif()

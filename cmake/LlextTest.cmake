@@ -174,6 +174,7 @@ function(llext_add_test test)
       COMMENT "Running ${test}"
       VERBATIM)
     add_custom_target(${test} ALL DEPENDS "${record}")
+    set_property(GLOBAL APPEND PROPERTY LLEXT_BUILT "${test}")
     set(listed "")
   else()
     if(TEST "${test}")

@@ -41,6 +41,8 @@ from llext_tools.files import reason, write_atomically, write_cure
 STAMP = "llext-configured.json"
 INITIAL = "llext-initial.cmake"
 TESTS = "llext-tests.xml"
+EVERY = "llext_extensions"
+"""The target of the CMake package that builds each extension, be it outside of ``all``."""
 
 
 def run_job(
@@ -203,6 +205,8 @@ def build(
             shell.progress(int(status[1]), int(status[2]))
 
     command = [tools["ninja"], "-C", str(shell.job.build), "-j", str(share)]
+    if f"\nbuild {EVERY}:" in (read_text(shell.job.build / "build.ninja") or ""):
+        command += ["all", EVERY]
     code, lines = shell.run([*command, "-k", "0"] if options.keep_going else command, count)
     if code == 0:
         return lines, ()

@@ -169,6 +169,30 @@ def test_tests_of_others_always_run(first: Path, tmp_path: Path) -> None:
     assert [failure.what for failure in failed.failures] == ["plain"]
 
 
+def test_what_is_not_in_all_is_built_too(first: Path, tmp_path: Path) -> None:
+    """A folder and a target that CMake excludes from ``all``; what an earlier build has made of them is not shipped."""
+    folder = shutil.copytree(first, tmp_path / "p", ignore=shutil.ignore_patterns("build", "dist"))
+    lists, other = folder / "CMakeLists.txt", folder / "other" / "other.c"
+    other.parent.mkdir()
+    shutil.copy(folder / "adc.c", other)
+    text = 'llext_add_extension(other SOURCES other.c)\nset(call EXTENSION other CALL "one()" OVERRIDE read_adc=0)\n'
+    text += "llext_add_test(of_other ${call})\nllext_add_test(at_build ${call} AT_BUILD)\n"
+    (other.parent / "CMakeLists.txt").write_text(text, encoding="utf-8")
+    change(lists, "AT_BUILD)\n", "AT_BUILD)\nadd_subdirectory(other EXCLUDE_FROM_ALL)\n")
+    change(lists, "adc.c)\n", "adc.c)\nset_target_properties(adc PROPERTIES EXCLUDE_FROM_ALL TRUE)\n")
+    result = once(folder)
+    assert {path.name for path in result.artifacts} == {"adc.llext", "other.llext"}
+    assert "of_other" in ran(result)
+    document = json.loads((result.job.output / "other.json").read_text(encoding="utf-8"))
+    assert "at_build" in {run["test"] for run in document["runs"]}
+    assert (ran(once(folder)), called(once(folder))) == (set(), ["ninja"])
+
+    change(other, "int one", "broken(\nint one")
+    failed = once(folder)
+    assert [failure.what for failure in failed.failures] == ["other/other.c.obj"]
+    assert not failed.job.output.exists()
+
+
 def test_the_manifest_has_the_runs_that_hold(first: Path) -> None:
     result = once(first)
     (path,) = result.artifacts
