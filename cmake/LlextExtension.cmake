@@ -251,14 +251,16 @@ function(_llext_check_source_words who)
   endforeach()
 endfunction()
 
-# _llext_check_sources(<who> <target>): refuse a source that is not there and that nothing makes. Called at the end of
-# the folder, for what makes it may come after the extension. CMake's own message would be followed by a wrong one.
+# _llext_check_sources(<who> <target>): refuse a folder, and a source that is not there and that nothing makes. Called at
+# the end of the folder, for what makes it may come after the extension. CMake's own message would be followed by a wrong one.
 function(_llext_check_sources who target)
   get_target_property(sources ${target} SOURCES)
   foreach(source IN LISTS sources)
     cmake_path(ABSOLUTE_PATH source OUTPUT_VARIABLE path)
     cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}" OUTPUT_VARIABLE made)
-    if(source MATCHES "\\$<" OR EXISTS "${path}" OR EXISTS "${made}")
+    if(IS_DIRECTORY "${path}")
+      message(FATAL_ERROR "${who}: SOURCES '${source}' is a folder; name the files in it")
+    elseif(source MATCHES "\\$<" OR EXISTS "${path}" OR EXISTS "${made}")
       continue() # CMake takes a file for a source of this folder when it is asked for its properties
     endif()
     get_source_file_property(generated "${made}" GENERATED)

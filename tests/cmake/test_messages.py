@@ -52,6 +52,7 @@ EXTENSION = {
     "'later' was not made by llext_add_extension()": "llext_add_extension(hello SOURCES hello.o EXTENSIONS later)",
     "EXPORTS 'fw' was not made by llext_add_exports()": "llext_add_extension(hello SOURCES hello.o EXPORTS fw)",
     "EXPORTS 'lib' was not made by": "add_custom_target(lib)\nllext_add_extension(hello SOURCES hello.o EXPORTS lib)",
+    "SOURCES '.' is a folder; name the files in it": "llext_add_extension(hello SOURCES .)",
     "'hello.c' needs the language C; enable it: project(test LANGUAGES ... C)": (
         "llext_add_extension(hello SOURCES hello.c)"
     ),
