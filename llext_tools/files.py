@@ -60,6 +60,21 @@ def spare(output: Path, read: Iterable[Path], option: str) -> None:
                 fail("usage", text, help="write to another file")
 
 
+def spare_other(output: Path, kind: re.Pattern[bytes], what: str, option: str) -> None:
+    """Replace an existing file only with one of its kind, whose name can hardly be a mistake, or if it is empty.
+
+    Args:
+        kind: how the contents of those files begin that ``option`` writes.
+        what: what these are called.
+    Raises:
+        UsageError: ``usage``.
+        FormatError: ``file-unreadable``: nobody can tell.
+    """
+    if os.path.isfile(output) and (data := read_bytes(output)) and not kind.match(data):
+        text = f"{option}: `{os.fspath(output)}` is there already, and it is no {what}"
+        fail("usage", text, help="write to another file, or remove this one first")
+
+
 def toml_fault(error: Exception, lines: int) -> tuple[str, int | None]:
     """What tomllib says is wrong with a text of so many lines, and in which one; its message begins in lower case."""
     message, line = str(error), None

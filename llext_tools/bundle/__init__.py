@@ -17,7 +17,12 @@ signature over the index holds for every byte of the file.
 
 from __future__ import annotations
 
+import re
+
 SUFFIX = ".llextpack"
+KIND = re.compile(rb"index\.json\0")
+BILL = re.compile(rb'\s*\{\s*"\$schema"\s*:\s*"http://cyclonedx\.org/')
+"""How a bundle and a bill of materials begin."""
 INDEX, SBOM, SIGNATURE = "index.json", "sbom.cdx.json", "signature.json"
 
 

@@ -24,12 +24,12 @@ from llext_tools.build import (
 from llext_tools.build.folders import alone, check_files, check_folders
 from llext_tools.build.output import read_text
 from llext_tools.cli.render import report
-from llext_tools.cli.results import summary, to_json
+from llext_tools.cli.results import JSON_KIND, summary, to_json
 from llext_tools.cli.rows import view
-from llext_tools.cli.summary import append_to, to_markdown
+from llext_tools.cli.summary import PAGE_KIND, append_to, to_markdown
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError, ToolError
-from llext_tools.files import write_atomically
+from llext_tools.files import spare_other, write_atomically
 from llext_tools.jobs import job_name
 
 EXIT_CODES = "The exit code is that of the class which all failures share, 12 if their classes differ."
@@ -144,6 +144,9 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) ->
     """
     check_folders([options.source, *(folder for job in jobs for folder in (job.build, job.output))])
     check_files(os.path.abspath(path) for job in jobs if job.firmware for path in job.firmware.paths)
+    page_file = getattr(args, "summary", None) or ""  # `llext demo` has none
+    spare_other(args.json or "", JSON_KIND, "result of a build", "--json")
+    spare_other(page_file, PAGE_KIND, "page of a build's results", "--summary")
     start = time.monotonic()
     with alone(dict.fromkeys(job.build for job in jobs)), view(jobs) as table:
         results = list(build(jobs, options, table.observe))
@@ -160,8 +163,8 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) ->
         report(problems)
     if args.json:
         write_atomically(args.json, to_json(results, took))
-    if file := getattr(args, "summary", None):
-        write_atomically(file, page)
+    if page_file:
+        write_atomically(page_file, page)
     return results
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from llext_tools import profile as profiles
 from llext_tools.artifact.facts import is_word, profile_of
-from llext_tools.bundle import SUFFIX, keys
+from llext_tools.bundle import BILL, KIND, SUFFIX, keys
 from llext_tools.bundle.gather import Wanted, gather
 from llext_tools.bundle.helpers import helpers_in
 from llext_tools.bundle.index import LATEST, Entry, is_safe
@@ -22,7 +22,7 @@ from llext_tools.cli.signing import private_key
 from llext_tools.diag import CODES, Diagnostic, Reporter, fail, listed, number
 from llext_tools.elf.read import read_object
 from llext_tools.errors import LlextError, UndefinedError
-from llext_tools.files import spare, write_all
+from llext_tools.files import spare, spare_other, write_all
 
 DESCRIPTION = """\
 Put the artifacts of several targets into one bundle: extensions, manifests and debug files, with an
@@ -73,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     read = [path for each in packed for path in each.artifact.paths] + ([args.key] if args.key else [])
     spare(output, read, "llext pack: --output")
     spare(args.sbom or "", read, "llext pack: --sbom")
+    spare_other(output, KIND, "bundle", "llext pack: --output")
+    spare_other(args.sbom or "", BILL, "bill of materials", "llext pack: --sbom")
     bill = sbom(name, version, time, packed, helpers)
     files = members(name, version, time, packed, bill)
     signature = keys.sign(key, next(iter(files.values()))) if key else b""

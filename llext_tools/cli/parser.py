@@ -32,7 +32,7 @@ MEANT = {
 
 WRITTEN = (
     *("--output", "--json", "--map", "--bin", "--coverage", "--cpu-profile", "--trace", "--record"),
-    *("--debug-file", "--manifest", "--listing", "--sbom"),
+    *("--debug-file", "--manifest", "--listing", "--sbom", "--summary"),
 )
 """Options that name a file to be written, in each command that has them."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,9 @@ WITHOUT_FIRMWARE = (
     "what they import is looked up once a firmware is named: EXPORTS of llext_add_extension(), "
     "or [[build.firmware]] of llext.toml"
 )
+
+JSON_KIND = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"exit_code"\s*:')
+"""How the JSON begins."""
 
 
 def summary(results: Sequence[Result], seconds: float) -> str:

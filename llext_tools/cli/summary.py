@@ -13,6 +13,8 @@ from llext_tools.build import Result
 from llext_tools.diag import fail
 from llext_tools.files import reason, write_cure
 
+PAGE_KIND = re.compile(rb"## llext build\s")
+"""How the page begins."""
 HEAD = ("job", "", "extensions", "bytes", "tests", "time")
 SIZES = ("extension", "bytes", "regions", "checked against")
 

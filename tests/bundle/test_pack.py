@@ -96,6 +96,24 @@ def test_nothing_is_packed_over_what_is_read(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path != link} == before
 
 
+def test_nothing_of_another_kind_is_packed_over(tmp_path: Path) -> None:
+    """A slip of the keyboard costs no file of the project; a bundle and its bill are replaced as often as one packs."""
+    made.dist(tmp_path, ("blink",))
+    bill, other, another = (tmp_path / name for name in ("bill.json", "pyproject.toml", "package.json"))
+    first = made.packed(tmp_path, "--sbom", str(bill)).read_bytes()
+    assert made.packed(tmp_path, "--sbom", str(bill)).read_bytes() == first
+    for path in (other, another):
+        path.write_text("{}" if path == another else "[project]\n")
+        for name, sbom in (("b.llextpack", path), (path.name, bill)):
+            output = str(tmp_path / name)
+            code, codes, printed = made.refused("pack", str(tmp_path / "dist"), "-o", output, "--sbom", str(sbom))
+            assert (code, codes, f"`{path}` is there already, and it is no b" in printed) == (2, {"usage"}, True), (
+                printed
+            )
+    assert (other.read_text(), another.read_text()) == ("[project]\n", "{}")
+    assert (tmp_path / "b.llextpack").read_bytes() == first
+
+
 def test_what_no_loader_takes_is_not_packed(tmp_path: Path) -> None:
     dist = made.dist(tmp_path, ("blink",), debug=False)
     extension, manifest = dist / "cortex-m4-gcc/blink.llext", dist / "cortex-m4-gcc/blink.json"

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from llext_tools.build import Case, Failure, Job, Options, Result, Step
 from llext_tools.cli import matrix, rows
 from llext_tools.cli.results import to_json
-from llext_tools.errors import FormatError
+from llext_tools.errors import FormatError, UsageError
 
 
 class Page(HTMLParser):
@@ -127,6 +127,29 @@ def test_the_page_of_github_is_appended_to(tmp_path: Path, monkeypatch: pytest.M
     both = page.read_text(encoding="utf-8")
     assert both == once + once.removeprefix("# before\n")
     assert [row[0] for row in Page(both).rows] == ["job", "cortex-m4-gcc", "extension", "__a_b__", "other"] * 2
+
+
+def test_only_results_of_a_build_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is built. What an earlier build has written may be replaced, and an empty file."""
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    page, facts = tmp_path / "page.md", tmp_path / "facts.json"
+    facts.touch()
+    options = Options(source=tmp_path, cores=1)
+    for found in (results(tmp_path), results(tmp_path)[:1]):
+        run_jobs(found, tmp_path, monkeypatch, str(page))
+        matrix.run_jobs([found[0].job], argparse.Namespace(json=str(facts), summary=None), options)
+        assert len(json.loads(facts.read_text(encoding="utf-8"))["jobs"]) == len(found)
+    facts.write_text(
+        json.dumps(json.loads(facts.read_text(encoding="utf-8"))), encoding="utf-8"
+    )  # as another prints it
+    matrix.run_jobs([found[0].job], argparse.Namespace(json=str(facts), summary=None), options)
+    monkeypatch.setattr(matrix, "build", lambda *_: pytest.fail("it was built"))
+    readme = tmp_path / "README.md"
+    readme.write_text("# Mine\n", encoding="utf-8")
+    for args in ({"json": str(readme), "summary": None}, {"json": None, "summary": str(readme)}):
+        with pytest.raises(UsageError, match=re.escape(f"`{readme}` is there already")):
+            matrix.run_jobs([found[0].job], argparse.Namespace(**args), options)
+    assert readme.read_text(encoding="utf-8") == "# Mine\n"
 
 
 def test_a_failed_test_that_is_a_build_step_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,7 @@ def raising(error: BaseException) -> object:
         ("link", ("-o", "a", "--map", "a")),
         ("finish", ("--output", "a", "--manifest", "a")),
         ("slid", ("--listing", "a", "-o", "a")),
+        ("build", ("--json", "a", "--summary", "./a")),
     ],
 )
 def test_two_options_do_not_write_one_file(

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llext_tools.errors import UsageError
-from llext_tools.files import is_utf8, reason, spare, toml_fault, write_cure
+from llext_tools.files import is_utf8, reason, spare, spare_other, toml_fault, write_cure
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,25 @@ def test_no_file_that_is_read_is_written_over(output: str, tmp_path: Path, monke
     except (OSError, ValueError):
         pass
     assert refused == (read.read_text(encoding="utf-8") != "read")
+
+
+def test_only_files_of_a_kind_are_replaced(tmp_path: Path) -> None:
+    kind, path, linked = re.compile(rb"\s*<kind>"), tmp_path / "a", tmp_path / "link"
+    linked.symlink_to(path)
+
+    def refused(output: str | Path) -> bool:
+        try:
+            spare_other(output, kind, "thing", "--json")
+        except UsageError as error:
+            said = f"--json: `{output}` is there already, and it is no thing"
+            assert [each.message for each in error.diagnostics] == [said]
+            return True
+        return False
+
+    assert not any(refused(output) for output in (path, linked, tmp_path, "", "\0", os.devnull))
+    for text, other in (("", False), ("\n <kind>...", False), ("kind", True), ("other <kind>", True), ("\0", True)):
+        path.write_text(text, encoding="utf-8")
+        assert (refused(path), refused(linked)) == (other, other), text
 
 
 @pytest.mark.parametrize(
