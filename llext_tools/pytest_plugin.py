@@ -284,7 +284,7 @@ def _stale(config: pytest.Config, path: str) -> str:
     newest, *others = map(shown, found.sources)
     more = f" and {len(others)} more" if others else ""
     cure = "llext build" if parts(found.build.name).target else f"cmake --build {shown(found.build)}"
-    return f"`{shown(Path(path))}` was built before `{newest}`{more} changed: build it again, `{cure}`"
+    return f"`{shown(Path(path))}` was built before `{newest}`{more} {found.how}: build it again, `{cure}`"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

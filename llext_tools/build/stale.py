@@ -4,12 +4,14 @@ Only what lies in a build folder of CMake is looked at. There the rule of the bu
 of its sources is made again. The times of files that have come another way, in a checkout, a bundle or a wheel, say
 nothing. Where the compiler has written digests of the sources, as Clang does, those count in place of the times.
 
-Sources are the project's own ones that debug information names, headers included.
+Sources are the project's own ones, headers included: those that debug information names, and those that the compiler
+has read by what Ninja or make knows, for a header of macros alone leaves nothing in debug information.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -17,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from llext_tools.build.objects import compiled
 from llext_tools.elf.debug import debug_file
 from llext_tools.elf.lines import source_files
 from llext_tools.elf.read import load_object
@@ -28,10 +31,18 @@ PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 class Stale(NamedTuple):
-    """``sources``: those that have changed, the newest one first; ``build``: where the extension was built."""
+    """``sources``: those that have changed, the newest one first; ``build``: where the extension was built.
+
+    Those that have been removed go before all others.
+    """
 
     sources: tuple[Path, ...]
     build: Path
+
+    @property
+    def how(self) -> str:
+        """What has become of the first one."""
+        return "changed" if self.sources[0].exists() else "was removed"
 
 
 def find_stale(path: str, root: Path | None = None) -> Stale | None:
@@ -45,16 +56,25 @@ def find_stale(path: str, root: Path | None = None) -> Stale | None:
         return None
     tops = [Path(top).resolve() for top in (cmake_project(str(build)), root) if top]
     newer: dict[Path, float] = {}
+    digests: dict[Path, bytes] = {}
     with suppress(OSError, LlextError):
         extension = load_object(path)
         debug = debug_file(extension)
         made = max(os.path.getmtime(each.path) for each in (extension, debug) if each)
         for each, md5 in (source_files(debug) if debug else {}).items():
             source = Path(each).resolve()
-            if _is_own(source, tops, build):
-                time = source.stat().st_mtime
+            if _is_own(source, tops, build) and source.is_file():
+                digests[source], time = md5, source.stat().st_mtime
                 if _digest(source) != md5 if md5 else time > made:
                     newer[source] = time
+    for compiled_to, sources in compiled(build, Path(path).resolve()):
+        with suppress(OSError):
+            made = compiled_to.stat().st_mtime
+            for source in {each.resolve() for each in sources} - newer.keys():
+                if _is_own(source, tops, build) and not digests.get(source):
+                    time = source.stat().st_mtime if source.exists() else math.inf
+                    if time > made:
+                        newer[source] = time
     return Stale(_newest_first(newer), build) if newer else None
 
 
@@ -68,7 +88,8 @@ def newer_lists(build: Path) -> tuple[Path, ...]:
         if found := re.search(r"^build build\.ninja\b.*: RERUN_CMAKE(.*)", text, re.MULTILINE):
             for word in re.split(r"(?<!\$) ", found[1]):
                 source = (build / re.sub(r"\$(.)", r"\1", word)).resolve()
-                if _is_own(source, [top.resolve()], build) and (time := source.stat().st_mtime) > made:
+                own = _is_own(source, [top.resolve()], build) and source.is_file()
+                if own and (time := source.stat().st_mtime) > made:
                     newer[source] = time
     return _newest_first(newer)
 
@@ -76,7 +97,7 @@ def newer_lists(build: Path) -> tuple[Path, ...]:
 def _is_own(source: Path, tops: Iterable[Path], build: Path) -> bool:
     """Whether a file is one that somebody writes for the project."""
     own = any(map(source.is_relative_to, tops)) and not source.is_relative_to(build)
-    return own and PACKAGES.isdisjoint(source.parts) and source.is_file()
+    return own and PACKAGES.isdisjoint(source.parts)
 
 
 def _newest_first(times: Mapping[Path, float]) -> tuple[Path, ...]:

@@ -73,7 +73,7 @@ def _fault(contents: dict[str, bytes], files: dict[str, Path], lists: Sequence[P
     newer = [*(stale.sources if stale else ()), *lists]
     if newer:
         more = f" and {len(newer) - 1} more" if newer[1:] else ""
-        return f"was built before `{shown(newer[0])}`{more} changed"
+        return f"was built before `{shown(newer[0])}`{more} {stale.how if stale else 'changed'}"
     with suppress(OSError):
         if any(files[name].read_bytes() != data for name, data in contents.items() if name in files):
             return "is older than what CMake alone has built since"

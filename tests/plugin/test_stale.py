@@ -18,6 +18,7 @@ from cmake_project import LLEXT_COMMAND, need_toolchain, tool
 from emulator.compiled import compile_file
 from llext_tools import arch, cmake_dir, toolchains
 from llext_tools.build.stale import Stale, find_stale
+from needs import need
 from transcript import llext
 
 pytestmark = pytest.mark.emulator
@@ -174,37 +175,53 @@ def test_a_session_warns_once(project: Path, pytester: pytest.Pytester, monkeypa
     result.stdout.fnmatch_lines([f"*build it again, `cmake --build {os.path.join('build', 'by-hand')}`"])
 
 
-BUILDS = "Building C object CMakeFiles/tank.dir"
+BUILDS = "Building C object"
+LISTS = """\
+cmake_minimum_required(VERSION 3.25)
+project(tank LANGUAGES C)
+find_package(LlextTools REQUIRED)
+add_library(valve STATIC "src/the valve.c")
+llext_add_extension(tank SOURCES src/tank.c)
+target_link_libraries(tank PRIVATE valve)
+"""
 
 
 @pytest.mark.cmake
 @pytest.mark.toolchain
-def test_it_is_what_ninja_builds_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("generator", "made"),
+    [("Ninja", "tank.llext"), ("Ninja Multi-Config", "Debug/tank.llext"), ("Unix Makefiles", "tank.llext")],
+)
+def test_it_is_what_cmake_builds_again(tmp_path: Path, generator: str, made: str) -> None:
+    """Headers of macros alone included, of which debug information says nothing, and those of a library."""
     need_toolchain("cortex-m4", "gcc")
-    cmake, ninja = tool("cmake"), tool("ninja")
-    put(tmp_path, {**FILES, "src/made.h": FILES["build/cortex-m4-gcc/made.h"]})
-    put(
-        tmp_path,
-        {
-            "CMakeLists.txt": "cmake_minimum_required(VERSION 3.25)\nproject(tank LANGUAGES C)\n"
-            "find_package(LlextTools REQUIRED)\nllext_add_extension(tank SOURCES src/tank.c)\n"
-        },
-    )
-    build = tmp_path / "out"
-    options = [f"-DCMAKE_MAKE_PROGRAM={ninja}", f"-DCMAKE_TOOLCHAIN_FILE={cmake_dir()}/toolchains/llext.cmake"]
+    cmake, program = tool("cmake"), tool("ninja") if "Ninja" in generator else need("make")
+    folder = tmp_path / "tank project"
+    tank = FILES["src/tank.c"].replace("raise(", "MOST + turn() + raise(")
+    put(folder, {"CMakeLists.txt": LISTS, "src/made.h": FILES["build/cortex-m4-gcc/made.h"]})
+    put(folder, {"src/tank.c": f'#include "most.h"\nint turn(void);\n{tank}', "src/level.h": FILES["src/level.h"]})
+    put(folder, {"src/most.h": "#define MOST 7\n", "src/a turn.h": "#define TURN 1\n"})
+    put(folder, {"src/the valve.c": '#include "a turn.h"\nint turn(void) { return TURN; }\n'})
+    build = folder / "out put"
+    options = [f"-DCMAKE_MAKE_PROGRAM={program}", f"-DCMAKE_TOOLCHAIN_FILE={cmake_dir()}/toolchains/llext.cmake"]
     options += [f"-DLlextTools_DIR={cmake_dir()}", f"-DLLEXT_COMMAND={LLEXT_COMMAND}"]
     options += ["-DLLEXT_TARGET=cortex-m4", "-DLLEXT_TOOLCHAIN=gcc"]
-    call(cmake, "-S", tmp_path, "-B", build, "-G", "Ninja", *options)
-    path = build / "tank.llext"
+    call(cmake, "-S", folder, "-B", build, "-G", generator, *options)
+    path = build / made
     assert BUILDS in call(cmake, "--build", build)
-    for name in ("src/tank.c", "src/level.h"):
-        assert find_stale(str(path), tmp_path) is None
+    for name in ("src/tank.c", "src/level.h", "src/most.h", "src/the valve.c", "src/a turn.h"):
+        assert find_stale(str(path), folder) is None
         assert BUILDS not in call(cmake, "--build", build)
         moment = path.stat().st_mtime_ns + 1_000_000
-        os.utime(tmp_path / name, ns=(moment, moment))
-        assert find_stale(str(path), tmp_path) == Stale((tmp_path / name,), build)
+        os.utime(folder / name, ns=(moment, moment))
+        assert find_stale(str(path), folder) == Stale((folder / name,), build)
         assert BUILDS in call(cmake, "--build", build)
-    assert find_stale(str(path), tmp_path) is None
+    assert find_stale(str(path), folder) is None
+    (folder / "src/most.h").unlink()
+    found = find_stale(str(path), folder)
+    assert found == Stale((folder / "src/most.h",), build)
+    assert found.how == "was removed"
+    assert subprocess.run([cmake, "--build", build], capture_output=True, check=False).returncode != 0
 
 
 def call(*command: str | Path) -> str:

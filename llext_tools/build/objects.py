@@ -1,0 +1,73 @@
+"""What an extension is compiled from, as Ninja and make know it: all files that a compiler has read, macros included.
+
+The build graph says which objects an extension is made of, those of libraries included; compilers have written down for
+each object which files they have read, into the log of Ninja or, for make, beside the object (``hello.c.obj.d``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from llext_tools.artifact import DEBUG_SUFFIX
+
+RULE = re.compile(r"^(\S(?:[^\\:\n]|\\.)*): +(\S.*)$", re.MULTILINE)
+
+
+def compiled(build: Path, extension: Path) -> Iterator[tuple[Path, tuple[Path, ...]]]:
+    """Each object of an extension, with the files that it is compiled from; none where nobody can tell."""
+    with suppress(OSError, ValueError):
+        found = _of_ninja(build, extension) if (build / "build.ninja").is_file() else _of_make(build, extension)
+        for name, sources in found:
+            yield build / name, tuple(build / each for each in sources)
+
+
+def _of_ninja(build: Path, extension: Path) -> Iterator[tuple[str, list[str]]]:
+    cache = (build / "CMakeCache.txt").read_text(encoding="utf-8", errors="replace")
+    program = re.search(r"^CMAKE_MAKE_PROGRAM:\w+=(.+)$", cache, re.MULTILINE)
+    for graph in sorted(build.glob("build-*.ninja")) or [build / "build.ninja"]:  # one for each configuration
+        # -n: its log is only read
+        ask = [program[1] if program else "ninja", "-C", str(build), "-n", "-f", graph.name, "-t"]
+        if inputs := _lines([*ask, "inputs", _named(build, extension)]):
+            objects = {word for line in inputs for word in shlex.split(line)}
+            for entry in "\n".join(_lines([*ask, "deps"])).split("\n\n"):
+                head, *sources = entry.strip("\n").split("\n")
+                if (name := head.rpartition(": #deps ")[0]) in objects:
+                    yield name, [line.strip() for line in sources]
+            return
+
+
+def _lines(command: list[str]) -> list[str]:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return os.fsdecode(done.stdout).splitlines() if done.returncode == 0 else []
+
+
+def _of_make(build: Path, extension: Path) -> Iterator[tuple[str, list[str]]]:
+    rules: dict[str, list[str]] = {}
+    for path in build.glob("**/CMakeFiles/*.dir/build.make"):
+        for name, needed in RULE.findall(path.read_text(encoding="utf-8", errors="surrogateescape")):
+            rules.setdefault(_plain(name), []).append(_plain(needed))
+    left, seen = [_named(build, extension.with_suffix(DEBUG_SUFFIX))], set()
+    while left:
+        if (name := left.pop()) in seen:
+            continue
+        seen.add(name)
+        left += rules.get(name, ())
+        with suppress(OSError):
+            text = (build / f"{name}.d").read_text(encoding="utf-8", errors="surrogateescape").replace("\\\n", " ")
+            if found := RULE.search(text):
+                yield name, [_plain(word) for word in re.split(r"(?<!\\)\s+", found[2]) if word]
+
+
+def _named(build: Path, path: Path) -> str:
+    """As CMake names a file in what it generates."""
+    return os.path.relpath(path, build) if path.is_relative_to(build) else str(path)
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"\\(.)", r"\1", word).replace("$$", "$")
