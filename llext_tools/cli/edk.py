@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable
 
 from llext_tools import arch, quote, toolchains
@@ -20,6 +21,9 @@ EXAMPLE = "llext edk llext-edk.tar.xz --toolchain gcc --format cmake"
 
 SPECIAL = {">": "$<ANGLE-R>", ",": "$<COMMA>"}
 """What means something in CMake's generator expressions, and how it is written there."""
+
+PLAIN = re.compile(r"[^(=#]*(=[^#]*)?")
+"""What CMake takes for a definition. It drops those of functions, and those with a number sign: they go as options."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +79,7 @@ def to_cmake(edk: Edk, adapted: Adapted) -> str:
     """Variables: each is a list of words, as properties take them."""
     every = [f"-isystem{folder}" for folder in adapted.includes]
     every += [option + file for option, file in adapted.files]
-    passed_on = [each for each in adapted.defines if "#" not in each]  # CMake drops the others where it knows them
+    passed_on = [each for each in adapted.defines if PLAIN.fullmatch(each)]
     every += [f"-D{each}" for each in adapted.defines if each not in passed_on]
     lines = [
         f"set(LLEXT_EDK_FOLDER {quote.cmake(edk.folder)})",

@@ -74,10 +74,9 @@ def read_edk(source: str, into: str = "") -> Edk:
     variables = FILES[name](data.decode(errors="surrogateescape"), folder.replace(os.sep, "/"))
     values = variables.values
     words = values.get(ALL) or tuple(word for part in PARTS for word in values.get(part, ()))
+    words = _unescaped(words, folder) if _escaped(variables, words) else _whole(words)
     split = [word for word in words if UNUSABLE.search(word.replace(folder, ""))]
     words = tuple(word for word in words if word not in split)
-    if _escaped(variables, words):
-        words = _unescaped(words, folder)
     if not words:
         fail("edk-unreadable", f"`{file}` does not set `{ALL}`, or nothing in it", help=ANEW)
     odd = [*variables.odd, *(Odd(1, _unusable(word)) for word in split)]
@@ -162,6 +161,21 @@ def _unescaped(words: tuple[str, ...], folder: str) -> tuple[str, ...]:
         except ValueError:  # a quotation that does not end: no shell has said that
             found += some
     return tuple(found)
+
+
+def _whole(words: tuple[str, ...]) -> tuple[str, ...]:
+    """With the parts of each string together again that a semicolon in it has made words of a list."""
+    found: list[str] = []
+    for word in words:
+        if found and not word.startswith("-") and found[-1].startswith("-D") and _quotes(found[-1]) % 2:
+            found[-1] += f";{word}"
+        else:
+            found.append(word)
+    return tuple(found)
+
+
+def _quotes(word: str) -> int:
+    return re.sub(r"\\.|'\"'", "", word).count('"')
 
 
 def _board(variables: Variables) -> str:

@@ -179,14 +179,15 @@ def test_unknown_flags_are_a_warning_and_with_strict_an_error(project: Project) 
     assert message in one_line(done.stdout)
 
 
-def test_compile_commands_have_each_word_as_it_is(project: Project) -> None:
+@pytest.mark.parametrize("generator", ["Ninja", "Unix Makefiles"])
+def test_compile_commands_have_each_word_as_it_is(generator: str, project: Project) -> None:
     """Words that CMake's lists or generator expressions would take apart."""
     need_toolchain("rv32imac", "gcc")
-    odd = ["-DTEMPLATE=<a,b>", "-DPAIR=1,2", '-DQUOTE="$x"', "-DHASH='#'"]
+    odd = ["-DTEMPLATE=<a,b>", "-DPAIR=1,2", '-DQUOTE="$x"', "-DHASH='#'", "-DADDED(a, b)=(a + b) /*#*/", "-DNONE(a)="]
     edk.make(project.root / "a,b>c", "rv32imac", more=odd)
-    project.write(hello__c='#include <zephyr/kernel.h>\n_Static_assert(HASH == 35, "");\nint x;\n')
+    project.write(hello__c='#include <zephyr/kernel.h>\n_Static_assert(HASH == ADDED(30, 5), "");\nint x NONE(1);\n')
     project.cmake_lists('llext_import_edk("a,b>c/llext-edk")\nadd_library(hello STATIC hello.c)\n')
-    project.configured("rv32imac", "gcc", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
+    project.configured("rv32imac", "gcc", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", generator=generator)
     project.built()
     (command,) = json.loads(project.path("compile_commands.json").read_text())
     for word in ("-DTEMPLATE=\\<a,b\\>", "-DPAIR=1,2", "-DQUOTE="):

@@ -92,17 +92,21 @@ def test_a_kit_of_another_name_and_without_the_whole(tmp_path: Path) -> None:
         ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\nlist(APPEND LLEXT_CFLAGS -DB)\n', [(2, "`list(APPEND)`")]),
         ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\nset(X Y CACHE STRING "")\n', [(2, "`set(X)`")]),
         ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA${WHAT}")\n', [(1, "`${WHAT}`")]),
+        ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA;-DB=\\"x;y;z\\";-DC=\\"u;v\\\\\\";w\\"")',
+         [(1, 'the semicolon in `-DB="x;y;z"`'), (1, 'the semicolon in `-DC="u;v\\";w"`')]),
+        ("Makefile.cflags", r'LLEXT_CFLAGS = "-DA" "-DB=\"x;y\""', [(1, 'the semicolon in `-DB="x;y"`')]),
         ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\nset(X "y', [(2, '`"y`'), (2, "`set`, which does not end")]),
         ("cmake.cflags", 'set(LLEXT_CFLAGS "-DA")\n\n)', [(3, "`)`, which does not end")]),
         ("Makefile.cflags", "LLEXT_CFLAGS = -DA\n\nifdef X\n", [(3, "`ifdef X`")]),
         ("Makefile.cflags", "LLEXT_CFLAGS = -DA\nX = 'y\n", [(2, "the value of `X`")]),
         ("Makefile.cflags", "LLEXT_CFLAGS = -DA$(shell rm x)\n", [(1, "`$(`")]),
     ],
-)
+)  # fmt: skip
 def test_what_is_not_understood_is_named(tmp_path: Path, name: str, text: str, odd: list[tuple[int, str]]) -> None:
     (tmp_path / name).write_text(text)
     kit = read_edk(str(tmp_path))
     assert kit.words[0].startswith("-DA")
+    assert not [word for word in kit.words if '"' in word or ";" in word]
     lines = [each.location.line if each.location else None for each in kit.findings]
     assert list(zip(lines, (each.message for each in kit.findings), strict=True)) == [
         (line, f"{what} is not understood, and was left out") for line, what in odd
