@@ -162,11 +162,13 @@ def our_findings(lines: Sequence[str], severity: Severity) -> tuple[Diagnostic, 
 
 
 def warnings_of(lines: Sequence[str], tests: Iterable[Case], failures: Iterable[Failure]) -> tuple[Warned, ...]:
-    """Our warnings in a build and in its tests that passed; those beside an error are shown with it."""
+    """Our warnings in a build and in its tests that passed; those beside an error are shown with it.
+
+    What ``llext_import_edk()`` warns of is indented by four: by two there, and by two in CMake's message().
+    """
     beside = {line for failure in failures for line in failure.lines}
-    found = [
-        Warned(diagnostic=each) for each in our_findings([line for line in lines if line not in beside], "warning")
-    ]
+    left = [line.removeprefix("    ") for line in lines if line not in beside]
+    found = [Warned(diagnostic=each) for each in our_findings(left, "warning")]
     for test in tests:
         if test.passed:
             found += [

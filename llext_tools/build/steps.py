@@ -81,10 +81,11 @@ def run_steps(
             shell.progress(0, 0)
             start = time.monotonic()
             if step is Step.CONFIGURE:
-                failures = configure(shell, options, tools)
+                lines, failures = configure(shell, options, tools)
                 job = job if failures else found_in_tree(job)
             elif step is Step.BUILD:
-                lines, failures = build(shell, options, tools, share)
+                more, failures = build(shell, options, tools, share)
+                lines += more
             else:
                 held = () if options.rerun else up_to_date(job)
                 tests, not_run, failed = test(shell, tools, share, held, some=bool(failures))
@@ -117,8 +118,11 @@ def run_steps(
     return result
 
 
-def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple[Failure, ...]:
-    """Run CMake where it has not run with these very arguments; Ninja itself runs it when a CMakeLists.txt changes."""
+def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple[list[str], tuple[Failure, ...]]:
+    """Run CMake where it has not run with these very arguments, and return what it printed, too.
+
+    Ninja itself runs it when a CMakeLists.txt changes.
+    """
     job = shell.job
     arguments = ["-S", str(options.source), "-B", str(job.build), "-G", "Ninja"]
     words = cmake_variables(job, options, tools["ninja"])
@@ -134,17 +138,17 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
     stamp = job.build / STAMP
     state["arguments"] = arguments
     if (job.build / "build.ninja").exists() and read_text(stamp) == _with_programs(state, job, tools["cmake"]):
-        return ()
+        return [], ()
     with suppress(FileNotFoundError):
         stamp.unlink()
     code, lines = shell.run([tools["cmake"], "--fresh", *arguments])
     if code == 0 and job.preset and not tree(job.build):
         why = f"the preset does not use our toolchain file, {toolchain_file()}"
-        return (Failure(step=Step.CONFIGURE, what=job.preset, lines=(why,)),)
+        return lines, (Failure(step=Step.CONFIGURE, what=job.preset, lines=(why,)),)
     if code == 0:
         write_atomically(stamp, _with_programs(state, job, tools["cmake"]))
-        return ()
-    return failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
+        return lines, ()
+    return lines, failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
 
 
 def _with_programs(state: Mapping[str, object], job: Job, cmake: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import edk
+import transcript
 from cmake_project import Project, need_toolchain, one_line
 from needs import need
 
@@ -177,6 +178,23 @@ def test_unknown_flags_are_a_warning_and_with_strict_an_error(project: Project) 
     assert done.returncode != 0
     assert "llext_import_edk(llext-edk): this EDK cannot be used error[edk-flag-unknown]" in one_line(done.stdout)
     assert message in one_line(done.stdout)
+
+
+def test_a_build_shows_what_the_import_warns_of(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When CMake runs first, and when Ninja runs it again; a build of one more target has it once."""
+    need_toolchain("cortex-m4", "gcc")
+    monkeypatch.chdir(project.root)
+    edk.make(project.root, "cortex-m4", more=["-fpack-everything", '-DTEXT="a;b"', "-wrapper", "x"])
+    project.write(hello__c="#include <zephyr/kernel.h>\n#include <zephyr/llext/symbol.h>\nint x;\nEXPORT_SYMBOL(x);\n")
+    project.cmake_lists("llext_import_edk(llext-edk)\nllext_add_extension(hello SOURCES hello.c)\n")
+    targets = ["--target=cortex-m3", "--target=cortex-m4"]
+    for _ in range(2):
+        code, printed = transcript.llext("build", *targets, "--toolchain=gcc")
+        assert code == 0, printed
+        for name in ("edk-flag-unknown", "edk-flag-unsafe", "edk-syntax"):
+            assert printed.count(f"warning[{name}]") == 1, printed
+        assert "= note: for cortex-m3-gcc, cortex-m4-gcc" in printed
+        project.touch("CMakeLists.txt")
 
 
 @pytest.mark.parametrize("generator", ["Ninja", "Unix Makefiles"])
