@@ -23,6 +23,7 @@ from llext_tools.cli.zephyr_build import (
     extension_path,
     extensions_in,
     facts_of,
+    files_in,
     find_build,
     version_in,
 )
@@ -75,7 +76,7 @@ def run_check(arguments: list[str]) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     build, facts = read(args)
-    files = [extension_path(word, build.root) for word in args.files] or list(extensions_in(build.root).values())
+    files = [extension_path(word, build.root) for word in args.files] or files_in(build.root)
     if not files:
         fail("usage", f"there are no extensions in `{build.root}`", help="build them, or name a file")
     args.files = [os.path.relpath(path) if os.path.isabs(path) else path for path in files]

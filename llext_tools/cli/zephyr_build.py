@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from llext_tools import arch as archs
 from llext_tools.cli.kconfig import options_of
-from llext_tools.diag import fail, nearest
+from llext_tools.diag import fail, listed, nearest
 from llext_tools.files import read_bytes
 from llext_tools.profile.releases import profile_for
 
@@ -127,15 +127,30 @@ def target_of(options: dict[str, str]) -> str:
     return ""
 
 
-def extensions_in(root: str) -> dict[str, str]:
-    """The extensions below a build folder: name, as loaded, -> path. Of one name, the shorter path counts."""
-    found: dict[str, str] = {}
+def files_in(root: str) -> list[str]:
+    """The extensions below a build folder, each once: a copy of another one, by the same name, is left out."""
+    found: dict[tuple[str, bytes], str] = {}
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(each for each in folders if each not in SKIPPED and not each.startswith("."))
         for file in sorted(files):
             if file.endswith(".llext"):
-                found.setdefault(file.removesuffix(".llext"), os.path.join(folder, file))
-    return found
+                path = os.path.join(folder, file)
+                found.setdefault((file, read_bytes(path)), path)
+    return list(found.values())
+
+
+def extensions_in(root: str) -> dict[str, str]:
+    """The extensions below a build folder: name, as loaded, -> path. Those of one name have their paths for names."""
+    files = files_in(root)
+    names = [_name(path) for path in files]
+    return {
+        name if names.count(name) == 1 else os.path.relpath(path, root): path
+        for name, path in zip(names, files, strict=True)
+    }
+
+
+def _name(path: str) -> str:
+    return os.path.basename(path).removesuffix(".llext")
 
 
 def extension_path(word: str, root: str) -> str:
@@ -148,6 +163,9 @@ def extension_path(word: str, root: str) -> str:
         return word
     found = extensions_in(root)
     name = word.removesuffix(".llext")
+    same = [path for path in found.values() if _name(path) == name]
+    if len(same) > 1:
+        fail("usage", f"`{root}` has {len(same)} extensions `{word}`: {listed(same)}", help="give the path of one")
     if name not in found:
         near = nearest(name, found)
         names = ", ".join(f"`{each}`" for each in found)

@@ -138,6 +138,8 @@ def test_a_folder_of_sysbuild(
         (ARM, ["check"], "there are no extensions in `build`"),
         (ARM, ["check", "hello"], "there is no extension `hello` in `build` = help: the build has made none"),
         (ARM, ["run", "hello.llext"], "there is no extension `hello.llext` in `build`"),
+        (ARM + "CONFIG_LLEXT_HEAP_SIZE=0\n", ["check", __file__, "--no-firmware"],
+         "`CONFIG_LLEXT_HEAP_SIZE=0` is a heap that no extension fits into --> build/zephyr/.config:5 = help: "),
         (ARM, ["check", __file__], "there is no firmware in `build/zephyr` yet"),
         (ARM, ["run", __file__], "there is no firmware in `build/zephyr` yet"),
         (ARM, ["check", __file__, "--no-firmware", "--exports", "x"], "there is a firmware, and --no-firmware"),
@@ -148,7 +150,7 @@ def test_a_folder_of_sysbuild(
         (ARM, [], "missing argument: ACTION = help: "),
         (ARM, ["check", "--manifest"], "expected one argument = help: `llext zephyr check --help` shows the arguments"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_is_said(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -162,6 +164,28 @@ def test_what_is_wrong_is_said(
         build(tmp_path / "build", options)
     assert main(["zephyr", *words]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_extensions_of_one_name_are_all_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy, as an application makes one, is not another extension; which one is to run has to be said."""
+    monkeypatch.chdir(tmp_path)
+    root = build(tmp_path / "build", ARM)
+    for name, text in {"a/x.llext": "1", "b/x.llext": "2", "c/x.llext": "1", "b/y.llext": "1"}.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(text)
+    assert main(["zephyr", "check", "--no-firmware"]) != 0
+    said = capsys.readouterr().err
+    assert [name for name in ("a/x", "b/x", "c/x", "b/y") if f"--> build/{name}.llext" in said] == ["a/x", "b/x", "b/y"]
+    assert show(capsys)["extensions"] == {
+        "a/x.llext": "build/a/x.llext",
+        "b/x.llext": "build/b/x.llext",
+        "y": "build/b/y.llext",
+    }
+    assert main(["zephyr", "run", "x", "--builtin-host"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "`build` has 2 extensions `x`: `build/a/x.llext` and `build/b/x.llext` = help: give the path of one" in said
 
 
 @pytest.mark.parametrize("action", ["check", "run", "show"])
