@@ -167,6 +167,9 @@ def _value(name: str, text: str, at: Location | None) -> int:
         cure = f"it counts KiB: `CONFIG_{name}={small[1] if small else 16}`" if kib else "it counts bytes" * bool(small)
         fail("usage", f"--config: `CONFIG_{name}` is a number, not `{text}`", at=at, help=cure)
     value = int(text, 16 if text[:2].lower() == "0x" else 10) * unit
+    if FIELDS[name][1] == KIB and not value:
+        text = f"--config: `CONFIG_{name}=0` is a heap that no extension fits into"
+        fail("usage", text, at=at, help=f"it counts KiB: `CONFIG_{name}=16`")
     if FIELDS[name][0] == "granularity" and (value < LEAST_GRAIN or value & (value - 1)):
         fail("usage", f"--config: `CONFIG_{name}` is a power of two from {LEAST_GRAIN} on, not `{text}`", at=at)
     return value
