@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from llext_tools.build import Firmware, Job, exit_code, honoured_presets, keep_presets, shown
+from llext_tools.build import Firmware, Job, honoured_presets, keep_presets, shown
 from llext_tools.build.cache import variable
 from llext_tools.build.folders import check_own
 from llext_tools.cli import matrix, settings, settings_build
@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     check_firmware(jobs)
     start = time.monotonic()
     options = replace(matrix.options_of(args, source, args.define), said=said)
-    results = matrix.run_jobs(jobs, args, options)
+    results, code = matrix.run_jobs(jobs, args, options)
     try:
         if not elsewhere:
             keep_presets(results, options, every=not any(chosen_here))
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"extensions: {shown(output)}{'/*' if len(jobs) > 1 else '/' + jobs[0].name}/")
     if at_work() and (found := annotate(results, source)):
         print("\n".join(["", *found]))
-    return exit_code(results)
+    return code
 
 
 def check_defined(jobs: Sequence[Job], define: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from llext_tools import __version__
-from llext_tools.build import exit_code
 from llext_tools.cli import matrix
 from llext_tools.cli.results import print_end, print_wrapped
 from llext_tools.cli.signals import ends_like_ctrl_c
@@ -45,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     print_wrapped(f"{len(names)} samples in {args.dir}{' (already there)' if kept else ''}: {', '.join(names)}")
     print(flush=True)
     start = time.monotonic()
-    results = matrix.run_jobs(jobs, args, matrix.options_of(args, folder))
+    results, code = matrix.run_jobs(jobs, args, matrix.options_of(args, folder))
     print_end(results, time.monotonic() - start, notes)
     good = next((result for result in results if result.passed), None)
     if good is not None:
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             f"  llext build {again}  # after a change\n"
             f"  pytest {which}  # their tests\n"
         )
-    return exit_code(results)
+    return code
 
 
 def copy_samples(folder: Path, name: str) -> bool:

@@ -20,6 +20,7 @@ from llext_tools.build import (
     cores,
     diagnose,
     diagnose_warnings,
+    exit_code,
 )
 from llext_tools.build.folders import alone, check_files, check_folders
 from llext_tools.build.output import read_text
@@ -135,12 +136,14 @@ def options_of(args: argparse.Namespace, source: Path, define: Sequence[str] = (
     )
 
 
-def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) -> list[Result]:
-    """Build all jobs and show them; then print what failed on stderr, and write the files that were asked for.
+def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) -> tuple[list[Result], int]:
+    """Build all jobs and show them; then write the files that were asked for, and print what failed on stderr.
 
+    Returns:
+        The results, and the exit code: if nothing else failed, that of a file that cannot be written.
     Raises:
-        FormatError: ``file-unwritable``: one of these.
-        UsageError: ``usage``: CMake cannot use a folder or file, or another build is at work there.
+        UsageError: ``usage``: CMake cannot use a folder or file, or another build is at work there, or a file to be
+            written is there and none of ours.
     """
     check_folders([options.source, *(folder for job in jobs for folder in (job.build, job.output))])
     check_files(os.path.abspath(path) for job in jobs if job.firmware for path in job.firmware.paths)
@@ -157,15 +160,19 @@ def run_jobs(jobs: Sequence[Job], args: argparse.Namespace, options: Options) ->
         append_to(os.environ.get("GITHUB_STEP_SUMMARY", ""), page)
     except LlextError as error:  # the service has named it, and the build is what was asked for
         problems += [each._replace(severity="warning") for each in error.diagnostics]
+    code = exit_code(results)
+    for path, text in ((args.json, to_json(results, took)), (page_file, page)):
+        try:
+            if path:
+                write_atomically(path, text)
+        except LlextError as error:
+            problems += error.diagnostics
+            code = code or error.exit_code
     sys.stdout.flush()
     if problems:
         print(file=sys.stderr)
         report(problems)
-    if args.json:
-        write_atomically(args.json, to_json(results, took))
-    if page_file:
-        write_atomically(page_file, page)
-    return results
+    return results, code
 
 
 def project(folder: str) -> Path:

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from llext_tools.build import Case, Failure, Job, Options, Result, Step
 from llext_tools.cli import matrix, rows
 from llext_tools.cli.results import to_json
-from llext_tools.errors import FormatError, UsageError
+from llext_tools.errors import UsageError
 
 
 class Page(HTMLParser):
@@ -78,10 +78,13 @@ def results(tmp_path: Path) -> list[Result]:
     ]
 
 
-def run_jobs(found: list[Result], folder: Path, monkeypatch: pytest.MonkeyPatch, summary: str | None) -> None:
+def run_jobs(
+    found: list[Result], folder: Path, monkeypatch: pytest.MonkeyPatch, summary: str | None, facts: str | None = None
+) -> int:
+    """The exit code."""
     monkeypatch.setattr(matrix, "build", lambda *_: found)
-    args = argparse.Namespace(json=None, summary=summary)
-    matrix.run_jobs([each.job for each in found], args, Options(source=folder, cores=1))
+    args = argparse.Namespace(json=facts, summary=summary)
+    return matrix.run_jobs([each.job for each in found], args, Options(source=folder, cores=1))[1]
 
 
 def test_cells_and_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,22 +137,20 @@ def test_only_results_of_a_build_are_replaced(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     page, facts = tmp_path / "page.md", tmp_path / "facts.json"
     facts.touch()
-    options = Options(source=tmp_path, cores=1)
     for found in (results(tmp_path), results(tmp_path)[:1]):
-        run_jobs(found, tmp_path, monkeypatch, str(page))
-        matrix.run_jobs([found[0].job], argparse.Namespace(json=str(facts), summary=None), options)
+        run_jobs(found, tmp_path, monkeypatch, str(page), str(facts))
         assert len(json.loads(facts.read_text(encoding="utf-8"))["jobs"]) == len(found)
     facts.write_text(
         json.dumps(json.loads(facts.read_text(encoding="utf-8"))), encoding="utf-8"
     )  # as another prints it
-    matrix.run_jobs([found[0].job], argparse.Namespace(json=str(facts), summary=None), options)
-    monkeypatch.setattr(matrix, "build", lambda *_: pytest.fail("it was built"))
+    assert run_jobs(found, tmp_path, monkeypatch, None, str(facts)) == 0
+    page.unlink()
     readme = tmp_path / "README.md"
     readme.write_text("# Mine\n", encoding="utf-8")
-    for args in ({"json": str(readme), "summary": None}, {"json": None, "summary": str(readme)}):
+    for names in ((str(page), str(readme)), (str(readme), None)):
         with pytest.raises(UsageError, match=re.escape(f"`{readme}` is there already")):
-            matrix.run_jobs([found[0].job], argparse.Namespace(**args), options)
-    assert readme.read_text(encoding="utf-8") == "# Mine\n"
+            run_jobs(found, tmp_path, monkeypatch, *names)
+    assert (readme.read_text(encoding="utf-8"), page.exists()) == ("# Mine\n", False)
 
 
 def test_a_failed_test_that_is_a_build_step_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +175,16 @@ def test_a_page_that_cannot_be_written_hides_nothing(
     assert "error[build-failed]" in said
     assert f"warning[file-unwritable]: cannot write `{nowhere}`" in said
     assert (tmp_path / "asked.md").exists()
-    with pytest.raises(FormatError, match="not there"):
-        run_jobs(results(tmp_path), tmp_path, monkeypatch, str(nowhere))
-    assert "error[build-failed]" in capsys.readouterr().err
+    for found, expected in ((results(tmp_path), 12), (results(tmp_path)[:1], 3)):
+        facts = tmp_path / f"{expected}.json"
+        for page, file in (
+            (nowhere, facts),
+            (tmp_path / f"{expected}.md", nowhere.parent / "facts.json"),
+            (tmp_path, ""),
+        ):
+            code = run_jobs(found, tmp_path, monkeypatch, str(page), str(file))
+            said = re.sub(r"\s+", " ", capsys.readouterr().err)
+            assert (code, said.count("error[build-failed]")) == (expected, expected == 12)
+            assert f"error[file-unwritable]: cannot write `{tmp_path}" in said
+        assert json.loads(facts.read_text(encoding="utf-8"))["exit_code"] == (12 if expected == 12 else 0)
+        assert (tmp_path / f"{expected}.md").exists()
