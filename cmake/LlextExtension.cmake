@@ -123,7 +123,7 @@ function(llext_add_extension name)
     set_property(TARGET ${name} PROPERTY RUNTIME_OUTPUT_DIRECTORY_${config})
   endforeach()
   cmake_language(EVAL CODE
-    "cmake_language(DEFER DIRECTORY [[${CMAKE_SOURCE_DIR}]] CALL _llext_check_output [[${who}]] [[${name}]] [[${folder}]])")
+    "cmake_language(DEFER DIRECTORY [==[${CMAKE_SOURCE_DIR}]==] CALL _llext_check_output [[${who}]] [[${name}]])")
   if(CMAKE_POSITION_INDEPENDENT_CODE)
     set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE FALSE)
   endif()
@@ -164,9 +164,11 @@ function(llext_add_extension name)
     VERBATIM)
 endfunction()
 
-# _llext_check_output(<who> <target> <folder>): refuse properties that put the debug file, which CMake takes for a program,
+# _llext_check_output(<who> <target>): refuse properties that put the debug file, which CMake takes for a program,
 # elsewhere or give it another name. Called when the whole project has been read, for any folder of it may set them.
-function(_llext_check_output who target folder)
+function(_llext_check_output who target)
+  get_target_property(file ${target} LLEXT_DEBUG_FILE)
+  cmake_path(GET file PARENT_PATH folder)
   set(properties OUTPUT_NAME SUFFIX RUNTIME_OUTPUT_DIRECTORY)
   set(ours "${target}.debug" .elf "${folder}/$<0:>") # nothing for those that follow
   list(APPEND properties PREFIX VERSION RUNTIME_OUTPUT_NAME)

@@ -41,7 +41,7 @@ def build(folder: Path, generator: str, toolchain: str, cmake: str, ctest: str) 
     """Configure, build, test and install, once more without anything to do; the files that were installed."""
     need_toolchain("cortex-m4", toolchain)
     make = tool("ninja") if generator.startswith("Ninja") else need("gmake", "make")
-    shutil.copytree(CONSUMER, folder / "source")
+    source = shutil.copytree(CONSUMER, folder / "source [1]")
     binary, prefix = folder / "build", folder / "prefix"
 
     def run(*command: str | Path) -> str:
@@ -53,7 +53,7 @@ def build(folder: Path, generator: str, toolchain: str, cmake: str, ctest: str) 
         return done.stdout
 
     run(
-        *(cmake, "-S", folder / "source", "-B", binary, "-G", generator, f"-DCMAKE_MAKE_PROGRAM={make}"),
+        *(cmake, "-S", source, "-B", binary, "-G", generator, f"-DCMAKE_MAKE_PROGRAM={make}"),
         *(f"-DLlextTools_DIR={cmake_dir()}", f"-DCMAKE_TOOLCHAIN_FILE={cmake_dir()}/toolchains/llext.cmake"),
         *(f"-DLLEXT_COMMAND={LLEXT_COMMAND}", "-DLLEXT_TARGET=cortex-m4", f"-DLLEXT_TOOLCHAIN={toolchain}"),
     )
