@@ -77,11 +77,23 @@ def adapt(edk: Edk, target: Target, toolchain: Toolchain) -> Adapted:
 
 def _placed(words: Words, root: str) -> Words:
     """With paths that a hand has written without a folder taken from the kit's, not from that of the build."""
-    return replace(
-        words,
-        includes=tuple(os.path.join(root, folder) for folder in words.includes),
-        files=tuple((option, os.path.join(root, file)) for option, file in words.files),
-    )
+    includes = tuple(os.path.join(root, folder) for folder in words.includes)
+    own = [folder for folder in includes if _below(folder, root)]
+    files = tuple((option, _copied(os.path.join(root, file), root, own)) for option, file in words.files)
+    return replace(words, includes=includes, files=tuple(dict.fromkeys(files)))
+
+
+def _copied(file: str, root: str, folders: Sequence[str]) -> str:
+    """The kit's copy of a header; Zephyr 3.7 names that of the machine that built the firmware.
+
+    The copy is below one of the kit's folders what the header is below one of its own: at least a folder and a name.
+    """
+    parts = os.path.normpath(file).split(os.sep)
+    if _below(file, root):
+        return file
+    tails = [os.path.join(*parts[i:]) for i in range(1, len(parts) - 1)]
+    copies = (os.path.join(folder, tail) for tail in tails for folder in folders)
+    return next(filter(os.path.isfile, copies), file)
 
 
 def _compiler(toolchain: Toolchain) -> str:

@@ -170,6 +170,22 @@ def test_a_file_outside_of_the_kit_is_not_read(option: str, name: str, tmp_path:
     assert "which is not in it" in " ".join(printed.split())
 
 
+def test_a_header_of_the_other_machine_is_that_of_the_kit(tmp_path: Path) -> None:
+    """As Zephyr 3.7 writes it; the header itself may be there, too, where the firmware was built on this machine."""
+    need_toolchain("cortex-m4", "gcc")
+    other = tmp_path / "w/zephyr/include/zephyr/toolchain.h"
+    other.parent.mkdir(parents=True)
+    other.write_text("#error not the kit's\n")
+    more = ["-imacros", str(other), "-imacros", "/b/zephyr/include/generated/zephyr/autoconf.h"]
+    root = kits.make(tmp_path, "cortex-m4", flavour="first", more=more)
+    code, printed = llext("edk", str(root), "--target=cortex-m4", "--toolchain=gcc")
+    assert code == 0, printed
+    assert json.loads(printed)["files"] == [
+        {"option": "-imacros", "file": f"{root}/include/zephyr/include/zephyr/toolchain.h"},
+        {"option": "-imacros", "file": f"{root}/{kits.IMACROS}"},
+    ]
+
+
 def test_a_line_break_in_a_word_makes_no_line_of_a_makefile(tmp_path: Path) -> None:
     need_toolchain("cortex-m4", "gcc")
     root = kits.make(tmp_path, "cortex-m4", more=["-DA=1\\n$(shell touch x)", "-DB=\\r", "-DTAB=a\\tb"])
