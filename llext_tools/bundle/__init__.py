@@ -26,12 +26,6 @@ BILL = re.compile(rb'\s*\{\s*"\$schema"\s*:\s*"http://cyclonedx\.org/')
 INDEX, SBOM, SIGNATURE = "index.json", "sbom.cdx.json", "signature.json"
 
 
-def looks_like_bundle(path: str) -> bool:
+def looks_like_bundle(path: str, data: bytes) -> bool:
     """Whether a file should be taken for a bundle: by its name, or because it is a tar archive."""
-    if path.endswith(SUFFIX):
-        return True
-    try:
-        with open(path, "rb") as file:
-            return file.read(263)[257:262] == b"ustar"
-    except (OSError, ValueError):
-        return False  # whoever reads it says what is wrong
+    return path.endswith(SUFFIX) or data[257:262] == b"ustar"

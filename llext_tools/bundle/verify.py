@@ -12,7 +12,6 @@ from llext_tools.artifact import difference
 from llext_tools.bundle import INDEX, SIGNATURE, container
 from llext_tools.bundle.index import Index, parse
 from llext_tools.diag import Location, Reporter
-from llext_tools.files import read_bytes
 
 AGAIN = "get it again from where it was packed"
 
@@ -39,19 +38,11 @@ class Bundle(NamedTuple):
         return self.members[INDEX]
 
 
-def read_bundle(path: str, reporter: Reporter) -> Bundle | None:
-    """The bundle in a file; None where not even its index can be read.
+def check(path: str, data: bytes, reporter: Reporter) -> Bundle | None:
+    """The bundle in the bytes of a file; None where not even its index can be read.
 
     What is not as the index wants it is reported: the bundle then must not be used.
-
-    Raises:
-        FormatError: ``file-unreadable``.
     """
-    return check(path, read_bytes(path), reporter)
-
-
-def check(path: str, data: bytes, reporter: Reporter) -> Bundle | None:
-    """The same for the bytes of a file."""
     at = Location(file=path)
     head = container.first(data)
     if isinstance(head, str):

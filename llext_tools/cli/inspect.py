@@ -19,8 +19,9 @@ from llext_tools.cli.render import BOLD, DIM, Paint, columns, wrap
 from llext_tools.diag import Reporter, fail, number
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject, Relocs
-from llext_tools.elf.read import load_object, read_relocs
+from llext_tools.elf.read import read_object, read_relocs
 from llext_tools.errors import LlextError
+from llext_tools.files import read_bytes
 from llext_tools.link import link
 from llext_tools.link.regions import map_regions
 from llext_tools.link.validate import find_arch
@@ -47,18 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not args.memory and looks_like_bundle(args.file):
-        from llext_tools.cli import inspect_bundle
-
-        return inspect_bundle.run(args)
     if args.memory:
         from llext_tools.cli import memory
 
         return memory.run(args)
+    data = read_bytes(args.file)  # once: a pipe gives it no second time
+    if looks_like_bundle(args.file, data):
+        from llext_tools.cli import inspect_bundle
+
+        return inspect_bundle.run(args, data)
     given = (args.heap, args.heap_kind, args.protection, args.storage, args.buffer, args.profile)
     if given != (None,) * len(given) or args.config or args.no_peek:
         fail("usage", "llext inspect: the options of a firmware are for `--memory`", help="add `--memory`")
-    facts = overview(load_object(args.file))
+    facts = overview(read_object(data, args.file))
     if args.json:
         print(json.dumps(facts, indent=2))
     else:

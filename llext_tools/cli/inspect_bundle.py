@@ -19,9 +19,9 @@ from llext_tools.diag import Location, Reporter, fail, number, printable
 ROLES = ("extension", "debug", "manifest")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, data: bytes) -> int:
     reporter = Reporter()
-    bundle, key = signed_bundle(args.file, reporter, None)
+    bundle, key = signed_bundle(args.file, data, reporter, None)
     reporter.checkpoint()
     assert bundle
     facts = overview(bundle, key.id if key else "")

@@ -43,25 +43,26 @@ def run(args: argparse.Namespace) -> int:
     key = private_key(args.key)
     identity = keys.public_of(key).id[: keys.SHOWN]
     for path in args.files:
-        if looks_like_bundle(path):
-            bundle = whole_bundle(path)
+        data = read_bytes(path)  # once: a pipe gives it no second time
+        if looks_like_bundle(path, data):
+            bundle = whole_bundle(path, data)
             write_atomically(path, archive(bundle.members, bundle.contents.time, keys.sign(key, bundle.signed)))
             print(f"{path}: signed with key {identity}")
         elif path.endswith(".json"):
-            write_atomically(f"{path}.sig", keys.sign(key, _true_manifest(path)))
+            write_atomically(f"{path}.sig", keys.sign(key, _true_manifest(path, data)))
             print(f"{path}.sig: signed with key {identity}")
         else:
             neither("llext sign", path)
     return 0
 
 
-def _true_manifest(path: str) -> bytes:
+def _true_manifest(path: str, data: bytes) -> bytes:
     """The contents of a manifest, if they tell the truth: no other one is signed.
 
     Raises:
-        FormatError: ``file-unreadable``, ``manifest-syntax``, ``manifest-stale``.
+        FormatError: ``manifest-syntax``, ``manifest-stale``.
     """
-    data, reporter = read_bytes(path), Reporter()
+    reporter = Reporter()
     report_changed(read_artifact(path, data), reporter)
     reporter.checkpoint()
     return data

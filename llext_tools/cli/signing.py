@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from llext_tools.bundle import INDEX, keys
 from llext_tools.bundle.keys import Public
 from llext_tools.bundle.signed import signed_by
-from llext_tools.bundle.verify import Bundle, read_bundle
+from llext_tools.bundle.verify import Bundle, check
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.files import read_bytes
 
@@ -58,29 +58,28 @@ def password(path: str) -> str:
         return ""
 
 
-def whole_bundle(path: str) -> Bundle:
-    """The bundle in a file, of which every digest holds, and the signature too if it has one.
+def whole_bundle(path: str, data: bytes) -> Bundle:
+    """The bundle in the bytes of a file, of which every digest holds, and the signature too if it has one.
 
     Raises:
         BundleError: what is wrong with it.
-        FormatError: ``file-unreadable``.
     """
     reporter = Reporter()
-    bundle, _ = signed_bundle(path, reporter, None)
+    bundle, _ = signed_bundle(path, data, reporter, None)
     reporter.checkpoint()
     assert bundle
     return bundle
 
 
 def signed_bundle(
-    path: str, reporter: Reporter, trusted: dict[str, Public] | None
+    path: str, data: bytes, reporter: Reporter, trusted: dict[str, Public] | None
 ) -> tuple[Bundle | None, Public | None]:
-    """The bundle in a file, if it can be read at all, and whose signature it has; what is wrong is reported.
+    """The bundle in a file's bytes, if it can be read at all, and whose signature it has; what is wrong is reported.
 
     Args:
         trusted: the keys that may have signed it; None for any key, or none.
     """
-    bundle = read_bundle(path, reporter)
+    bundle = check(path, data, reporter)
     if bundle is None or INDEX not in bundle.members or (bundle.damaged and not bundle.signature):
         return None, None  # whether anybody has signed what was cut off, nobody knows
     at = Location(file=path)
@@ -98,5 +97,4 @@ def signer(key: Public | None, trusted: dict[str, Public] | None) -> str:
 
 def neither(command: str, path: str) -> NoReturn:
     """Refuse a file that is neither a bundle nor a manifest."""
-    read_bytes(path)  # says if it is not there
     fail("usage", f"{command}: `{path}` is neither a bundle nor a manifest", help="name a .llextpack or .json file")

@@ -9,6 +9,7 @@ from llext_tools.bundle.unpack import unpack
 from llext_tools.cli import settings, settings_pack
 from llext_tools.cli.signing import signed_bundle, signer
 from llext_tools.diag import Reporter, number
+from llext_tools.files import read_bytes
 
 DESCRIPTION = """\
 Write the artifacts of a bundle to a folder, with its bill of materials: a folder for each target and
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     paths = args.key or settings_pack.read(settings.find()).key
     trusted = trusted_keys(paths, reporter) if paths else None
     reporter.checkpoint()
-    bundle, key = signed_bundle(args.bundle, reporter, trusted)
+    bundle, key = signed_bundle(args.bundle, read_bytes(args.bundle), reporter, trusted)
     reporter.checkpoint()
     assert bundle
     files = {name: bundle.members[name] for name in bundle.contents.files}

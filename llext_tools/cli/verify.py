@@ -44,10 +44,11 @@ def run(args: argparse.Namespace) -> int:
     reporter.checkpoint()
     lines = []
     for path in args.files:
-        if looks_like_bundle(path):
-            lines.append(_bundle(path, trusted, reporter))
+        data = read_bytes(path)  # once: a pipe gives it no second time
+        if looks_like_bundle(path, data):
+            lines.append(_bundle(path, data, trusted, reporter))
         elif path.endswith(".json"):
-            lines.append(_artifact(path, trusted, reporter))
+            lines.append(_artifact(path, data, trusted, reporter))
         else:
             neither("llext verify", path)
     reporter.checkpoint()
@@ -68,18 +69,18 @@ def _trusted(args: argparse.Namespace, reporter: Reporter) -> dict[str, Public] 
     return trusted_keys(paths, reporter)
 
 
-def _bundle(path: str, trusted: dict[str, Public] | None, reporter: Reporter) -> str:
+def _bundle(path: str, data: bytes, trusted: dict[str, Public] | None, reporter: Reporter) -> str:
     """What was verified, in words."""
-    bundle, key = signed_bundle(path, reporter, trusted)
+    bundle, key = signed_bundle(path, data, reporter, trusted)
     if bundle is None:
         return ""
     what = f"{number(len(bundle.contents.artifacts), 'artifact')}, {number(len(bundle.contents.files), 'file')}"
     return f"{path}: {what}, each byte as packed; {signer(key, trusted)}"
 
 
-def _artifact(path: str, trusted: dict[str, Public] | None, reporter: Reporter) -> str:
+def _artifact(path: str, data: bytes, trusted: dict[str, Public] | None, reporter: Reporter) -> str:
     """The same for a manifest and the files that it is of."""
-    data, at = read_bytes(path), Location(file=path)
+    at = Location(file=path)
     artifact = read_artifact(path, data)
     for file, reason in changed_files(artifact):
         text = f"`{file}` was changed: it {reason}"

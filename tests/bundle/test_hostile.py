@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from bundle import made
 from llext_tools.bundle import container
 from llext_tools.bundle.verify import check
 from llext_tools.diag import Reporter
+from transcript import llext
 
 
 def hostile(change: str, files: dict[str, bytes]) -> bytes:
@@ -147,6 +150,26 @@ def test_any_bytes_are_refused_with_a_diagnostic(data: bytes) -> None:
     reporter = Reporter()
     check("b.llextpack", data, reporter)
     assert reporter.failed
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="a pipe has no name here")
+@pytest.mark.parametrize("command", [["verify", "--digests-only"], ["unpack"], ["inspect"]])
+@pytest.mark.parametrize("kind", ["bundle", "extension"])
+def test_a_pipe_gives_its_bytes_once(command: list[str], kind: str, tmp_path: Path) -> None:
+    """As a shell hands on what another program prints. Oracle: the same bytes in a file."""
+    dist = made.dist(tmp_path, ("blink",), debug=False)
+    path = made.packed(tmp_path) if kind == "bundle" else dist / "cortex-m4-gcc/blink.llext"
+    words = [*command, *(["-C", str(tmp_path / "out")] if command == ["unpack"] else [])]
+    expected = llext(*words, str(path))
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    pipe, end = os.pipe()
+    with open(end, "wb") as written:
+        assert written.write(path.read_bytes()) <= 1 << 16, "more than a pipe holds"
+    code, printed = llext(*words, f"/dev/fd/{pipe}")
+    os.close(pipe)
+    found = "".join(printed.split()).replace(f"/dev/fd/{pipe}", str(path))
+    assert (code, found) == (expected[0], "".join(expected[1].split()))
+    assert (code == 0) == (kind == "bundle" or command == ["inspect"])
 
 
 @pytest.mark.parametrize("command", [["verify", "--digests-only"], ["unpack"], ["inspect"]])
