@@ -20,12 +20,18 @@ from __future__ import annotations
 import re
 
 SUFFIX = ".llextpack"
-KIND = re.compile(rb"index\.json\0")
+START = b"index.json\0"
+KIND = re.compile(re.escape(START))
 BILL = re.compile(rb'\s*\{\s*"\$schema"\s*:\s*"http://cyclonedx\.org/')
 """How a bundle and a bill of materials begin."""
 INDEX, SBOM, SIGNATURE = "index.json", "sbom.cdx.json", "signature.json"
 
 
 def looks_like_bundle(path: str, data: bytes) -> bool:
-    """Whether a file should be taken for a bundle: by its name, or because it is a tar archive."""
-    return path.endswith(SUFFIX) or data[257:262] == b"ustar"
+    """Whether a file should be taken for a bundle: by its name, as a tar archive, or as the beginning of a bundle."""
+    return path.endswith(SUFFIX) or data[257:262] == b"ustar" or (data != b"" and cut_off(data))
+
+
+def cut_off(data: bytes) -> bool:
+    """Whether a file of a bundle's beginning, or of nothing, may be all that is left of one."""
+    return START.startswith(data[: len(START)])

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from tarfile import BLOCKSIZE, RECORDSIZE
 from typing import NamedTuple
 
+from llext_tools.bundle import cut_off
+
 KINDS = {
     tarfile.LNKTYPE: "a link",
     tarfile.SYMTYPE: "a symbolic link",
@@ -80,6 +82,8 @@ def first(data: bytes) -> Member | str:
         return "it is a zip archive"
     if not data:
         return "it is empty"
+    if len(data) < BLOCKSIZE and cut_off(data):
+        return "it ends too early"
     if data[257:262] != b"ustar":
         return "it is no tar archive"
     member, _ = _member(data, 0, None, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from llext_tools.artifact import difference
-from llext_tools.bundle import INDEX, SIGNATURE, container
+from llext_tools.bundle import INDEX, SIGNATURE, container, cut_off
 from llext_tools.bundle.index import Index, parse
 from llext_tools.diag import Location, Reporter
 
@@ -46,7 +46,7 @@ def check(path: str, data: bytes, reporter: Reporter) -> Bundle | None:
     at = Location(file=path)
     head = container.first(data)
     if isinstance(head, str):
-        cure = "`llext pack` makes bundles" if data else AGAIN
+        cure = AGAIN if cut_off(data) else "`llext pack` makes bundles"
         reporter.error("bundle-malformed", f"this is no bundle: {head}", at=at, help=cure)
         return None
     if head.name != INDEX:
@@ -59,7 +59,8 @@ def check(path: str, data: bytes, reporter: Reporter) -> Bundle | None:
     try:
         index = parse(head.data)
     except ValueError as error:
-        reporter.error("bundle-malformed", f"`{INDEX}` is no index: {error}", at=at, help=AGAIN)
+        why = head.fault or error
+        reporter.error("bundle-malformed", f"`{INDEX}` is no index: {why}", at=at, help=AGAIN)
         return None
     expected = [(INDEX, len(head.data)), *((name, file.size) for name, file in index.files.items())]
     contents = container.read(data, expected, index.time)

@@ -45,9 +45,10 @@ def run(args: argparse.Namespace) -> int:
     lines = []
     for path in args.files:
         data = read_bytes(path)  # once: a pipe gives it no second time
-        if looks_like_bundle(path, data):
+        manifest = path.endswith(".json")
+        if looks_like_bundle(path, data) or not (data or manifest):
             lines.append(_bundle(path, data, trusted, reporter))
-        elif path.endswith(".json"):
+        elif manifest:
             lines.append(_artifact(path, data, trusted, reporter))
         else:
             neither("llext verify", path)

@@ -172,6 +172,18 @@ def test_a_pipe_gives_its_bytes_once(command: list[str], kind: str, tmp_path: Pa
     assert (code == 0) == (kind == "bundle" or command == ["inspect"])
 
 
+@pytest.mark.parametrize("size", [0, 1, 10, 11, 256, 257, 262, 511, 512, 600])
+@pytest.mark.parametrize("name", ["b.llextpack", "download"])
+def test_what_is_left_of_a_bundle_is_one_to_get_again(size: int, name: str, tmp_path: Path) -> None:
+    """However little it is, and whatever its name."""
+    whole, path = made.archive({"index.json": b"{" * 1000}), tmp_path / name
+    path.write_bytes(whole[:size])
+    code, codes, printed = made.refused("verify", "--digests-only", str(path))
+    assert (code, codes) == (15, {"bundle-malformed"}), printed
+    assert ("it is empty" if not size else "it ends ") in printed
+    assert "= help: get it again" in printed
+
+
 @pytest.mark.parametrize("command", [["verify", "--digests-only"], ["unpack"], ["inspect"]])
 def test_an_empty_file_is_one_to_get_again(command: list[str], tmp_path: Path) -> None:
     path = tmp_path / "b.llextpack"
