@@ -93,6 +93,7 @@ class Case:
 class Failure:
     """One thing that went wrong: where, the lines of the log that say so, and the codes of our diagnostics in them.
 
+    ``what`` is "" where it is no part of the project that fails: then the only line says what does, and it has a code.
     ``help`` is the cure, where the lines have none. A test that is a build step (``AT_BUILD``) fails as a test.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,14 +12,22 @@ from llext_tools.artifact import DEBUG_SUFFIX, manifest_path, read_artifact, to_
 from llext_tools.artifact.facts import firmware_of
 from llext_tools.artifact.runs import with_runs
 from llext_tools.build.job import LOG, Failure, Job, Step
+from llext_tools.build.report import nearby, shown
 from llext_tools.build.runs import records_by_file, runs_of
 from llext_tools.diag import Diagnostic, listed
-from llext_tools.errors import LlextError
-from llext_tools.files import write_all, write_atomically
+from llext_tools.errors import FormatError, LlextError
+from llext_tools.files import reason, write_all, write_atomically
 
 EXTENSIONS = "llext-extensions.txt"
 """Written by the CMake package: on each line a .llext file, then what lies beside it, with tabs between them."""
 GATHERED = "llext-gathered.txt"
+
+CURES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its permissions"),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST), "remove what is in the way"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room"),
+}
+"""What cannot be written, and why -> what to do, but to write elsewhere."""
 
 
 def extensions(job: Job) -> dict[Path, tuple[Path, ...]]:
@@ -124,6 +133,28 @@ def gathered(build: Path) -> dict[Path, str]:
     """The files that the last job in a build folder has gathered, and those that it has left, as they were then."""
     rows = (line.split(" ", 2) for line in (read_text(build / GATHERED) or "").splitlines())
     return {Path(row[2]): f"{row[0]} {row[1]}" for row in rows if len(row) == 3}
+
+
+def unwritable(job: Job, error: OSError | FormatError, done: str = "write") -> Failure:
+    """The failure of a job that cannot ``write`` or ``remove`` a file or folder of its own; any other error is raised.
+
+    What had passed before counts no more: the output may be half of it.
+    """
+    cause = error if isinstance(error, OSError) else error.__context__
+    if not isinstance(cause, OSError):
+        raise error
+    path = Path(job.log if cause.filename is None else os.fsdecode(cause.filename))
+    below = [folder for folder in (job.build, job.output) if path.is_relative_to(folder) or folder.is_relative_to(path)]
+    if not below:
+        raise error
+    with suppress(OSError):
+        (job.build / GATHERED).unlink(missing_ok=True)
+    step, option = (Step.CONFIGURE, "--build-dir") if below[0] == job.build else (Step.BUILD, "--output")
+    cure = ", or ".join(filter(None, (CURES.get(cause.errno or 0), f"take another folder: `{option} FOLDER`")))
+    text = f"cannot {done} `{shown(path)}`: {reason(cause)}"
+    if isinstance(error, FormatError):  # it names the file itself, not the one that was to take its place
+        text = nearby(error.diagnostics[0].message)
+    return Failure(step=step, what="", lines=(text,), codes=("file-unwritable",), help=cure)
 
 
 def discard(job: Job) -> None:

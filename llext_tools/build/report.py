@@ -109,10 +109,10 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
             notes.append(f"{more} more kinds of failure are in the logs of the targets")
         found.append(
             Diagnostic(
-                code="build-failed",
+                code="build-failed" if failure.what else failure.codes[0],
                 message=said(job, failure),
-                location=Location(file=shown(job.log)),
-                detail=tuple(map(nearby, failure.lines)),
+                location=Location(file=shown(job.log)) if failure.what else None,
+                detail=tuple(map(nearby, failure.lines)) if failure.what else (),
                 notes=tuple(notes),
                 help=failure.help,
             )
@@ -121,6 +121,8 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
 
 
 def said(job: Job, failure: Failure) -> str:
+    if not failure.what:
+        return f"{job.name}: {failure.lines[0]}"
     verb = {Step.CONFIGURE: "configuring", Step.BUILD: "building", Step.TEST: "test"}[failure.step]
     return f"{job.name}: {verb} `{failure.what}` failed"
 

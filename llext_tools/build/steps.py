@@ -30,13 +30,22 @@ from llext_tools.build.logs import (
     unexplained,
     warnings_of,
 )
-from llext_tools.build.output import checked_against, discard, extensions, firmware_unused, gather, read_text
+from llext_tools.build.output import (
+    checked_against,
+    discard,
+    extensions,
+    firmware_unused,
+    gather,
+    read_text,
+    unwritable,
+)
 from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
 from llext_tools.build.report import shown
 from llext_tools.build.runs import excluding, others, up_to_date
-from llext_tools.diag import fail, listed
-from llext_tools.files import reason, write_atomically, write_cure
+from llext_tools.diag import listed
+from llext_tools.errors import FormatError
+from llext_tools.files import write_atomically
 
 STAMP = "llext-configured.json"
 INITIAL = "llext-initial.cmake"
@@ -48,19 +57,13 @@ EVERY = "llext_extensions"
 def run_job(
     job: Job, options: Options, tools: Mapping[str, str], share: int, children: Children, observe: Observer
 ) -> Result:
-    """Run the steps, with all that they print in the job's log.
-
-    Raises:
-        FormatError: ``file-unwritable``: the log or the output cannot be written.
-    """
+    """Run the steps, with all that they print in the job's log; what cannot be written is a failure of this job."""
     try:
         return run_steps(job, options, tools, share, children, observe)
-    except OSError as error:
-        path = Path(job.log if error.filename is None else os.fsdecode(error.filename))
-        if not any(path.is_relative_to(folder) or folder.is_relative_to(path) for folder in (job.build, job.output)):
-            raise
-        text = f"cannot write `{shown(path)}`: {reason(error)}"
-        return fail("file-unwritable", text, help=write_cure(error, path))
+    except (OSError, FormatError) as error:
+        result = Result(job=job, failures=(unwritable(job, error),))
+        observe(result)
+        return result
 
 
 def run_steps(
@@ -101,7 +104,10 @@ def run_steps(
     against = checked_against(artifacts)
     unused = () if failures else firmware_unused(job, against)
     if failures:
-        discard(job)
+        try:
+            discard(job)
+        except OSError as error:
+            failures += (unwritable(job, error, "remove"),)
     result = Result(
         job=job,
         artifacts=artifacts,

@@ -28,7 +28,7 @@ def to_markdown(results: Sequence[Result], sentence: str) -> str:
             lines += ["", f"<details><summary>sizes: {result.job.name}</summary>", ""]
             lines += [_row(SIZES), _row(("---", "---:", "---", "---")), *rows, "", "</details>"]
         for failure in result.failures:
-            what = _plain(f"{result.job.name}: {failure.step.value} {failure.what}")
+            what = _plain(f"{result.job.name}: {failure.step.value} {failure.what}".rstrip())
             lines += ["", f"<details open><summary>{what}</summary>", ""]
             lines += [*(f"    {line}" for line in failure.lines), "", "</details>"]
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ Oracles: those of CMake 4.4 and Ninja 1.13 below were recorded from real runs.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ import pytest
 from build_tools import TWO_EXTENSIONS, Tools
 from llext_tools import build
 from llext_tools.build import Failure, Job, Result, Step, logs, process, steps
-from llext_tools.errors import BuildError, FormatError, UndefinedError
+from llext_tools.errors import BuildError, UndefinedError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-ins are scripts with a #! line")
 
@@ -234,13 +235,47 @@ def test_a_log_that_cannot_be_written_is_named(tools: Tools) -> None:
     job = tools.job()
     job.build.mkdir(parents=True, exist_ok=True)
     job.log.symlink_to("/dev/full")
-    with pytest.raises(FormatError, match=r"cannot write `.*llext\.log`: no space left on device"):
-        tools.run(job)
+    (found,) = build.diagnose(tools.run(job))
+    assert found.code == "file-unwritable"
+    assert re.fullmatch(r"cortex-m4-gcc: cannot write `.*llext\.log`: no space left on device", found.message)
+    assert found.help == "make room, or take another folder: `--build-dir FOLDER`"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tools: Tools) -> None:
     """As in a folder that is read only; here a file stands in its way."""
     job = tools.job()
     job.build.parent.write_text("", encoding="utf-8")
-    with pytest.raises(FormatError, match=r"cannot write `.*cortex-m4-gcc`: not a directory"):
-        tools.run(job)
+    results = tools.run(job)
+    (found,) = build.diagnose(results)
+    assert (found.code, build.exit_code(results)) == ("file-unwritable", 3)
+    assert re.fullmatch(r"cortex-m4-gcc: cannot write `.*cortex-m4-gcc`: not a directory", found.message)
+    assert found.help == "remove what is in the way, or take another folder: `--build-dir FOLDER`"
+
+
+@pytest.mark.parametrize("name", ["a.llext", "link"])
+def test_an_output_that_cannot_be_written_fails_its_job_alone(tools: Tools, name: str) -> None:
+    jobs = [tools.job("cortex-m4"), tools.job("rv32imac")]
+    if name == "link":  # that leads nowhere
+        jobs[0].output.parent.mkdir(parents=True)
+        jobs[0].output.symlink_to("nowhere")
+    else:
+        (jobs[0].output / name).mkdir(parents=True)
+    tools.plan(TWO_EXTENSIONS)
+    results = tools.run(*jobs)
+    assert [result.passed for result in results] == [False, True]
+    (found,) = build.diagnose(results)
+    assert (found.code, build.exit_code(results)) == ("file-unwritable", 3)
+    assert found.message.startswith(f"cortex-m4-gcc: cannot write `{jobs[0].output}")
+    assert found.help == "remove what is in the way, or take another folder: `--output FOLDER`"
+
+
+def test_what_failed_is_said_even_where_nothing_can_be_removed(tools: Tools) -> None:
+    """As in an output folder that is read only; here a folder stands in the way."""
+    tools.run()
+    (tools.job().output / "old.llext").mkdir()
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"exit": 1, "print": NINJA}})
+    results = tools.run()
+    first, *_, last = build.diagnose(results)
+    assert (first.code, first.message) == ("build-failed", "cortex-m4-gcc: building `sub/a.c.obj` failed")
+    assert (last.code, build.exit_code(results)) == ("file-unwritable", 12)
+    assert last.message.startswith(f"cortex-m4-gcc: cannot remove `{tools.job().output / 'old.llext'}`: ")
