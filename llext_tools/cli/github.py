@@ -45,9 +45,12 @@ def command(severity: str, title: str, lines: Iterable[str], file: str = "", lin
 
 
 def in_workspace(path: str) -> str:
-    """From the folder that GitHub's paths start at, for a path below it: where the repository is checked out."""
+    """From the folder that GitHub's paths start at, for a path below it: where the repository is checked out.
+
+    Links are followed: either of the two may be named by one, and the repository has no file below a link.
+    """
     root = os.environ.get("GITHUB_WORKSPACE", "")
-    whole, above = os.path.abspath(path), os.path.join(os.path.abspath(root), "")
+    whole, above = os.path.realpath(path), os.path.join(os.path.realpath(root), "")
     return whole.removeprefix(above) if root and whole.startswith(above) else from_here(path)
 
 

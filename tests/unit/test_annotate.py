@@ -77,6 +77,20 @@ def test_our_errors_are_at_their_source(project: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("workspace", "current"), [("link", "."), (".", "link"), ("link", "link")])
+def test_links_to_the_repository_are_followed(
+    workspace: str, current: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a runner's folder is a link to a larger disk. GitHub knows the files of the repository alone."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path / workspace))
+    monkeypatch.chdir(tmp_path / current / project.name)
+    failure = Failure(step=Step.BUILD, what="a", lines=ours(UNDEFINED))
+    for source in (Path.cwd(), tmp_path / "link" / project.name):
+        ((_, place, _),) = commands("\n".join(annotate([result(source, "cortex-m4", failure)], source)))
+        assert place["file"] == "my project/src/a.c"
+
+
 def test_a_place_that_is_no_file_of_the_project_is_only_said(project: Path) -> None:
     failure = Failure(step=Step.TEST, what="t", lines=ours(UNDEFINED._replace(location=Location("a.llext"))))
     (text,) = annotate([result(project, "cortex-m4", failure)], project)
