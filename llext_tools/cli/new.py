@@ -14,6 +14,7 @@ from pathlib import Path
 
 from llext_tools import __version__, quote, templates
 from llext_tools import arch as archs
+from llext_tools.bundle.index import DEVICE
 from llext_tools.diag import fail
 from llext_tools.files import reason, write_all, write_cure
 
@@ -40,7 +41,7 @@ GOOD = re.compile(r"[a-z](_?[a-z0-9]+)*")
 LONGEST = 40
 TAKEN = frozenset(
     # words of C and C++, which Python has not as keywords; targets that CMake makes itself, and folders of the project;
-    # packages that the project uses, and what pytest calls its own
+    # packages that the project, llext and what it needs use, and what pytest calls its own
     """
     auto bool break case catch char class const constexpr default delete do double enum explicit export extern false
     float for friend goto if inline int long mutable namespace new nullptr operator private protected public register
@@ -48,6 +49,8 @@ TAKEN = frozenset(
     unsigned using virtual void volatile while
     all board build clean depend dist edit_cache help install main package printk python rebuild_cache src test tests
     cmake llext llext_tools ninja pip pytest request setuptools tox wheel ziglang
+    bcrypt boolean cffi cryptography cyclonedx defusedxml elftools greenlet license_expression markdown_it mdurl numpy
+    packageurl pycparser pycxxfilt pygments rich serializable sortedcontainers unicorn zstandard
     """.split()  # noqa: SIM905 - one line for each word would fill the page
 )
 
@@ -105,7 +108,7 @@ def check_name(name: str) -> None:
     taken = _is_taken(name)
     if GOOD.fullmatch(name) and len(name) <= LONGEST and not taken:
         return
-    why = "it has a meaning of its own in C, CMake or Python"
+    why = "it has a meaning of its own in C, CMake, Python or Windows"
     if not taken:
         why = f"a name has small letters, digits and single `_`, begins with a letter, and ends within {LONGEST}"
     near = proposal(name)
@@ -122,7 +125,8 @@ def proposal(name: str) -> str:
 
 
 def _is_taken(name: str) -> bool:
-    return name in TAKEN or keyword.iskeyword(name) or name in sys.stdlib_module_names
+    known = name in TAKEN or keyword.iskeyword(name) or name in sys.stdlib_module_names
+    return known or DEVICE.fullmatch(name) is not None
 
 
 def check_firmware(path: str) -> None:

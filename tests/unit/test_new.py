@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib.metadata
+import ntpath
 import re
 import tomllib
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from ruamel.yaml import YAML
@@ -22,6 +24,8 @@ from llext_tools.cli.new import check_name, proposal
 from llext_tools.errors import LlextError
 from public_schemas import WORKFLOW, problems
 from transcript import llext
+
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +118,29 @@ def test_words_of_c_and_cmake_are_no_names(word: str) -> None:
     with pytest.raises(LlextError, match="has a meaning of its own"):
         check_name(word)
     assert proposal(word) == f"{word}_ext"
+
+
+def test_no_project_hides_a_package_that_llext_needs() -> None:
+    """The wheel of a project holds a package of its name. Oracle: what the environment knows of our dependencies."""
+    needed = set(map(_name, tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]))
+    owners = importlib.metadata.packages_distributions().items()
+    packages = {package for package, names in owners if needed & set(map(_name, names))}
+    assert packages >= {"numpy", "elftools", "unicorn"}
+    for package in sorted(packages):
+        with pytest.raises(LlextError, match="cannot be the name"):
+            check_name(package)
+
+
+def _name(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0]).lower()
+
+
+@pytest.mark.parametrize("name", ["con", "prn", "aux", "nul", "com1", "lpt9"])
+def test_names_of_windows_devices_are_no_names(name: str) -> None:
+    """Oracle: Python's own list of them."""
+    reserved = getattr(ntpath, "isreserved", None) or (lambda path: PureWindowsPath(path).is_reserved())  # until 3.13
+    assert reserved(name)
+    test_words_of_c_and_cmake_are_no_names(name)
 
 
 def test_a_folder_with_something_in_it_is_left_alone() -> None:
