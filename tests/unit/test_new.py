@@ -11,6 +11,7 @@ import configparser
 import importlib.metadata
 import ntpath
 import re
+import subprocess
 import tomllib
 from importlib import resources
 from pathlib import Path, PureWindowsPath
@@ -22,6 +23,7 @@ from elfedit import tiny
 from llext_tools import templates
 from llext_tools.cli.new import check_name, proposal
 from llext_tools.errors import LlextError
+from needs import need
 from public_schemas import WORKFLOW, problems
 from transcript import llext
 
@@ -66,6 +68,18 @@ def test_every_file_is_what_its_name_says(arguments: tuple[str, ...]) -> None:
     assert problems(workflow, WORKFLOW) == []
     assert workflow["jobs"]["test"]["strategy"]["matrix"] == {"target": wanted}
     assert len(files["CMakeLists.txt"].splitlines()) <= 12
+
+
+def test_git_leaves_keys_and_what_is_built() -> None:
+    """Oracle: git itself."""
+    files = made("blink")
+    made_later = ["release.pem", "keys/release.pem", "blink.llextpack", "dist/cortex-m4-zig/blink.llext", "build/a.o"]
+    kept = [*files, "release.pem.pub", "firmware/zephyr.elf", "src/dist/a.c"]
+    git = need("git")
+    subprocess.run([git, "init", "-q", "blink"], check=True)
+    command = [git, "-C", "blink", "check-ignore", *made_later, *kept]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines() == made_later
 
 
 def test_the_schema_of_workflows_finds_mistakes() -> None:
