@@ -23,8 +23,11 @@ ALL, PARTS = "LLEXT_CFLAGS", ("LLEXT_BASE_CFLAGS", "LLEXT_GENERATED_IMACROS_CFLA
 """The variable with all flags, and those that it is made of; those that there are depend on Zephyr's version."""
 ANEW = "a firmware's build makes it: `west build -t llext-edk`"
 RENAME = "if you trust who made it, rename that folder"
-UNUSABLE = re.compile(r"[;\x00-\x08\n-\x1f\x7f]")
-"""What would end a word in CMake's lists, or a line of the files for Ninja and Make."""
+UNUSABLE = re.compile(r"[;\x00-\x08\n-\x1f\x7f]|^(?!-D).*\$<", re.DOTALL)
+"""What would end a word in CMake's lists or a line of the files for Ninja and Make, or begin a generator expression.
+
+A definition may have one: CMake sees no end of it.
+"""
 OWN = "-DLL_EXTENSION_BUILD"
 
 
@@ -70,7 +73,7 @@ def read_edk(source: str, into: str = "") -> Edk:
     folder, name = os.path.split(file)
     if UNUSABLE.search(os.path.relpath(folder, root)):
         what = repr(os.path.basename(folder))[1:-1]
-        fail("edk-unsafe", f"`{source}`: the folder `{what}` has a name that would be several flags", help=RENAME)
+        fail("edk-unsafe", f"`{source}`: the folder `{what}` has a name that CMake would not take for one", help=RENAME)
     variables = FILES[name](data.decode(errors="surrogateescape"), folder.replace(os.sep, "/"))
     values = variables.values
     words = values.get(ALL) or tuple(word for part in PARTS for word in values.get(part, ()))
@@ -102,7 +105,8 @@ def read_edk(source: str, into: str = "") -> Edk:
 def _unusable(word: str) -> str:
     """What is wrong with a word, printable."""
     shown = re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], word)
-    return f"the {'semicolon' if ';' in word else 'line break'} in `{shown}`"
+    what = "semicolon" if ";" in word else "line break" if shown != word else "`$<`"
+    return f"the {what} in `{shown}`"
 
 
 def _file(source: str, root: str) -> str:

@@ -188,17 +188,23 @@ def test_a_header_of_the_other_machine_is_that_of_the_kit(tmp_path: Path) -> Non
 
 def test_a_line_break_in_a_word_makes_no_line_of_a_makefile(tmp_path: Path) -> None:
     need_toolchain("cortex-m4", "gcc")
-    root = kits.make(tmp_path, "cortex-m4", more=["-DA=1\\n$(shell touch x)", "-DB=\\r", "-DTAB=a\\tb"])
+    root = kits.make(
+        tmp_path,
+        "cortex-m4",
+        more=["-DA=1\\n$(shell touch x)", "-DB=\\r", "-DTAB=a\\tb", "-I$<SEMICOLON", "-DX=$<1:a>"],
+    )
     text = (root / "cmake.cflags").read_text()
     (root / "cmake.cflags").write_text(text.replace("\\\\", "\\").replace("$(", "\\$("))
     code, printed = llext("edk", str(root), "--target=cortex-m4", "--toolchain=gcc", "--format=cmake")
-    assert (code, printed.count("warning[edk-syntax]")) == (0, 2)
+    assert (code, printed.count("warning[edk-syntax]")) == (0, 3)
+    assert "the `$<` in `-I$<SEMICOLON`" in " ".join(printed.split())
+    assert r'"X=\$<1:a\$<ANGLE-R>"' in printed
     assert "the line break in `-DA=1\\n$(shell touch x)`" in " ".join(printed.split())
     assert "shell touch" not in printed.partition("set(")[2].partition("warning[")[0]
     assert '"TAB=a\tb"' in printed
 
 
-@pytest.mark.parametrize("name", ["a;-fplugin=", "a\nb"])
+@pytest.mark.parametrize("name", ["a;-fplugin=", "a\nb", "a$<SEMICOLON"])
 def test_a_folder_whose_name_would_be_flags_is_refused(name: str, tmp_path: Path) -> None:
     root = kits.make(tmp_path, "cortex-m4")
     archive = kits.pack(root.rename(tmp_path / name), "tar.xz").rename(tmp_path / "kit.tar.xz")
