@@ -67,17 +67,22 @@ def gather(paths: Iterable[str], wanted: Wanted, reporter: Reporter) -> list[Pac
         if wanted.takes(job, artifact) and (packed := _packed(artifact, job, wanted, reporter)):
             for name in sorted(packed.files):
                 if other := found.get(folded(name)):
-                    text = f"`{name}` would be twice in the bundle"
-                    notes = (f"the other one is of `{other.artifact.manifest}`",)
-                    reporter.add([_duplicate(text, artifact, notes)])
+                    reporter.add([_duplicate(name, artifact, other)])
                     break
             found |= {folded(name): packed for name in packed.files}
     unique = {packed.entry: packed for packed in found.values()}
     return [unique[entry] for entry in sorted(unique)]
 
 
-def _duplicate(text: str, artifact: Artifact, notes: tuple[str, ...]) -> Diagnostic:
+def _duplicate(name: str, artifact: Artifact, other: Packed) -> Diagnostic:
+    text = f"`{name}` would be twice in the bundle"
     cure = "pack folders with one sub-folder for each target and toolchain, as `llext build` makes them"
+    notes: tuple[str, ...] = (f"the other one is of `{other.artifact.manifest}`",)
+    if name not in other.files:
+        alike = next(each for each in other.files if folded(each) == folded(name))
+        text = f"`{name}` and `{alike}` differ only in upper and lower case, or in how an accent is written"
+        notes = ("some file systems take them for one file", *notes)
+        cure = "give one of them another name"
     return Diagnostic("bundle-duplicate", text, "error", at(artifact), (), notes, cure)
 
 

@@ -205,8 +205,10 @@ def test_jobs_that_some_file_system_takes_for_one(one: str, two: str, tmp_path: 
         if (dist / new).exists():
             pytest.skip("needs a file system that keeps them apart")
         (dist / old).rename(dist / new)
-    code, codes, _ = made.refused("pack", str(dist), "-o", str(tmp_path / "b.llextpack"))
+    code, codes, printed = made.refused("pack", str(dist), "-o", str(tmp_path / "b.llextpack"))
     assert (code, codes) == (2, {"bundle-duplicate"})
+    assert "differ only in upper and lower case, or in how an accent is written" in printed
+    assert "give one of them another name" in printed
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
