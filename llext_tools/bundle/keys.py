@@ -80,7 +80,7 @@ def _encoded(password: str) -> bytes:
 
 def is_protected(data: bytes) -> bool:
     """Whether the file of a private key asks for a password. OpenSSH tells only to those who try."""
-    if not data.startswith(OPENSSH):
+    if not data.lstrip().startswith(OPENSSH):
         return any(mark in data for mark in PROTECTED)
     try:
         blob = base64.b64decode(b"".join(data.split(b"-----")[2].split()))
@@ -96,6 +96,7 @@ def read_private(data: bytes, password: str = "") -> Ed25519PrivateKey:
         ValueError: there is none that signs here; the message says why.
         PasswordError: one of them, that another password may cure.
     """
+    data = data.lstrip()
     load: Any = pem.load_ssh_private_key if data.startswith(OPENSSH) else pem.load_pem_private_key
     try:
         key = load(data, _encoded(password) if password and is_protected(data) else None)
@@ -118,9 +119,11 @@ def read_public(data: bytes) -> Public:
     """
     if b"PRIVATE KEY" in data:
         raise ValueError("it is a private key; signatures are verified with the public one")
-    load: Any = pem.load_ssh_public_key if data.startswith(b"ssh-") else pem.load_pem_public_key
+    lines = [line.strip() for line in data.splitlines()]
+    of_ssh = [line for line in lines if line and not line.startswith(b"#")]  # as OpenSSH reads such a file
+    is_ssh = len(of_ssh) == 1 and of_ssh[0].startswith(b"ssh-")
     try:
-        key = load(data)
+        key: Any = pem.load_ssh_public_key(of_ssh[0]) if is_ssh else pem.load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError("it is no public key in PEM") from None
     if not isinstance(key, Ed25519PublicKey):

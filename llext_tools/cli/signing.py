@@ -39,7 +39,7 @@ def _cure(error: ValueError, data: bytes, path: str) -> str:
         return f"{PASSWORD} has that of another key" if os.environ.get(PASSWORD) else "type it again"
     if isinstance(error, keys.PasswordError):
         return f"set {PASSWORD}, or call it in a terminal, which asks for it"
-    if data.startswith(keys.OPENSSH) and keys.is_protected(data):
+    if data.lstrip().startswith(keys.OPENSSH) and keys.is_protected(data):
         return f"`ssh-keygen -p -f {shlex.quote(path)}` writes it anew, with a cipher that is known everywhere"
     return "`llext sign --new-key FILE` makes a pair of keys"
 

@@ -70,6 +70,21 @@ def test_keys_with_a_password(form: str, tmp_path: Path, monkeypatch: pytest.Mon
     assert llext("verify", path, "--key", f"{key}.pub")[0] == 0
 
 
+@pytest.mark.parametrize("password", ["", "secret"])
+@pytest.mark.parametrize("form", ["aes", "ctr"])
+def test_blank_lines_and_comments_are_passed_over(form: str, password: str, tmp_path: Path) -> None:
+    """Oracle: the public key is also read by ssh-keygen."""
+    made.dist(tmp_path, ("blink",))
+    path, key = str(made.packed(tmp_path)), key_of(form, password, tmp_path)
+    public = Path(f"{key}.pub")
+    key.write_bytes(b"\n\r\n" + key.read_bytes() + b"\n")
+    public.write_bytes(b"# of the release\n\n" + public.read_bytes() + b"\n")
+    if form == "ctr":
+        subprocess.run([need("ssh-keygen"), "-l", "-f", str(public)], check=True, capture_output=True)
+    assert llext("sign", path, "--key", str(key), environment={PASSWORD: password})[0] == 0
+    assert llext("verify", path, "--key", str(public))[0] == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of Unix")
 @pytest.mark.parametrize(
     ("word", "code", "part"), [("secret", 0, ": signed with key"), ("wrong-word", 2, "type it again")]
