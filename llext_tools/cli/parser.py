@@ -95,6 +95,10 @@ class Parser(argparse.ArgumentParser):
         lines += ["", "example:", *(f"  {line}" for line in self.example.splitlines())]
         return "\n".join(lines) + "\n"
 
+    def print_help(self, file: Any = None) -> None:
+        """As ``print()`` does it: argparse says nothing where the page cannot be written."""
+        print(self.format_help(), end="", file=file)
+
     def error(self, message: str) -> NoReturn:
         message = message.replace("the following arguments are required: ", "missing argument: ")
         page = f"{self.prog} --help" if len(self.prog.split()) > 2 else self.prog.replace(" ", " help ")

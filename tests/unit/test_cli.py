@@ -270,9 +270,10 @@ def test_reader_that_goes_away(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk() -> None:
+@pytest.mark.parametrize("words", [["explain"], ["help", "build"], ["--help"], ["run", "--help"]])
+def test_full_disk(words: list[str]) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*LLEXT, "explain"], stdout=full, stderr=subprocess.PIPE, env=environment(), check=False)
+        done = subprocess.run([*LLEXT, *words], stdout=full, stderr=subprocess.PIPE, env=environment(), check=False)
     assert done.returncode == 3
     assert done.stderr.startswith(b"error[file-unwritable]: ")
     assert done.stderr.count(b"\n") == 1
