@@ -164,6 +164,8 @@ def _cure(error: Exception, path: Path, done: str) -> str:
         return f"choose one that can be {done}, or change its permissions"
     folder = os.path.dirname(os.fspath(path))
     if isinstance(error, FileNotFoundError) and done == "written" and folder:
+        if os.path.isdir(folder):  # of a file system that makes its files itself, such as /proc
+            return "choose another folder"
         return f"make the folder `{os.fsdecode(folder)}` first"
     return CURES.get(getattr(error, "errno", None) or 0, "") if done == "written" else ""
 
