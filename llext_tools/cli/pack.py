@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         fail("usage", f"llext pack: `{name}` cannot be the name of a file", help="name the bundle's: `--output`")
     output = args.output or f"{name}{SUFFIX}"
     whole = project.is_all(args.paths)
-    args.paths = args.paths or [project.output]
+    args.paths = [project.output] if whole else args.paths
     if whole and not os.path.isdir(project.output):
         cure = "`llext build` makes it; or name folders, manifests or extensions"
         fail("usage", f"llext pack: there is no folder `{project.output}` here", help=cure)

@@ -46,8 +46,10 @@ class Project(NamedTuple):
         return self.build.build_dir or BUILD
 
     def is_all(self, paths: Sequence[str]) -> bool:
-        """Whether these paths, or none, stand for all of the output folder."""
-        return list(map(os.path.abspath, paths or [self.output])) == [os.path.abspath(self.output)]
+        """Whether these paths, or none, stand for all of the output folder; the folder of a built project does, too."""
+        is_project = os.path.isfile("CMakeLists.txt") and os.path.isdir(self.output)
+        stand_for = {self.output, "."} if is_project else {self.output}
+        return len(paths) < 2 and os.path.abspath((*paths, self.output)[0]) in map(os.path.abspath, stand_for)
 
 
 class Asked(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,17 @@ def test_what_the_last_build_has_left_is_known(tmp_path: Path, monkeypatch: pyte
     Path("CMakeLists.txt").write_text(LISTS.replace("FATAL_ERROR", "STATUS"))
     assert llext("build")[0] == 0
     assert pack() == (0, {})
+
+
+@pytest.mark.parametrize("is_project", [True, False])
+def test_a_built_project_is_packed_once(is_project: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pack .` is what `build .` has made, not also what it was made from; any other folder is packed as it is."""
+    dist = made.dist(tmp_path, ("blink",))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(dist, "build")
+    if is_project:
+        Path("CMakeLists.txt").touch()
+    assert pack(".") == (0, {})
+    folders = {name.split("/")[0] for name in made.members(Path("b.llextpack").read_bytes()) if "/" in name}
+    jobs = {"cortex-m4-gcc", "cortex-m33-gcc"}
+    assert folders == (jobs if is_project else {f"{above}-{job}" for above in ("build", "dist") for job in jobs})
