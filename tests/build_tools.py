@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,22 @@ sys.exit(plan.get("exit", 0))
 
 A = "@/a.llext\t@/a.debug.elf\t@/a.json\n"
 B = "@/b.llext\t@/b.debug.elf\t@/b.json\n"
-FILES_OF_A = {"a.debug.elf": "dA", "a.llext": "A", "a.json": "mA"}
+
+
+def manifest(name: str, files: dict[str, tuple[str, str]]) -> str:
+    """That of an artifact, by docs/reference/manifest.md; ``files``: name -> kind, contents."""
+    entries = {
+        file: {"kind": kind, "size": len(text), "sha256": sha256(text.encode()).hexdigest()}
+        for file, (kind, text) in files.items()
+    }
+    return json.dumps({"format": 2, "name": name, "files": entries})
+
+
+FILES_OF_A = {
+    "a.debug.elf": "dA",
+    "a.llext": "A",
+    "a.json": manifest("a", {"a.llext": ("extension", "A"), "a.debug.elf": ("debug", "dA")}),
+}
 TWO_EXTENSIONS = {
     "cmake": {"write": {"build.ninja": "", "llext-extensions.txt": A + B}},
     "ninja": {"print": "[1/2] a\n[2/2] b", "write": {**FILES_OF_A, "b.llext": "B"}},

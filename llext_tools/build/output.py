@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from llext_tools.artifact import DEBUG_SUFFIX, manifest_path, read_artifact, to_text
+from llext_tools.artifact import DEBUG_SUFFIX, MANIFEST_SUFFIX, changed_files, manifest_path, read_artifact, to_text
 from llext_tools.artifact.facts import firmware_of
 from llext_tools.artifact.runs import with_runs
 from llext_tools.build.job import LOG, Failure, Job, Step
@@ -44,6 +44,35 @@ def declared(build: Path) -> dict[Path, tuple[Path, ...]]:
     return {Path(extension): tuple(map(Path, others)) for extension, *others in rows}
 
 
+def remove_changed(build: Path) -> None:
+    """Remove extensions that are not what their manifests say, so that Ninja makes them again.
+
+    Only what is not as it was gathered is read.
+    """
+    left = gathered(build)
+    for extension, beside in declared(build).items():
+        files = (extension, *beside)
+        if any(path.exists() and left.get(path) != size_and_time(path) for path in files) and _changed(beside):
+            for path in files:
+                path.unlink(missing_ok=True)
+
+
+def _changed(beside: Iterable[Path]) -> tuple[str, ...]:
+    """In which way the files of an extension are not what its manifest says, if it has one."""
+    try:
+        manifests = [path for path in beside if path.suffix == MANIFEST_SUFFIX and path.is_file()]
+        found = [change for path in manifests for change in changed_files(read_artifact(path))]
+    except LlextError as error:
+        return _said_of(error)
+    return tuple(f"`{os.path.basename(path)}` is not what the manifest says: it {reason}" for path, reason in found)
+
+
+def _said_of(error: LlextError) -> tuple[str, ...]:
+    """What is wrong, with the name of the file that it is wrong in."""
+    places = ((each.location, each.message) for each in error.diagnostics)
+    return tuple(f"`{os.path.basename(at.file)}`: {text}" if at else text for at, text in places)
+
+
 def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path, ...], tuple[Failure, ...]]:
     """Copy extensions, with what belongs to them, to the output folder, and remove what is there from earlier."""
     built = tuple(made)
@@ -60,12 +89,14 @@ def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path,
         job.output.mkdir(parents=True, exist_ok=True)
     records = records_by_file(job)
     for extension, beside in made.items():
+        if lines := _changed(beside):
+            cure = "`llext build` links it again; let no command of the project change the files after that"
+            return built, (Failure(step=Step.BUILD, what=extension.stem, lines=lines, help=cure),)
         parts = {job.output / path.name: path for path in (extension, *beside) if path.exists()}
         try:
             contents = {copy: _contents(path, records.get(extension.name, ())) for copy, path in parts.items()}
         except LlextError as error:
-            lines = tuple(diagnostic.message for diagnostic in error.diagnostics)
-            return built, (Failure(step=Step.BUILD, what=extension.stem, lines=lines),)
+            return built, (Failure(step=Step.BUILD, what=extension.stem, lines=_said_of(error)),)
         write_all({copy: data for copy, data in contents.items() if not copy.exists() or copy.read_bytes() != data})
     sweep(job.output, keep=files)
     write_atomically(job.build / GATHERED, _state(job, files))

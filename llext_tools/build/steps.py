@@ -37,6 +37,7 @@ from llext_tools.build.output import (
     firmware_unused,
     gather,
     read_text,
+    remove_changed,
     unwritable,
 )
 from llext_tools.build.preset_files import foreign
@@ -214,6 +215,7 @@ def build(
         if status := NINJA_STATUS.match(line):
             shell.progress(int(status[1]), int(status[2]))
 
+    remove_changed(shell.job.build)
     command = [tools["ninja"], "-C", str(shell.job.build), "-j", str(share)]
     if f"\nbuild {EVERY}:" in (read_text(shell.job.build / "build.ninja") or ""):
         command += ["all", EVERY]

@@ -6,7 +6,6 @@ Oracles: the stand-ins log their calls; the output of a compiler below was recor
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tools import FILES_OF_A, TWO_EXTENSIONS, B, Tools
+from build_tools import FILES_OF_A, TWO_EXTENSIONS, B, Tools, manifest
 from llext_tools import build
 from llext_tools.build import Options, Progress, Result, Step, logs, process
 from llext_tools.cli.render import Paint, render
@@ -110,18 +109,46 @@ def test_what_the_project_no_longer_makes_leaves_the_output(tools: Tools) -> Non
 
 def test_files_of_other_names_leave_the_output_with_their_extension(tools: Tools) -> None:
     """Oracle: docs/reference/manifest.md, by which a manifest names its files."""
-    kinds = {"other.bin": "extension", "target.debug.elf": "debug"}
-    files = {name: {"kind": kind, "size": 1, "sha256": "0" * 64} for name, kind in kinds.items()}
-    manifest = json.dumps({"format": 2, "name": "other", "files": files})
-    made = {"write": {"other.bin": "b", "target.debug.elf": "d", "other.json": manifest}}
+    made = {"other.bin": "b", "target.debug.elf": "d"}
+    text = manifest("other", {"other.bin": ("extension", "b"), "target.debug.elf": ("debug", "d")})
     listed = {"write": {"build.ninja": "", "llext-extensions.txt": "@/other.bin\t@/target.debug.elf\t@/other.json\n"}}
-    tools.plan({"cmake": listed, "ninja": made})
+    tools.plan({"cmake": listed, "ninja": {"write": {**made, "other.json": text}}})
     tools.run()
-    assert tools.dist().keys() == {*files, "other.json"}
+    assert tools.dist().keys() == {*made, "other.json"}
     (tools.job().output / "mine.json").write_text("{}")
     tools.plan({"cmake": listed, "ninja": {"exit": 1}})
     tools.run()
     assert tools.dist().keys() == {"mine.json"}
+
+
+@pytest.mark.parametrize("name", FILES_OF_A)
+def test_files_that_contradict_the_manifest_are_made_again(tools: Tools, name: str) -> None:
+    tools.run()
+    with (tools.job().build / name).open("a", encoding="utf-8") as file:
+        file.write("x")
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"exit": 1}})
+    tools.run()
+    assert not any((tools.job().build / each).exists() for each in FILES_OF_A), "Ninja sees that"
+    tools.plan(TWO_EXTENSIONS)
+    assert tools.run()[0].passed
+    assert tools.dist() == {**FILES_OF_A, "b.llext": "B"}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("a.llext", "`a.llext` is not what the manifest says: it has other contents"),
+        ("a.debug.elf", "`a.debug.elf` is not what the manifest says: it has 1 bytes, not 2"),
+        ("a.json", "`a.json`: this is no manifest: Expecting value: line 1 column 1 (char 0)"),
+    ],
+)
+def test_files_that_contradict_the_manifest_again_are_refused(tools: Tools, name: str, says: str) -> None:
+    """As where a command of the project changes them after the link."""
+    tools.plan({**TWO_EXTENSIONS, "ninja": {"write": {**FILES_OF_A, name: "x"}}})
+    for _ in range(2):
+        (failure,) = tools.run()[0].failures
+        assert (failure.step, failure.what, failure.lines) == (Step.BUILD, "a", (says,))
+        assert tools.dist() == {}
 
 
 def test_progress_is_told(tools: Tools) -> None:
