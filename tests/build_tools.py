@@ -24,7 +24,8 @@ plan = json.loads(Path({plan!r}).read_text()).get(name, {{}})
 with open({calls!r}, "a") as calls:
     print(name, *args, file=calls)
 folder = Path(args[args.index({{"cmake": "-B", "ninja": "-C", "ctest": "--test-dir"}}[name]) + 1])
-for path, text in plan.get("write", {{}}).items():
+kept = dict.fromkeys(["CMakeCache.txt", "CMakeFiles/rules.ninja"] if name == "cmake" else [], "#")
+for path, text in (kept | plan.get("write", {{}})).items():
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     (folder / path).write_text(text.replace("@", str(folder)))
 if name == "ctest":
@@ -55,7 +56,7 @@ FILES_OF_A = {
     "a.json": manifest("a", {"a.llext": ("extension", "A"), "a.debug.elf": ("debug", "dA")}),
 }
 TWO_EXTENSIONS = {
-    "cmake": {"write": {"build.ninja": "", "llext-extensions.txt": A + B}},
+    "cmake": {"write": {"build.ninja": "#", "llext-extensions.txt": A + B}},
     "ninja": {"print": "[1/2] a\n[2/2] b", "write": {**FILES_OF_A, "b.llext": "B"}},
     "ctest": {
         "junit": '<testsuite><testcase name="runs" time="0.5" status="run"/>'

@@ -31,6 +31,7 @@ from llext_tools.build.logs import (
     warnings_of,
 )
 from llext_tools.build.output import (
+    EXTENSIONS,
     checked_against,
     discard,
     extensions,
@@ -144,7 +145,7 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
         arguments += [f"-D{word}" for word in words]
     stamp = job.build / STAMP
     state["arguments"] = arguments
-    if (job.build / "build.ninja").exists() and read_text(stamp) == _with_programs(state, job, tools["cmake"]):
+    if _is_whole(job.build) and read_text(stamp) == _with_programs(state, job, tools["cmake"]):
         return [], ()
     with suppress(FileNotFoundError):
         stamp.unlink()
@@ -156,6 +157,12 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
         write_atomically(stamp, _with_programs(state, job, tools["cmake"]))
         return lines, ()
     return lines, failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
+
+
+def _is_whole(build: Path) -> bool:
+    """Whether all is there that CMake has written and Ninja cannot have made again; in none of these is nothing."""
+    needed = ("CMakeCache.txt", "build.ninja", "CMakeFiles/rules.ninja", EXTENSIONS)
+    return all((build / name).exists() and (build / name).stat().st_size for name in needed)
 
 
 def _with_programs(state: Mapping[str, object], job: Job, cmake: str) -> str:

@@ -212,3 +212,18 @@ def test_the_manifest_has_the_runs_that_hold(first: Path) -> None:
     path.write_bytes(b"other")
     once(first)
     assert subprocess.run(["sha256sum", path], stdout=subprocess.PIPE, check=True).stdout.decode().split()[0] == digest
+
+
+def test_what_somebody_has_damaged_is_made_again(first: Path) -> None:
+    """Oracle: `cmp` with what was there before; CMake and Ninja themselves give up without their files."""
+    result = once(first)
+    (path,) = result.artifacts
+    before = shutil.copy2(path, first / "before")
+    for name in ("CMakeCache.txt", "CMakeFiles/rules.ninja", "adc.llext"):
+        damaged = result.job.build / name
+        damaged.write_bytes(b"") if name.startswith("adc") else damaged.unlink()
+        assert once(first).passed, name
+        assert damaged.stat().st_size, name
+        assert subprocess.run(["cmp", path, before], check=False).returncode == 0, name
+        assert called(once(first)) == ["ninja"], name
+    (first / "before").unlink()

@@ -61,6 +61,25 @@ def test_cmake_runs_only_when_its_arguments_change(tools: Tools) -> None:
     assert "-DLLEXT_PROFILE=zephyr-4.2" in tools.calls_file.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    "name", ["CMakeCache.txt", "build.ninja", "CMakeFiles/rules.ninja", "llext-extensions.txt", "CMakeFiles"]
+)
+def test_cmake_runs_again_when_somebody_has_removed_what_it_wrote(tools: Tools, name: str) -> None:
+    tools.run()
+    path = tools.job().build / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    tools.run()
+    assert tools.calls.count("cmake") == 2
+    if path.is_file():
+        path.write_bytes(b"")
+        tools.run()
+        assert tools.calls.count("cmake") == 3
+    tools.run()
+    assert tools.calls[-2:] == ["ninja", "ctest"]
+    assert tools.calls.count("cmake") == (3 if path.is_file() else 2)
+    assert tools.dist() == {**FILES_OF_A, "b.llext": "B"}
+
+
 def test_warnings_of_the_compiler_are_shown_once_for_all_targets(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tools.root)
     tools.plan({**TWO_EXTENSIONS, "ninja": {"print": WARNED}})
@@ -101,7 +120,7 @@ def test_what_the_project_no_longer_makes_leaves_the_output(tools: Tools) -> Non
     tools.run()
     note = tools.job().output / "NOTES.txt"
     note.write_text("mine", encoding="utf-8")
-    one = {"write": {"build.ninja": "", "llext-extensions.txt": B}}
+    one = {"write": {"build.ninja": "#", "llext-extensions.txt": B}}
     tools.plan({**TWO_EXTENSIONS, "cmake": one})
     tools.run(define=("X=1",))
     assert tools.dist() == {"NOTES.txt": "mine", "b.llext": "B"}
@@ -111,7 +130,7 @@ def test_files_of_other_names_leave_the_output_with_their_extension(tools: Tools
     """Oracle: docs/reference/manifest.md, by which a manifest names its files."""
     made = {"other.bin": "b", "target.debug.elf": "d"}
     text = manifest("other", {"other.bin": ("extension", "b"), "target.debug.elf": ("debug", "d")})
-    listed = {"write": {"build.ninja": "", "llext-extensions.txt": "@/other.bin\t@/target.debug.elf\t@/other.json\n"}}
+    listed = {"write": {"build.ninja": "#", "llext-extensions.txt": "@/other.bin\t@/target.debug.elf\t@/other.json\n"}}
     tools.plan({"cmake": listed, "ninja": {"write": {**made, "other.json": text}}})
     tools.run()
     assert tools.dist().keys() == {*made, "other.json"}
@@ -165,7 +184,7 @@ def test_progress_is_told(tools: Tools) -> None:
 
 
 def test_two_extensions_of_one_file_name_are_refused(tools: Tools) -> None:
-    names = {"build.ninja": "", "llext-extensions.txt": "@/x/a.llext\t@/x/a.debug.elf\n@/y/a.llext\t@/y/a.debug.elf\n"}
+    names = {"build.ninja": "#", "llext-extensions.txt": "@/x/a.llext\t@/x/a.debug.elf\n@/y/a.llext\t@/y/a.debug.elf\n"}
     tools.plan({"cmake": {"write": names}, "ninja": {"write": {"x/a.llext": "1", "y/a.llext": "2"}}})
     (result,) = tools.run()
     assert result.failures[0].what == "two extensions have the file name `a.llext`"

@@ -117,7 +117,7 @@ def test_one_of_several_targets_fails_alone(tools: Tools) -> None:
 
 
 def test_cmake_runs_again_after_it_has_failed(tools: Tools) -> None:
-    tools.plan({**TWO_EXTENSIONS, "cmake": {"exit": 1, "print": CMAKE, "write": {"build.ninja": ""}}})
+    tools.plan({**TWO_EXTENSIONS, "cmake": {"exit": 1, "print": CMAKE, "write": {"build.ninja": "#"}}})
     (result,) = tools.run()
     assert [failure.step for failure in result.failures] == [Step.CONFIGURE]
     tools.plan(TWO_EXTENSIONS)
