@@ -207,6 +207,7 @@ CODES: dict[str, Code] = {
     "target-unknown": Code(errors.UsageError, ""),
     "tool-missing": Code(errors.ToolError, ""),
     "build-failed": Code(errors.BuildError, "", "sometimes"),
+    "build-empty": Code(errors.UsageError, "", "always"),
     "firmware-unused": Code(errors.UsageError, "", "always"),
     "internal": Code(errors.InternalError, ""),
 }

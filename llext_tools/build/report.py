@@ -37,7 +37,16 @@ def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
         notes = [f"in test {_list(tests)}"] if tests else []
         notes += [f"for {_list(names)}"] if len(results) > 1 else []
         found.append(warned.diagnostic._replace(location=at, notes=(*warned.diagnostic.notes, *notes)))
-    return tuple(found)
+    return (*found, *_nothing_built(results))
+
+
+def _nothing_built(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
+    """A warning if no job has an extension: a project may have none for some targets, but hardly for all."""
+    if not results or any(result.failures or result.artifacts for result in results):
+        return ()
+    text = f"the project adds no extension for {_list([result.job.name for result in results])}"
+    cure = "`llext_add_extension(NAME SOURCES ...)` in a CMakeLists.txt adds one"
+    return (Diagnostic("build-empty", text, "warning", help=cure),)
 
 
 KIND = re.compile(r"(.*?:\d+:)(?:\d+:)? warning: .*\[(-W[^\]=]*)=?[^\]]*\]$")

@@ -116,6 +116,19 @@ def test_our_warnings_are_read_back(tools: Tools) -> None:
     assert build.exit_code(results) == 0
 
 
+def test_a_project_without_extensions_is_warned_of(tools: Tools) -> None:
+    jobs = tools.job("cortex-m4"), tools.job("rv32imac")
+    some = tools.run(*jobs)
+    assert not build.diagnose_warnings(some)
+    tools.plan({**TWO_EXTENSIONS, "cmake": {"write": {"build.ninja": "#", "llext-extensions.txt": "\n"}}})
+    none = tools.run(*jobs, define=("X=1",))
+    (found,) = build.diagnose_warnings(none)
+    assert (found.code, found.severity) == ("build-empty", "warning")
+    assert found.message == "the project adds no extension for cortex-m4-gcc, rv32imac-gcc"
+    assert build.exit_code(none) == 0
+    assert not build.diagnose_warnings([some[0], none[1]]), "there is none for one target"
+
+
 def test_what_the_project_no_longer_makes_leaves_the_output(tools: Tools) -> None:
     tools.run()
     note = tools.job().output / "NOTES.txt"

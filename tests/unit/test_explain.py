@@ -25,6 +25,7 @@ from transcript import llext
 
 NOT_LITERALLY = {
     "build-ambiguous",
+    "build-empty",
     "build-failed",
     "bundle-stale",
     "firmware-unused",
