@@ -159,9 +159,14 @@ def configure(shell: Shell, options: Options, tools: Mapping[str, str]) -> tuple
     return lines, failures_of_cmake(lines) or unexplained(Step.CONFIGURE, "cmake", code, lines)
 
 
+GLOBS = "CMakeFiles/VerifyGlobs.cmake"
+"""A script that Ninja runs first where a list of files is to be looked up in each build."""
+
+
 def _is_whole(build: Path) -> bool:
     """Whether all is there that CMake has written and Ninja cannot have made again; in none of these is nothing."""
-    needed = ("CMakeCache.txt", "build.ninja", "CMakeFiles/rules.ninja", EXTENSIONS)
+    needed = ["CMakeCache.txt", "build.ninja", "CMakeFiles/rules.ninja", EXTENSIONS]
+    needed += [GLOBS] if GLOBS in (read_text(build / "build.ninja") or "") else []
     return all((build / name).exists() and (build / name).stat().st_size for name in needed)
 
 
