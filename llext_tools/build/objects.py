@@ -27,19 +27,32 @@ def compiled(build: Path, extension: Path) -> Iterator[tuple[Path, tuple[Path, .
             yield build / name, tuple(build / each for each in sources)
 
 
+def inputs(build: Path, extension: Path) -> set[Path]:
+    """The files that an extension is made of, and those that it is checked with; none where nobody can tell."""
+    with suppress(OSError, ValueError):
+        ninja = (build / "build.ninja").is_file()
+        return {build / name for name in (_ask_ninja(build, extension)[1] if ninja else _needed(build, extension))}
+    return set()
+
+
 def _of_ninja(build: Path, extension: Path) -> Iterator[tuple[str, list[str]]]:
+    ask, objects = _ask_ninja(build, extension)
+    for entry in "\n".join(_lines([*ask, "deps"])).split("\n\n") if objects else ():
+        head, *sources = entry.strip("\n").split("\n")
+        if (name := head.rpartition(": #deps ")[0]) in objects:
+            yield name, [line.strip() for line in sources]
+
+
+def _ask_ninja(build: Path, extension: Path) -> tuple[list[str], set[str]]:
+    """A command that asks about the graph with the extension, and all files that this is made of there."""
     cache = (build / "CMakeCache.txt").read_text(encoding="utf-8", errors="replace")
     program = re.search(r"^CMAKE_MAKE_PROGRAM:\w+=(.+)$", cache, re.MULTILINE)
     for graph in sorted(build.glob("build-*.ninja")) or [build / "build.ninja"]:  # one for each configuration
         # -n: its log is only read
         ask = [program[1] if program else "ninja", "-C", str(build), "-n", "-f", graph.name, "-t"]
-        if inputs := _lines([*ask, "inputs", _named(build, extension)]):
-            objects = {word for line in inputs for word in shlex.split(line)}
-            for entry in "\n".join(_lines([*ask, "deps"])).split("\n\n"):
-                head, *sources = entry.strip("\n").split("\n")
-                if (name := head.rpartition(": #deps ")[0]) in objects:
-                    yield name, [line.strip() for line in sources]
-            return
+        if found := _lines([*ask, "inputs", _named(build, extension)]):
+            return ask, {word for line in found for word in shlex.split(line)}
+    return [], set()
 
 
 def _lines(command: list[str]) -> list[str]:
@@ -48,20 +61,25 @@ def _lines(command: list[str]) -> list[str]:
 
 
 def _of_make(build: Path, extension: Path) -> Iterator[tuple[str, list[str]]]:
-    rules: dict[str, list[str]] = {}
-    for path in build.glob("**/CMakeFiles/*.dir/build.make"):
-        for name, needed in RULE.findall(path.read_text(encoding="utf-8", errors="surrogateescape")):
-            rules.setdefault(_plain(name), []).append(_plain(needed))
-    left, seen = [_named(build, extension.with_suffix(DEBUG_SUFFIX))], set()
-    while left:
-        if (name := left.pop()) in seen:
-            continue
-        seen.add(name)
-        left += rules.get(name, ())
+    for name in _needed(build, extension):
         with suppress(OSError):
             text = (build / f"{name}.d").read_text(encoding="utf-8", errors="surrogateescape").replace("\\\n", " ")
             if found := RULE.search(text):
                 yield name, [_plain(word) for word in re.split(r"(?<!\\)\s+", found[2]) if word]
+
+
+def _needed(build: Path, extension: Path) -> Iterator[str]:
+    """All files that an extension is made of by the rules that CMake has written for make, its debug file first."""
+    rules: dict[str, list[str]] = {}
+    for path in build.glob("**/CMakeFiles/*.dir/build.make"):
+        for name, needed in RULE.findall(path.read_text(encoding="utf-8", errors="surrogateescape")):
+            rules.setdefault(_plain(name), []).append(_plain(needed))
+    left, seen = [_named(build, extension.with_suffix(DEBUG_SUFFIX))], set[str]()
+    while left:
+        if (name := left.pop()) not in seen:
+            seen.add(name)
+            left += rules.get(name, ())
+            yield name
 
 
 def _named(build: Path, path: Path) -> str:

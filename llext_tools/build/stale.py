@@ -5,7 +5,8 @@ of its sources is made again. The times of files that have come another way, in 
 nothing. Where the compiler has written digests of the sources, as Clang does, those count in place of the times.
 
 Sources are the project's own ones, headers included: those that debug information names, and those that the compiler
-has read by what Ninja or make knows, for a header of macros alone leaves nothing in debug information.
+has read by what Ninja or make knows, for a header of macros alone leaves nothing in debug information. So is the
+firmware that an extension was checked against, wherever it lies, once it is another one than the manifest says.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from llext_tools.build.objects import compiled
+from llext_tools.artifact import digest, manifest_path, read_artifact
+from llext_tools.artifact.facts import firmware_of
+from llext_tools.build.objects import compiled, inputs
 from llext_tools.elf.debug import debug_file
 from llext_tools.elf.lines import source_files
 from llext_tools.elf.read import load_object
@@ -75,7 +78,26 @@ def find_stale(path: str, root: Path | None = None) -> Stale | None:
                     time = source.stat().st_mtime if source.exists() else math.inf
                     if time > made:
                         newer[source] = time
+    newer |= _other_firmware(build, Path(path).resolve())
     return Stale(_newest_first(newer), build) if newer else None
+
+
+def _other_firmware(build: Path, extension: Path) -> dict[Path, float]:
+    """The ELF files and tables that have been replaced since the extension was checked against them, with their times.
+
+    Those as old as the extension do not count: by its rule, the build does not look at them again.
+    """
+    newer: dict[Path, float] = {}
+    with suppress(OSError, LlextError):
+        made = extension.stat().st_mtime
+        checked = firmware_of(read_artifact(manifest_path(extension)).document)
+        names = {each.file for each in checked}
+        for file in inputs(build, extension) if names else ():
+            if file.name in names and (time := file.stat().st_mtime) > made:
+                now = digest(file.read_bytes())
+                if all(now != each.sha256 for each in checked if each.file == file.name):
+                    newer[file.resolve()] = time
+    return newer
 
 
 def newer_lists(build: Path) -> tuple[Path, ...]:

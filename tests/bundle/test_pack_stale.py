@@ -19,8 +19,9 @@ LISTS = """\
 cmake_minimum_required(VERSION 3.25)
 project(test LANGUAGES C)
 find_package(LlextTools REQUIRED)
+llext_add_exports(board TABLE ../board.toml)
 foreach(name IN ITEMS {names})
-  llext_add_extension(${{name}} SOURCES hello.c)
+  llext_add_extension(${{name}} SOURCES hello.c EXPORTS board)
 endforeach()
 """
 SOURCE = """\
@@ -38,6 +39,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stale") / "a project"
     folder.mkdir()
     (folder / "CMakeLists.txt").write_text(LISTS.format(names="hello"))
+    (folder.parent / "board.toml").write_text("[exports]\nsize = 4\n")
     (folder / "hello.c").write_text(SOURCE.format(value=1))
     (folder / "llext.toml").write_text('[build]\ntargets = ["cortex-m4", "cortex-m33"]\ntoolchains = ["gcc"]\n')
     with pytest.MonkeyPatch.context() as patch:
@@ -73,7 +75,7 @@ def refused(*paths: str) -> str:
 
 def later(name: str) -> None:
     """Make a file newer than all others."""
-    newest = max(path.stat().st_mtime_ns for path in Path().rglob("*") if path.is_file())
+    newest = max(path.stat().st_mtime_ns for path in Path("..").rglob("*") if path.is_file())
     os.utime(name, ns=(newest + 1_000_000, newest + 1_000_000))
 
 
@@ -95,6 +97,19 @@ def test_older_than_a_source(project: Path, tmp_path: Path) -> None:
 def test_older_than_a_list_of_cmake(project: Path) -> None:
     later("CMakeLists.txt")
     assert "`hello.llext` was built before `CMakeLists.txt` changed" in refused()
+
+
+def test_another_firmware(project: Path) -> None:
+    board = Path("..", "board.toml")
+    later(str(board))
+    assert refused() == ""  # the same one, for the manifest has its digest
+    board.write_text(f"[exports]\nsize = {board.stat().st_size}\n")
+    later(str(board))
+    said = refused()
+    assert "board.toml` changed" in said
+    assert f"the same for `dist/{M4}/hello.llext`" in said
+    build()
+    assert refused() == ""
 
 
 def test_older_than_what_cmake_has_built(project: Path) -> None:

@@ -175,13 +175,14 @@ def test_a_session_warns_once(project: Path, pytester: pytest.Pytester, monkeypa
     result.stdout.fnmatch_lines([f"*build it again, `cmake --build {os.path.join('build', 'by-hand')}`"])
 
 
-BUILDS = "Building C object"
+BUILDS, LINKS = "Building C object", "Linking C executable"
 LISTS = """\
 cmake_minimum_required(VERSION 3.25)
 project(tank LANGUAGES C)
 find_package(LlextTools REQUIRED)
 add_library(valve STATIC "src/the valve.c")
-llext_add_extension(tank SOURCES src/tank.c)
+llext_add_exports(board TABLE "../a board.toml")
+llext_add_extension(tank SOURCES src/tank.c EXPORTS board)
 target_link_libraries(tank PRIVATE valve)
 """
 
@@ -193,10 +194,11 @@ target_link_libraries(tank PRIVATE valve)
     [("Ninja", "tank.llext"), ("Ninja Multi-Config", "Debug/tank.llext"), ("Unix Makefiles", "tank.llext")],
 )
 def test_it_is_what_cmake_builds_again(tmp_path: Path, generator: str, made: str) -> None:
-    """Headers of macros alone included, of which debug information says nothing, and those of a library."""
+    """With headers of macros alone, of which debug information says nothing, those of a library, and the firmware."""
     need_toolchain("cortex-m4", "gcc")
     cmake, program = tool("cmake"), tool("ninja") if "Ninja" in generator else need("make")
-    folder = tmp_path / "tank project"
+    folder, board = tmp_path / "tank project", tmp_path / "a board.toml"
+    board.write_text("[exports]\nup = 64\n")
     tank = FILES["src/tank.c"].replace("raise(", "MOST + turn() + raise(")
     put(folder, {"CMakeLists.txt": LISTS, "src/made.h": FILES["build/cortex-m4-gcc/made.h"]})
     put(folder, {"src/tank.c": f'#include "most.h"\nint turn(void);\n{tank}', "src/level.h": FILES["src/level.h"]})
@@ -217,6 +219,13 @@ def test_it_is_what_cmake_builds_again(tmp_path: Path, generator: str, made: str
         assert find_stale(str(path), folder) == Stale((folder / name,), build)
         assert BUILDS in call(cmake, "--build", build)
     assert find_stale(str(path), folder) is None
+    for text, found in (("[exports]\nup = 64\n", None), ("[exports]\nup = 68\n", Stale((board,), build))):
+        board.write_text(text)
+        moment = path.stat().st_mtime_ns + 1_000_000
+        os.utime(board, ns=(moment, moment))
+        assert find_stale(str(path), folder) == found
+        assert LINKS in call(cmake, "--build", build)
+        assert find_stale(str(path), folder) is None
     (folder / "src/most.h").unlink()
     found = find_stale(str(path), folder)
     assert found == Stale((folder / "src/most.h",), build)
