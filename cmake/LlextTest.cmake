@@ -166,8 +166,13 @@ function(llext_add_test test)
     if(TARGET "${test}")
       message(FATAL_ERROR "${who}: there is already a target of this name")
     endif()
+    set(first "")
+    if(_llext_unproven) # the manifest of Zephyr's extension, which may not outlast a run that fails
+      set(first COMMAND "${CMAKE_COMMAND}" -E rm -f "${_llext_unproven}")
+    endif()
     add_custom_command(
       OUTPUT "${record}"
+      ${first}
       COMMAND ${run} "--call=${arg_CALL}" ${PROTOTYPE} ${EXPECT_RETURN} ${EXPECT_OUTPUT} ${limits}
       DEPENDS ${built} ${exports_files} ${exports_targets} ${python}
       WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}"

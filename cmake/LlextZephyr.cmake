@@ -47,7 +47,8 @@ endif()
    The compiler, its flags and the CPU are Zephyr's: ``LLEXT_TARGET`` and the toolchain file are not used.
    ``<target>`` can be used in ``llext_add_test(... EXTENSION <target> EXPORTS zephyr_exports)`` afterwards, for tests
    that ctest runs. Beside the extension lies ``<name>.debug.elf`` with its debug information, and, when the second check
-   has found no error, its manifest ``<name>.json``: ``llext pack`` takes all three.
+   has found no error and each ``CALL`` has passed, its manifest ``<name>.json``: ``llext pack`` takes all three.
+   ``<target>_llext_manifest`` is the target that adds the runs to it.
 
    ``llext.toml`` holds as for :cmake:command:`llext_add_extension`; what is given here goes before what it says, and that
    before what Zephyr's configuration says.
@@ -81,6 +82,9 @@ function(llext_check_target target)
     endif()
     cmake_language(EVAL CODE "_llext_zephyr_call([====[${who}]====] [====[${target}]====] ${run} ${code_${i}})")
   endforeach()
+  if(groups)
+    _llext_zephyr_manifest("${who}" "${target}")
+  endif()
 endfunction()
 
 #[=======================================================================[.rst:
@@ -207,7 +211,13 @@ function(_llext_zephyr_check who target calls)
   cmake_path(GET file FILENAME name)
   set(stamp "${folder}/checked")
   cmake_path(REPLACE_EXTENSION file LAST_ONLY json OUTPUT_VARIABLE manifest)
-  set(command ${check} ${exports_options} "--manifest=${manifest}" "--debug-file=${debug}")
+  set(checked "${manifest}")
+  if(calls) # it waits for them
+    cmake_path(GET manifest FILENAME checked)
+    cmake_path(ABSOLUTE_PATH checked BASE_DIRECTORY "${folder}")
+  endif()
+  set_target_properties(${target} PROPERTIES LLEXT_ZEPHYR_MANIFEST "${manifest}" LLEXT_ZEPHYR_CHECKED "${checked}")
+  set(command ${check} ${exports_options} "--manifest=${checked}" "--debug-file=${debug}")
   if(arg_WARN_ONLY)
     _llext_zephyr_quoted(code ${command})
     set(script "set(llext_who [====[${who}]====])\nset(llext_check ${code})\n")
@@ -217,6 +227,7 @@ function(_llext_zephyr_check who target calls)
   endif()
   add_custom_command(
     OUTPUT "${stamp}"
+    COMMAND "${CMAKE_COMMAND}" -E rm -f "${manifest}"
     COMMAND ${command}
     COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
     DEPENDS ${target} "${file}" ${exports_targets} ${exports_files} ${arg_EXTENSIONS} ${before} ${settings_file} "${config}"
@@ -226,7 +237,7 @@ function(_llext_zephyr_check who target calls)
     VERBATIM)
   add_custom_target(${target}_llext_check ALL DEPENDS "${stamp}")
   # No byproduct: where findings are warnings only, there may be none, and Ninja would check again in every build.
-  set_property(TARGET ${target}_llext_check APPEND PROPERTY ADDITIONAL_CLEAN_FILES "${manifest}")
+  set_property(TARGET ${target}_llext_check APPEND PROPERTY ADDITIONAL_CLEAN_FILES "${manifest}" "${checked}")
 endfunction()
 
 # _llext_zephyr_call(<who> <target> <run> CALL <argument>...): one run, a step of the build. Low level.
@@ -259,8 +270,27 @@ function(_llext_zephyr_call who target run)
   endif()
   set(LLEXT_FIRMWARE "") # this build has its own
   set(_llext_who "${who}")
+  get_target_property(_llext_unproven ${target} LLEXT_ZEPHYR_MANIFEST)
   cmake_language(EVAL CODE "llext_add_test(${run} EXTENSION ${target} ${code} AT_BUILD)")
   add_dependencies(${run} ${target}_llext_check) # what is missing is reported once
+endfunction()
+
+# _llext_zephyr_manifest(<who> <target>): the manifest of an extension that has passed its check and its runs, with them.
+# Low level.
+function(_llext_zephyr_manifest who target)
+  get_target_property(checked ${target} LLEXT_ZEPHYR_CHECKED)
+  get_target_property(manifest ${target} LLEXT_ZEPHYR_MANIFEST)
+  get_target_property(runs ${target} LLEXT_RUNS)
+  cmake_path(GET checked PARENT_PATH folder)
+  add_custom_command(
+    OUTPUT "${folder}/proven"
+    COMMAND "${CMAKE_COMMAND}" "-Dllext_who=${who}" "-Dllext_checked=${checked}" "-Dllext_manifest=${manifest}"
+            "-Dllext_runs=${runs}" "-Dllext_command=${LLEXT_COMMAND}"
+            -P "${CMAKE_CURRENT_FUNCTION_LIST_DIR}/zephyr-manifest.cmake"
+    COMMAND "${CMAKE_COMMAND}" -E touch "${folder}/proven"
+    DEPENDS "${folder}/checked" ${runs}
+    VERBATIM)
+  add_custom_target(${target}_llext_manifest ALL DEPENDS "${folder}/proven")
 endfunction()
 
 # _llext_zephyr_facts(<who>): what `llext zephyr show` makes of .config and the version, in a global property: once for

@@ -24,7 +24,8 @@ CMAKE_FILES = {
     *("LlextArguments.cmake", "LlextEdk.cmake", "LlextProfile.cmake"),
     *("LlextExtension.cmake", "LlextTest.cmake", "atexit.cpp", "llext-merge.ld"),
     *("LlextInstall.cmake", "LlextMatrix.cmake", "LlextLink.cmake", "PackageConfig.cmake.in", "install-manifest.cmake"),
-    *("LlextDefaults.cmake", "LlextZephyr.cmake", "zephyr-package.cmake", "zephyr-warn.cmake"),
+    *("LlextDefaults.cmake", "LlextZephyr.cmake"),
+    *("zephyr-manifest.cmake", "zephyr-package.cmake", "zephyr-warn.cmake"),
     *("toolchains/llext.cmake", "toolchains/zig-rules.cmake"),
 }
 

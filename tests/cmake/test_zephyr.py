@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -113,6 +114,7 @@ def test_an_extension_inside_the_firmware_that_it_is_checked_against(
         {"file": "zephyr.elf", "sha256": digest(project.path("zephyr/zephyr.elf"))}
     ]
     assert document["target"]["name"] == cpu
+    assert [(run["test"], run["calls"]) for run in document["runs"]] == [("hello_llext_run", ["hello(2)"])]
     packed = subprocess.run(
         [*LLEXT_COMMAND.split(";"), "pack", project.path("llext/hello.json"), "-o", project.path("hello.llextpack")],
         check=False, capture_output=True, encoding="utf-8",
@@ -145,6 +147,41 @@ def test_what_the_firmware_does_not_have_fails_the_build(project: Project) -> No
         assert not project.path("llext/hello.json").exists(), "nobody has found it right"
     project.write(hello__c=HELLO)
     assert CHECKED in project.built()
+
+
+def test_what_fails_its_call_has_no_manifest(project: Project) -> None:
+    """Neither the first time nor when it had one; a check with findings that are warnings has none, whatever passes."""
+    manifest = project.path("llext/hello.json")
+
+    def calls(value: int, words: str = "") -> None:
+        text = (
+            f'llext_check_target(hello {words} CALL "hello(1)" EXPECT_RETURN 8 CALL "hello(2)" EXPECT_RETURN {value})\n'
+        )
+        application(project, text, HELLO.replace("scale", "rescale") if words else HELLO)
+
+    calls(12)
+    configured(project, "arm")
+    assert "hello(2)" in refused(project)
+    assert not manifest.exists()
+    calls(11)
+    project.built()
+    assert [run["calls"] for run in json.loads(manifest.read_text())["runs"]] == [["hello(1)"], ["hello(2)"]]
+    written = manifest.stat().st_mtime_ns
+    project.built()
+    assert manifest.stat().st_mtime_ns == written
+    calls(12)
+    for _ in range(2):
+        refused(project)
+        assert not manifest.exists()
+    calls(11)
+    project.built()
+    assert manifest.exists()
+    calls(11, "WARN_ONLY")
+    made_up = "BUILTIN_HOST OVERRIDE rescale=10 EXPECT_RETURN 11"
+    lists = project.root / "CMakeLists.txt"
+    lists.write_text(re.sub(r"EXPECT_RETURN \d+", made_up, lists.read_text()))
+    assert "WARN_ONLY: the check failed (5)" in project.built()
+    assert not manifest.exists()
 
 
 def test_what_no_firmware_loads_is_found_when_it_is_packaged(project: Project) -> None:
