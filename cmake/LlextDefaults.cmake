@@ -19,10 +19,18 @@
    ``--config=prj.conf``. Paths in it are best absolute.
 #]=======================================================================]
 
+#[=======================================================================[.rst:
+.. cmake:variable:: LLEXT_SETTINGS
+
+   The settings file of each check, instead of the nearest ``llext.toml``; ``OFF`` for none at all. A path starts at the
+   project's folder.
+#]=======================================================================]
+
 foreach(_llext_default IN ITEMS
     "LLEXT_FIRMWARE|what extensions are for: ELF files of a firmware or export tables"
     "LLEXT_HEAP|the heap of extensions, such as 8K, for their check"
-    "LLEXT_CHECK_OPTIONS|more options for the check of each extension, such as --ignore=export")
+    "LLEXT_CHECK_OPTIONS|more options for the check of each extension, such as --ignore=export"
+    "LLEXT_SETTINGS|the settings file of the check, instead of the nearest llext.toml; OFF: none")
   string(REGEX MATCH "^([A-Z_]+)[|](.*)" _llext_default "${_llext_default}")
   if(NOT DEFINED ${CMAKE_MATCH_1}) # a project with old policies would lose a variable of its own
     set(${CMAKE_MATCH_1} "" CACHE STRING "${CMAKE_MATCH_2}")

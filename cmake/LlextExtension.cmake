@@ -28,8 +28,9 @@
    changes.
 
    The check goes by the ``llext.toml`` (or ``[tool.llext]`` of ``pyproject.toml``) that is nearest above the
-   ``CMakeLists.txt``, in the project; what is given here goes before what it says. Each build looks whether there is
-   another one now.
+   ``CMakeLists.txt``, be it outside of the project, as ``llext check`` and ``llext build`` do, or by
+   :cmake:variable:`LLEXT_SETTINGS`; what is given here goes before what it says. Each build looks whether there is another
+   one now.
 
    The target ``llext_extensions`` builds all extensions of the project, those outside of the target ``all``, too: by
    ``EXCLUDE_FROM_ALL``. ``llext build`` does so.
@@ -73,7 +74,7 @@ function(llext_add_extension name)
     list(APPEND extensions_built "${file}")
   endforeach()
   _llext_chosen_profile()
-  _llext_settings(settings_options settings_file)
+  _llext_settings("${who}" settings_options settings_file)
 
   get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   if(NOT arg_OUTPUT)
@@ -204,13 +205,19 @@ function(_llext_write_flags target folder)
   file(GENERATE OUTPUT "${folder}/$<${multi_config}:$<CONFIG>/>$<COMPILE_LANGUAGE>.flags" CONTENT "${all}" TARGET ${target})
 endfunction()
 
-# _llext_settings(<options> <file>): the settings of the check, from this folder of the project up to its first one: the
-# build folder may be anywhere. Low level. Each build looks whether a file has come or gone; a pyproject.toml that is there
-# may get its table, or lose it.
-function(_llext_settings out_options out_file)
+# _llext_settings(<who> <options> <file>): the settings of the check: LLEXT_SETTINGS, else what is nearest from this folder
+# of the project upwards, for the build folder may be anywhere. Low level. Each build looks whether a file has come or
+# gone; a pyproject.toml that is there may get its table, or lose it.
+function(_llext_settings who out_options out_file)
   set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
   set(found "")
-  while(found STREQUAL "")
+  if(NOT "${LLEXT_SETTINGS}" STREQUAL "" AND NOT "${LLEXT_SETTINGS}" STREQUAL "OFF")
+    cmake_path(ABSOLUTE_PATH LLEXT_SETTINGS BASE_DIRECTORY "${CMAKE_SOURCE_DIR}" NORMALIZE OUTPUT_VARIABLE found)
+    if(NOT EXISTS "${found}" OR IS_DIRECTORY "${found}")
+      message(FATAL_ERROR "${who}: LLEXT_SETTINGS '${LLEXT_SETTINGS}': there is no such file")
+    endif()
+  endif()
+  while(found STREQUAL "" AND NOT "${LLEXT_SETTINGS}" STREQUAL "OFF")
     string(REPLACE "[" "[[]" pattern "${folder}")
     file(GLOB present CONFIGURE_DEPENDS "${pattern}/llext.toml" "${pattern}/pyproject.toml")
     if("${folder}/pyproject.toml" IN_LIST present)
@@ -224,12 +231,9 @@ function(_llext_settings out_options out_file)
         set(found "${folder}/pyproject.toml")
       endif()
     endif()
-    if(folder STREQUAL CMAKE_SOURCE_DIR)
-      break()
-    endif()
     cmake_path(GET folder PARENT_PATH above)
     if(above STREQUAL folder)
-      break() # the folder is none of the project's
+      break()
     endif()
     set(folder "${above}")
   endwhile()

@@ -178,7 +178,7 @@ function(_llext_zephyr_check who target calls)
     set(arg_EXPORTS zephyr_exports)
   endif()
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
-  _llext_settings(settings_options settings_file)
+  _llext_settings("${who}" settings_options settings_file)
   set_target_properties(${target} PROPERTIES
     LLEXT_ZEPHYR_EXPORTS "${arg_EXPORTS}"
     LLEXT_ZEPHYR_EXTENSIONS "${arg_EXTENSIONS}")

@@ -159,6 +159,7 @@ class Options:
     rerun: bool = False  # also those that are up to date
     heap: str = ""  # of extensions, for a job whose firmware does not say
     profile: str = ""  # the loader; "" leaves it to the project
+    settings: str = ""  # of the check: a file, or OFF; "" for the nearest one
     define: tuple[str, ...] = ()  # NAME=VALUE for CMake
     said: frozenset[str] = frozenset()  # variables that the command line gives: they go before those of presets
 

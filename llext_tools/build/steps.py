@@ -215,6 +215,7 @@ def _project_variables(job: Job, options: Options) -> dict[str, str]:
         "LLEXT_FIRMWARE": ";".join(files),
         "LLEXT_HEAP": (firmware.heap if firmware else "") or options.heap,
         "LLEXT_CHECK_OPTIONS": ";".join(f"--config={word}" for word in kconfig),
+        "LLEXT_SETTINGS": options.settings,
     }
 
 

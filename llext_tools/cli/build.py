@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
     check_defined(jobs, args.define)
     check_firmware(jobs)
     start = time.monotonic()
-    options = replace(matrix.options_of(args, source, args.define), said=said)
+    checked_by = os.path.abspath(args.settings) if args.settings else "OFF" if args.no_settings else ""
+    options = replace(matrix.options_of(args, source, args.define), said=said, settings=checked_by)
     results, code = matrix.run_jobs(jobs, args, options)
     try:
         if not elsewhere:
@@ -192,6 +193,7 @@ def variables_said(args: argparse.Namespace) -> frozenset[str]:
         if name in settings_build.OURS and not (args.preset and name in settings_build.OF_PRESETS):
             fail("usage", f"-D: `{name}` is for `llext build` to set", help=settings_build.OURS[name])
     options = {"LLEXT_PROFILE": args.profile, "LLEXT_HEAP": args.heap, "LLEXT_FIRMWARE": args.firmware}
+    options["LLEXT_SETTINGS"] = args.settings or args.no_settings
     return frozenset(name for name, value in options.items() if value) | frozenset(map(variable, args.define))
 
 

@@ -89,6 +89,11 @@ class Source:
     def folder(self) -> str:
         return os.path.dirname(os.path.abspath(self.path))
 
+    def named(self, path: str) -> str:
+        """A path in it, as messages name it: from the root on, if the file is named so, as in a build."""
+        full = os.path.normpath(os.path.join(self.folder, path))
+        return full if os.path.isabs(self.path) else _shortest(full)
+
 
 def open_source(path: str, data: bytes | None = None) -> Source:
     """Raises:
@@ -259,12 +264,12 @@ def _werror(source: Source, key: str, value: Any) -> Codes:
 
 
 def paths(source: Source, key: str, value: Any) -> tuple[str, ...]:
-    return tuple(_shortest(os.path.join(source.folder, path)) for path in texts(source, key, value))
+    return tuple(source.named(path) for path in texts(source, key, value))
 
 
 def one_path(source: Source, key: str, value: Any) -> str:
     given = text(source, key, value)
-    return _shortest(os.path.join(source.folder, given)) if given else ""
+    return source.named(given) if given else ""
 
 
 def _shortest(path: str) -> str:
@@ -278,7 +283,7 @@ def _shortest(path: str) -> str:
 def config(source: Source, key: str, value: Any) -> tuple[str, ...]:
     """Kconfig options as they are, and paths of files with them."""
     words = texts(source, key, value)
-    return tuple(word if "=" in word else _shortest(os.path.join(source.folder, word)) for word in words)
+    return tuple(word if "=" in word else source.named(word) for word in words)
 
 
 def heap(source: Source, key: str, value: Any) -> str:

@@ -138,16 +138,23 @@ def test_an_extension_is_checked_for_its_loader(project: Project) -> None:
 
 @pytest.mark.parametrize("name", ["llext.toml", "pyproject.toml"])
 def test_an_extension_is_checked_by_the_settings_of_its_project(project: Project, name: str) -> None:
-    """The nearest file above the CMakeLists.txt counts, and its changes; what lies above the project does not."""
+    """The nearest file above the CMakeLists.txt counts, outside of the project too, and its changes, or one by name."""
     need_toolchain("cortex-m4", "gcc")
     head = "" if name == "llext.toml" else "[project]\nversion = '1'\n\n[tool.llext]\n"
-    (project.root.parent / name).write_text(head + "no-key = 1\n")
+    above = project.root.parent / name
+    above.write_text(head + 'exports = "gone/zephyr.elf"\n')
     (project.root / "sub dir" / "deeper").mkdir(parents=True)
     (project.root / "sub dir" / "deeper" / "quiet.c").write_text("int quiet(void) { return 1; }\n")
     (project.root / "sub dir" / "deeper" / "CMakeLists.txt").write_text("llext_add_extension(quiet SOURCES quiet.c)\n")
     project.cmake_lists('add_subdirectory("sub dir/deeper")\n')
     project.configured("cortex-m4", "gcc")
-    assert "warning[no-exports]" in project.built(), "nothing above the project counts"
+    assert f"`{above.parent}/gone/zephyr.elf`" in one_line(project.build().stdout), (
+        "and no way through the build folder"
+    )
+    above.write_text(head)
+    assert "warning[no-exports]" in project.built()
+    above.write_text(head + "werror = true\n")
+    assert "error[no-exports]" in project.build().stdout
 
     settings = project.root / "sub dir" / name
     settings.write_text(head + "werror = true\n")
@@ -156,6 +163,12 @@ def test_an_extension_is_checked_by_the_settings_of_its_project(project: Project
     settings.write_text(head + 'ignore = "no-exports"\n')
     assert "no-exports" not in project.built(), "it is checked again, for the settings have changed"
     assert NOTHING_TO_DO in project.built()
+
+    (project.root / "strict.toml").write_text("werror = true\n")
+    project.configured("cortex-m4", "gcc", "-DLLEXT_SETTINGS=strict.toml")
+    assert "error[no-exports]" in project.build().stdout
+    project.configured("cortex-m4", "gcc", "-DLLEXT_SETTINGS=OFF")
+    assert "warning[no-exports]" in project.built()
 
 
 @pytest.mark.parametrize("generator", ["Ninja", "Unix Makefiles"])

@@ -35,6 +35,9 @@ EXTENSION = {
     "LLEXT_FIRMWARE 'fw.elf': there is no such file": (
         "set(LLEXT_FIRMWARE fw.elf)\nllext_add_extension(hello SOURCES hello.o)"
     ),
+    "LLEXT_SETTINGS 'no.toml': there is no such file": (
+        "set(LLEXT_SETTINGS no.toml)\nllext_add_extension(hello SOURCES hello.o)"
+    ),
     "LLEXT_CHECK_OPTIONS '--quiet' is none of --heap=, --config=, --ignore=, --select=, --werror": (
         "set(LLEXT_CHECK_OPTIONS --quiet)\nllext_add_extension(hello SOURCES hello.o)"
     ),

@@ -66,6 +66,31 @@ def test_presets_in_place_of_targets(folder: Path) -> None:
     assert seen(folder, "five")[:2] == ["7", "7K"], "the command line goes before a preset"
 
 
+def test_one_settings_file_for_the_build_and_its_checks(folder: Path) -> None:
+    """One above the project, then one that is named, then none; with a preset of the user, too."""
+    write_presets(
+        folder,
+        {
+            "name": "own",
+            "toolchainFile": "$env{LLEXT_CMAKE_DIR}/toolchains/llext.cmake",
+            "cacheVariables": variables(LLEXT_SETTINGS="OFF"),
+        },
+    )
+    (folder.parent / "llext.toml").write_text('exports = "no.elf"\n[build]\ntargets = "cortex-m4"\n', encoding="utf-8")
+    named = folder.parent / "named.toml"
+    named.write_text('entries = "missing_one"\n[build]\ntoolchains = "gcc"\n', encoding="utf-8")
+    for words, said in (
+        ((), "no.elf"),
+        (("--settings", str(named), "--target=cortex-m4"), "missing_one"),
+        (("--settings", str(named), "--preset=own"), "missing_one"),
+        (("--no-settings", "--target=cortex-m4", "--toolchain=gcc"), ""),
+        (("--preset=own",), ""),
+    ):
+        done = llext_build(folder, *words)
+        assert (done.returncode != 0, said in done.stderr) == (bool(said), True), done.stdout + done.stderr
+        assert "../" not in done.stderr
+
+
 def test_a_preset_with_the_name_of_a_job(folder: Path) -> None:
     """It says but one variable. Our own preset of that name, of a build before it was there, makes way for it."""
     job = ("--target=cortex-m4", "--toolchain=gcc")
