@@ -19,6 +19,7 @@ import llext_tools
 from llext_tools import paths
 from llext_tools.build.job import Job, Observer, Progress, Step
 from llext_tools.diag import fail
+from llext_tools.files import reason
 
 WIDE = "9999"  # columns: what our own commands print is not wrapped, for it is wrapped when we show it
 HOST_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "ASMFLAGS", "CMAKE_TOOLCHAIN_FILE")
@@ -58,21 +59,28 @@ class Children:
 
         Raises:
             StoppedError: ``stop()`` was called.
+            ToolError: ``tool-missing``: it is there, but the system cannot run it.
         """
         with self._lock:
             if self._stopped:
                 raise StoppedError
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                errors="backslashreplace",
-                env=environment,
-                start_new_session=True,
-            )
+            try:
+                child = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    encoding="utf-8",
+                    errors="backslashreplace",
+                    env=environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                if error.filename is None:
+                    raise
+                text = f"`{command[0]}` cannot be run: {reason(error)}"
+                fail("tool-missing", text, help="install it again, or another one in front of it in PATH")
             self._running.add(child)
             return child
 

@@ -16,7 +16,7 @@ import pytest
 from build_tools import TWO_EXTENSIONS, Tools
 from llext_tools import build
 from llext_tools.build import Failure, Job, Result, Step, logs, process, steps
-from llext_tools.errors import BuildError, UndefinedError
+from llext_tools.errors import BuildError, ToolError, UndefinedError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stand-ins are scripts with a #! line")
 
@@ -267,6 +267,16 @@ def test_an_output_that_cannot_be_written_fails_its_job_alone(tools: Tools, name
     assert (found.code, build.exit_code(results)) == ("file-unwritable", 3)
     assert found.message.startswith(f"cortex-m4-gcc: cannot write `{jobs[0].output}")
     assert found.help == "remove what is in the way, or take another folder: `--output FOLDER`"
+
+
+@pytest.mark.parametrize("text", ["#!/nowhere/python\n", "no program"])
+def test_a_tool_that_cannot_be_run_is_named(text: str, tmp_path: Path) -> None:
+    """As a script of an environment that has moved; it is no file of the project that cannot be read."""
+    tool = tmp_path / "cmake"
+    tool.write_text(text, encoding="utf-8")
+    tool.chmod(0o755)
+    with pytest.raises(ToolError, match=re.escape(f"`{tool}` cannot be run: ")):
+        process.Children().start([str(tool)], os.environ)
 
 
 def test_what_failed_is_said_even_where_nothing_can_be_removed(tools: Tools) -> None:
