@@ -2,6 +2,8 @@
 
 An installed wheel has them below the package itself, in the layout that ``CMakeLists.txt`` installs; a checkout has
 them beside the package. No pathlib here: ``llext cmake-dir`` is called by build systems over and over.
+
+And how a message names a path.
 """
 
 from __future__ import annotations
@@ -65,6 +67,15 @@ def cache_dir() -> str:
     else:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
     return os.path.join(base, "llext-tools")
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path for a message, as short as it gets: from the current folder, if that is shorter."""
+    whole = os.path.normpath(path)
+    try:
+        return min(os.path.relpath(whole), whole, key=len)
+    except (ValueError, OSError):  # on another drive; the current folder is gone
+        return whole
 
 
 def source_dirs() -> dict[str, str]:

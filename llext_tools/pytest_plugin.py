@@ -274,7 +274,7 @@ def _stale(config: pytest.Config, path: str) -> str:
     """That an extension is older than its sources, in a session once."""
     from llext_tools.build.stale import find_stale
     from llext_tools.jobs import parts
-    from llext_tools.testing.find import shown
+    from llext_tools.paths import shown
 
     seen = config.stash.setdefault(SEEN, set())
     found = None if path in seen else find_stale(path, config.rootpath)

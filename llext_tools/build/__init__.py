@@ -36,7 +36,6 @@ from llext_tools.build.report import (
     exit_code,
     noun,
     show_compiler_warnings,
-    shown,
 )
 from llext_tools.build.steps import cmake_variables, run_job
 
@@ -61,7 +60,6 @@ __all__ = [
     "keep_presets",
     "noun",
     "show_compiler_warnings",
-    "shown",
 ]
 
 

@@ -12,10 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llext_tools.build.job import LOG, Job
-from llext_tools.build.report import shown
 from llext_tools.diag import fail, listed
 from llext_tools.files import is_utf8
-from llext_tools.paths import OUTPUT
+from llext_tools.paths import OUTPUT, shown
 
 UNFIT = {
     ";": "`;`",

@@ -12,11 +12,12 @@ from llext_tools.artifact import DEBUG_SUFFIX, MANIFEST_SUFFIX, changed_files, m
 from llext_tools.artifact.facts import firmware_of
 from llext_tools.artifact.runs import with_runs
 from llext_tools.build.job import LOG, Failure, Job, Step
-from llext_tools.build.report import nearby, shown
+from llext_tools.build.report import nearby
 from llext_tools.build.runs import records_by_file, runs_of
 from llext_tools.diag import Diagnostic, listed
 from llext_tools.errors import FormatError, LlextError
 from llext_tools.files import reason, write_all, write_atomically
+from llext_tools.paths import shown
 
 EXTENSIONS = "llext-extensions.txt"
 """Written by the CMake package: on each line a .llext file, then what lies beside it, with tabs between them."""

@@ -6,12 +6,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from llext_tools.build.job import Failure, Job, Result, Step, Warned
 from llext_tools.diag import CODES, Diagnostic, Location, number
 from llext_tools.errors import BuildError
+from llext_tools.paths import shown
 
 FAILURES_SHOWN = 5  # kinds of failure, over all jobs
 WARNINGS_SHOWN = 5  # of compilers, over all jobs
@@ -33,7 +33,7 @@ def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
         names = list(dict.fromkeys(each.name for each, _ in same))
         at = warned.diagnostic.location
         if at is not None and os.path.isabs(at.file):
-            at = Location(file=shown(Path(at.file)))
+            at = Location(file=shown(at.file))
         notes = [f"in test {_list(tests)}"] if tests else []
         notes += [f"for {_list(names)}"] if len(results) > 1 else []
         found.append(warned.diagnostic._replace(location=at, notes=(*warned.diagnostic.notes, *notes)))
@@ -150,11 +150,6 @@ def exit_code(results: Sequence[Result]) -> int:
         for code in failure.codes or ("build-failed",)
     }
     return 0 if not codes else codes.pop() if len(codes) == 1 else BuildError.exit_code
-
-
-def shown(path: Path) -> str:
-    """A path as short as it gets: relative to this folder where it lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def nearby(line: str) -> str:

@@ -43,11 +43,11 @@ from llext_tools.build.output import (
 )
 from llext_tools.build.preset_files import foreign
 from llext_tools.build.process import Children, Shell
-from llext_tools.build.report import shown
 from llext_tools.build.runs import excluding, others, up_to_date
 from llext_tools.diag import listed
 from llext_tools.errors import FormatError
 from llext_tools.files import write_atomically
+from llext_tools.paths import shown
 
 STAMP = "llext-configured.json"
 INITIAL = "llext-initial.cmake"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from llext_tools.build import Firmware, Job, honoured_presets, keep_presets, shown
+from llext_tools.build import Firmware, Job, honoured_presets, keep_presets
 from llext_tools.build.cache import variable
 from llext_tools.build.folders import check_own
 from llext_tools.cli import matrix, settings, settings_build
@@ -24,7 +24,7 @@ from llext_tools.cli.signals import ends_like_ctrl_c
 from llext_tools.diag import fail
 from llext_tools.errors import LlextError
 from llext_tools.files import is_utf8
-from llext_tools.paths import BUILD, OUTPUT
+from llext_tools.paths import BUILD, OUTPUT, shown
 
 DESCRIPTION = (
     "Build the extensions of a CMake project, check them, and run their tests in the emulator, for each target and "

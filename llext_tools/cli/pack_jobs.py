@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llext_tools.arch import targets
-from llext_tools.build import shown
 from llext_tools.build.job import LOG
 from llext_tools.build.output import did_not_pass, ships_nothing
 from llext_tools.bundle.gather import Wanted
@@ -25,7 +24,7 @@ from llext_tools.diag import Diagnostic, Location, listed
 from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes
 from llext_tools.jobs import TOOLCHAINS, job_name, parts
-from llext_tools.paths import BUILD, OUTPUT
+from llext_tools.paths import BUILD, OUTPUT, shown
 
 
 class Project(NamedTuple):

@@ -12,13 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from llext_tools.build import shown
 from llext_tools.build.output import declared, gathered, size_and_time
 from llext_tools.build.stale import find_stale, newer_lists
 from llext_tools.bundle.gather import Wanted
 from llext_tools.bundle.pack import Packed
 from llext_tools.cli.pack_jobs import Project
 from llext_tools.diag import Diagnostic, Location, listed
+from llext_tools.paths import shown
 
 
 def outdated(project: Project, packed: Sequence[Packed], wanted: Wanted, *, whole: bool) -> Iterator[Diagnostic]:

@@ -21,6 +21,7 @@ from llext_tools.cli.policy import ALL, NONE, Codes, Policy, codes_of
 from llext_tools.diag import Location, Reporter, nearest
 from llext_tools.errors import UsageError
 from llext_tools.files import read_bytes, toml_fault
+from llext_tools.paths import shown
 
 FORMATS = ("text", "json", "sarif", "github")
 NAME, PYPROJECT = "llext.toml", "pyproject.toml"
@@ -92,7 +93,7 @@ class Source:
     def named(self, path: str) -> str:
         """A path in it, as messages name it: from the root on, if the file is named so, as in a build."""
         full = os.path.normpath(os.path.join(self.folder, path))
-        return full if os.path.isabs(self.path) else _shortest(full)
+        return full if os.path.isabs(self.path) else shown(full)
 
 
 def open_source(path: str, data: bytes | None = None) -> Source:
@@ -113,10 +114,10 @@ def find(folder: str = ".") -> str:
     while True:
         path = os.path.join(here, NAME)
         if os.path.isfile(path):
-            return _shortest(path)
+            return shown(path)
         path = os.path.join(here, PYPROJECT)
         if os.path.isfile(path) and _is_ours(path):
-            return _shortest(path)
+            return shown(path)
         above = os.path.dirname(here)
         if above == here:
             return ""
@@ -270,14 +271,6 @@ def paths(source: Source, key: str, value: Any) -> tuple[str, ...]:
 def one_path(source: Source, key: str, value: Any) -> str:
     given = text(source, key, value)
     return source.named(given) if given else ""
-
-
-def _shortest(path: str) -> str:
-    """From the current folder, if that is shorter: messages name it."""
-    try:
-        return min(os.path.relpath(path), os.path.normpath(path), key=len)
-    except ValueError:  # on another drive
-        return os.path.normpath(path)
 
 
 def config(source: Source, key: str, value: Any) -> tuple[str, ...]:

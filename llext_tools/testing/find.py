@@ -13,7 +13,7 @@ from llext_tools.diag import Diagnostic, listed
 from llext_tools.distributions import find_installed
 from llext_tools.errors import FormatError, UsageError
 from llext_tools.jobs import OPEN, Which, parts
-from llext_tools.paths import BUILD, OUTPUT
+from llext_tools.paths import BUILD, OUTPUT, shown
 
 
 def find_extension(
@@ -135,14 +135,6 @@ def _only(found: tuple[Path, list[Path]]) -> str:
         text = f"`{shown(folder)}` has several files `{paths[0].name}`"
         raise _unclear(text, f"name one of them: {listed(map(shown, paths))}")
     return str(paths[0])
-
-
-def shown(path: Path) -> str:
-    """From the current folder, if that is shorter."""
-    try:
-        return min(os.path.relpath(path), str(path), key=len)
-    except ValueError:  # on another drive
-        return str(path)
 
 
 def _not_there(name: Path, looked: list[str]) -> FormatError:

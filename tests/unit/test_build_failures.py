@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from build_tools import TWO_EXTENSIONS, Tools
-from llext_tools import build
+from llext_tools import build, paths
 from llext_tools.build import Failure, Job, Result, Step, logs, process, steps
 from llext_tools.errors import BuildError, ToolError, UndefinedError
 
@@ -265,7 +265,7 @@ def test_an_output_that_cannot_be_written_fails_its_job_alone(tools: Tools, name
     assert [result.passed for result in results] == [False, True]
     (found,) = build.diagnose(results)
     assert (found.code, build.exit_code(results)) == ("file-unwritable", 3)
-    assert found.message.startswith(f"cortex-m4-gcc: cannot write `{jobs[0].output}")
+    assert found.message.startswith(f"cortex-m4-gcc: cannot write `{paths.shown(jobs[0].output)}")
     assert found.help == "remove what is in the way, or take another folder: `--output FOLDER`"
 
 
@@ -288,4 +288,4 @@ def test_what_failed_is_said_even_where_nothing_can_be_removed(tools: Tools) -> 
     first, *_, last = build.diagnose(results)
     assert (first.code, first.message) == ("build-failed", "cortex-m4-gcc: building `sub/a.c.obj` failed")
     assert (last.code, build.exit_code(results)) == ("file-unwritable", 12)
-    assert last.message.startswith(f"cortex-m4-gcc: cannot remove `{tools.job().output / 'old.llext'}`: ")
+    assert last.message.startswith(f"cortex-m4-gcc: cannot remove `{paths.shown(tools.job().output / 'old.llext')}`: ")

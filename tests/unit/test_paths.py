@@ -75,3 +75,19 @@ def test_what_the_package_brings_along_is_there() -> None:
         assert os.path.isfile(path)
     assert os.path.isfile(os.path.join(paths.include_dir(), "llext", "symbol.h"))
     assert os.path.isfile(os.path.join(paths.samples_dir(), "CMakeLists.txt"))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("{}/project/b.c", os.path.join("project", "b.c")),
+        ("{}/build of it/../project/b.c", os.path.join("project", "b.c")),
+        ("project/b.c", os.path.join("project", "b.c")),
+        ("{}/../of another", os.path.join("..", "of another")),
+        ("{}", "."),
+        (os.sep + "x", os.sep + "x"),
+    ],
+)
+def test_a_message_names_a_path_in_the_shorter_way(path: str, said: str, project: Path) -> None:
+    assert paths.shown(path.format(project)) == said
+    assert paths.shown(Path(path.format(project))) == said
