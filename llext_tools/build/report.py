@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llext_tools.build.job import Failure, Job, Result, Step, Warned
-from llext_tools.diag import CODES, Diagnostic, Location, number
+from llext_tools.diag import CODES, Diagnostic, Location, listed, number
 from llext_tools.errors import BuildError
 from llext_tools.paths import shown
 
 FAILURES_SHOWN = 5  # kinds of failure, over all jobs
 WARNINGS_SHOWN = 5  # of compilers, over all jobs
+NAMES_SHOWN = 8  # of tests or jobs that have the same
 
 
 def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
@@ -29,13 +30,13 @@ def diagnose_warnings(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
     found: list[Diagnostic] = []
     for same in alike.values():
         warned = same[0][1]
-        tests = list(dict.fromkeys(f"`{each.test}`" for _, each in same if each.test))
-        names = list(dict.fromkeys(each.name for each, _ in same))
+        tests = dict.fromkeys(each.test for _, each in same if each.test)
+        names = dict.fromkeys(each.name for each, _ in same)
         at = warned.diagnostic.location
         if at is not None and os.path.isabs(at.file):
             at = Location(file=shown(at.file))
-        notes = [f"in test {_list(tests)}"] if tests else []
-        notes += [f"for {_list(names)}"] if len(results) > 1 else []
+        notes = [f"in test {listed(tests, NAMES_SHOWN)}"] if tests else []
+        notes += [f"for {listed(names, NAMES_SHOWN)}"] if len(results) > 1 else []
         found.append(warned.diagnostic._replace(location=at, notes=(*warned.diagnostic.notes, *notes)))
     return (*found, *_nothing_built(results))
 
@@ -44,7 +45,7 @@ def _nothing_built(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
     """A warning if no job has an extension: a project may have none for some targets, but hardly for all."""
     if not results or any(result.failures or result.artifacts for result in results):
         return ()
-    text = f"the project adds no extension for {_list([result.job.name for result in results])}"
+    text = f"the project adds no extension for {listed((result.job.name for result in results), NAMES_SHOWN)}"
     cure = "`llext_add_extension(NAME SOURCES ...)` in a CMakeLists.txt adds one"
     return (Diagnostic("build-empty", text, "warning", help=cure),)
 
@@ -107,13 +108,13 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
     groups = failures_alike(results)
     for same in groups[:FAILURES_SHOWN]:
         job, failure = same[0]
-        others = list(dict.fromkeys(f"`{each.what}`" for _, each in same if each.what != failure.what))
-        elsewhere = list(dict.fromkeys(each.name for each, _ in same if each != job))
+        others = dict.fromkeys(each.what for _, each in same if each.what != failure.what)
+        elsewhere = dict.fromkeys(each.name for each, _ in same if each != job)
         notes = []
         if others:
-            notes.append(f"the same for {_list(others)}")
+            notes.append(f"the same for {listed(others, NAMES_SHOWN)}")
         if elsewhere:
-            notes.append(f"and for {_list(elsewhere)}")
+            notes.append(f"and for {listed(elsewhere, NAMES_SHOWN)}")
         if len(found) == FAILURES_SHOWN - 1 and (more := len(groups) - FAILURES_SHOWN) > 0:
             notes.append(f"{more} more kinds of failure are in the logs of the targets")
         found.append(
@@ -156,11 +157,6 @@ def nearby(line: str) -> str:
     """A line of a log, in which the names of files below this folder start here; words such as options stay whole."""
     here = os.path.join(os.getcwd(), "")
     return line if here == os.sep else re.sub(rf"(?<![^\s`'\"(]){re.escape(here)}(?=[^\s:=])", "", line)
-
-
-def _list(names: Sequence[str], most: int = 8) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _neutral(line: str, job: Job) -> str:

@@ -112,7 +112,7 @@ def test_our_warnings_are_read_back(tools: Tools) -> None:
     tools.plan({**TWO_EXTENSIONS, "ctest": {"junit": junit + "</testcase></testsuite>"}})
     results = tools.run(tools.job("cortex-m4"), tools.job("rv32imac"))
     (found,) = build.diagnose_warnings(results)
-    assert found == diagnostic._replace(notes=("two", "in test `runs`", "for cortex-m4-gcc, rv32imac-gcc"))
+    assert found == diagnostic._replace(notes=("two", "in test `runs`", "for `cortex-m4-gcc` and `rv32imac-gcc`"))
     assert build.exit_code(results) == 0
 
 

@@ -196,7 +196,7 @@ def test_alike_failures_are_one_diagnostic(tools: Tools) -> None:
 
     (found,) = build.diagnose([failed("cortex-m4", "one", "two"), failed("rv32imac", "one")])
     assert found.message == "cortex-m4-gcc: test `one` failed"
-    assert found.notes == ("the same for `two`", "and for rv32imac-gcc")
+    assert found.notes == ("the same for `two`", "and for `rv32imac-gcc`")
 
 
 def test_exit_code_is_that_of_the_class_all_failures_share(tools: Tools) -> None:
