@@ -34,7 +34,7 @@ CODES: dict[str, Code] = {
     "usage": Code(errors.UsageError, ""),
     "settings-syntax": Code(errors.UsageError, ""),
     "file-unreadable": Code(errors.FormatError, "", "sometimes"),
-    "file-unwritable": Code(errors.FormatError, ""),
+    "file-unwritable": Code(errors.FormatError, "", "sometimes"),
     "archive-malformed": Code(errors.FormatError, ""),
     # the object itself
     "elf-magic": Code(errors.FormatError, "ENOEXEC"),
@@ -125,7 +125,7 @@ CODES: dict[str, Code] = {
     "slid-missing": Code(errors.UndefinedError, "ENODATA", "sometimes"),
     "slid-stale": Code(errors.UndefinedError, "", "sometimes"),
     # CPU and binary interface against the firmware's
-    "abi-machine": Code(errors.AbiError, ""),
+    "abi-machine": Code(errors.AbiError, "ENOEXEC"),
     "abi-isa": Code(errors.AbiError, ""),
     "abi-float": Code(errors.AbiError, "", "sometimes"),
     "abi-enum-size": Code(errors.AbiError, "", "sometimes"),

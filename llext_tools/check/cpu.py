@@ -38,12 +38,12 @@ def machine(subject: Subject) -> Iterator[Diagnostic]:
     if subject.firmware is None or _sides(subject):
         return
     compared = subject.profile.checks_ident and subject.profile.loader_rows
-    returned = "ENOEXEC" if compared else ""
+    returned = "" if compared else "0"
     yield from same_machine(subject.obj, subject.firmware.exports, subject.at(), returned)
 
 
-def same_machine(obj: ElfObject, exports: ExportTable, at: Location, returned: str = "") -> Iterator[Diagnostic]:
-    """``abi-machine``; ``returned``: the errno of llext_load()."""
+def same_machine(obj: ElfObject, exports: ExportTable, at: Location, returned: str = "0") -> Iterator[Diagnostic]:
+    """``abi-machine``; ``returned``: as of a Diagnostic, "0" where no loader is known that compares."""
     bits = exports.cpu.bits if exports.cpu else 0
     if exports.machine in (0, obj.machine) and bits in (0, obj.bits):
         return
