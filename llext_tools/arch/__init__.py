@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from llext_tools.arch.model import Target
-from llext_tools.diag import fail
+from llext_tools.diag import fail, nearest
 
 if TYPE_CHECKING:
     from llext_tools.arch.base import Arch
@@ -65,9 +65,7 @@ def target(name: str) -> Target:
     """
     known = targets()
     if name not in known:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean `{near[0]}`?" if near else "the targets are " + ", ".join(known)
+        near = nearest(name, known)
+        hint = f"did you mean `{near}`?" if near else "the targets are " + ", ".join(known)
         fail("target-unknown", f"there is no target `{name}`", help=hint)
     return known[name]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from llext_tools.check.subject import Offer, Rule, Subject
-from llext_tools.diag import Diagnostic, listed
+from llext_tools.diag import Diagnostic, listed, nearest
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.elf.read import reloc_tables
@@ -180,15 +180,13 @@ def entry_missing(subject: Subject) -> Iterator[Diagnostic]:
 
 
 def _missing(subject: Subject, name: str, exported: tuple[str, ...]) -> Diagnostic:
-    from difflib import get_close_matches  # needed only here, where something is wrong already
-
     y = subject.obj.symbols
     defined = y.names((y.shndx != elf.SHN_UNDEF).nonzero()[0].tolist())
-    near = get_close_matches(name, exported, 1, 0.6)
+    near = nearest(name, exported)
     if name in defined:
         note, cure = f"it is defined, but has no entry in `{EXPORTED}`", f"`LL_EXTENSION_SYMBOL({name});` exports it"
     elif near:
-        note, cure = f"it exports {listed(exported)}", f"did you mean `{near[0]}`?"
+        note, cure = f"it exports {listed(exported)}", f"did you mean `{near}`?"
     else:
         note = f"it exports {listed(exported) or 'nothing'}"
         cure = f"define `{name}`, and export it with `LL_EXTENSION_SYMBOL({name});`"

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
-from llext_tools.diag import fail
+from llext_tools.diag import fail, nearest
 from llext_tools.host.areas import Area
 from llext_tools.host.faults import explain
 from llext_tools.host.memory import page_runs
@@ -222,8 +221,8 @@ def parse_mmio(text: str, bits: int = 32) -> Mmio:
     known: dict[str, Callable[[Print], Device]] = {"zero": lambda _: Zero(), "ram": lambda _: Ram(size)}
     known |= {name: partial(Uart, model) for name, model in UARTS.items()}
     if kind not in known:
-        near = get_close_matches(kind, KINDS, 1)
-        advice = f"did you mean `{near[0]}`?" if near else f"the kinds are {', '.join(KINDS)}"
+        near = nearest(kind, KINDS)
+        advice = f"did you mean `{near}`?" if near else f"the kinds are {', '.join(KINDS)}"
         fail("usage", f"`--mmio {text}`: there is no kind `{kind}`", help=advice)
     return Mmio(start, size, text, known[kind])
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from difflib import get_close_matches
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from llext_tools.diag import Location, fail
+from llext_tools.diag import Location, fail, nearest
 
 if TYPE_CHECKING:
     from llext_tools.host.guest import Guest
@@ -72,8 +71,8 @@ def load_python(where: str, option: str) -> Found:
         fail("file-unreadable", f"`{option}`: there is no file `{path}`{where}", at=Location(path))
     module = _module(os.path.abspath(path))
     if not hasattr(module, name):
-        near = get_close_matches(name, vars(module), 1)
-        fail("usage", f"`{option}`: {path} defines no `{name}`", help=f"did you mean `{near[0]}`?" if near else "")
+        near = nearest(name, vars(module))
+        fail("usage", f"`{option}`: {path} defines no `{name}`", help=f"did you mean `{near}`?" if near else "")
     return Found(f"`{name}` of {os.path.basename(path)}", getattr(module, name))
 
 

@@ -48,7 +48,7 @@ from llext_tools.abi.types import Interface, Layout, Signature
 from llext_tools.arch import by_machine
 from llext_tools.arch.base import Cpu
 from llext_tools.arch.model import FloatAbi
-from llext_tools.diag import Location, Reporter, fail
+from llext_tools.diag import Location, Reporter, fail, nearest
 from llext_tools.elf.model import Bytes, ElfObject, string_at
 from llext_tools.elf.read import read_object
 from llext_tools.elf.slid import AREA, PREPARED, WIDTHS, slid, slid_from, slid_text
@@ -636,11 +636,9 @@ def _row_of(source: _Source, name: str, value: Any, assign: str) -> Row:
     meant: list[str] = []
     for key in value:
         if key not in KEYS:
-            from difflib import get_close_matches
-
-            near = get_close_matches(key, KEYS, 1)
-            meant += near
-            hint = f"did you mean `{near[0]}`?" if near else f"the keys are {', '.join(f'`{k}`' for k in KEYS)}"
+            near = nearest(key, KEYS)
+            meant.append(near)
+            hint = f"did you mean `{near}`?" if near else f"the keys are {', '.join(f'`{k}`' for k in KEYS)}"
             source.error(line, f"`{name}` has an unknown key `{key}`", help=hint)
     if "address" not in value:
         if "address" not in meant:

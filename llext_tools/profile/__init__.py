@@ -12,7 +12,7 @@ from os import listdir
 from os.path import dirname, join
 from typing import Annotated, Literal, NamedTuple, get_origin, get_type_hints
 
-from llext_tools.diag import fail
+from llext_tools.diag import fail, nearest
 
 DEFAULT = "zephyr-next"
 
@@ -76,10 +76,8 @@ def load(name: str = DEFAULT) -> Profile:
         UsageError: ``usage``, with the nearest name.
     """
     if name not in names():
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, names(), 1)
-        hint = f"did you mean `{near[0]}`?" if near else "the profiles are " + ", ".join(names())
+        near = nearest(name, names())
+        hint = f"did you mean `{near}`?" if near else "the profiles are " + ", ".join(names())
         fail("usage", f"there is no loader profile `{name}`", help=hint)
     with open(join(dirname(__file__), f"{name}.toml"), "rb") as file:
         data = tomllib.load(file)

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from llext_tools.c.types import Prototype
 from llext_tools.c.values import near
-from llext_tools.diag import fail, listed
+from llext_tools.diag import fail, listed, nearest
 from llext_tools.elf import structs as elf
 from llext_tools.elf.model import ElfObject
 from llext_tools.host import builtin
@@ -90,7 +89,7 @@ def replace(
             where = "the firmware" if firmware else exports.source
             text = f"neither {where} nor the extension has a function `{name}` to be replaced"
             everybody = [*exports.by_name, *defined]
-            if get_close_matches(name, everybody, 1):
+            if nearest(name, everybody):
                 fail("override-unknown", text + near(name, everybody))
             imports = listed((name for image in images for name in imported(image)), 8)
             fail("override-unknown", text, help=f"the extension calls {imports}" if imports else "")
