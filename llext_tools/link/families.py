@@ -168,8 +168,8 @@ _VERBS = {
 _INTEGER_VERBS = {
     "div": "divides signed", "udiv": "divides unsigned", "mod": "takes the remainder of signed",
     "umod": "takes the remainder of unsigned", "divmod": "divides signed", "udivmod": "divides unsigned",
-    "mul": "multiplies", "ashl": "shifts", "ashr": "shifts", "lshr": "shifts", "neg": "negates", "cmp": "compares",
-    "ucmp": "compares", "clz": "counts the leading zeros of", "ctz": "counts the trailing zeros of",
+    "mul": "multiplies", "mulo": "multiplies", "ashl": "shifts", "ashr": "shifts", "lshr": "shifts", "neg": "negates",
+    "cmp": "compares", "ucmp": "compares", "clz": "counts the leading zeros of", "ctz": "counts the trailing zeros of",
     "ffs": "finds the lowest bit of", "popcount": "counts the bits of", "parity": "takes the parity of",
     "bswap": "turns the bytes round of", "clrsb": "counts the redundant sign bits of", "abs": "takes the sign from",
     "absv": "takes the sign from", "addv": "adds", "subv": "subtracts", "mulv": "multiplies", "negv": "negates",

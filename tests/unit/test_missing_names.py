@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+import built
+from llext_tools import toolchains
 from llext_tools.link.exports import ExportTable
+from llext_tools.link.families import operation
 from llext_tools.link.hints import MATHS
 from llext_tools.link.missing import Reasons
 
@@ -26,6 +31,7 @@ EXPORTS = ExportTable.of({"printk": 1, "gpio_pin_set": 2, "k_msleep": 3, "__aeab
         ("__gnu_thumb1_case_uqi", "COMPILER_RUNTIME"),
         ("__udivdi3", "COMPILER_RUNTIME"),
         ("__adddf3", "COMPILER_RUNTIME"),
+        ("__mulodi4", "COMPILER_RUNTIME"),
         ("__aeabi_atexit", "-fno-use-cxa-atexit"),
         ("__dso_handle", "-fno-use-cxa-atexit"),
         ("_ZdlPvj", "the firmware's allocator"),
@@ -61,3 +67,15 @@ def test_advice(name: str, part: str) -> None:
 def test_maths_has_no_names_that_end_alike() -> None:
     """``erf`` is erf, not er for float: the names with a suffix are never taken for others."""
     assert not {name for name in MATHS if name[-1] in "fl" and name[:-1] in MATHS}
+
+
+@pytest.mark.toolchain
+@pytest.mark.parametrize("target", ["cortex-m4", "rv32imac"])
+def test_all_that_clangs_library_multiplies_is_known(target: str) -> None:
+    """Oracle: nm lists the functions of the library."""
+    zig = built.find(target, "zig")
+    library = toolchains.compiler_runtime(zig.target, zig.toolchain)
+    names = set(re.findall(r"\b__mulo?[sdt]i[34]$", zig.binutils("nm", library).stdout, re.MULTILINE))
+    assert {"__multi3", "__mulosi4", "__mulodi4", "__muloti4"} <= names
+    for name in names:
+        assert re.fullmatch(r"multiplies (32|64|128)-bit integers", operation(name)), name
