@@ -1,4 +1,4 @@
-"""Reading a file whole, and writing files so that each is there complete or not at all."""
+"""Reading a file whole, writing files so that each is there complete or not at all, and what is in a folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from importlib.machinery import all_suffixes
 from typing import TYPE_CHECKING, TypeAlias
 
 from llext_tools.diag import fail
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST = 1 << 30
 """Bytes of a file that is read: a device may have no end."""
+MODULES = tuple(all_suffixes())
 
 
 def read_bytes(path: Path) -> bytes:
@@ -179,3 +181,18 @@ def reason(error: Exception) -> str:
     """Why the system refuses something, for a message: it begins in lower case, without a full stop at its end."""
     text = (getattr(error, "strerror", None) or str(error)).rstrip(".")
     return text[:1].lower() + text[1:]
+
+
+def modules_in(folder: str) -> list[str]:
+    """The names that Python finds in a folder when it imports: modules, and folders that are packages."""
+    with os.scandir(folder) as entries:
+        return sorted(each.name for each in entries if each.name.endswith(MODULES) or _is_package(each.path))
+
+
+def names_in(folder: str) -> list[str]:
+    """All that is in a folder, but for what Python keeps there of modules."""
+    return sorted(name for name in os.listdir(folder) if name != "__pycache__")
+
+
+def _is_package(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, "__init__.py"))

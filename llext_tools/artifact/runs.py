@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from importlib.machinery import all_suffixes
 from typing import Any
 
 from llext_tools.artifact import DIGEST, Artifact, is_basename, of_format, with_files_last
@@ -19,7 +18,6 @@ from llext_tools.diag import Location, fail
 from llext_tools.files import read_bytes
 
 FORMAT = 1
-SUFFIXES = tuple(all_suffixes())
 REPEATED = ("test", "calls", "placements", "firmware")
 """Keys of a record that a manifest repeats: what is the same whoever has run the test, and where."""
 
@@ -80,18 +78,3 @@ def _run(artifact: Artifact, record: dict[str, Any]) -> dict[str, Any]:
 
 def _names(artifact: Artifact) -> set[str]:
     return {os.path.basename(path) for path in artifact.paths}
-
-
-def modules_in(folder: str) -> list[str]:
-    """The names that Python finds in a folder when it imports: modules, and folders that are packages."""
-    with os.scandir(folder) as entries:
-        return sorted(each.name for each in entries if each.name.endswith(SUFFIXES) or _is_package(each.path))
-
-
-def names_in(folder: str) -> list[str]:
-    """All that is in a folder, but for what Python keeps there of modules."""
-    return sorted(name for name in os.listdir(folder) if name != "__pycache__")
-
-
-def _is_package(folder: str) -> bool:
-    return os.path.isfile(os.path.join(folder, "__init__.py"))

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import llext_tools
-from llext_tools.artifact.runs import modules_in, names_in
 from llext_tools.build.job import Job
 from llext_tools.build.process import environment
+from llext_tools.files import modules_in, names_in
 
 RUNS = "llext-runs.txt"  # written by the CMake package: record, test, CTest's file ("" for a build step)
 LONGEST = 12_000  # characters of an expression for CTest

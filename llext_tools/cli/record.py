@@ -27,9 +27,9 @@ from typing import Any
 
 import llext_tools
 from llext_tools.artifact import digest, named_file
-from llext_tools.artifact.runs import FORMAT, modules_in, names_in
+from llext_tools.artifact.runs import FORMAT
 from llext_tools.diag import fail
-from llext_tools.files import read_bytes, reason, remove, spare, write_atomically, write_cure
+from llext_tools.files import modules_in, names_in, read_bytes, reason, remove, spare, write_atomically, write_cure
 
 AT_LARGE = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "socket.connect")
 """Audit events after which nobody knows what a run depends on."""
