@@ -237,7 +237,7 @@ def _table(source: Source) -> Mapping[str, Any]:
 def text(source: Source, key: str, value: Any) -> str:
     if isinstance(value, str) and value:
         return value
-    source.error(f"`{key}` is {kind(value)}, not text", key)
+    source.error(f"`{key}` is {_no_text(value)}", key)
     return ""
 
 
@@ -248,8 +248,12 @@ def texts(source: Source, key: str, value: Any) -> tuple[str, ...]:
         source.error(f"`{key}` is {kind(value)}, neither text nor a list of texts", key)
         return ()
     for wrong in (each for each in values if not isinstance(each, str) or not each):
-        source.error(f"`{key}` holds {kind(wrong)}, not text", key)
+        source.error(f"`{key}` {'is' if wrong is value else 'holds'} {_no_text(wrong)}", key)
     return tuple(each for each in values if isinstance(each, str))
+
+
+def _no_text(value: object) -> str:
+    return "an empty text" if value == "" else f"{kind(value)}, not text"
 
 
 def _codes(source: Source, key: str, value: Any) -> Codes:
@@ -349,7 +353,7 @@ def kind(value: object) -> str:
     if isinstance(value, (int, float)):
         return "a number"
     if isinstance(value, str):
-        return "text" if value else "empty"
+        return "text"
     if isinstance(value, (dict, list)):
         return "a table" if isinstance(value, dict) else "a list"
     return "a date or time"

@@ -75,9 +75,9 @@ def test_paths_start_at_the_folder_of_the_file(project: Path, monkeypatch: pytes
 @pytest.mark.parametrize("key", ["exports", "entries", "config", "select"])
 def test_a_list_holds_no_empty_text(key: str, project: Path) -> None:
     """The path of the folder would come of it, or a name that nothing can have."""
-    for value in ('""', '["", "x=1"]'):
+    for value, verb in ('""', "is"), ('["", "x=1"]', "holds"):
         first, *_ = problems(f"# nothing\n{key} = {value}\n", project)
-        assert first[:2] == (2, f"`{key}` holds empty, not text")
+        assert first[:2] == (2, f"`{key}` {verb} an empty text")
 
 
 @pytest.mark.parametrize(
