@@ -102,7 +102,7 @@ def installed(name: str, *, target: str = "", distribution: str = "") -> str:
         target: one of ``llext targets``; needed if it is there for several.
         distribution: that has brought it; needed if several have one of this name.
     Raises:
-        UsageError: ``usage``: there is none, or nothing says which one is meant.
+        UsageError: ``usage``: there is none. ``build-ambiguous``: nothing says which one is meant.
     """
     path = find_installed(f"{distribution}:{name}" if distribution else name, target)
     if path is None:
@@ -118,7 +118,8 @@ def find_installed(word: str, target: str = "", toolchain: str = "") -> str | No
     Returns:
         None if it is no name, or nobody's.
     Raises:
-        UsageError: ``usage``: there are several, or there is one, but for other targets or from other toolchains.
+        UsageError: ``build-ambiguous``: there are several. ``usage``: there is one, but for other targets or from other
+            toolchains.
     """
     every, asked = named_so(word, target), named(word)
     if not every or asked is None:
@@ -131,12 +132,12 @@ def find_installed(word: str, target: str = "", toolchain: str = "") -> str | No
     targets, jobs = (list(dict.fromkeys(each)) for each in ([e.target for e in found], [e.job for e in found]))
     if len(targets) > 1:
         text = f"{what} is there for {listed(targets, 6)}"
-        fail("usage", text, help=f"choose one, such as `{name}@{targets[0]}`")
+        fail("build-ambiguous", text, help=f"choose one, such as `{name}@{targets[0]}`")
     if len(jobs) > 1:
         text = f"{what} is there several times for `{targets[0]}`: {listed(jobs, 6)}"
-        fail("usage", text, help=f"choose one, such as `{name}@{jobs[0]}`")
+        fail("build-ambiguous", text, help=f"choose one, such as `{name}@{jobs[0]}`")
     if len(found) > 1:
-        fail("usage", f"{what} is there {len(found):,} times", help=f"name the file: {found[0].path}")
+        fail("build-ambiguous", f"{what} is there {len(found):,} times", help=f"name the file: {found[0].path}")
     return found[0].path
 
 
@@ -144,7 +145,8 @@ def named_so(word: str, target: str = "") -> list[Installed]:
     """All that a word is the name of, of one distribution; nothing if it is no name, or nobody's.
 
     Raises:
-        UsageError: ``usage``: several distributions have it, or one has, but for other targets.
+        UsageError: ``build-ambiguous``: several distributions have it, or the word ends with ``@``. ``usage``: one has
+            it, but for other targets.
     """
     asked = named(word)
     every = _called(asked, installed_extensions()) if asked else []
@@ -154,7 +156,7 @@ def named_so(word: str, target: str = "") -> list[Installed]:
     jobs, targets = ({getattr(each, key): None for each in every} for key in ("job", "target"))
     if asked.job == "":
         text = f"`{word}` does not say what the extension is built for, {listed(jobs, 6)}"
-        fail("usage", text, help=f"choose one, such as `{name}@{next(iter(jobs))}`, or leave the `@` out")
+        fail("build-ambiguous", text, help=f"choose one, such as `{name}@{next(iter(jobs))}`, or leave the `@` out")
     found = _built_for(asked.job, every) if asked.job else [each for each in every if target in ("", each.target)]
     if not found:
         there, chosen = (jobs, asked.job) if asked.job else (targets, target)
@@ -164,7 +166,8 @@ def named_so(word: str, target: str = "") -> list[Installed]:
     titles = list(dict.fromkeys(each.distribution for each in found))
     if len(titles) > 1:
         cure = f"say whose you mean: {' or '.join(f'`{title}:{word}`' for title in titles)}"
-        fail("usage", f"several distributions have the installed extension `{word}`: {listed(titles, 6)}", help=cure)
+        text = f"several distributions have the installed extension `{word}`: {listed(titles, 6)}"
+        fail("build-ambiguous", text, help=cure)
     return found
 
 

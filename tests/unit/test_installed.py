@@ -226,6 +226,7 @@ def test_a_name_of_several_says_how_to_choose(site: Site, message: str, command:
     code, text = llext(*command, "blink")
     text = " ".join(text.split())
     assert code == 2
+    assert "error[build-ambiguous]: " in text
     assert message in text
     advice = re.findall(r"`([^`]+)`", text.partition("= help: ")[2])
     assert advice
