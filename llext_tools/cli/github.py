@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from llext_tools.cli.render import from_here, on_the_board, printable
+from llext_tools.cli.render import from_here, message_lines, printable
 from llext_tools.diag import Diagnostic
 
 
@@ -26,15 +26,8 @@ def annotation(d: Diagnostic, more: Iterable[str] = (), *, place: tuple[str, int
     """
     at = d.location
     file, line = place or ((at.source or at.file, at.line) if at else ("", None))
-    lines = [
-        d.message,
-        *([f"at {at}"] if at else []),
-        *d.detail,
-        *(f"note: {text}" for text in (*d.notes, *more)),
-    ]
-    lines += [f"note: {fact}"] if (fact := on_the_board(d)) and fact not in d.notes else []
-    lines += [f"help: {d.help}"] if d.help else []
-    return command(d.severity, d.code, lines, file, line)
+    first, *rest = message_lines(d, more)
+    return command(d.severity, d.code, [first, *([f"at {at}"] if at else []), *rest], file, line)
 
 
 def command(severity: str, title: str, lines: Iterable[str], file: str = "", line: int | None = None) -> str:

@@ -97,6 +97,14 @@ def on_the_board(diagnostic: Diagnostic) -> str:
     return f"on the board, {function}() fails here with -{diagnostic.errno}"
 
 
+def message_lines(d: Diagnostic, more: Iterable[str] = ()) -> list[str]:
+    """A diagnostic for a service that shows its place and code itself; ``more``: notes behind those that it has."""
+    notes = [*d.notes, *more]
+    if (fact := on_the_board(d)) and fact not in d.notes:  # one that was read back from a log has it
+        notes.append(fact)
+    return [d.message, *d.detail, *(f"note: {text}" for text in notes), *([f"help: {d.help}"] if d.help else [])]
+
+
 def printable(text: str, keep: str = "") -> str:
     """Text in which whatever a terminal would obey is spelt out: names in a file may hold anything."""
     if text.isprintable():

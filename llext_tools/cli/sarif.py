@@ -21,7 +21,7 @@ from urllib.parse import quote
 from llext_tools import __version__, explain
 from llext_tools.cli.findings import Report
 from llext_tools.cli.policy import UNSEEN
-from llext_tools.cli.render import on_the_board, printable
+from llext_tools.cli.render import message_lines, printable
 from llext_tools.diag import CODES, Diagnostic, Location
 
 Json: TypeAlias = dict[str, Any]
@@ -81,14 +81,11 @@ def rule(code: str, found: Sequence[Diagnostic]) -> Json:
 
 
 def result(d: Diagnostic, index: int, mark: str) -> Json:
-    lines = [d.message, *d.detail, *(f"note: {text}" for text in d.notes)]
-    lines += [f"note: {fact}"] if (fact := on_the_board(d)) else []
-    lines += [f"help: {d.help}"] if d.help else []
     found: Json = {
         "ruleId": d.code,
         "ruleIndex": index,
         "level": d.severity,
-        "message": {"text": "\n".join(map(escaped, lines))},
+        "message": {"text": "\n".join(map(escaped, message_lines(d)))},
         "partialFingerprints": {FINGERPRINT: mark},
     }
     if d.location:
