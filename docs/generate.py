@@ -127,11 +127,11 @@ def settings_file() -> str:
     pack = [(f"`{key}`", f"`{row.form}`", row.text) for key, row in settings_pack.KEYS.items()]
     return page(
         "Settings",
-        "What a project always wants of `llext check` goes into a file, `llext.toml`, or into the table `[tool.llext]` "
-        "of `pyproject.toml`. The nearest one counts, from the current folder upwards; in one folder `llext.toml` "
-        "goes before `pyproject.toml`. `--settings FILE` names another one, `--no-settings` uses none. "
-        "`llext_add_extension()` looks from the folder of its `CMakeLists.txt` upwards, unless `llext build` was given "
-        "one of these options, or CMake `LLEXT_SETTINGS`; each build looks again, so that a file may come or go.",
+        "What a project always wants of `llext check`, `build` and `pack` goes into a file, `llext.toml`, or into the "
+        "table `[tool.llext]` of `pyproject.toml`. The nearest one counts, from the current folder upwards; in one "
+        "folder `llext.toml` goes before `pyproject.toml`. `--settings FILE` names another one, `--no-settings` uses "
+        "none. `llext_add_extension()` looks from the folder of its `CMakeLists.txt` upwards, unless `llext build` was "
+        "given one of these options, or CMake `LLEXT_SETTINGS`; each build looks again, so that a file may come or go.",
         f"```toml\n{SETTINGS}```",
         table(("key", "for example", "what it does", "option"), [(*row[:3], row[3] and f"`{row[3]}`") for row in rows]),
         "An option on the command line takes the place of its key. The keys may stand in a table `[check]`. Paths "

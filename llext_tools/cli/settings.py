@@ -1,4 +1,6 @@
-"""Settings of ``llext check`` that a project keeps in a file: ``llext.toml``, or ``[tool.llext]`` of pyproject.toml.
+"""Settings that a project keeps in a file: ``llext.toml``, or ``[tool.llext]`` of pyproject.toml.
+
+Here are those of ``llext check``; ``settings_build`` and ``settings_pack`` have a table each for other commands.
 
 The nearest file counts, from the current folder upwards; paths in it start at its folder. What the command line says
 goes before what the file says. All that is wrong with a file is reported at once.
