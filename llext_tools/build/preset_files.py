@@ -99,4 +99,8 @@ def _sound(document: Mapping[str, Any]) -> bool:
 
 
 def _is_preset(each: Any) -> bool:
-    return isinstance(each, dict) and isinstance(each.get("name", ""), str)
+    if not isinstance(each, dict) or not isinstance(each.get("name", ""), str):
+        return False
+    steps = each.get("steps", [])
+    sound = isinstance(steps, list) and all(isinstance(step, dict) for step in steps)
+    return sound and isinstance(each.get("inherits", ""), (str, list))

@@ -20,6 +20,9 @@ from llext_tools.errors import UsageError
         '{"configurePresets": {}}',
         '{"testPresets": ["a"]}',
         '{"configurePresets": [{"name": ["a"]}]}',
+        '{"testPresets": [{"name": "a", "inherits": 5}]}',
+        '{"workflowPresets": [{"name": "a", "steps": null}]}',
+        '{"workflowPresets": [{"name": "a", "steps": ["configure"]}]}',
     ],
 )
 def test_what_is_no_file_of_presets_is_refused(text: str, tmp_path: Path) -> None:
