@@ -335,7 +335,7 @@ def fault(target: Target, toolchain: Toolchain) -> str:
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=60)
         except OSError as error:
-            return (error.strerror or str(error)).lower()
+            return reason(error)
         except subprocess.TimeoutExpired:
             return "it does not end"
     said = done.stderr.strip() or done.stdout.strip() or f"it gives exit code {done.returncode}"

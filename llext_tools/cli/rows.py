@@ -75,8 +75,9 @@ class Plain:
 
     def __exit__(self, *exception: object) -> None:
         """Of those that were interrupted nothing is known; they hold back nobody any more."""
-        self._waiting = [name for name in self._waiting if name in self._ended]
-        self._print()
+        with self._lock:
+            self._waiting = [name for name in self._waiting if name in self._ended]
+            self._print()
 
     def observe(self, event: Progress | Result) -> None:
         if isinstance(event, Result):
