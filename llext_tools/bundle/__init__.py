@@ -11,8 +11,9 @@ It is a tar archive that any tar unpacks, but of all archives with these files o
 order, no owner, one time, zeros for padding. So whoever has the index can tell each byte that has to follow, and a
 signature over the index holds for every byte of the file.
 
-``container`` knows the archive, ``index`` the index, ``verify`` compares the two, ``gather`` finds artifacts,
-``unpack`` writes them; ``keys`` and ``sbom`` are the only modules that load a library.
+``container`` knows the archive, ``index`` the index. ``gather`` finds artifacts, ``helpers`` what of the compiler is in
+them, ``pack`` puts them into a bundle. ``verify`` compares archive and index, ``signed`` judges the signature,
+``unpack`` writes the files. ``keys`` and ``sbom`` are the only modules that load a library.
 """
 
 from __future__ import annotations
