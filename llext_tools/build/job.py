@@ -103,6 +103,11 @@ class Failure:
     codes: tuple[str, ...] = ()
     help: str = ""
 
+    @property
+    def code(self) -> str:
+        """That of the diagnostic that tells of it."""
+        return "build-failed" if self.what else self.codes[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:

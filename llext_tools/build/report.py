@@ -119,7 +119,7 @@ def diagnose(results: Sequence[Result]) -> tuple[Diagnostic, ...]:
             notes.append(f"{more} more kinds of failure are in the logs of the targets")
         found.append(
             Diagnostic(
-                code="build-failed" if failure.what else failure.codes[0],
+                code=failure.code,
                 message=said(job, failure),
                 location=Location(file=shown(job.log)) if failure.what else None,
                 detail=tuple(map(nearby, failure.lines)) if failure.what else (),

@@ -53,7 +53,9 @@ def _of_failure(same: Sequence[tuple[Job, Failure]], source: Path) -> Iterator[s
     for found in theirs:
         yield command("error", "compiler error", [found[3], *notes], *_found(found, (job.build,)))
     if not ours and not theirs:
-        yield command("error", "build-failed", [notes[0], *failure.lines, *notes[1:]], *where)
+        lines = [notes[0], *(failure.lines if failure.what else ()), *notes[1:]]
+        lines += [f"help: {failure.help}"] if failure.help else []
+        yield command("error", failure.code, lines, *where)
 
 
 def _place(d: Diagnostic, folders: Sequence[Path]) -> tuple[str, int | None]:

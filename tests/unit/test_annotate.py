@@ -185,3 +185,11 @@ def test_only_on_github(project: Path, given: str | None, monkeypatch: pytest.Mo
     assert code == 0
     expected = [("warning", {"title": "firmware-unused"}, "it is not used")] if given == "true" else []
     assert commands(text) == expected
+
+
+def test_what_is_no_part_of_the_project_has_its_own_code_and_cure(project: Path) -> None:
+    """As a folder that cannot be written: it is said once."""
+    text, cure = "cannot write `dist`: read-only file system", "take another folder: `--output FOLDER`"
+    failure = Failure(step=Step.BUILD, what="", lines=(text,), codes=("file-unwritable",), help=cure)
+    (found,) = commands("\n".join(annotate([result(project, "cortex-m4", failure)], project)))
+    assert found == ("error", {"title": "file-unwritable"}, f"cortex-m4-gcc: {text}\nhelp: {cure}")
