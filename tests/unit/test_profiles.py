@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def test_each_file_answers_each_question(name: str) -> None:
 def test_list() -> None:
     code, text = llext("profiles")
     assert code == 0
-    lines = dict(line.split(maxsplit=1) for line in text.splitlines())
+    lines = dict(line.split(maxsplit=1) for line in re.sub(r"\n +", " ", text).splitlines())
     assert lines == {
         name: data(name)["summary"] + (" (default)" if name == "zephyr-next" else "") for name in sorted(FILES)
     }

@@ -80,7 +80,7 @@ def test_compilers_of_the_sdk_build(
     code, text = llext("runtime", *choice, "-o", str(tmp_path / "libruntime.a"))
     assert code == 0, text
     code, text = llext("toolchain", *choice, "--format=cmake")
-    assert f'set(CMAKE_CXX_COMPILER "{programs / TRIPLES[name]}-g++")\n' in text
+    assert f'set(CMAKE_CXX_COMPILER "{programs / TRIPLES[name]}-g++" "-m' in text, "the CPU follows"
 
 
 def test_named_before_path_before_installed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
