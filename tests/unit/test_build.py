@@ -124,7 +124,7 @@ def test_a_project_without_extensions_is_warned_of(tools: Tools) -> None:
     none = tools.run(*jobs, define=("X=1",))
     (found,) = build.diagnose_warnings(none)
     assert (found.code, found.severity) == ("build-empty", "warning")
-    assert found.message == "the project adds no extension for cortex-m4-gcc, rv32imac-gcc"
+    assert found.message == "the project adds no extension for `cortex-m4-gcc` and `rv32imac-gcc`"
     assert build.exit_code(none) == 0
     assert not build.diagnose_warnings([some[0], none[1]]), "there is none for one target"
 
