@@ -184,6 +184,25 @@ def test_what_fails_its_call_has_no_manifest(project: Project) -> None:
     assert not manifest.exists()
 
 
+def test_a_manifest_that_cannot_be_completed_goes(tmp_path: Path) -> None:
+    """Its extension is not there."""
+    checked, manifest = tmp_path / "checked.json", tmp_path / "hello.json"
+    checked.write_text("{}")
+    words = {
+        "who": "llext_check_target(hello)",
+        "checked": checked,
+        "manifest": manifest,
+        "runs": tmp_path / "run.json",
+    }
+    command = [tool("cmake"), *(f"-Dllext_{name}={value}" for name, value in words.items())]
+    command += [f"-Dllext_command={LLEXT_COMMAND}", "-P", str(Path(cmake_dir(), "zephyr-manifest.cmake"))]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode != 0
+    assert "llext_check_target(hello): no manifest was made (" in one_line(done.stderr)
+    assert "error[manifest-syntax]" in done.stderr
+    assert not manifest.exists()
+
+
 def test_what_no_firmware_loads_is_found_when_it_is_packaged(project: Project) -> None:
     more = 'int second[4] __attribute__((section(".noinit,\\"aw\\",%nobits@"))); int first;\n'
     application(project, "llext_check_target(hello)\n", HELLO + more)
