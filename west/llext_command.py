@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import sys
 
 from west.commands import WestCommand  # type: ignore[import-untyped, unused-ignore]
@@ -52,6 +53,7 @@ class Llext(WestCommand):  # type: ignore[misc, unused-ignore]
 
     def build_folder(self, words):  # type: ignore[no-untyped-def]
         """The folder of ``west config build.dir-fmt``, where none is given and its name is the same for every build."""
-        given = any(word == "-d" or word.startswith(("-d", "--build-dir")) for word in words)
-        folder = "" if given else self.config.get("build.dir-fmt", default="")
+        given = any(word.startswith(("-d", "--build-dir")) for word in words)
+        here = os.path.isfile(os.path.join("zephyr", ".config"))  # then `west build` takes this folder, too
+        folder = "" if given or here else self.config.get("build.dir-fmt", default="")
         return ["-d", folder] if folder and "{" not in folder else []

@@ -103,6 +103,8 @@ def test_the_folder_that_west_builds_in(workspace: Path) -> None:
         assert "out/none.llext" in done.stderr
         assert done.returncode == llext(workspace, "check", "out/none.llext").returncode != 0
         assert west(workspace, "llext", "check", "-d", "build").returncode == 2
+        done = west(workspace / "out", "llext", "show")
+        assert (done.returncode, "./zephyr/.config" in done.stdout) == (0, True), "within it"
         assert west(workspace, "config", "build.dir-fmt", "build/{board}").returncode == 0
         assert "build/zephyr/.config" in west(workspace, "llext", "show").stdout
     finally:
