@@ -89,8 +89,9 @@ def _other_firmware(build: Path, extension: Path) -> dict[Path, float]:
     """
     newer: dict[Path, float] = {}
     with suppress(OSError, LlextError):
-        made = extension.stat().st_mtime
-        checked = firmware_of(read_artifact(manifest_path(extension)).document)
+        artifact = read_artifact(manifest_path(extension))
+        made = max(map(os.path.getmtime, artifact.paths))
+        checked = firmware_of(artifact.document)
         names = {each.file for each in checked}
         for file in inputs(build, extension) if names else ():
             if file.name in names and (time := file.stat().st_mtime) > made:
