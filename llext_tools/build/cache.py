@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +32,16 @@ def tree(build: Path) -> Tree | None:
     found = re.search(r'LLEXT_TOOLCHAIN_FOUND "?(\w+)', answer)
     program = re.search(r'LLEXT_TOOLCHAIN_PROGRAM "(.*)"', answer)
     return Tree(target, found[1] if found else wanted, program[1] if program else "")
+
+
+def moved_from(build: Path) -> str:
+    """The path that a build folder was configured with, where that is another folder now; "" if it is this one."""
+    with suppress(OSError):
+        text = (build / "CMakeCache.txt").read_text(encoding="utf-8", errors="replace")
+        if found := re.search(r"^CMAKE_CACHEFILE_DIR:INTERNAL=(.+)$", text, re.MULTILINE):
+            there = os.path.isdir(found[1]) and os.path.samefile(found[1], build)
+            return "" if there else found[1]
+    return ""
 
 
 def initial_cache(words: Iterable[str]) -> str:

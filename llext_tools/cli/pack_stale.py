@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from llext_tools.build.cache import moved_from
 from llext_tools.build.output import declared, gathered, size_and_time
 from llext_tools.build.stale import find_stale, newer_lists
 from llext_tools.bundle.gather import Wanted
@@ -47,13 +48,15 @@ def _faults(
     build: Path, output: Path, packed: Sequence[Packed], wanted: Wanted, whole: bool
 ) -> Iterator[tuple[str, str]]:
     """The names of a job's extensions that are outdated, and in which way."""
+    if before := moved_from(build):
+        where = f"`{shown(build)}` was made for another place, `{before}`"
+        yield from ((name, f"may be outdated, and nobody can tell: {where}") for name in _left_before(build, packed))
+        return
     made, left, lists = declared(build), gathered(build), newer_lists(build)
     files = {path.name: path for extension, others in made.items() for path in (extension, *others)}
     judged = False
     for each in packed:
-        contents = {
-            os.path.basename(name): each.files[name] for name in (each.entry.extension, each.entry.debug) if name
-        }
+        contents = _contents(each)
         if files and all(left.get(output / name) == size_and_time(output / name) for name in contents):
             judged = True
             if fault := _fault(contents, files, lists):
@@ -62,6 +65,20 @@ def _faults(
         chosen = not wanted.extensions or path.stem in wanted.extensions
         if chosen and path.exists() and output / path.name not in left:
             yield path.name, "is missing: it was built after the others had been gathered"
+
+
+def _left_before(build: Path, packed: Sequence[Packed]) -> Iterator[str]:
+    """The extensions that the last job in a folder has left, when the folder and the output were elsewhere."""
+    left = {(path.parent.name, path.name, state) for path, state in gathered(build).items()}
+    for each in packed:
+        folder, names = Path(each.artifact.folder).resolve(), list(_contents(each))
+        if all((folder.name, name, size_and_time(folder / name)) in left for name in names):
+            yield names[0]
+
+
+def _contents(each: Packed) -> dict[str, bytes]:
+    """The extension and its debug file, by their names in the output folder."""
+    return {os.path.basename(name): each.files[name] for name in (each.entry.extension, each.entry.debug) if name}
 
 
 def _fault(contents: dict[str, bytes], files: dict[str, Path], lists: Sequence[Path]) -> str:

@@ -138,6 +138,25 @@ def test_other_extensions_than_cmake_has_built(project: Path) -> None:
         later("CMakeLists.txt")
 
 
+def test_a_project_that_was_moved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can tell then, but for files that have come from elsewhere, and of a job that is built again."""
+    moved = project.with_name("moved")
+    project.rename(moved)
+    try:
+        monkeypatch.chdir(moved)
+        said = refused()
+        assert "`hello.llext` may be outdated, and nobody can tell:" in said
+        assert f"for another place, `{(project / 'build' / M4).as_posix()}`" in said
+        assert f"dist/{M33}/hello.llext" in said
+        later(f"dist/{M33}/hello.llext")  # as a download leaves it
+        assert M33 not in refused()
+        build("--target", "cortex-m4")
+        assert refused() == ""
+    finally:
+        monkeypatch.chdir(moved.parent)
+        moved.rename(project)
+
+
 def test_no_alarm(project: Path) -> None:
     """What comes from elsewhere, or has nothing beside it to compare with; and what somebody has taken out."""
     os.unlink(Path("dist", M33, "hello.debug.elf"))
