@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from llext_tools import quote
 
+PACKAGES = frozenset({"site-packages", "dist-packages"})
+"""Where Python puts packages, with headers of the toolchain: a virtual environment may lie in a project."""
+
 
 class Tree(NamedTuple):
     """What a build folder is for, and the compiler."""
@@ -42,6 +45,12 @@ def moved_from(build: Path) -> str:
             there = os.path.isdir(found[1]) and os.path.samefile(found[1], build)
             return "" if there else found[1]
     return ""
+
+
+def is_own(source: Path, tops: Iterable[Path], build: Path) -> bool:
+    """Whether a file is one that somebody writes for the project."""
+    own = any(map(source.is_relative_to, tops)) and not source.is_relative_to(build)
+    return own and PACKAGES.isdisjoint(source.parts)
 
 
 def initial_cache(words: Iterable[str]) -> str:

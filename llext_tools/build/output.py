@@ -13,7 +13,7 @@ from llext_tools.artifact.facts import firmware_of
 from llext_tools.artifact.runs import with_runs
 from llext_tools.build.job import LOG, Failure, Job, Step
 from llext_tools.build.report import nearby
-from llext_tools.build.runs import records_by_file, runs_of
+from llext_tools.build.runs import records_by_file
 from llext_tools.diag import Diagnostic, listed
 from llext_tools.errors import FormatError, LlextError
 from llext_tools.files import reason, write_all, write_atomically
@@ -84,11 +84,11 @@ def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path,
             return built, (Failure(step=Step.BUILD, what=what, lines=(str(files[file.name]), str(file))),)
     files = {name: path for name, path in files.items() if path.exists()}
     copies = tuple(job.output / path.name for path in built)
-    if read_text(job.build / GATHERED) == _state(job, files):
+    records = records_by_file(job)
+    if read_text(job.build / GATHERED) == _state(job, files, records):
         return copies, ()
     if files:
         job.output.mkdir(parents=True, exist_ok=True)
-    records = records_by_file(job)
     for extension, beside in made.items():
         if lines := _changed(beside):
             cure = "`llext build` links it again; let no command of the project change the files after that"
@@ -100,7 +100,7 @@ def gather(job: Job, made: Mapping[Path, tuple[Path, ...]]) -> tuple[tuple[Path,
             return built, (Failure(step=Step.BUILD, what=extension.stem, lines=_said_of(error)),)
         write_all({copy: data for copy, data in contents.items() if not copy.exists() or copy.read_bytes() != data})
     sweep(job.output, keep=files)
-    write_atomically(job.build / GATHERED, _state(job, files))
+    write_atomically(job.build / GATHERED, _state(job, files, records))
     return copies, ()
 
 
@@ -142,11 +142,11 @@ def _contents(path: Path, records: Sequence[str]) -> bytes:
     return path.read_bytes()
 
 
-def _state(job: Job, files: Mapping[str, Path]) -> str:
+def _state(job: Job, files: Mapping[str, Path], records: Mapping[str, Sequence[str]]) -> str:
     """Sizes and times of all that is gathered, of the records of runs and of what is in the output folder."""
     paths: list[str | Path] = [
         *files.values(),
-        *(run.record for run in runs_of(job)),
+        *sorted({record for those in records.values() for record in those}),
         *(job.output / name for name in files),
     ]
     return "\n".join(f"{size_and_time(path)} {path}" for path in paths)

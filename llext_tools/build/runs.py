@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import llext_tools
+from llext_tools.build.cache import is_own
 from llext_tools.build.job import Job
 from llext_tools.build.process import environment
 from llext_tools.files import modules_in, names_in
+from llext_tools.paths import cmake_project
 
 RUNS = "llext-runs.txt"  # written by the CMake package: record, test, CTest's file ("" for a build step)
 LONGEST = 12_000  # characters of an expression for CTest
@@ -32,10 +34,10 @@ class Run(NamedTuple):
     listed: str
 
 
-def runs_of(job: Job) -> list[Run]:
+def runs_of(build: Path) -> list[Run]:
     """The tests of ours that the project has now."""
     try:
-        text = (job.build / RUNS).read_text(encoding="utf-8")
+        text = (build / RUNS).read_text(encoding="utf-8")
     except OSError:
         return []
     rows = (line.split("\t") for line in text.splitlines())
@@ -45,7 +47,7 @@ def runs_of(job: Job) -> list[Run]:
 def up_to_date(job: Job) -> tuple[str, ...]:
     """The tests for CTest whose records hold, as many of them as CTest can be told to leave out."""
     pythonpath = environment().get("PYTHONPATH", "")
-    names = [run.test for run in runs_of(job) if run.listed and _holds(run, pythonpath)]
+    names = [run.test for run in runs_of(job.build) if run.listed and _holds(run, pythonpath)]
     if sum(map(len, names)) > LONGEST and others(job, set(names)):
         return ()
     return tuple(names)
@@ -106,10 +108,37 @@ def _tests(folder: Path) -> Iterator[str]:
 
 
 def records_by_file(job: Job) -> dict[str, list[str]]:
-    """The records that are there, by the names of the extensions that they are about."""
+    """The records that are there, by the names of the extensions that they are about.
+
+    Without those of runs with files of the project that have changed since: what has passed then need not pass now.
+    """
     found: dict[str, list[str]] = {}
-    for run in runs_of(job):
+    for run in runs_of(job.build):
+        if changed_since(run, job.build):
+            continue
         with suppress(OSError, ValueError, KeyError, TypeError), open(run.record, encoding="utf-8") as file:
             for name in json.load(file)["files"]:
                 found.setdefault(name, []).append(run.record)
     return found
+
+
+def changed_since(run: Run, build: Path) -> list[Path]:
+    """The files of the project that were read in a run and have changed since, as an override of a function.
+
+    None of a build step: what that depends on Ninja alone knows.
+    """
+    if not run.listed:
+        return []
+    changed: list[Path] = []
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        written = os.stat(run.record).st_mtime_ns
+        with open(run.record, encoding="utf-8") as file:
+            inputs = json.load(file)["inputs"]
+        top = Path(cmake_project(str(build)) or build).resolve()
+        for path, then in (inputs or {}).items():
+            source = Path(path).resolve()
+            if then and is_own(source, [top], build.resolve()) and source.is_file():
+                now = source.stat()
+                if [now.st_size, now.st_mtime_ns] != then and now.st_mtime_ns > written:
+                    changed.append(source)
+    return changed

@@ -15,22 +15,20 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from llext_tools.artifact import digest, manifest_path, read_artifact
 from llext_tools.artifact.facts import firmware_of
+from llext_tools.build.cache import is_own
 from llext_tools.build.objects import compiled, inputs
 from llext_tools.elf.debug import debug_file
 from llext_tools.elf.lines import source_files
 from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
 from llext_tools.paths import cmake_project
-
-PACKAGES = frozenset({"site-packages", "dist-packages"})
-"""Where Python puts packages, with headers of the toolchain: a virtual environment may lie in a project."""
 
 
 class Stale(NamedTuple):
@@ -66,7 +64,7 @@ def find_stale(path: str, root: Path | None = None) -> Stale | None:
         made = max(os.path.getmtime(each.path) for each in (extension, debug) if each)
         for each, md5 in (source_files(debug) if debug else {}).items():
             source = Path(each).resolve()
-            if _is_own(source, tops, build) and source.is_file():
+            if is_own(source, tops, build) and source.is_file():
                 digests[source], time = md5, source.stat().st_mtime
                 if _digest(source) != md5 if md5 else time > made:
                     newer[source] = time
@@ -74,7 +72,7 @@ def find_stale(path: str, root: Path | None = None) -> Stale | None:
         with suppress(OSError):
             made = compiled_to.stat().st_mtime
             for source in {each.resolve() for each in sources} - newer.keys():
-                if _is_own(source, tops, build) and not digests.get(source):
+                if is_own(source, tops, build) and not digests.get(source):
                     time = source.stat().st_mtime if source.exists() else math.inf
                     if time > made:
                         newer[source] = time
@@ -111,16 +109,10 @@ def newer_lists(build: Path) -> tuple[Path, ...]:
         if found := re.search(r"^build build\.ninja\b.*: RERUN_CMAKE(.*)", text, re.MULTILINE):
             for word in re.split(r"(?<!\$) ", found[1]):
                 source = (build / re.sub(r"\$(.)", r"\1", word)).resolve()
-                own = _is_own(source, [top.resolve()], build) and source.is_file()
+                own = is_own(source, [top.resolve()], build) and source.is_file()
                 if own and (time := source.stat().st_mtime) > made:
                     newer[source] = time
     return _newest_first(newer)
-
-
-def _is_own(source: Path, tops: Iterable[Path], build: Path) -> bool:
-    """Whether a file is one that somebody writes for the project."""
-    own = any(map(source.is_relative_to, tops)) and not source.is_relative_to(build)
-    return own and PACKAGES.isdisjoint(source.parts)
 
 
 def _newest_first(times: Mapping[Path, float]) -> tuple[Path, ...]:

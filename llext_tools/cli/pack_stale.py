@@ -14,6 +14,7 @@ from pathlib import Path
 
 from llext_tools.build.cache import moved_from
 from llext_tools.build.output import declared, gathered, size_and_time
+from llext_tools.build.runs import changed_since, runs_of
 from llext_tools.build.stale import find_stale, newer_lists
 from llext_tools.bundle.gather import Wanted
 from llext_tools.bundle.pack import Packed
@@ -59,7 +60,7 @@ def _faults(
         contents = _contents(each)
         if files and all(left.get(output / name) == size_and_time(output / name) for name in contents):
             judged = True
-            if fault := _fault(contents, files, lists):
+            if fault := _fault(contents, files, lists) or _fault_of_runs(build, each):
                 yield next(iter(contents)), fault
     for path in made if judged and whole else ():
         chosen = not wanted.extensions or path.stem in wanted.extensions
@@ -94,4 +95,13 @@ def _fault(contents: dict[str, bytes], files: dict[str, Path], lists: Sequence[P
     with suppress(OSError):
         if any(files[name].read_bytes() != data for name, data in contents.items() if name in files):
             return "is older than what CMake alone has built since"
+    return ""
+
+
+def _fault_of_runs(build: Path, each: Packed) -> str:
+    """Which run that the manifest lists is of other files than there are now; "" if none is."""
+    listed_there = {run["test"] for run in each.artifact.document.get("runs", ())}
+    for run in runs_of(build):
+        if run.test in listed_there and (changed := changed_since(run, build)):
+            return f"was run by `{run.test}` before `{shown(changed[0])}` changed"
     return ""

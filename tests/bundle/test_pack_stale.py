@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,10 +24,15 @@ llext_add_exports(board TABLE ../board.toml)
 foreach(name IN ITEMS {names})
   llext_add_extension(${{name}} SOURCES hello.c EXPORTS board)
 endforeach()
+if(LLEXT_TARGET STREQUAL "cortex-m4" AND TARGET hello)
+  llext_add_test(hello.asks EXTENSION hello CALL "hello()" EXPECT_RETURN 5 OVERRIDE ask=board.py:ask)
+endif()
 """
 SOURCE = """\
 #include <llext/symbol.h>
-int hello(void) {{ return {value}; }}
+int ask(void);
+int value = {value};
+int hello(void) {{ return ask(); }}
 EXPORT_SYMBOL(hello);
 """
 M4, M33 = "cortex-m4-gcc", "cortex-m33-gcc"
@@ -39,7 +45,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stale") / "a project"
     folder.mkdir()
     (folder / "CMakeLists.txt").write_text(LISTS.format(names="hello"))
-    (folder.parent / "board.toml").write_text("[exports]\nsize = 4\n")
+    (folder.parent / "board.toml").write_text("[exports]\nask = 4\n")
+    (folder / "board.py").write_text("import answers\ndef ask() -> int:\n    return answers.FIVE\n")
+    (folder / "answers.py").write_text("FIVE = 5\n")
     (folder / "hello.c").write_text(SOURCE.format(value=1))
     (folder / "llext.toml").write_text('[build]\ntargets = ["cortex-m4", "cortex-m33"]\ntoolchains = ["gcc"]\n')
     with pytest.MonkeyPatch.context() as patch:
@@ -103,13 +111,36 @@ def test_another_firmware(project: Path) -> None:
     board = Path("..", "board.toml")
     later(str(board))
     assert refused() == ""  # the same one, for the manifest has its digest
-    board.write_text(f"[exports]\nsize = {board.stat().st_size}\n")
+    board.write_text(f"[exports]\nask = {board.stat().st_size}\n")
     later(str(board))
     said = refused()
     assert "board.toml` changed" in said
     assert f"the same for `dist/{M4}/hello.llext`" in said
     build()
     assert refused() == ""
+
+
+def test_other_files_of_a_run(project: Path) -> None:
+    """What tests run with: an override, and a module that it imports. A build without tests lists no such run."""
+    for name in ("board.py", "answers.py"):
+        later(name)
+        said = refused()
+        assert f"`hello.llext` was run by `hello.asks` before `{name}` changed" in said
+        assert M33 not in said
+        build()
+        assert runs() == ["hello.asks"]
+        assert refused() == ""
+    later("board.py")
+    build("--no-run")
+    assert runs() == []
+    assert refused() == ""
+    build()
+    assert runs() == ["hello.asks"]
+
+
+def runs() -> list[str]:
+    document = json.loads(Path("dist", M4, "hello.json").read_text())
+    return [run["test"] for run in document.get("runs", [])]
 
 
 def test_older_than_what_cmake_has_built(project: Path) -> None:
