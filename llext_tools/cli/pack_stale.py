@@ -8,18 +8,21 @@ that come from continuous integration, are not judged: nothing here tells what t
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from llext_tools.build.cache import moved_from
-from llext_tools.build.output import declared, gathered, size_and_time
+from llext_tools.build.output import declared, gathered, read_text, size_and_time
 from llext_tools.build.runs import changed_since, runs_of
 from llext_tools.build.stale import find_stale, newer_lists
+from llext_tools.build.steps import STAMP
 from llext_tools.bundle.gather import Wanted
 from llext_tools.bundle.pack import Packed
-from llext_tools.cli.pack_jobs import Project
+from llext_tools.cli.pack_jobs import Project, asked_for
 from llext_tools.diag import Diagnostic, Location, listed
+from llext_tools.jobs import TOOLCHAINS, job_name, parts
 from llext_tools.paths import shown
 
 
@@ -34,15 +37,29 @@ def outdated(project: Project, packed: Sequence[Packed], wanted: Wanted, *, whol
         folder = Path(each.artifact.folder).resolve()
         if folder.parent == output.resolve():
             jobs.setdefault(folder.name, []).append(each)
-    alike: dict[str, list[str]] = {}
+    alike: dict[tuple[str, str], list[str]] = {}
     for job, those in jobs.items():
         for name, fault in _faults(Path(project.build_dir, job), output / job, those, wanted, whole):
-            alike.setdefault(fault, []).append(shown(output / job / name))
-    for fault, (first, *others) in alike.items():
+            alike.setdefault((fault, _cure(project, job)), []).append(shown(output / job / name))
+    for (fault, cure), (first, *others) in alike.items():
         text = f"`{os.path.basename(first)}` {fault}"
         notes = (f"the same for {listed(others)}",) if others else ()
-        cure = f"`llext build` builds it again; it alone fills `{project.output}`"
         yield Diagnostic("bundle-stale", text, "error", Location(first), (), notes, cure)
+
+
+def _cure(project: Project, job: str) -> str:
+    """What builds a job again: without options only what the settings ask for, of an open toolchain the first one."""
+    which, asked = parts(job), asked_for(project.build, [job])
+    if job in {each.names[0] for each in asked} if asked else job == job_name(which.target, TOOLCHAINS[0]):
+        return f"`llext build` builds it again; it alone fills `{project.output}`"
+    remove = f"remove `{shown(Path(project.output, job).absolute())}`"
+    if '"--preset"' in (read_text(Path(project.build_dir, job, STAMP)) or ""):
+        options = ["--preset", job]
+    elif which.target and not which.firmware:
+        options = ["--target", which.target, "--toolchain", which.toolchain]
+    else:
+        return f"{remove}: nothing asks for it any more"
+    return f"`{shlex.join(['llext', 'build', *options])}` builds it again; or {remove}: `llext build` alone does not"
 
 
 def _faults(

@@ -12,6 +12,7 @@ import pytest
 
 from bundle import made
 from cmake_project import need_toolchain, tool
+from llext_tools import cmake_dir
 from transcript import llext
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain]
@@ -167,6 +168,30 @@ def test_other_extensions_than_cmake_has_built(project: Path) -> None:
     finally:
         Path("CMakeLists.txt").write_text(lists)
         later("CMakeLists.txt")
+
+
+def test_what_builds_it_again(project: Path) -> None:
+    """Of each job: as it says, what a build without options leaves as it is can be packed."""
+    settings = Path("llext.toml").read_text()
+    cache = {"CMAKE_TOOLCHAIN_FILE": f"{cmake_dir()}/toolchains/llext.cmake", "LLEXT_TARGET": "cortex-m0plus"}
+    presets = [{"name": "small", "cacheVariables": {**cache, "LLEXT_TOOLCHAIN": "gcc"}}]
+    Path("CMakePresets.json").write_text(json.dumps({"version": 6, "configurePresets": presets}))
+    try:
+        build("--preset", "small")
+        Path("llext.toml").write_text(settings.replace(', "cortex-m33"', ""))
+        later("hello.c")
+        build()
+        said = refused()
+        assert "`llext build --preset small` builds it again; or remove `dist/small`" in said
+        asked = "`llext build --target cortex-m33 --toolchain gcc` builds it again; or remove `dist/cortex-m33-gcc`"
+        assert asked in said
+        build("--preset", "small")
+        build("--target", "cortex-m33", "--toolchain", "gcc")
+        assert refused() == ""
+    finally:
+        shutil.rmtree("dist/small")
+        os.unlink("CMakePresets.json")
+        Path("llext.toml").write_text(settings)
 
 
 def test_a_project_that_was_moved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
