@@ -57,13 +57,14 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or f"{name}{SUFFIX}"
     whole = project.is_all(args.paths)
     args.paths = [project.output] if whole else args.paths
+    wanted = Wanted(tuple(args.extension), tuple(args.target), not args.no_debug)
+    notes = pack_jobs.notes_on(pack_jobs.failed_logs(project, wanted)) if whole else ()
     if whole and not os.path.isdir(project.output):
         cure = "`llext build` makes it; or name folders, manifests or extensions"
-        fail("usage", f"llext pack: there is no folder `{project.output}` here", help=cure)
+        fail("usage", f"llext pack: there is no folder `{project.output}` here", notes=notes, help=cure)
     reporter = Reporter()
-    wanted = Wanted(tuple(args.extension), tuple(args.target), not args.no_debug)
     packed = gather(args.paths, wanted, reporter)
-    _check_choice(args, packed, reporter)
+    _check_choice(args, packed, notes, reporter)
     if whole:
         reporter.add(pack_jobs.differences(project, (each.entry.job for each in packed), wanted))
     reporter.add(pack_stale.outdated(project, packed, wanted, whole=whole))
@@ -117,7 +118,9 @@ def epoch() -> int:
     return int(text)
 
 
-def _check_choice(args: argparse.Namespace, packed: Sequence[Packed], reporter: Reporter) -> None:
+def _check_choice(
+    args: argparse.Namespace, packed: Sequence[Packed], notes: tuple[str, ...], reporter: Reporter
+) -> None:
     """Report that nothing is left, or that a name chose nothing."""
     for name in args.extension:
         if name not in {each.entry.name for each in packed} and not reporter.failed:
@@ -126,7 +129,8 @@ def _check_choice(args: argparse.Namespace, packed: Sequence[Packed], reporter: 
     if (absent or not packed) and not reporter.failed:
         where = ", ".join(f"`{path}`" for path in args.paths)
         chosen = f" for {listed(absent)}" if absent else ""
-        fail("usage", f"llext pack: there are no artifacts{chosen} in {where}", help="`llext build` makes them")
+        text = f"llext pack: there are no artifacts{chosen} in {where}"
+        fail("usage", text, notes=notes, help="`llext build` makes them")
 
 
 def _is_for(each: Packed, target: str) -> bool:

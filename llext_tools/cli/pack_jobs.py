@@ -127,10 +127,25 @@ def _missing(project: Project, asked: Sequence[Asked], there: set[str]) -> Itera
         if there.isdisjoint(each.names) and not any(ships_nothing(build_dir / name) for name in each.names)
     ]
     for sure in (True, False):
-        if labels := dict.fromkeys(each.label for each in missing if each.sure is sure):
+        if labels := dict.fromkeys(_label(build_dir, each) for each in missing if each.sure is sure):
             logs = [shown(log) for each in missing if each.sure is sure for log in _bad_logs(build_dir, each.names)]
             text = f"`{project.output}` has nothing for {listed(labels)}, which `{project.file}` asks for"
             yield _incomplete(text, logs, project.file, sure=sure)
+
+
+def _label(build_dir: Path, asked: Asked) -> str:
+    """What is missing; where the toolchain is open, with the one that did not build it."""
+    return next((name for name in asked.names if did_not_pass(build_dir / name)), asked.label)
+
+
+def failed_logs(project: Project, wanted: Wanted) -> list[str]:
+    """The logs of all jobs that did not pass."""
+    logs = sorted(Path(project.build_dir).glob(f"*/{LOG}"))
+    return [shown(log) for log in logs if did_not_pass(log.parent) and wanted.takes_job(log.parent.name)]
+
+
+def notes_on(logs: Sequence[str]) -> tuple[str, ...]:
+    return (f"the last build did not pass: {listed(logs)}",) if logs else ()
 
 
 def _failed(project: Project, asked: Iterable[Asked], there: set[str], wanted: Wanted) -> Iterator[Diagnostic]:
@@ -148,9 +163,10 @@ def _bad_logs(build_dir: Path, names: Iterable[str]) -> Iterator[Path]:
 
 
 def _incomplete(text: str, logs: Sequence[str], file: str, *, sure: bool) -> Diagnostic:
-    notes = (f"the last build did not pass: {listed(logs)}",) if logs else ()
     cure = "`llext build` builds all; `--target` packs some"
-    return Diagnostic("bundle-incomplete", text, "error" if sure else "warning", Location(file), (), notes, cure)
+    return Diagnostic(
+        "bundle-incomplete", text, "error" if sure else "warning", Location(file), (), notes_on(logs), cure
+    )
 
 
 def _strange(project: Project, asked: Iterable[Asked], found: set[str]) -> Iterator[Diagnostic]:

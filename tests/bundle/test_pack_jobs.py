@@ -139,11 +139,17 @@ def test_what_the_last_build_has_left_is_known(tmp_path: Path, monkeypatch: pyte
     assert pack() == (0, {"warning[bundle-incomplete": {"cortex-m33-gcc"}})
     assert pack("--target", "cortex-m4") == (0, {})
     Path("llext.toml").write_text('[build]\ntargets = ["cortex-m4", "cortex-m33", "cortex-m0plus"]\n')
-    assert pack() == (12, {"error[bundle-incomplete": {"cortex-m33"}})
+    assert pack() == (12, {"error[bundle-incomplete": {"cortex-m33-gcc"}})
     assert "did not pass: `build/cortex-m33-gcc/llext.log`" in made.refused("pack")[2]
     Path("CMakeLists.txt").write_text(LISTS.replace("FATAL_ERROR", "STATUS"))
     assert llext("build")[0] == 0
     assert pack() == (0, {})
+    Path("CMakeLists.txt").write_text('message(FATAL_ERROR "never")\n')
+    assert llext("build")[0] == 12
+    code, codes, said = made.refused("pack")
+    assert (code, codes) == (2, {"usage"})
+    logs = [f"`build/{name}-gcc/llext.log`" for name in ("cortex-m0plus", "cortex-m33", "cortex-m4")]
+    assert f"the last build did not pass: {logs[0]}, {logs[1]} and {logs[2]}" in said
 
 
 @pytest.mark.parametrize("is_project", [True, False])
