@@ -74,7 +74,7 @@ function(llext_add_extension name)
     list(APPEND extensions_built "${file}")
   endforeach()
   _llext_chosen_profile()
-  _llext_settings("${who}" settings_options settings_file)
+  _llext_settings("${who}" settings_options settings_files)
 
   get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   if(NOT arg_OUTPUT)
@@ -118,7 +118,7 @@ function(llext_add_extension name)
     OUTPUT_NAME "${name}.debug"
     SUFFIX .elf
     RUNTIME_OUTPUT_DIRECTORY "${folder}/$<0:>" # the expression keeps multi-config generators from adding a folder
-    LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files};${extensions_built};${settings_file}")
+    LINK_DEPENDS "${here}/llext-merge.ld;${here}/LlextToolsConfigVersion.cmake;${exports_files};${extensions_built};${settings_files}")
   foreach(config IN LISTS CMAKE_CONFIGURATION_TYPES CMAKE_BUILD_TYPE) # of the project's other targets, too
     string(TOUPPER "${config}" config)
     set_property(TARGET ${name} PROPERTY RUNTIME_OUTPUT_DIRECTORY_${config})
@@ -205,10 +205,10 @@ function(_llext_write_flags target folder)
   file(GENERATE OUTPUT "${folder}/$<${multi_config}:$<CONFIG>/>$<COMPILE_LANGUAGE>.flags" CONTENT "${all}" TARGET ${target})
 endfunction()
 
-# _llext_settings(<who> <options> <file>): the settings of the check: LLEXT_SETTINGS, else what is nearest from this folder
+# _llext_settings(<who> <options> <files>): the settings of the check, and what it depends on by them: LLEXT_SETTINGS, else what is nearest from this folder
 # of the project upwards, for the build folder may be anywhere. Low level. Each build looks whether a file has come or
 # gone; a pyproject.toml that is there may get its table, or lose it.
-function(_llext_settings who out_options out_file)
+function(_llext_settings who out_options out_files)
   set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
   set(found "")
   if(NOT "${LLEXT_SETTINGS}" STREQUAL "" AND NOT "${LLEXT_SETTINGS}" STREQUAL "OFF")
@@ -238,11 +238,34 @@ function(_llext_settings who out_options out_file)
     set(folder "${above}")
   endwhile()
   set(options --no-settings)
+  set(files "")
   if(NOT found STREQUAL "")
     set(options --settings "${found}")
+    _llext_settings_inputs(files "${found}")
   endif()
   set(${out_options} "${options}" PARENT_SCOPE)
-  set(${out_file} "${found}" PARENT_SCOPE)
+  set(${out_files} "${found}" ${files} PARENT_SCOPE)
+endfunction()
+
+# _llext_settings_inputs(<variable> <file>): the files that a settings file names, asked for once. Low level. What is wrong
+# with it the check says, as it does of a file that is not there. What this build makes may depend on the extension.
+function(_llext_settings_inputs out_files settings)
+  get_property(inputs GLOBAL PROPERTY "LLEXT_INPUTS_${settings}")
+  get_property(known GLOBAL PROPERTY "LLEXT_INPUTS_${settings}" SET)
+  if(NOT known)
+    execute_process(COMMAND ${LLEXT_COMMAND} inputs "${settings}" OUTPUT_VARIABLE lines ERROR_QUIET)
+    string(REGEX MATCHALL "[^\n]+" lines "${lines}")
+    set(inputs "")
+    foreach(file IN LISTS lines)
+      cmake_path(IS_PREFIX CMAKE_BINARY_DIR "${file}" made)
+      if(EXISTS "${file}" AND NOT made)
+        list(APPEND inputs "${file}")
+      endif()
+    endforeach()
+    set_property(GLOBAL PROPERTY "LLEXT_INPUTS_${settings}" "${inputs}")
+  endif()
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${settings}")
+  set(${out_files} "${inputs}" PARENT_SCOPE)
 endfunction()
 
 # _llext_check_source_words(<who> <source>...): refuse a word in upper case that is no file, such as a misspelt keyword.

@@ -178,7 +178,7 @@ function(_llext_zephyr_check who target calls)
     set(arg_EXPORTS zephyr_exports)
   endif()
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
-  _llext_settings("${who}" settings_options settings_file)
+  _llext_settings("${who}" settings_options settings_files)
   set_target_properties(${target} PROPERTIES
     LLEXT_ZEPHYR_EXPORTS "${arg_EXPORTS}"
     LLEXT_ZEPHYR_EXTENSIONS "${arg_EXTENSIONS}")
@@ -201,7 +201,7 @@ function(_llext_zephyr_check who target calls)
   _llext_zephyr_quoted(code ${check} --no-firmware)
   set(script "set(llext_who [====[${who}]====])\nset(llext_file [====[${file}]====])\n")
   string(APPEND script "set(llext_debug [====[${debug}]====])\nset(llext_input [====[${input}]====])\n")
-  string(APPEND script "set(llext_stamp [====[${folder}/packaged]====])\nset(llext_also ${settings_file} [====[${config}]====])\n")
+  string(APPEND script "set(llext_stamp [====[${folder}/packaged]====])\nset(llext_also ${settings_files} [====[${config}]====])\n")
   string(APPEND script "set(llext_warn_only ${arg_WARN_ONLY})\nset(llext_folder [====[${CMAKE_BINARY_DIR}]====])\n")
   string(APPEND script "set(llext_check ${code})\n")
   string(APPEND script "include([====[${CMAKE_CURRENT_FUNCTION_LIST_DIR}/zephyr-package.cmake]====])\n")
@@ -230,7 +230,7 @@ function(_llext_zephyr_check who target calls)
     COMMAND "${CMAKE_COMMAND}" -E rm -f "${manifest}"
     COMMAND ${command}
     COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
-    DEPENDS ${target} "${file}" ${exports_targets} ${exports_files} ${arg_EXTENSIONS} ${before} ${settings_file} "${config}"
+    DEPENDS ${target} "${file}" ${exports_targets} ${exports_files} ${arg_EXTENSIONS} ${before} ${settings_files} "${config}"
             "${folder}/package.cmake"
     WORKING_DIRECTORY "${CMAKE_BINARY_DIR}"
     COMMENT "Checking ${name}"

@@ -55,6 +55,7 @@ MORE: dict[str, tuple[str, str]] = {
 LOW_LEVEL: dict[str, tuple[str, str]] = {
     "edk": ("llext_tools.cli.edk", "print what extensions are compiled with for an EDK of Zephyr"),
     "finish": ("llext_tools.cli.finish", "make the shipped .llext of a partially linked object"),
+    "inputs": ("llext_tools.cli.inputs", "list the files that a settings file names"),
     "manifest": ("llext_tools.cli.manifest", "add to an extension's manifest the runs that passed"),
     "runtime": ("llext_tools.cli.runtime", "extract the compiler's helper functions that an object needs"),
     "toolchain": ("llext_tools.cli.toolchain", "print a target's compiler and flags for the CMake toolchain file"),

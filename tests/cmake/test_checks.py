@@ -172,6 +172,29 @@ def test_an_extension_is_checked_by_the_settings_of_its_project(project: Project
 
 
 @pytest.mark.parametrize("generator", ["Ninja", "Unix Makefiles"])
+def test_a_firmware_that_settings_name_is_noticed(project: Project, generator: str) -> None:
+    """When it is replaced, and when they name another one."""
+    need_toolchain("cortex-m4", "gcc")
+    project.write(user__c="int meter(void); int user(void) { return meter(); }\n")
+    project.cmake_lists("llext_add_extension(user SOURCES user.c)\n")
+    first, second, settings = (project.root / name for name in ("fw 1.toml", "fw 2.toml", "llext.toml"))
+    first.write_text(table("meter"))
+    second.write_text(table("other"))
+    settings.write_text(f'exports = "{first.name}"\nignore = "no-exports"\n')
+    project.configured("cortex-m4", "gcc", generator=generator)
+    assert "Linking" in project.built()
+    assert "Linking" not in project.built()
+    first.write_text(table("another"))
+    assert "`meter`" in project.build().stdout
+    first.write_text(table("meter"))
+    project.built()
+    settings.write_text(f'exports = "{second.name}"\nignore = "no-exports"\n')
+    assert "`meter`" in project.build().stdout
+    second.write_text(table("meter"))
+    project.built()
+
+
+@pytest.mark.parametrize("generator", ["Ninja", "Unix Makefiles"])
 def test_settings_that_come_and_go_are_noticed(project: Project, generator: str) -> None:
     """Without being configured again by the user, and from any folder of the project."""
     need_toolchain("cortex-m4", "gcc")
