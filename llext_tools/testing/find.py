@@ -53,7 +53,7 @@ def find_extension(
                 return _only((top, found))
     if path := find_installed(os.fspath(name), which.target, which.toolchain):
         return path
-    raise _not_there(names[0], [shown(top) for top in tops if top.is_dir()])
+    raise _not_there(names[0], tops)
 
 
 def _jobs(top: Path) -> list[Path]:
@@ -64,8 +64,16 @@ def _jobs(top: Path) -> list[Path]:
 
 
 def _below(folder: Path, names: list[Path]) -> list[Path]:
-    found = (sorted(path for path in folder.rglob(str(each)) if path.is_file()) for each in names)
+    """Files of the first of these names that is there. What lies in CMake's own folders has not passed its check."""
+    found = (
+        sorted(path for path in folder.rglob(str(each)) if path.is_file() and not _is_cmakes(path.relative_to(folder)))
+        for each in names
+    )
     return next(filter(None, found), [])
+
+
+def _is_cmakes(path: Path) -> bool:
+    return "CMakeFiles" in path.parts
 
 
 def _chosen(
@@ -137,13 +145,19 @@ def _only(found: tuple[Path, list[Path]]) -> str:
     return str(paths[0])
 
 
-def _not_there(name: Path, looked: list[str]) -> FormatError:
+def _not_there(name: Path, tops: list[Path]) -> FormatError:
+    from llext_tools.build.job import LOG
+    from llext_tools.build.output import did_not_pass
+
+    looked = [shown(top) for top in tops if top.is_dir()]
+    failed = [shown(each / LOG) for top in tops for each in (top, *_jobs(top)) if did_not_pass(each)]
+    note = f"the last build did not pass: {listed(dict.fromkeys(failed), 6)}"
     cure = "build it, as `llext build` does, or say where it is: `--llext-build-dir=DIR`, or LLEXT_BUILD_DIR in the "
-    return _missing(f"there is no `{name}` in {listed(looked, 6)}", cure + "environment")
+    return _missing(f"there is no `{name}` in {listed(looked, 6)}", cure + "environment", *([note] if failed else ()))
 
 
-def _missing(text: str, cure: str) -> FormatError:
-    return FormatError((Diagnostic("file-unreadable", text, help=cure),))
+def _missing(text: str, cure: str, *notes: str) -> FormatError:
+    return FormatError((Diagnostic("file-unreadable", text, notes=notes, help=cure),))
 
 
 def _unclear(text: str, cure: str) -> UsageError:

@@ -81,6 +81,21 @@ def test_a_build_folder_that_is_named(tmp_path: Path, folder: str) -> None:
     assert looked_up("hello", tmp_path / folder / "cortex-m4-gcc", deep=True).endswith("hello.llext")
 
 
+def test_what_was_refused_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CMake's own folder of a target keeps it."""
+    monkeypatch.chdir(tree(tmp_path, "build/CMakeFiles/hello.dir/llext/hello.llext"))
+    for job in ("cortex-m4-gcc-v1", "cortex-m4-gcc-v2"):
+        tree(tmp_path, f"build/{job}/CMakeFiles/hello.dir/llext/hello.llext", f"build/{job}/llext.log")
+    for deep in (False, True):
+        with pytest.raises(FormatError, match=r"there is no `hello\.llext` in") as raised:
+            looked_up("hello", tmp_path, deep=deep)
+        (note,) = raised.value.diagnostics[0].notes
+        logs = [str(Path(f"build/cortex-m4-gcc-{version}/llext.log")) for version in ("v1", "v2")]
+        assert note == f"the last build did not pass: `{logs[0]}` and `{logs[1]}`"
+    tree(tmp_path, "dist/cortex-m4-gcc-v2/hello.llext")
+    assert looked_up("hello", tmp_path) == "dist/cortex-m4-gcc-v2/hello.llext"
+
+
 def test_two_toolchains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(built(tmp_path, "cortex-m4-gcc", "cortex-m4-zig"))
     with pytest.raises(UsageError, match=r"is built by several toolchains: .*gcc.* and .*zig") as raised:
