@@ -27,8 +27,9 @@ BOTH = [CORTEX, ("rv32imac", "zig")]
 BLINK = """\
 #include <llext/host.h>
 #include <llext/symbol.h>
+#include "blink.h"
 static int count; int kept __attribute__((section(".noinit")));
-int blink(void) { printk("x"); return ++count + kept; }
+int blink(void) { printk("x"); return (count += STEP) + kept; }
 LL_EXTENSION_SYMBOL(blink);
 """
 
@@ -46,6 +47,7 @@ def commands(block: str) -> list[str]:
 def place(tmp_path: Path) -> Place:
     place = Place(tmp_path)
     (place.folder / "blink.c").write_text(BLINK)
+    (place.folder / "blink.h").write_text("#define STEP 1\n")
     return place
 
 
@@ -96,15 +98,16 @@ def test_the_makefile(place: Place) -> None:
     for target, command in chosen.items():
         assert place.run(*command, "-q").returncode == 0, "make would do something again"
         assert_extension(outputs[target], target)
-    for edit in ('"x"', '"y"'), ("LL_EXT", "int absent(void); int more(void) { return absent(); }\nLL_EXT"):
-        place.edit("blink.c", *edit)
+    refused = "int absent(void); int more(void) { return absent(); }\nLL_EXT"
+    for file, old, new in ("blink.c", '"x"', '"y"'), ("blink.h", "1", "2"), ("blink.c", "LL_EXT", refused):
+        place.edit(file, old, new)
         for command in chosen.values():
-            assert place.run(*command, "-q").returncode == 1, "the source is no prerequisite"
+            assert place.run(*command, "-q").returncode == 1, f"{file} is no prerequisite"
         results = [place.run(*command) for command in chosen.values()]
     for done, output in zip(results, outputs.values(), strict=True):
         assert "error[undefined-symbol]: `absent`" in done.stdout
         assert done.returncode != 0
-        assert {path.name for path in output.parent.glob("blink.*")} == {"blink.o", "blink.o.elf"}
+        assert {path.name for path in output.parent.glob("blink.*")} == {"blink.d", "blink.o", "blink.o.elf"}
 
 
 def test_the_makefile_without_a_choice(place: Place) -> None:
