@@ -113,6 +113,7 @@ function(llext_add_extension name)
     LLEXT_TARGET "${LLEXT_TARGET}"
     LLEXT_TOOLCHAIN "${LLEXT_TOOLCHAIN_FOUND}"
     LLEXT_EXTENSION TRUE
+    LLEXT_EXPORTS "${arg_EXPORTS}"
     ENABLE_EXPORTS TRUE # so that _llext_check_link() can say what to do instead of linking it
     LLEXT_PROFILE "${profile}"
     OUTPUT_NAME "${name}.debug"

@@ -7,7 +7,7 @@
        EXTENSION <name>         # from llext_add_extension()
        CALL <call>              # for example "add(2, 3)"
        [EXTENSIONS <name>...]   # load these before it, in this order: it may use what they export
-       [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: LLEXT_FIRMWARE, else the built-in host
+       [EXPORTS <exports>...]   # from llext_add_exports(): the firmware; default: that of the extensions
        [MMIO <device>...]       # peripherals, for example 0x40004000+4K=zero, see `llext run --mmio`
        [OVERRIDE <override>...] # functions of the firmware in Python or as a value: read_adc=42 read_adc=board.py:adc
        [INIT <function>...]     # functions of the firmware that are called before all else
@@ -24,6 +24,10 @@
        [HEAP_SIZE <size>]       # of malloc() and its like; default: 1M
        [COVERAGE <file>]        # write there how often each line ran, for lcov and genhtml
        [AT_BUILD])              # a build step, which fails the build, and not a test for ctest
+
+   Without ``EXPORTS`` a test runs on what its extensions name there, or else on that of :cmake:variable:`LLEXT_FIRMWARE`.
+   Of a firmware's ELF file the own code runs; to a function of a table, the built-in host of ``llext run`` lends its own. It
+   is all that there is where nothing is named.
 
    The extension runs near the host, more than 16 MiB away, and from an odd page on with its regions in another order.
    Returned values, output and calls of the host must be alike; addresses count by region and offset.
@@ -87,6 +91,13 @@ function(llext_add_test test)
     endif()
   endif()
   _llext_extensions("${who}" files "${arg_EXTENSION}" ${arg_EXTENSIONS})
+  if("${arg_EXPORTS}" STREQUAL "")
+    foreach(extension IN LISTS arg_EXTENSION arg_EXTENSIONS)
+      get_property(exports TARGET "${extension}" PROPERTY LLEXT_EXPORTS)
+      list(APPEND arg_EXPORTS ${exports})
+    endforeach()
+    list(REMOVE_DUPLICATES arg_EXPORTS)
+  endif()
   _llext_exports_arguments("${who}" exports_options exports_files exports_targets ${arg_EXPORTS})
   set(profile "${arg_PROFILE}")
   if(profile STREQUAL "")

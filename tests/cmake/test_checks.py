@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cmake_project import BOTH, HELLO, NOTHING_TO_DO, Project, need_toolchain, one_line, undefined
+from llext_tools.errors import FormatError
+from llext_tools.testing.find import find_extension
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain]
 
@@ -29,6 +31,8 @@ def test_a_refused_extension_leaves_nothing_behind(project: Project, generator: 
         assert not project.path("hello.llext").exists()
         assert not project.path("hello.debug.elf").exists()
         assert not project.path("hello.json").exists()
+        with pytest.raises(FormatError, match=r"there is no `hello\.llext`"):  # for a test in Python
+            find_extension("hello", [project.build_dir], deep=True)
 
     project.write(board__toml=table("printk"))
     project.touch("board.toml")
@@ -44,7 +48,7 @@ def test_a_refused_extension_leaves_nothing_behind(project: Project, generator: 
 
 
 def test_exports_come_from_a_firmware_target(project: Project) -> None:
-    """The firmware is built first, and checked against again when it changes."""
+    """The firmware is built first, and checked against again when it changes; tests run on its code."""
     need_toolchain("cortex-m4", "zig")
     project.write(
         hello__c=HELLO,
@@ -54,7 +58,10 @@ def test_exports_come_from_a_firmware_target(project: Project) -> None:
         "EXPORT_SYMBOL(scaled); EXPORT_SYMBOL(sensor); void _start(void) {}\n",
         reader__c="#include <llext/symbol.h>\nint scaled(int); int sensor(void);\n"
         "int reading(void) { return scaled(sensor()); }\nEXPORT_SYMBOL(reading);\n",
+        asker__c="#include <llext/symbol.h>\nint reading(void); int ask(void) { return 2 * reading(); }\n"
+        "EXPORT_SYMBOL(ask);\n",
         board__py="def sensor():\n    return 7\n",
+        other__toml=table("reading"),
         firmware__ld="SECTIONS { .text 0x8000000 : { *(.text*) } .rodata : { *(.rodata*) }\n"
         "llext_const_symbol_area : { KEEP(*(._llext_const_symbol.static.*)) KEEP(*(llext_const_symbol_area*)) }\n"
         ".bss 0x20000000 : { *(.bss*) } }\n",
@@ -66,12 +73,15 @@ def test_exports_come_from_a_firmware_target(project: Project) -> None:
         "llext_add_exports(board FIRMWARE firmware)\n"
         "llext_add_extension(hello SOURCES hello.c EXPORTS board)\n"
         "llext_add_extension(reader SOURCES reader.c EXPORTS board)\n"
-        'llext_add_test(reads AT_BUILD EXTENSION reader EXPORTS board CALL "reading()" EXPECT_RETURN 70\n'
+        "llext_add_extension(asker SOURCES asker.c)\n"
+        'llext_add_test(reads AT_BUILD EXTENSION reader CALL "reading()" EXPECT_RETURN 70\n'
         "  OVERRIDE sensor=board.py:sensor INIT prepare)\n"
+        'llext_add_test(asks AT_BUILD EXTENSION asker EXTENSIONS reader CALL "ask()" EXPECT_RETURN 140\n'
+        "  OVERRIDE sensor=7 INIT prepare)\n"
         'llext_add_test(reads_zero AT_BUILD EXTENSION reader EXPORTS board CALL "reading()" EXPECT_RETURN 0\n'
         "  OVERRIDE sensor=7)\n"
     )
-    project.configured("cortex-m4", "zig")
+    project.configured("cortex-m4", "zig", "-DLLEXT_FIRMWARE=other.toml")
     project.built("--target", "hello")
     assert project.path("hello.llext").exists()
     project.touch("firmware.c")
