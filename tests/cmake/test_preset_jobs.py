@@ -4,12 +4,16 @@ a test returns, and CMake's own word on which presets there are."""
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cmake_project import llext_build
+from cmake_project import LLEXT_COMMAND, llext_build, need_toolchain, tool
+from llext_tools import cmake_dir
 
 pytestmark = [pytest.mark.cmake, pytest.mark.toolchain, pytest.mark.emulator]
 
@@ -89,6 +93,21 @@ def test_one_settings_file_for_the_build_and_its_checks(folder: Path) -> None:
         done = llext_build(folder, *words)
         assert (done.returncode != 0, said in done.stderr) == (bool(said), True), done.stdout + done.stderr
         assert "../" not in done.stderr
+
+
+def test_the_preset_of_the_page_works_with_cmake_alone(folder: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/how-to/build-for-many-targets.md"
+    (text,) = re.findall(r"^```json\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (folder / "CMakePresets.json").write_text(text, encoding="utf-8")
+    need_toolchain("cortex-m0plus", "gcc")
+    environment = {**os.environ, "LLEXT_CMAKE_DIR": cmake_dir()}
+    made = [f"-DCMAKE_MAKE_PROGRAM={tool('ninja')}", f"-DLLEXT_COMMAND={LLEXT_COMMAND}"]
+    command = [tool("cmake"), "--preset", "small", *made]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    assert seen(folder, "small") == ["1", "4K", "cortex-m0plus", "Ninja"]
+    assert not (folder / "CMakeCache.txt").exists()
+    assert "cortex-m0plus" in llext_build(folder, "--preset=small").stdout
 
 
 def test_a_preset_with_the_name_of_a_job(folder: Path) -> None:
