@@ -11,9 +11,16 @@
 
 #if defined(__ZEPHYR__) && __has_include(<zephyr/kernel.h>)
 
+/* The C library is the firmware's. Who compiles against an EDK may have none. */
+#if __has_include(<stdio.h>)
 #include <stdio.h>
+#endif
+#if __has_include(<stdlib.h>)
 #include <stdlib.h>
+#endif
+#if __has_include(<string.h>)
 #include <string.h>
+#endif
 #include <zephyr/kernel.h>
 #include <zephyr/sys/printk.h>
 #if __has_include(<zephyr/logging/log.h>)

@@ -118,15 +118,17 @@ def test_a_base_image_exports_by_a_table_of_its_own(
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_zephyrs_own_headers_come_first_in_a_zephyr_build(language: toolchains.Language, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("compiler", "library"), [(COMPILERS[0], True), (COMPILERS[1], False)], ids=["gcc", "zig"])
+def test_zephyrs_own_headers_come_first_in_a_zephyr_build(
+    compiler: tuple[str, str], library: bool, language: toolchains.Language, tmp_path: Path
+) -> None:
+    """Against an EDK there may be no C library."""
     zephyr = tmp_path / "zephyr"
     for name, text in {
         "zephyr/llext/symbol.h": "#define EXPORT_SYMBOL(x) int zephyr_exports_##x\n",
         "zephyr/kernel.h": "#define ZEPHYR_KERNEL\n",
         "zephyr/sys/printk.h": "",
-        "stdio.h": "",
-        "stdlib.h": "",
-        "string.h": "",
+        **(dict.fromkeys(("stdio.h", "stdlib.h", "string.h"), "") if library else {}),
     }.items():
         (zephyr / name).parent.mkdir(parents=True, exist_ok=True)
         (zephyr / name).write_text(text, encoding="utf-8")
@@ -135,7 +137,7 @@ def test_zephyrs_own_headers_come_first_in_a_zephyr_build(language: toolchains.L
         "#ifndef ZEPHYR_KERNEL\n#error the built-in prototypes\n#endif\nEXPORT_SYMBOL(x);\n"
     )
     for define in ("-D__ZEPHYR__=1", "-DCONFIG_LLEXT=1 -D__ZEPHYR__=1"):
-        path = compile_it(tmp_path, COMPILERS[0], language, f"-I{zephyr}", *define.split(), text=text)
+        path = compile_it(tmp_path, compiler, language, f"-I{zephyr}", *define.split(), text=text)
         with path.open("rb") as file:
             assert ELFFile(file).get_section_by_name(".symtab").get_symbol_by_name("zephyr_exports_x")
 
