@@ -23,6 +23,7 @@ import pytest
 
 if TYPE_CHECKING:
     from llext_tools.cli.settings import Settings
+    from llext_tools.cli.settings_build import BuildSettings
     from llext_tools.errors import LlextError
     from llext_tools.jobs import Which
     from llext_tools.measure import Wanted
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "build-dir": ("DIR", "where extensions are, in it or below; may be repeated, as the next ones"),
-    "firmware": ("ELF", "an image whose code extensions call"),
+    "firmware": ("ELF", "an image whose code extensions call, or the name of a firmware in llext.toml"),
     "exports": ("TABLE", "what the host exports"),
     "mmio": ("DEVICE", "START+SIZE=KIND: a device, as for `llext run`"),
     "target": ("CPU", "the CPU that extensions run on, one of `llext targets`; default: what the file fits"),
@@ -140,8 +141,11 @@ class Loader:
             given[key] = [self._find(file, which) for file in _several(given.get(key))]
         given = _with_defaults(self._config, given)
         host = (*given["firmware"], *given["exports"])
+        found = self._find(path, which, host)
+        if not host:
+            host = given["exports"] = _built_for(self._config, found)
         given["extensions"] = [self._find(file, which, host) for file in _several(given.get("extensions"))]
-        chosen = options(self._find(path, which, host), **given)
+        chosen = options(found, **given)
         for each in (chosen.path, *chosen.extensions):
             if text := _stale(self._config, each):
                 warnings.warn(StaleExtensionWarning(text), stacklevel=2)
@@ -227,11 +231,9 @@ def _toolchain(config: pytest.Config) -> str:
 
 def _usual(config: pytest.Config, host: Sequence[str]) -> list[Which]:
     """What ``llext build`` builds by its settings, of firmwares for those whose files an extension runs on."""
-    from llext_tools.cli import settings, settings_build
     from llext_tools.jobs import Which
 
-    path = settings.find(str(config.rootpath))
-    build = settings_build.read(path) if path else settings_build.BuildSettings()
+    build = _build_settings(config)
     files = set(map(os.path.realpath, host))
     every = [each.name for each in build.firmware]
     same = [each.name for each in build.firmware if not files.isdisjoint(map(os.path.realpath, each.files))]
@@ -242,7 +244,10 @@ def _usual(config: pytest.Config, host: Sequence[str]) -> list[Which]:
 def _with_defaults(config: pytest.Config, given: dict[str, Any]) -> dict[str, Any]:
     """What a test leaves open, the command line, the environment or the settings file say, in this order."""
     if not given.get("firmware") and not given.get("exports"):
-        given["firmware"], given["exports"] = _paths(config, "firmware"), _paths(config, "exports")
+        given["firmware"], given["exports"] = [], _paths(config, "exports")
+        named = _firmware(config) if _said(config, "firmware") else {}
+        for said, file in zip(_said(config, "firmware"), _paths(config, "firmware"), strict=True):
+            given["exports" if said in named else "firmware"] += named.get(said, (file,))
         if not given["firmware"] and not given["exports"]:
             given["exports"] = _settings(config).exports
     if not given.get("mmio"):
@@ -255,6 +260,27 @@ def _settings(config: pytest.Config) -> Settings:
 
     path = settings.find(str(config.rootpath))
     return settings.read(path) if path else settings.Settings()
+
+
+def _build_settings(config: pytest.Config) -> BuildSettings:
+    from llext_tools.cli import settings, settings_build
+
+    path = settings.find(str(config.rootpath))
+    return settings_build.read(path) if path else settings_build.BuildSettings()
+
+
+def _firmware(config: pytest.Config) -> dict[str, tuple[str, ...]]:
+    """The files of each firmware that the settings name: images whose code runs, and tables."""
+    return {each.name: each.files for each in _build_settings(config).firmware}
+
+
+def _built_for(config: pytest.Config, path: str) -> tuple[str, ...]:
+    """The files of the firmware that an extension was built for, by the name of its job; none if nobody knows it."""
+    from llext_tools.jobs import parts
+
+    built_for = [parts(folder.name).firmware for folder in Path(path).absolute().parents]
+    named = _firmware(config) if any(built_for) else {}
+    return next((named[name] for name in built_for if name in named), ())
 
 
 def _folders(request: pytest.FixtureRequest) -> tuple[list[str], bool]:

@@ -129,8 +129,8 @@ PARTS = (
     Part(
         "firmware",
         "for",
-        "choose one: `--llext-build-dir={1}`, or run on its firmware, `--llext-firmware=ELF`, where llext.toml names "
-        "that",
+        "choose one: `--llext-firmware={0}` or LLEXT_FIRMWARE in the environment, where llext.toml names it, else "
+        "`--llext-build-dir={1}`",
     ),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from samples import Builder
 pytestmark = pytest.mark.emulator
 
 UART = 0x4000_4000
+PLUGIN = ("-p", "llext_tools.pytest_plugin", "-p", "no:cacheprovider")
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +123,33 @@ def test_a_firmware_of_another_cpu_is_refused(built: Path, tmp_path: Path) -> No
     firmware = image.firmware(*arch.target("rv32imac").firmware_base, UART)
     with pytest.raises(LlextError, match="the extension is for 32-bit arm, the firmware for 32-bit riscv"):
         Extension.load(built / "thermometer.debug.elf", firmware=firmware)
+
+
+def test_pytest_runs_on_the_firmware_that_was_built_for(
+    built: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `llext build` does: with one that is the one, of several the one that is named; crc32() is its own code."""
+    pytester.makepyfile(
+        f"""
+        def test_crc(llext_extension):
+            thermometer = llext_extension("thermometer.debug.elf")
+            thermometer.thermometer_crc("abc")
+            assert thermometer.host.output == "crc of abc: {zlib.crc32(b"abc"):08x}\\n"
+        """
+    )
+    options = (*PLUGIN, f"--llext-mmio={UART:#x}+4K=cmsdk-uart")
+    settings = ""
+    for name in ("v1", "v2"):
+        folder = pytester.path / f"build/cortex-m4-gcc-{name}"
+        folder.mkdir(parents=True)
+        shutil.copy(built / "thermometer.debug.elf", folder)
+        shutil.copy(built / "firmware.elf", pytester.path / f"{name}.elf")
+        settings += f'[[build.firmware]]\nname = "{name}"\nfile = "{name}.elf"\n'
+        (pytester.path / "llext.toml").write_text(settings, encoding="utf-8")
+        outcome = {"passed": 1} if name == "v1" else {"failed": 1}
+        pytester.runpytest_inprocess(*options).assert_outcomes(**outcome)
+    (pytester.path / "v1.elf").write_bytes(b"")
+    pytester.runpytest_inprocess(*options, "--llext-firmware=v1").assert_outcomes(failed=1)
+    pytester.runpytest_inprocess(*options, "--llext-firmware=v2").assert_outcomes(passed=1)
+    monkeypatch.setenv("LLEXT_FIRMWARE", "v2")
+    pytester.runpytest_inprocess(*options).assert_outcomes(passed=1)
