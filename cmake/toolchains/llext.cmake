@@ -17,11 +17,19 @@ Compilers and flags come from ``llext toolchain``, which is asked once for each 
 arguments of the compiler, so everything in the project is compiled with them, static libraries included, whatever
 ``CMAKE_<LANG>_FLAGS`` is set to: it follows them, as does what belongs to a build type or a target.
 
+``CFLAGS``, ``CXXFLAGS``, ``ASMFLAGS`` and ``LDFLAGS`` of the environment have no effect: they are for the host, as conda,
+nix and dpkg set them.
+
 What is built does not depend on where it is built: names of sources, in ``__FILE__`` as well as in debug information,
 are relative to the project, those of generated ones to the build folder.
 #]=======================================================================]
 
 include_guard()
+
+# CMake would begin CMAKE_<LANG>_FLAGS and CMAKE_EXE_LINKER_FLAGS with them, behind our flags.
+foreach(_llext_variable IN ITEMS CFLAGS CXXFLAGS ASMFLAGS LDFLAGS)
+  unset(ENV{${_llext_variable}})
+endforeach()
 
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY) # a program could not be linked: there is no C library

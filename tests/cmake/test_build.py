@@ -170,7 +170,7 @@ def test_the_users_flags_come_last(project: Project) -> None:
 
 @BOTH
 def test_the_projects_flags_replace_none_of_ours(project: Project, target: str, toolchain: str) -> None:
-    """From the cache, from a CMakeLists.txt and from the environment; each of ours is there once, in libraries, too."""
+    """From the cache and from a CMakeLists.txt; each of ours is there once, in libraries, too."""
     need_toolchain(target, toolchain)
     lists = (
         "add_library(part STATIC part.c)\n"
@@ -200,6 +200,31 @@ def test_the_projects_flags_replace_none_of_ours(project: Project, target: str, 
     compiled = [line for line in project.built("--clean-first", "-v").splitlines() if " -c " in line]
     assert len(compiled) == 5, "with the destructors of static objects"
     assert {line.count(" -ffreestanding ") for line in compiled} == {1}
+
+
+@BOTH
+def test_flags_for_the_host_are_not_for_a_target(
+    project: Project, target: str, toolchain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Oracle: the compiler's own command lines, and the manifest. conda, nix and dpkg set such variables."""
+    need_toolchain(target, toolchain)
+    for name in ("CFLAGS", "CXXFLAGS", "ASMFLAGS"):
+        monkeypatch.setenv(name, "-fPIC -DFOR_HOST")
+    monkeypatch.setenv("LDFLAGS", "-Wl,--gc-sections -Wl,-z,relro")
+    project.write(
+        hello__c=HELLO,
+        other__cpp='extern "C" int other() { return 1; }\n',
+        start__S=".globl start\nstart: nop\n",
+    )
+    project.cmake_lists("llext_add_extension(hello SOURCES hello.c other.cpp start.S)\n", "C CXX ASM")
+    project.configured(target, toolchain)
+    log = project.built("-v")
+    assert " -c " in log
+    flags = json.loads(project.path("hello.json").read_text())["toolchain"]["flags"]
+    assert set(flags) == {"C", "CXX", "ASM"}
+    for word in ("-fPIC", "-DFOR_HOST"):
+        assert word not in log
+        assert not [language for language in flags if word in flags[language]]
 
 
 def test_the_toolchain_is_asked_once(project: Project) -> None:
