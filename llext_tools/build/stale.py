@@ -30,6 +30,9 @@ from llext_tools.elf.read import load_object
 from llext_tools.errors import LlextError
 from llext_tools.paths import cmake_project
 
+SETTINGS = frozenset({"llext.toml", "pyproject.toml"})
+"""Files for which CMake runs again whatever changes in them, as the version of a bundle, or settings of other tools."""
+
 
 class Stale(NamedTuple):
     """``sources``: those that have changed, the newest one first; ``build``: where the extension was built.
@@ -100,7 +103,10 @@ def _other_firmware(build: Path, extension: Path) -> dict[Path, float]:
 
 
 def newer_lists(build: Path) -> tuple[Path, ...]:
-    """The files of the project for which Ninja would run CMake again, ``CMakeLists.txt`` and others, newest first."""
+    """The files of the project for which Ninja would run CMake again, ``CMakeLists.txt`` and others, newest first.
+
+    Without settings: nobody can tell by their times whether a build reads what has changed in them.
+    """
     build = build.resolve()
     newer: dict[Path, float] = {}
     with suppress(OSError):
@@ -109,8 +115,8 @@ def newer_lists(build: Path) -> tuple[Path, ...]:
         if found := re.search(r"^build build\.ninja\b.*: RERUN_CMAKE(.*)", text, re.MULTILINE):
             for word in re.split(r"(?<!\$) ", found[1]):
                 source = (build / re.sub(r"\$(.)", r"\1", word)).resolve()
-                own = is_own(source, [top.resolve()], build) and source.is_file()
-                if own and (time := source.stat().st_mtime) > made:
+                counts = is_own(source, [top.resolve()], build) and source.name not in SETTINGS and source.is_file()
+                if counts and (time := source.stat().st_mtime) > made:
                     newer[source] = time
     return _newest_first(newer)
 

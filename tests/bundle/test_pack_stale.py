@@ -108,6 +108,20 @@ def test_older_than_a_list_of_cmake(project: Path) -> None:
     assert "`hello.llext` was built before `CMakeLists.txt` changed" in refused()
 
 
+def test_settings_do_not_count(project: Path) -> None:
+    """A version is bumped before `llext pack` without a build, and other tools have their settings there."""
+    pyproject = Path("pyproject.toml")
+    pyproject.write_text('[project]\nname = "test"\nversion = "1.0"\n')
+    try:
+        build()
+        pyproject.write_text('[project]\nname = "test"\nversion = "1.1"\n\n[tool.ruff]\nline-length = 120\n')
+        for settings in ("llext.toml", "pyproject.toml"):
+            later(settings)
+        assert refused() == ""
+    finally:
+        pyproject.unlink()
+
+
 def test_another_firmware(project: Path) -> None:
     board = Path("..", "board.toml")
     later(str(board))
