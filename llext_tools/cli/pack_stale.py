@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from llext_tools.arch import targets
 from llext_tools.build.cache import moved_from
 from llext_tools.build.output import declared, gathered, read_text, size_and_time
 from llext_tools.build.runs import changed_since, runs_of
@@ -48,9 +49,9 @@ def outdated(project: Project, packed: Sequence[Packed], wanted: Wanted, *, whol
 
 
 def _cure(project: Project, job: str) -> str:
-    """What builds a job again: without options only what the settings ask for, of an open toolchain the first one."""
-    which, asked = parts(job), asked_for(project.build, [job])
-    if job in {each.names[0] for each in asked} if asked else job == job_name(which.target, TOOLCHAINS[0]):
+    """What builds a job again: without options only what the settings ask for."""
+    which = parts(job)
+    if _is_usual(project, job):
         return f"`llext build` builds it again; it alone fills `{project.output}`"
     remove = f"remove `{shown(Path(project.output, job).absolute())}`"
     if '"--preset"' in (read_text(Path(project.build_dir, job, STAMP)) or ""):
@@ -60,6 +61,14 @@ def _cure(project: Project, job: str) -> str:
     else:
         return f"{remove}: nothing asks for it any more"
     return f"`{shlex.join(['llext', 'build', *options])}` builds it again; or {remove}: `llext build` alone does not"
+
+
+def _is_usual(project: Project, job: str) -> bool:
+    """Whether a job is built without options: of an open toolchain the first one counts of which there is something."""
+    target, asked = parts(job).target, [each.names for each in asked_for(project.build, [job])]
+    if not asked and target in targets():
+        asked = [tuple(job_name(target, name) for name in TOOLCHAINS)]
+    return any(job == next((name for name in names if Path(project.output, name).is_dir()), "") for names in asked)
 
 
 def _faults(

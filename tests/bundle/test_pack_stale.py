@@ -208,6 +208,32 @@ def test_what_builds_it_again(project: Path) -> None:
         Path("llext.toml").write_text(settings)
 
 
+def test_what_builds_an_open_toolchain_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With zig alone it is zig; a preset may have a name like that of a job."""
+    need_toolchain("cortex-m4", "zig")
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    Path("CMakeLists.txt").write_text(LISTS.format(names="hello"))
+    Path("../board.toml").write_text("[exports]\nask = 5\n")
+    Path("hello.c").write_text(SOURCE.format(value=1))
+    cache = {"CMAKE_TOOLCHAIN_FILE": f"{cmake_dir()}/toolchains/llext.cmake", "LLEXT_TARGET": "cortex-m0plus"}
+    presets = [{"name": "debug-gcc", "cacheVariables": {**cache, "LLEXT_TOOLCHAIN": "zig"}}]
+    Path("CMakePresets.json").write_text(json.dumps({"version": 6, "configurePresets": presets}))
+    build("--preset", "debug-gcc", "--no-run")
+    build("--target", "cortex-m4", "--toolchain", "zig", "--no-run")
+    Path("hello.c").write_text(SOURCE.format(value=2))  # Clang writes digests of the sources
+    later("hello.c")
+    assert "`llext build --preset debug-gcc` builds it again" in refused("dist/debug-gcc")
+    usual, asked = "`llext build` builds it again", "`llext build --target cortex-m4 --toolchain zig` builds it again"
+    for settings in ("", '[build]\ntargets = ["cortex-m4"]\n'):
+        Path("llext.toml").write_text(settings)
+        assert usual in refused("dist/cortex-m4-zig")
+        Path("dist", M4).mkdir()
+        assert asked in refused("dist/cortex-m4-zig")
+        Path("dist", M4).rmdir()
+
+
 def test_a_project_that_was_moved(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can tell then, but for files that have come from elsewhere, and of a job that is built again."""
     moved = project.with_name("moved")
