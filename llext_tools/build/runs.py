@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import llext_tools
+from llext_tools.artifact import digest
 from llext_tools.build.cache import is_own
 from llext_tools.build.job import Job
 from llext_tools.build.process import environment
@@ -125,7 +126,7 @@ def records_by_file(job: Job) -> dict[str, list[str]]:
 def changed_since(run: Run, build: Path) -> list[Path]:
     """The files of the project that were read in a run and have changed since, as an override of a function.
 
-    None of a build step: what that depends on Ninja alone knows.
+    None of a build step: what that depends on Ninja alone knows; no firmware with the digest of then.
     """
     if not run.listed:
         return []
@@ -133,12 +134,14 @@ def changed_since(run: Run, build: Path) -> list[Path]:
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         written = os.stat(run.record).st_mtime_ns
         with open(run.record, encoding="utf-8") as file:
-            inputs = json.load(file)["inputs"]
+            record: Any = json.load(file)
+        firmware = {each["sha256"] for each in record["firmware"]}
         top = Path(cmake_project(str(build)) or build).resolve()
-        for path, then in (inputs or {}).items():
+        for path, then in (record["inputs"] or {}).items():
             source = Path(path).resolve()
             if then and is_own(source, [top], build.resolve()) and source.is_file():
                 now = source.stat()
-                if [now.st_size, now.st_mtime_ns] != then and now.st_mtime_ns > written:
+                newer = [now.st_size, now.st_mtime_ns] != then and now.st_mtime_ns > written
+                if newer and digest(source.read_bytes()) not in firmware:
                     changed.append(source)
     return changed

@@ -26,7 +26,8 @@ foreach(name IN ITEMS {names})
   llext_add_extension(${{name}} SOURCES hello.c EXPORTS board)
 endforeach()
 if(LLEXT_TARGET STREQUAL "cortex-m4" AND TARGET hello)
-  llext_add_test(hello.asks EXTENSION hello CALL "hello()" EXPECT_RETURN 5 OVERRIDE ask=board.py:ask)
+  llext_add_exports(rig TABLE rig.toml)
+  llext_add_test(hello.asks EXTENSION hello EXPORTS rig CALL "hello()" EXPECT_RETURN 5 OVERRIDE ask=board.py:ask)
 endif()
 """
 SOURCE = """\
@@ -47,6 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     (folder / "CMakeLists.txt").write_text(LISTS.format(names="hello"))
     (folder.parent / "board.toml").write_text("[exports]\nask = 5\n")
+    (folder / "rig.toml").write_text("[exports]\nask = 9\n")
     (folder / "board.py").write_text("import answers\ndef ask() -> int:\n    return answers.FIVE\n")
     (folder / "answers.py").write_text("FIVE = 5\n")
     (folder / "hello.c").write_text(SOURCE.format(value=1))
@@ -153,6 +155,18 @@ def test_other_files_of_a_run(project: Path) -> None:
     assert runs() == ["hello.asks"]
 
 
+def test_another_firmware_of_a_run(project: Path) -> None:
+    """By its contents: a record has its digest."""
+    later("rig.toml")
+    assert refused() == ""
+    Path("rig.toml").write_text("[exports]\nask = 13\n")
+    later("rig.toml")
+    assert "`hello.llext` was run by `hello.asks` before `rig.toml` changed" in refused()
+    build()
+    assert runs() == ["hello.asks"]
+    assert refused() == ""
+
+
 def runs() -> list[str]:
     document = json.loads(Path("dist", M4, "hello.json").read_text())
     return [run["test"] for run in document.get("runs", [])]
@@ -216,6 +230,7 @@ def test_what_builds_an_open_toolchain_again(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(folder)
     Path("CMakeLists.txt").write_text(LISTS.format(names="hello"))
     Path("../board.toml").write_text("[exports]\nask = 5\n")
+    Path("rig.toml").write_text("[exports]\nask = 9\n")
     Path("hello.c").write_text(SOURCE.format(value=1))
     cache = {"CMAKE_TOOLCHAIN_FILE": f"{cmake_dir()}/toolchains/llext.cmake", "LLEXT_TARGET": "cortex-m0plus"}
     presets = [{"name": "debug-gcc", "cacheVariables": {**cache, "LLEXT_TOOLCHAIN": "zig"}}]
