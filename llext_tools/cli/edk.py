@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterable
 
 from llext_tools import arch, quote, toolchains
@@ -12,6 +11,7 @@ from llext_tools.cli.cflags import add_target
 from llext_tools.cli.render import report
 from llext_tools.diag import Location, Reporter, fail
 from llext_tools.edk import Adapted, Edk, adapt, read_edk, targets_of
+from llext_tools.edk.read import PLAIN
 
 DESCRIPTION = """\
 Read an EDK, the headers and flags of one firmware that Zephyr's `west build -t llext-edk` packs, and
@@ -21,9 +21,6 @@ EXAMPLE = "llext edk llext-edk.tar.xz --toolchain gcc --format cmake"
 
 SPECIAL = {">": "$<ANGLE-R>", ",": "$<COMMA>"}
 """What means something in CMake's generator expressions, and how it is written there."""
-
-PLAIN = re.compile(r"[^(=#]*(=[^#]*)?")
-"""What CMake takes for a definition. It drops those of functions, and those with a number sign: they go as options."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -23,10 +23,13 @@ ALL, PARTS = "LLEXT_CFLAGS", ("LLEXT_BASE_CFLAGS", "LLEXT_GENERATED_IMACROS_CFLA
 """The variable with all flags, and those that it is made of; those that there are depend on Zephyr's version."""
 ANEW = "a firmware's build makes it: `west build -t llext-edk`"
 RENAME = "if you trust who made it, rename that folder"
-UNUSABLE = re.compile(r"[;\x00-\x08\n-\x1f\x7f]|^(?!-D).*\$<", re.DOTALL)
+PLAIN = re.compile(r"[^(=#]*(=[^#]*)?")
+"""What CMake takes for a definition. It drops those of functions, and those with a number sign: they go as options."""
+
+UNUSABLE = re.compile(rf"[;\x00-\x08\n-\x1f\x7f]|^(?!-D{PLAIN.pattern}\Z).*\$<", re.DOTALL)
 """What would end a word in CMake's lists or a line of the files for Ninja and Make, or begin a generator expression.
 
-A definition may have one: CMake sees no end of it.
+What CMake takes for a definition may have one: CMake sees no end of it. Options stand within expressions, which end it.
 """
 OWN = "-DLL_EXTENSION_BUILD"
 

@@ -187,17 +187,22 @@ def test_a_header_of_the_other_machine_is_that_of_the_kit(tmp_path: Path) -> Non
 
 
 def test_a_line_break_in_a_word_makes_no_line_of_a_makefile(tmp_path: Path) -> None:
+    """Nor does it begin a generator expression that what follows would end."""
     need_toolchain("cortex-m4", "gcc")
+    ending = ["-DF(x)=$<1:y", "-DHASH=#$<NO:y", "-DG(x)=x"]
     root = kits.make(
         tmp_path,
         "cortex-m4",
-        more=["-DA=1\\n$(shell touch x)", "-DB=\\r", "-DTAB=a\\tb", "-I$<SEMICOLON", "-DX=$<1:a>"],
+        more=["-DA=1\\n$(shell touch x)", "-DB=\\r", "-DTAB=a\\tb", "-I$<SEMICOLON", "-DX=$<1:a>", *ending],
     )
     text = (root / "cmake.cflags").read_text()
     (root / "cmake.cflags").write_text(text.replace("\\\\", "\\").replace("$(", "\\$("))
     code, printed = llext("edk", str(root), "--target=cortex-m4", "--toolchain=gcc", "--format=cmake")
-    assert (code, printed.count("warning[edk-syntax]")) == (0, 3)
-    assert "the `$<` in `-I$<SEMICOLON`" in " ".join(printed.split())
+    assert (code, printed.count("warning[edk-syntax]")) == (0, 5)
+    for word in ("-I$<SEMICOLON", *ending[:2]):
+        assert f"the `$<` in `{word}`" in " ".join(printed.split())
+        assert word.replace("$", "\\$") not in printed
+    assert '"-DG(x)=x"' in printed
     assert r'"X=\$<1:a\$<ANGLE-R>"' in printed
     assert "the line break in `-DA=1\\n$(shell touch x)`" in " ".join(printed.split())
     assert "shell touch" not in printed.partition("set(")[2].partition("warning[")[0]
