@@ -199,9 +199,10 @@ function(_llext_zephyr_check who target calls)
 
   # The first check: add_llext_command() splits lists, so that everything is in a script. Zephyr runs it in every build.
   _llext_zephyr_quoted(code ${check} --no-firmware)
+  _llext_zephyr_quoted(also ${settings_files} "${config}")
   set(script "set(llext_who [====[${who}]====])\nset(llext_file [====[${file}]====])\n")
   string(APPEND script "set(llext_debug [====[${debug}]====])\nset(llext_input [====[${input}]====])\n")
-  string(APPEND script "set(llext_stamp [====[${folder}/packaged]====])\nset(llext_also ${settings_files} [====[${config}]====])\n")
+  string(APPEND script "set(llext_stamp [====[${folder}/packaged]====])\nset(llext_also ${also})\n")
   string(APPEND script "set(llext_warn_only ${arg_WARN_ONLY})\nset(llext_folder [====[${CMAKE_BINARY_DIR}]====])\n")
   string(APPEND script "set(llext_check ${code})\n")
   string(APPEND script "include([====[${CMAKE_CURRENT_FUNCTION_LIST_DIR}/zephyr-package.cmake]====])\n")

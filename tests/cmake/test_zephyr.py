@@ -133,6 +133,10 @@ def test_an_extension_inside_the_firmware_that_it_is_checked_against(
     assert done_again() == [False, False]
     project.write(llext__toml='ignore = ["no-exports"]\n')
     assert done_again() == [True, False], "settings are of the check"
+    (first,) = project.build_dir.rglob("packaged")
+    checked = first.stat().st_mtime_ns
+    assert done_again() == [False, False]
+    assert first.stat().st_mtime_ns == checked, "nor is the check without the firmware"
 
 
 def test_what_the_firmware_does_not_have_fails_the_build(project: Project) -> None:
