@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from llext_tools.artifact import DEBUG_SUFFIX
+from llext_tools.build.output import declared
 
 RULE = re.compile(r"^(\S(?:[^\\:\n]|\\.)*): +(\S.*)$", re.MULTILINE)
 
@@ -74,7 +75,9 @@ def _needed(build: Path, extension: Path) -> Iterator[str]:
     for path in build.glob("**/CMakeFiles/*.dir/build.make"):
         for name, needed in RULE.findall(path.read_text(encoding="utf-8", errors="surrogateescape")):
             rules.setdefault(_plain(name), []).append(_plain(needed))
-    left, seen = [_named(build, extension.with_suffix(DEBUG_SUFFIX))], set[str]()
+    debug = [beside[0].name for each, beside in declared(build).items() if beside and each.resolve() == extension]
+    first = extension.with_name(debug[0]) if debug else extension.with_suffix(DEBUG_SUFFIX)
+    left, seen = [_named(build, first)], set[str]()
     while left:
         if (name := left.pop()) not in seen:
             seen.add(name)

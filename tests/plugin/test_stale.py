@@ -182,7 +182,7 @@ project(tank LANGUAGES C)
 find_package(LlextTools REQUIRED)
 add_library(valve STATIC "src/the valve.c")
 llext_add_exports(board TABLE "../a board.toml")
-llext_add_extension(tank SOURCES src/tank.c EXPORTS board)
+llext_add_extension(tank SOURCES src/tank.c EXPORTS board {output})
 target_link_libraries(tank PRIVATE valve)
 """
 
@@ -191,7 +191,7 @@ target_link_libraries(tank PRIVATE valve)
 @pytest.mark.toolchain
 @pytest.mark.parametrize(
     ("generator", "made"),
-    [("Ninja", "tank.llext"), ("Ninja Multi-Config", "Debug/tank.llext"), ("Unix Makefiles", "tank.llext")],
+    [("Ninja", "tank.llext"), ("Ninja Multi-Config", "Debug/tank.llext"), ("Unix Makefiles", "tank-2.llext")],
 )
 def test_it_is_what_cmake_builds_again(tmp_path: Path, generator: str, made: str) -> None:
     """With headers of macros alone, of which debug information says nothing, those of a library, and the firmware."""
@@ -200,7 +200,8 @@ def test_it_is_what_cmake_builds_again(tmp_path: Path, generator: str, made: str
     folder, board = tmp_path / "tank project", tmp_path / "a board.toml"
     board.write_text("[exports]\nup = 64\n")
     tank = FILES["src/tank.c"].replace("raise(", "MOST + turn() + raise(")
-    put(folder, {"CMakeLists.txt": LISTS, "src/made.h": FILES["build/cortex-m4-gcc/made.h"]})
+    output = "" if made.endswith("tank.llext") else f"OUTPUT {made}"  # its debug file has the name of the target
+    put(folder, {"CMakeLists.txt": LISTS.format(output=output), "src/made.h": FILES["build/cortex-m4-gcc/made.h"]})
     put(folder, {"src/tank.c": f'#include "most.h"\nint turn(void);\n{tank}', "src/level.h": FILES["src/level.h"]})
     put(folder, {"src/most.h": "#define MOST 7\n", "src/a turn.h": "#define TURN 1\n"})
     put(folder, {"src/the valve.c": '#include "a turn.h"\nint turn(void) { return TURN; }\n'})
@@ -221,7 +222,7 @@ def test_it_is_what_cmake_builds_again(tmp_path: Path, generator: str, made: str
     assert find_stale(str(path), folder) is None
     for text, found in (("[exports]\nup = 64\n", None), ("[exports]\nup = 68\n", Stale((board,), build))):
         board.write_text(text)
-        moment = max(each.stat().st_mtime_ns for each in path.parent.glob("tank.*")) + 1_000_000
+        moment = max(each.stat().st_mtime_ns for each in path.parent.glob("tank*.*")) + 1_000_000
         os.utime(board, ns=(moment, moment))
         assert find_stale(str(path), folder) == found
         assert LINKS in call(cmake, "--build", build)
