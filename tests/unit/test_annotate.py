@@ -7,6 +7,7 @@ renderer writes.
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,7 +177,9 @@ def test_no_more_than_github_shows(project: Path) -> None:
 @pytest.mark.parametrize("given", [None, "false", "true"])
 def test_only_on_github(project: Path, given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     warning = Diagnostic("firmware-unused", "it is not used", severity="warning")
-    found = Result(job=result(project, "cortex-m4").job, warnings=(Warned(diagnostic=warning),))
+    extension = project / "a.llext"
+    extension.touch()
+    found = replace(result(project, "cortex-m4"), artifacts=(extension,), warnings=(Warned(diagnostic=warning),))
     monkeypatch.setattr(matrix, "choose_jobs", lambda *_: ((found.job,), ()))
     monkeypatch.setattr(matrix, "build", lambda *_: [found])
     if given:
