@@ -187,8 +187,9 @@ function(_llext_check_output who target)
   endforeach()
 endfunction()
 
-# _llext_write_flags(<target> <folder>): the flags of each language that is enabled, in a file: ours and those
-# of CMAKE_<LANG>_FLAGS in a line, then an option of the target a line. Called at the end of the folder, where the variables have their values.
+# _llext_write_flags(<target> <folder>): the flags of each language that is enabled, in a file: ours and those of
+# CMAKE_<LANG>_FLAGS in a line, then an option of the target a line. Called at the end of the folder, where the
+# variables have their values.
 function(_llext_write_flags target folder)
   get_property(multi_config GLOBAL PROPERTY GENERATOR_IS_MULTI_CONFIG)
   set(all "")
@@ -206,9 +207,9 @@ function(_llext_write_flags target folder)
   file(GENERATE OUTPUT "${folder}/$<${multi_config}:$<CONFIG>/>$<COMPILE_LANGUAGE>.flags" CONTENT "${all}" TARGET ${target})
 endfunction()
 
-# _llext_settings(<who> <options> <files>): the settings of the check, and what it depends on by them: LLEXT_SETTINGS, else what is nearest from this folder
-# of the project upwards, for the build folder may be anywhere. Low level. Each build looks whether a file has come or
-# gone; a pyproject.toml that is there may get its table, or lose it.
+# _llext_settings(<who> <options> <files>): the settings of the check, and what it depends on by them: LLEXT_SETTINGS,
+# else what is nearest from this folder of the project upwards, for the build folder may be anywhere. Low level. Each
+# build looks whether a file has come or gone; a pyproject.toml that is there may get its table, or lose it.
 function(_llext_settings who out_options out_files)
   set(folder "${CMAKE_CURRENT_SOURCE_DIR}")
   set(found "")

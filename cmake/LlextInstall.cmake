@@ -150,7 +150,7 @@ function(_llext_install_export who)
   endforeach()
   if(NOT known)
     cmake_language(EVAL CODE
-      "cmake_language(DEFER DIRECTORY [==[${CMAKE_SOURCE_DIR}]==] CALL _llext_install_package [[${arg_EXPORT}]] [[${arg_COMPONENT}]])")
+      "cmake_language(DEFER DIRECTORY [==[${CMAKE_SOURCE_DIR}]==] CALL _llext_install_package [==[${arg_EXPORT}]==] [==[${arg_COMPONENT}]==])")
   endif()
   foreach(target IN LISTS ARGN)
     if(target IN_LIST known)

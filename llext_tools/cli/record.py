@@ -8,9 +8,9 @@
 What stands before ``version`` goes into the manifest of the extension, see ``artifact.runs``. The rest is for ``llext
 build``: a test whose inputs are what they were need not run again; one that is null was looked for, and is not there.
 ``modules`` is what could be imported from the folders where modules were looked for, ``folders`` all that is in those
-that an override has listed. ``inputs`` is null for a run that
-cannot be compared so, for it has started other programs or used the network. What nobody notices: variables of the
-environment that an override reads, the time, and files that it only asks for whether they are there.
+that an override has listed. ``inputs`` is null for a run that cannot be compared so, for it has started other programs
+or used the network. What nobody notices: variables of the environment that an override reads, the time, and files that
+it only asks for whether they are there.
 """
 
 from __future__ import annotations
