@@ -193,7 +193,7 @@ def test_a_build_shows_what_the_import_warns_of(project: Project, monkeypatch: p
         assert code == 0, printed
         for name in ("edk-flag-unknown", "edk-flag-unsafe", "edk-syntax"):
             assert printed.count(f"warning[{name}]") == 1, printed
-        assert "= note: for cortex-m3-gcc, cortex-m4-gcc" in printed
+        assert "= note: for `cortex-m3-gcc` and `cortex-m4-gcc`" in printed
         project.touch("CMakeLists.txt")
 
 
